@@ -1,0 +1,44 @@
+"""A series as one array with its geometry: sorted by position, in the modality's own unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where voxels lie in the patient (LPS, mm; PS3.3 C.7.6.2.1.1).
+
+    `spacing_mm` is (between slices, between rows, between columns); `origin_mm` the centre of voxel (0, 0, 0);
+    `row_cosine` points along a row (increasing column), `column_cosine` along a column (increasing row).
+    """
+
+    spacing_mm: tuple[float, float, float]
+    origin_mm: tuple[float, float, float]
+    row_cosine: tuple[float, float, float]
+    column_cosine: tuple[float, float, float]
+    slice_thickness_mm: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """Voxels `(slices, rows, columns)` after the Modality LUT (HU for CT), slices sorted along their normal.
+
+    `instance_uids` are the SOP Instance UIDs in slice order. `evidence` is one DICOM dataset without pixels,
+    encoded as a Part 10 file: the patient, study, equipment and series modules a report must repeat. It holds
+    patient data: never log it. `input_digest` is the sha256 of the sorted instance UIDs and pixel bytes.
+    """
+
+    voxels: npt.NDArray[np.int16] | npt.NDArray[np.float32]
+    geometry: Geometry
+    modality: str
+    body_part: str
+    series_uid: str
+    sop_class_uid: str
+    instance_uids: tuple[str, ...]
+    inverted: bool  # True for MONOCHROME1 input: low values are bright
+    evidence: bytes
+    input_digest: str

@@ -1,0 +1,1 @@
+"""One small file per architecture, with how it was trained and under which licence."""

@@ -1,0 +1,1 @@
+"""What is measured per study and variant: names, pseudonyms, records, traces."""

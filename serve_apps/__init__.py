@@ -1,0 +1,1 @@
+"""The shell: Ray Serve deployments, the HTTP API, settings and the command line."""
