@@ -1,0 +1,150 @@
+"""Site settings: read once, when the application is built or a command starts, and passed down as values.
+
+Precedence: arguments of the Serve application (`args:` in serve_config.yaml), then `SERINUS_*` variables, then
+the defaults below. Nothing else in the project reads the environment.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SitePolicy(StrEnum):
+    """Whether a version that nobody cleared may answer a caller. The default is the strict one."""
+
+    STRICT = "strict"
+    RESEARCH = "research"
+
+
+class _Source(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+
+
+class FolderSourceSettings(_Source):
+    """Studies in a folder of Part 10 files; reports are written beside it, to `reports`."""
+
+    kind: Literal["folder"]
+    root: Path
+    reports: Path | None = None
+
+
+class DicomwebSourceSettings(_Source):
+    """A PACS with QIDO-RS, WADO-RS and STOW-RS; reports go back into the study."""
+
+    kind: Literal["dicomweb"]
+    base_url: str
+    username: str | None = None
+    password: SecretStr | None = None
+    token: SecretStr | None = None
+
+
+class ObjectSourceSettings(_Source):
+    """Objects in a bucket; only keys under `allowed_prefixes` (`s3://bucket/prefix/`) are ever read."""
+
+    kind: Literal["s3"]
+    allowed_prefixes: tuple[str, ...]
+    endpoint_url: str | None = None
+    region: str | None = None
+    report_prefix: str | None = None
+
+
+SourceSettings = Annotated[
+    FolderSourceSettings | DicomwebSourceSettings | ObjectSourceSettings, Field(discriminator="kind")
+]
+
+
+class Settings(BaseSettings):
+    """Everything a site may decide. Times in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="SERINUS_", extra="forbid")
+
+    state_dir: Path = Path(".serinus")
+    host: str = "127.0.0.1"
+    api_port: int = 8000
+    mlflow_port: int = 5000
+    mlflow_url: str | None = None
+    ray_port: int = 6399
+    ray_dashboard_port: int = 8265
+    ray_cpus: int | None = None
+    ray_auth_mode: Literal["token", "disabled"] = "disabled"
+    haproxy: bool = False
+
+    ledger_url: str | None = None
+    site: str = "site"
+    site_policy: SitePolicy = SitePolicy.STRICT
+    sources: tuple[SourceSettings, ...] = ()
+    infer_source: str = "s3"
+    callback_hosts: tuple[str, ...] = ()
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    registry_poll_s: float = 0.5
+    max_study_bytes: int = 8 << 30
+    max_body_bytes: int = 2 << 30
+    max_study_instances: int = 5000
+    max_open_jobs: int = 10_000
+    jobs_per_router: int = 4
+    lease_s: float = 15.0
+    max_attempts: int = 8
+    fetch_timeout_s: float = 120.0
+    forward_timeout_s: float = 300.0
+    quiet_s: float = 5.0
+    infer_wait_s: float = 30.0
+    rollback_window_s: float = 3600.0
+
+    otlp_endpoint: str | None = None
+    trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)
+
+    @property
+    def registry_url(self) -> str:
+        return self.mlflow_url or f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{self.host}:{self.api_port}"
+
+    @property
+    def dashboard_url(self) -> str:
+        return f"http://127.0.0.1:{self.ray_dashboard_port}"
+
+    @property
+    def ledger(self) -> str:
+        return self.ledger_url or f"sqlite:///{self.paths.ledger}"
+
+    @property
+    def paths(self) -> StatePaths:
+        return StatePaths(self.state_dir.resolve())
+
+
+class StatePaths:
+    """Where everything lies inside the one state folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.ledger = root / "ledger.db"
+        self.mlflow = root / "mlflow"
+        self.keys = root / "keys"
+        self.signing_key = root / "keys" / "signing.key"
+        self.verify_key = root / "keys" / "signing.pub"
+        self.pseudonym_key = root / "keys" / "pseudonym.key"
+        self.api_keys = root / "keys" / "api_keys.json"
+        self.api_key = root / "keys" / "api_key"
+        self.ray = root / "ray"
+        self.models = root / "model-cache"
+        self.last_known_good = root / "last-known-good.json"
+        self.samples = root / "samples"
+        self.downloads = root / "downloads"
+        self.weights = root / "weights"
+        self.inbox = root / "inbox"
+        self.reports = root / "reports"
+        self.logs = root / "logs"
+        self.stack = root / "stack.json"
+
+
+def load_settings(**overrides: object) -> Settings:
+    return Settings(**overrides)  # type: ignore[arg-type]
