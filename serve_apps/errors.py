@@ -7,7 +7,6 @@ later (`retryable`); never a patient datum.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 
@@ -55,14 +54,14 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
 RETRY_AFTER_S: Mapping[int, int] = MappingProxyType({429: 2, 503: 2, 409: 1})
 
 
-@dataclass(frozen=True, slots=True)
 class Problem(Exception):  # noqa: N818 - the name RFC 9457 gives it
     """An answer that is not a result. Raised at the edge only."""
 
-    code: str
-    detail: str
-    retryable: bool = False
-    pointer: str | None = None
+    def __init__(
+        self, code: str, detail: str, retryable: bool = False, pointer: str | None = None
+    ) -> None:
+        super().__init__(code, detail, retryable, pointer)
+        self.code, self.detail, self.retryable, self.pointer = code, detail, retryable, pointer
 
     @property
     def status(self) -> int:

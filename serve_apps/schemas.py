@@ -1,0 +1,179 @@
+"""The wire: what callers send and what they get back. Pydantic only here and in settings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Uid = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+$", max_length=64)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PriorityName(StrEnum):
+    STAT = "stat"
+    URGENT = "urgent"
+    ROUTINE = "routine"
+    BATCH = "batch"
+
+
+class Output(StrEnum):
+    JSON = "json"
+    SR = "sr"
+    SEG = "seg"
+
+
+class JobSubmission(_Wire):
+    """Read one study. `source` is the id of a configured source; an address in a request is refused."""
+
+    study_uid: Uid
+    source: Name
+    series_uids: tuple[Uid, ...] = ()
+    model: Name | None = Field(default=None, description="left out: the first model that can read the study")
+    priority: PriorityName = PriorityName.ROUTINE
+    outputs: tuple[Output, ...] = (Output.JSON, Output.SR)
+    callback: str | None = Field(default=None, max_length=500, description="https address on an allowed host")
+    context: dict[str, str] = Field(default_factory=dict, max_length=20, description="never logged")
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [{"study_uid": "2.25.1234567890", "source": "samples", "model": "ich-triage"}]
+        },
+    )
+
+
+class InferenceType(StrEnum):
+    TRIAGE = "triage"
+    ANALYSIS = "analysis"
+
+
+class InferCall(_Wire):
+    """What an S3-triggered function sends, once per object of a study."""
+
+    study_uid: Uid
+    modality: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2,16}$")]
+    s3_uri: Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,62}/.+$", max_length=1100)]
+    inference_type: InferenceType
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "study_uid": "2.25.1234567890",
+                    "modality": "CT",
+                    "s3_uri": "s3://incoming/study/slice-001.dcm",
+                    "inference_type": "triage",
+                }
+            ]
+        },
+    )
+
+
+class CodeOut(_Wire):
+    value: str
+    scheme: str
+    meaning: str
+
+
+class FindingOut(_Wire):
+    concept: CodeOut
+    presence: Literal["present", "absent", "indeterminate"]
+    probability: float
+    threshold: float
+    urgency: str
+    key_instance_uid: str | None = None
+
+
+class MeasurementOut(_Wire):
+    concept: CodeOut
+    value: float
+    unit: CodeOut
+
+
+class BoxOut(_Wire):
+    concept: CodeOut
+    instance_uid: str
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
+class ModelOut(_Wire):
+    name: str
+    version: str
+    digest: str
+    manufacturer: str
+    research_only: bool
+
+
+class ResultOut(_Wire):
+    """One study's result, stamped with the version that really produced it."""
+
+    study_uid: str
+    series_uid: str
+    model: ModelOut
+    status: Literal["preliminary"] = "preliminary"
+    disclaimer: str
+    priority_score: int | None
+    priority_flag: bool
+    urgency: str
+    findings: tuple[FindingOut, ...]
+    measurements: tuple[MeasurementOut, ...] = ()
+    boxes: tuple[BoxOut, ...] = ()
+    features: tuple[float, ...] | None = None
+    notes: tuple[str, ...] = ()
+    note: str = Field(description="one unreviewed sentence for a worklist")
+    input_digest: str
+    sr_sop_instance_uid: str | None = None
+    routing: dict[str, Any] = Field(default_factory=dict)
+
+
+class JobOut(_Wire):
+    id: str
+    state: str
+    stage: str | None = None
+    study_uid: str
+    source: str
+    model: str | None = None
+    priority: str
+    attempt: int
+    created_at: datetime
+    finished_at: datetime | None = None
+    stages_s: dict[str, float] = Field(default_factory=dict)
+    error: dict[str, Any] | None = None
+    undelivered: tuple[str, ...] = ()
+    links: dict[str, str] = Field(default_factory=dict)
+
+
+class JobPage(_Wire):
+    jobs: tuple[JobOut, ...]
+    next_cursor: str | None = None
+
+
+class CompleteOut(_Wire):
+    released: int
+
+
+class VariantOut(_Wire):
+    model: str
+    version: str
+    role: str
+    state: str
+    digest: str | None = None
+    reason: str | None = None
+    regulatory_status: str | None = None
+
+
+class ModelsOut(_Wire):
+    generation: int
+    registry: str
+    variants: tuple[VariantOut, ...]
