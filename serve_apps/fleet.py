@@ -1,0 +1,89 @@
+"""The fleet as the router sees it: which versions are warm, which of them answers, pushed by the controller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from imaging.errors import ModelUnavailable, UnknownModel
+from models.spec import ModelSpec
+from serve_apps.messages import Candidate, ServedVersion
+from serve_apps.schemas import InferenceType
+
+# `XR` is no DICOM modality, but what functions outside of radiology send for a plain film
+MODALITIES: Mapping[str, tuple[str, ...]] = {"XR": ("CR", "DX"), "CR": ("CR", "DX"), "DX": ("CR", "DX")}
+
+
+class VariantState(StrEnum):
+    LOADING = "loading"
+    WARM = "warm"
+    FAILED = "failed"
+    REFUSED = "refused"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class VariantStatus:
+    """One version as `serinus status` shows it; `reason` says in words why it is not warm."""
+
+    model: str
+    version: str
+    role: str
+    state: VariantState
+    digest: str | None = None
+    reason: str | None = None
+    regulatory_status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """An immutable view with a generation; a router takes only a newer one.
+
+    `wanted` are the models that have a champion in the registry; `registry` is "live" or "last known good".
+    """
+
+    generation: int = -1
+    registry: str = "unknown"
+    wanted: frozenset[str] = frozenset()
+    champions: Mapping[str, ServedVersion] = field(default_factory=dict)
+    variants: tuple[VariantStatus, ...] = ()
+
+    @property
+    def cold(self) -> tuple[str, ...]:
+        """Models whose champion cannot answer yet."""
+        return tuple(sorted(self.wanted - self.champions.keys()))
+
+    def champion(self, model: str) -> ServedVersion:
+        """The warm champion of `model`; raises ModelUnavailable or UnknownModel."""
+        if model in self.champions:
+            return self.champions[model]
+        if model in self.wanted:
+            raise ModelUnavailable("the model's champion is not warm yet")
+        raise UnknownModel("no model of that name has a champion in the registry")
+
+
+def candidates(
+    fleet: Fleet, model: str | None, modality: str | None = None, kind: InferenceType | None = None
+) -> tuple[Candidate, ...]:
+    """The models to try, in order: the one that was named, or all that fit, triage first, then by name."""
+    if model is not None:
+        return (Candidate(model, fleet.champion(model).spec.input.series),)
+    fitting = [v for v in fleet.champions.values() if _fits(v.spec, modality, kind)]
+    if not fitting:
+        if fleet.cold:
+            raise ModelUnavailable("no champion is warm yet")
+        raise UnknownModel("no model in service reads this modality for this purpose")
+    fitting.sort(key=lambda version: (not does_triage(version.spec), version.model))
+    return tuple(Candidate(version.model, version.spec.input.series) for version in fitting)
+
+
+def does_triage(spec: ModelSpec) -> bool:
+    return bool(spec.output.priority)
+
+
+def _fits(spec: ModelSpec, modality: str | None, kind: InferenceType | None) -> bool:
+    wanted = MODALITIES.get(modality, (modality,)) if modality else None
+    if wanted is not None and not set(wanted) & set(spec.input.series.modalities):
+        return False
+    return kind is not InferenceType.TRIAGE or does_triage(spec)
