@@ -58,14 +58,16 @@ class Problem(Exception):  # noqa: N818 - the name RFC 9457 gives it
     """An answer that is not a result. Raised at the edge only."""
 
     def __init__(
-        self, code: str, detail: str, retryable: bool = False, pointer: str | None = None
+        self,
+        code: str,
+        detail: str,
+        retryable: bool = False,
+        pointer: str | None = None,
+        status: int | None = None,
     ) -> None:
-        super().__init__(code, detail, retryable, pointer)
+        super().__init__(code, detail, retryable, pointer, status)
         self.code, self.detail, self.retryable, self.pointer = code, detail, retryable, pointer
-
-    @property
-    def status(self) -> int:
-        return STATUS_BY_CODE.get(self.code, 500)
+        self.status = status or STATUS_BY_CODE.get(code, 500)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -1,0 +1,89 @@
+"""A strict check of a Serve config: Serve's own schema lets unknown keys pass at every level."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from ray.serve.config import AutoscalingConfig
+from ray.serve.schema import ServeDeploySchema
+
+from serve_apps.settings import Settings
+
+FREE_FORM = frozenset({"args", "user_config", "runtime_env", "policy_kwargs", "resources", "label_selector"})
+NESTED: Mapping[str, type[BaseModel]] = {"autoscaling_config": AutoscalingConfig}
+RESERVED_PREFIX = "mv-"
+
+
+def problems(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Every fault of a whole config, each with its path; empty when it may be deployed."""
+    found = [*_unknown_keys(ServeDeploySchema, config, ""), *_reserved_names(config), *_bad_args(config)]
+    try:
+        ServeDeploySchema.model_validate(config)
+    except ValidationError as error:
+        found += [f"{_path(each['loc'])}: {each['msg']}" for each in error.errors()]
+    return tuple(found)
+
+
+def _unknown_keys(model: type[BaseModel], node: Mapping[str, Any], path: str) -> Iterator[str]:
+    known = set(model.model_fields) | {f.alias for f in model.model_fields.values() if f.alias}
+    for key, value in node.items():
+        here = f"{path}.{key}".lstrip(".")
+        if key not in known:
+            yield f"{here}: unknown key"
+        elif key not in FREE_FORM:
+            yield from _descend(_model_of(model, key), value, here)
+
+
+def _descend(model: type[BaseModel] | None, value: Any, path: str) -> Iterator[str]:
+    if model is None:
+        return
+    items = value if isinstance(value, list) else [value]
+    for index, item in enumerate(items):
+        if isinstance(item, Mapping):
+            where = f"{path}[{index}]" if isinstance(value, list) else path
+            yield from _unknown_keys(model, item, where)
+            if model in NESTED.values():
+                yield from _build(model, item, where)
+
+
+def _build(model: type[BaseModel], item: Mapping[str, Any], path: str) -> Iterator[str]:
+    """Serve keeps a nested config as a plain dict; only building it applies its own rules."""
+    try:
+        model(**item)
+    except ValidationError as error:
+        yield from (f"{path}: {each['msg']}" for each in error.errors())
+
+
+def _model_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    if key in NESTED:
+        return NESTED[key]
+    field = model.model_fields.get(key)
+    return next(_models(field.annotation), None) if field else None
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _models(argument)
+
+
+def _reserved_names(config: Mapping[str, Any]) -> Iterator[str]:
+    for index, app in enumerate(config.get("applications") or ()):
+        if str(app.get("name", "")).startswith(RESERVED_PREFIX):
+            yield f"applications[{index}].name: the prefix {RESERVED_PREFIX} belongs to the rollout controller"
+
+
+def _bad_args(config: Mapping[str, Any]) -> Iterator[str]:
+    for index, app in enumerate(config.get("applications") or ()):
+        try:
+            Settings(**(app.get("args") or {}))
+        except ValidationError as error:
+            yield from (f"applications[{index}].args.{_path(e['loc'])}: {e['msg']}" for e in error.errors())
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location)

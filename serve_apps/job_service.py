@@ -1,0 +1,250 @@
+"""What callers can do with jobs, as plain methods over the ledger: no HTTP and no Ray in here.
+
+Everything that touches the ledger runs in a thread; the event loop of the router stays free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from imaging.errors import SerinusError
+from ledger import Job, JobRequest, JobState, Ledger, Priority
+from serve_apps.auth import Caller
+from serve_apps.clock import now
+from serve_apps.errors import Problem, problem_of
+from serve_apps.fleet import Fleet, candidates
+from serve_apps.schemas import InferCall, InferenceType, JobOut, JobPage, JobSubmission, ModelsOut, VariantOut
+from serve_apps.settings import Settings
+from serve_apps.sources import configured_sources
+
+POLL_S = 0.05
+FINISHED = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELED)
+DOCUMENT_BY_MEDIA = {"application/dicom": "sr"}
+
+
+class JobService:
+    """Submits, shows and cancels jobs for an authenticated caller."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, fleet: Callable[[], Fleet]) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._fleet = fleet
+        self._sources = configured_sources(settings)
+
+    async def submit(
+        self, submission: JobSubmission, caller: Caller, idempotency_key: str | None
+    ) -> tuple[Job, bool]:
+        """Make the job durable; returns it and whether an earlier one was replayed. Raises Problem."""
+        self._check(submission)
+        await self._check_load()
+        request = JobRequest(
+            study_uid=submission.study_uid,
+            source=submission.source,
+            series_uids=submission.series_uids,
+            model=submission.model or "",
+            priority=Priority(submission.priority.value),
+            outputs=tuple(output.value for output in submission.outputs),
+            callback=submission.callback,
+            context=submission.context,
+        )
+        submitted = await asyncio.to_thread(
+            self._ledger.submit, request, idempotency_key=idempotency_key, tenant=caller.name, now=now()
+        )
+        return submitted.job, submitted.replayed
+
+    async def infer(self, call: InferCall, caller: Caller) -> Job:
+        """One object of a study arrived; all calls for the study become one job."""
+        await self._check_load()
+        candidate = candidates(self._fleet(), None, call.modality, call.inference_type)[0]
+        submitted = await asyncio.to_thread(
+            self._ledger.submit_object,
+            call.study_uid,
+            call.s3_uri,
+            source=self._settings.infer_source,
+            model=candidate.model,
+            priority=Priority.URGENT if call.inference_type is InferenceType.TRIAGE else Priority.ROUTINE,
+            inference_type=call.inference_type.value,
+            tenant=caller.name,
+            quiet_s=self._settings.quiet_s,
+            now=now(),
+        )
+        return submitted.job
+
+    async def pushed(self, study_uid: str, instance_uid: str, source: str, caller: Caller) -> Job:
+        """One instance of a study was pushed to `source`; its job starts when the study is complete."""
+        submitted = await asyncio.to_thread(
+            self._ledger.submit_object,
+            study_uid,
+            instance_uid,
+            source=source,
+            model="",
+            priority=Priority.ROUTINE,
+            inference_type="",
+            tenant=caller.name,
+            quiet_s=self._settings.quiet_s,
+            now=now(),
+        )
+        return submitted.job
+
+    async def complete_study(self, study_uid: str, caller: Caller) -> int:
+        return await asyncio.to_thread(self._ledger.complete_study, study_uid, caller.name, now())
+
+    async def get(self, job_id: str) -> Job:
+        return await asyncio.to_thread(self._ledger.get, job_id)
+
+    async def wait(self, job_id: str, seconds: float) -> Job:
+        """The job when it has finished, or as it stands after `seconds`."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        job = await self.get(job_id)
+        while job.state not in FINISHED and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(POLL_S)
+            job = await self.get(job_id)
+        return job
+
+    async def list(
+        self,
+        *,
+        study_uid: str | None,
+        state: str | None,
+        model: str | None,
+        since: datetime | None,
+        limit: int,
+        cursor: str | None,
+    ) -> JobPage:
+        wanted = _state(state)
+        jobs, after = await asyncio.to_thread(
+            self._ledger.list_jobs,
+            study_uid=study_uid,
+            state=wanted,
+            model=model,
+            since=since,
+            limit=limit,
+            cursor=cursor,
+        )
+        return JobPage(jobs=tuple(to_wire(job) for job in jobs), next_cursor=after)
+
+    async def cancel(self, job_id: str) -> Job:
+        return await asyncio.to_thread(self._ledger.cancel, job_id, now())
+
+    async def result(self, job_id: str) -> Mapping[str, object]:
+        """The JSON result; raises Problem with the job's own error when it failed."""
+        job = await self.get(job_id)
+        if job.state is JobState.FAILED:
+            raise job_problem(job)
+        if job.state is JobState.CANCELED:
+            raise Problem("canceled", "the job was cancelled")
+        return await asyncio.to_thread(self._ledger.result, job_id)
+
+    async def document(self, job_id: str, kind: str) -> bytes:
+        await self.result(job_id)
+        return await asyncio.to_thread(self._ledger.document, job_id, kind)
+
+    def models(self) -> ModelsOut:
+        fleet = self._fleet()
+        return ModelsOut(
+            generation=fleet.generation,
+            registry=fleet.registry,
+            variants=tuple(
+                VariantOut(
+                    model=v.model,
+                    version=v.version,
+                    role=v.role,
+                    state=v.state.value,
+                    digest=v.digest,
+                    reason=v.reason,
+                    regulatory_status=v.regulatory_status,
+                )
+                for v in fleet.variants
+            ),
+        )
+
+    def require_ready(self) -> None:
+        """Raises Problem 503 until every champion is warm."""
+        fleet = self._fleet()
+        if fleet.generation < 0:
+            raise Problem("warming", "the controller has not told this router of any version yet", True)
+        if fleet.cold:
+            raise Problem("warming", f"not warm yet: {', '.join(fleet.cold)}", True)
+
+    async def counts(self) -> Mapping[str, int]:
+        return await asyncio.to_thread(self._ledger.counts)
+
+    def _check(self, submission: JobSubmission) -> None:
+        if submission.source not in self._sources:
+            raise Problem("unknown-source", "no source of that id is configured", pointer="/source")
+        if submission.model is not None:
+            candidates(self._fleet(), submission.model)
+        if submission.callback is not None:
+            check_callback(submission.callback, self._settings.callback_hosts)
+
+    async def _check_load(self) -> None:
+        counts = await self.counts()
+        waiting = sum(n for state, n in counts.items() if state in ("queued", "waiting", "running", "storing"))
+        if waiting >= self._settings.max_open_jobs:
+            raise Problem("overloaded", "too many open jobs; nothing was accepted", retryable=True)
+
+
+def check_callback(url: str, allowed_hosts: tuple[str, ...]) -> None:
+    """A callback goes to an allowed host over https, or http on loopback; anything else is refused (SSRF)."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost"))
+    if not secure or parts.hostname not in allowed_hosts or parts.username:
+        raise Problem("url-refused", "the callback's host is not allowed by this site", pointer="/callback")
+
+
+def to_wire(job: Job) -> JobOut:
+    base = f"/v1/jobs/{job.id}"
+    return JobOut(
+        id=job.id,
+        state=job.state.value,
+        stage=job.stage,
+        study_uid=job.study_uid,
+        source=job.source,
+        model=job.model or None,
+        priority=job.priority.value,
+        attempt=job.attempt,
+        created_at=job.created_at,
+        finished_at=job.finished_at,
+        stages_s=dict(job.stages_s),
+        error=None if job.error_code is None else job_problem(job).body(),
+        undelivered=tuple(job.undelivered),
+        links={"self": base, "results": f"{base}/results"},
+    )
+
+
+def job_problem(job: Job) -> Problem:
+    """Why the job failed, as a problem."""
+    return Problem(job.error_code or "internal-error", job.error_detail or "the job failed")
+
+
+def wire_json(job: Job) -> str:
+    return json.dumps(to_wire(job).model_dump(mode="json"))
+
+
+def _state(state: str | None) -> JobState | None:
+    if state is None:
+        return None
+    try:
+        return JobState(state)
+    except ValueError:
+        raise Problem("invalid-field", "no such job state", pointer="/state") from None
+
+
+def as_problem(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, SerinusError):
+        return problem_of(error)
+    return Problem("internal-error", "the request could not be handled")
+
+
+RETRY_DELAYS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+def retry_at(attempt: int, at: datetime) -> datetime:
+    """When attempt number `attempt` + 1 may begin."""
+    return at + timedelta(seconds=RETRY_DELAYS_S[min(attempt, len(RETRY_DELAYS_S)) - 1])
