@@ -1,0 +1,161 @@
+"""Runs jobs that the ledger holds: claim, keep the lease, analyse, complete or fail. At least once, fenced.
+
+A runner that dies loses its leases, and another claims its jobs. Whatever a job left half done is repeated
+with the same UIDs, so that the PACS holds one report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from imaging.errors import SerinusError
+from ledger import ClaimedJob, Job, LeaseLost, Ledger
+from observability.names import Stage
+from observability.stage_clock import StageClock
+from serve_apps.analyse_study import Analysis, Deadlines, StudyOrder, StudyReading, analyse_study
+from serve_apps.clock import now
+from serve_apps.deliveries import deliveries_for
+from serve_apps.fleet import Fleet
+from serve_apps.job_service import retry_at
+from serve_apps.settings import Settings, SourceSettings
+from serve_apps.tracing import StudyTracer
+
+logger = logging.getLogger("serinus.jobs")
+IDLE_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerContext:
+    """What every job of a runner shares."""
+
+    worker: str
+    settings: Settings
+    ledger: Ledger
+    fleet: Callable[[], Fleet]
+    reading: StudyReading
+    sources: Callable[[str], SourceSettings]
+    tracer: StudyTracer
+
+
+class JobRunner:
+    """Up to `jobs_per_router` jobs at a time."""
+
+    def __init__(self, context: RunnerContext) -> None:
+        self._c = context
+        self._running: dict[str, tuple[ClaimedJob, asyncio.Task[None]]] = {}
+
+    async def run_forever(self) -> None:
+        """Claim what there is room for; the one loop that must not end."""
+        while True:
+            try:
+                await self._claim()
+            except Exception as error:  # noqa: BLE001 - outermost loop: the ledger may be away for a while
+                logger.warning("jobs.claim_failed", extra={"error": type(error).__name__})
+                await asyncio.sleep(1.0)
+            await asyncio.sleep(IDLE_S)
+
+    async def keep_leases(self) -> None:
+        """Renew the leases of running jobs; stop working on a job that was lost or cancelled."""
+        while True:
+            await asyncio.sleep(self._c.settings.lease_s / 3)
+            try:
+                await self._renew()
+            except Exception as error:  # noqa: BLE001 - outermost loop
+                logger.warning("jobs.renew_failed", extra={"error": type(error).__name__})
+
+    async def _claim(self) -> None:
+        room = self._c.settings.jobs_per_router - len(self._running)
+        if room <= 0 or self._c.fleet().generation < 0:
+            return
+        claimed = await asyncio.to_thread(
+            self._c.ledger.claim, self._c.worker, now=now(), lease_s=self._c.settings.lease_s, limit=room
+        )
+        for job in claimed:
+            task = asyncio.create_task(self._run(job))
+            self._running[job.job.id] = (job, task)
+            task.add_done_callback(lambda _, id=job.job.id: self._running.pop(id, None))
+
+    async def _renew(self) -> None:
+        if not self._running:
+            return
+        tokens = [claimed.token for claimed, _ in self._running.values()]
+        lost = await asyncio.to_thread(
+            self._c.ledger.renew, self._c.worker, tokens, now=now(), lease_s=self._c.settings.lease_s
+        )
+        for job_id in lost:
+            if job_id in self._running:
+                self._running[job_id][1].cancel()
+
+    async def _run(self, claimed: ClaimedJob) -> None:
+        clock = StageClock()
+        created_ns = int(claimed.job.created_at.timestamp() * 1e9)
+        clock.add(Stage.QUEUE, created_ns, clock.now_ns())
+        try:
+            analysis = await self._analyse(claimed)
+            with clock.stage(Stage.STORE):
+                await self._complete(claimed, analysis)
+            await asyncio.to_thread(self._c.tracer.completed, claimed.job, analysis, clock.timings)
+        except LeaseLost:
+            logger.info("jobs.lease_lost", extra={"job": claimed.job.id})
+        except SerinusError as error:
+            await self._fail(claimed, error, clock)
+        except Exception as error:  # noqa: BLE001 - a job must end in the ledger, whatever happened to it
+            logger.exception("jobs.unexpected", extra={"job": claimed.job.id})
+            await self._fail(claimed, SerinusError(f"unexpected {type(error).__name__}"), clock)
+
+    async def _analyse(self, claimed: ClaimedJob) -> Analysis:
+        async def on_stage(stage: Stage) -> None:
+            await asyncio.to_thread(self._c.ledger.stage, claimed.token, stage.value, None, now())
+
+        settings = self._c.settings
+        deadlines = Deadlines(settings.fetch_timeout_s, settings.forward_timeout_s)
+        order = order_of(claimed.job)
+        return await analyse_study(order, self._c.fleet(), self._c.reading, deadlines, on_stage)
+
+    async def _complete(self, claimed: ClaimedJob, analysis: Analysis) -> None:
+        job = claimed.job
+        for timing in analysis.stages:
+            seconds = timing.duration_ms / 1e3
+            await asyncio.to_thread(self._c.ledger.stage, claimed.token, timing.stage.value, seconds, now())
+        await asyncio.to_thread(
+            self._c.ledger.complete,
+            claimed.token,
+            result=analysis.result.model_dump(mode="json"),
+            documents=analysis.documents,
+            deliveries=deliveries_for(job, self._c.sources(job.source), analysis),
+            now=now(),
+        )
+        logger.info("jobs.completed", extra={"job": job.id, "version": analysis.version.version})
+
+    async def _fail(self, claimed: ClaimedJob, error: SerinusError, clock: StageClock) -> None:
+        """Retry what may succeed later, as often as the site allows; then say why it failed."""
+        again = error.retryable and claimed.job.attempt < self._c.settings.max_attempts
+        at = now()
+        try:
+            await asyncio.to_thread(
+                self._c.ledger.fail,
+                claimed.token,
+                error.code,
+                error.detail,
+                retry_at=retry_at(claimed.job.attempt, at) if again else None,
+                now=at,
+            )
+        except LeaseLost:
+            return
+        logger.info("jobs.failed", extra={"job": claimed.job.id, "code": error.code, "retry": again})
+        await asyncio.to_thread(self._c.tracer.failed, claimed.job, error, clock.timings)
+
+
+def order_of(job: Job) -> StudyOrder:
+    return StudyOrder(
+        study_uid=job.study_uid,
+        source=job.source,
+        series_uids=job.series_uids,
+        inputs=job.inputs,
+        model=job.model or None,
+        outputs=job.outputs,
+        created_at=job.created_at,
+    )

@@ -1,0 +1,92 @@
+"""StudyReading over Ray Serve handles: a deadline and a cancel on every call, Ray's errors turned into ours."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ray import serve
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.serve.handle import DeploymentHandle
+
+from imaging.errors import DeadlineExceeded, ModelUnavailable, SerinusError, SourceUnavailable
+from serve_apps.messages import Answer, ReadRequest, ReadStudy, ServedVersion
+
+LOST_REPLICA = (ActorDiedError, ActorUnavailableError)
+
+
+class ServeReading:
+    """Calls the study reader and the versions' own applications. The volume travels as a reference."""
+
+    def __init__(self, reader: DeploymentHandle) -> None:
+        self._reader = reader.options(_by_reference=True)
+        self._versions: dict[str, DeploymentHandle] = {}
+
+    def warm(self, version: ServedVersion) -> DeploymentHandle:
+        """The handle of a version's application; the first of a process takes 150 ms. Raises ModelUnavailable."""
+        name = version.app_name
+        if name not in self._versions:
+            try:
+                handle = serve.get_deployment_handle("ModelServer", app_name=name)
+            except KeyError:
+                raise ModelUnavailable("the version's application is gone") from None
+            self._versions[name] = handle.options(_by_reference=True)
+        return self._versions[name]
+
+    async def read(self, request: ReadRequest, deadline_s: float) -> ReadStudy:
+        try:
+            study: ReadStudy = await call(self._reader.read, request, deadline_s=deadline_s)
+        except LOST_REPLICA:
+            raise SourceUnavailable("the study reader was lost while it fetched the study") from None
+        return study
+
+    async def answer(self, version: ServedVersion, study: ReadStudy, deadline_s: float) -> Answer:
+        """Reading is idempotent: a replica that dies under it is replaced once within the deadline."""
+        handle = self.warm(version)
+        started = asyncio.get_running_loop().time()
+        try:
+            answer: Answer = await call(handle.predict, study.volume, deadline_s=deadline_s)
+        except LOST_REPLICA:
+            left = deadline_s - (asyncio.get_running_loop().time() - started)
+            answer = await self._again(handle, study, left)
+        return answer
+
+    async def _again(self, handle: DeploymentHandle, study: ReadStudy, deadline_s: float) -> Answer:
+        try:
+            answer: Answer = await call(handle.predict, study.volume, deadline_s=deadline_s)
+        except LOST_REPLICA:
+            raise ModelUnavailable("the version's replica was lost twice under this study") from None
+        return answer
+
+
+async def call(method: DeploymentHandle, *arguments: Any, deadline_s: float) -> Any:
+    """Call and wait at most `deadline_s`; then cancel the call, which a mere timeout would leave running."""
+    if deadline_s <= 0:
+        raise DeadlineExceeded("no time is left for this step")
+    response = method.remote(*arguments)
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await response
+    except TimeoutError:
+        response.cancel()
+        raise DeadlineExceeded(f"no answer within {deadline_s:.0f} s") from None
+    except asyncio.CancelledError:
+        response.cancel()
+        raise
+    except BackPressureError:
+        raise ModelUnavailable("too many studies wait for this step") from None
+    except DeploymentUnavailableError:
+        raise ModelUnavailable("this step's application is being removed or failed to start") from None
+    except RayTaskError as error:
+        raise cause_of(error) from None
+
+
+def cause_of(error: RayTaskError) -> Exception:
+    """Our own error as it was raised in the replica; anything else without its text, which could hold data."""
+    cause = error.cause
+    if isinstance(cause, SerinusError):
+        return cause
+    if isinstance(cause, LOST_REPLICA):
+        return cause
+    return SerinusError(f"a replica raised {type(cause).__name__}")
