@@ -1,0 +1,84 @@
+"""Every name a person meets in a trace, a metric or a dashboard. One file, so that none is ever spelt twice.
+
+A name never holds a variable part (no UID, no path, no version): those are attribute values.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+SERVICE: Final = "serinus"
+
+
+class Stage(StrEnum):
+    """The steps of one study, in the order in which they happen. The values are stable."""
+
+    QUEUE = "queue"  # from accepted to started
+    FETCH = "fetch"
+    DECODE = "decode"
+    SELECT = "select"  # which series, and is the geometry sound
+    PREPARE = "prepare"
+    WAIT = "wait"  # for the batch to fill
+    FORWARD = "forward"
+    INTERPRET = "interpret"
+    REPORT = "report"
+    STORE = "store"
+
+
+STUDY_SPAN: Final = "serinus.study"
+
+
+def stage_span(stage: Stage) -> str:
+    """`serinus.fetch`, `serinus.forward`, …"""
+    return f"serinus.{stage.value}"
+
+
+class Attribute(StrEnum):
+    """Span attributes. The recorder sends these and no others."""
+
+    STUDY_KEY = "serinus.study.key"  # the keyed pseudonym
+    JOB_ID = "serinus.job.id"
+    SITE = "serinus.site"
+    OUTCOME = "serinus.outcome"
+    ERROR_CODE = "error.type"  # OpenTelemetry's own name
+    STAGE = "serinus.stage"
+    MODEL = "serinus.model.name"
+    VERSION = "serinus.model.version"
+    DIGEST = "serinus.model.digest"
+    VARIANT = "serinus.variant"
+    DELIVERED = "serinus.delivered"
+    DEVICE = "serinus.device"
+    ATTEMPT = "serinus.attempt"
+    BYTES_IN = "serinus.bytes_in"
+    MODALITY = "serinus.input.modality"
+    SLICES = "serinus.input.slices"
+
+
+class Metric(StrEnum):
+    """Prometheus names as `ray.serve.metrics` takes them (it adds `ray_`, and `_total` to a counter)."""
+
+    STUDIES = "serinus_studies"
+    INFERENCES = "serinus_inferences"
+    FALLBACKS = "serinus_fallbacks"
+    ESCALATIONS = "serinus_escalations"
+    STAGE_SECONDS = "serinus_stage_seconds"
+    STUDY_SECONDS = "serinus_study_seconds"
+    QUEUE_DEPTH = "serinus_queue_depth"
+    SHADOW_BACKLOG = "serinus_shadow_backlog"
+    ROLLOUT_WEIGHT = "serinus_rollout_weight"
+    OBSERVED_SHARE = "serinus_rollout_observed_share"
+    SAMPLE_RATIO_LOG10_E = "serinus_rollout_sample_ratio_log10_e"
+    TABLE_GENERATION = "serinus_table_generation"
+
+
+class Label(StrEnum):
+    """Metric labels. Never a study, never a job: the number of series must stay bounded."""
+
+    MODEL = "model"
+    VERSION = "version"
+    VARIANT = "variant"
+    STAGE = "stage"
+    OUTCOME = "outcome"
+    ERROR_CODE = "error_code"
+    SITE = "site"

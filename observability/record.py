@@ -1,0 +1,131 @@
+"""What was done with one study, as values: the source of traces, metrics, drift, cost and analysis.
+
+No field holds a patient datum. A study is known by its keyed pseudonym (`observability.redaction`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import blake2b
+
+from observability.names import Stage
+
+
+class Outcome(StrEnum):
+    """How a study, or one variant's reading of it, ended."""
+
+    OK = "ok"
+    REFUSED = "refused"  # outside intended use, or no series that can be read
+    FAILED = "failed"
+    LATE = "late"  # deadline passed
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class StageTiming:
+    """One stage from `start_ns` to `end_ns`, nanoseconds since the Unix epoch; `error_code` if it failed."""
+
+    stage: Stage
+    start_ns: int
+    end_ns: int
+    error_code: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.end_ns < self.start_ns:
+            raise ValueError("a stage cannot end before it starts")
+
+    @property
+    def duration_ms(self) -> float:
+        return (self.end_ns - self.start_ns) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class InputFacts:
+    """What was read, in terms that fit thousands of patients. `spacing_mm` is (slices, rows, columns)."""
+
+    modality: str
+    body_part: str = ""
+    slices: int = 0
+    rows: int = 0
+    columns: int = 0
+    spacing_mm: tuple[float, float, float] | None = None
+    slice_thickness_mm: float | None = None
+    manufacturer: str = ""
+    scanner: str = ""  # ManufacturerModelName, never a serial number or station name
+    kernel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceRecord:
+    """One variant's reading of one study. `delivered` says whether this was the caller's answer.
+
+    `scores` are (concept code, probability in [0, 1]); `attempt` counts from 1; `device`: `cpu`, `cuda:0`, ….
+    """
+
+    study_key: str
+    model: str
+    version: str
+    digest: str
+    variant: str
+    outcome: Outcome
+    delivered: bool
+    stages: tuple[StageTiming, ...]
+    error_code: str | None = None
+    bytes_in: int = 0
+    device: str = "cpu"
+    attempt: int = 1
+    site: str = ""
+    facts: InputFacts | None = None
+    scores: tuple[tuple[str, float], ...] = ()
+    priority_score: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.attempt < 1 or self.bytes_in < 0:
+            raise ValueError("attempt counts from 1 and bytes_in from 0")
+        if self.outcome is Outcome.OK and self.error_code is not None:
+            raise ValueError("a reading that succeeded has no error code")
+        if self.delivered and self.outcome is not Outcome.OK:
+            raise ValueError("only a reading that succeeded can be delivered")
+
+
+@dataclass(frozen=True, slots=True)
+class StudyTrace:
+    """One study from its request to its report. `traceparent` is the caller's W3C header, if it sent one."""
+
+    study_key: str
+    start_ns: int
+    end_ns: int
+    outcome: Outcome
+    stages: tuple[StageTiming, ...] = ()
+    records: tuple[InferenceRecord, ...] = ()
+    error_code: str | None = None
+    job_id: str | None = None
+    site: str = ""
+    traceparent: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.end_ns < self.start_ns:
+            raise ValueError("a study cannot end before it starts")
+
+
+def stage_durations_ms(trace: StudyTrace) -> dict[Stage, float]:
+    """Time by stage, in the order of `Stage`: the shared stages and those of the delivered reading."""
+    delivered = [t for r in trace.records if r.delivered for t in r.stages]
+    total: dict[Stage, float] = {}
+    for timing in (*trace.stages, *delivered):
+        total[timing.stage] = total.get(timing.stage, 0.0) + timing.duration_ms
+    return {stage: total[stage] for stage in Stage if stage in total}
+
+
+def is_sampled(trace: StudyTrace, ratio: float) -> bool:
+    """Whether a trace is exported: every trace with a failure in it, else a share `ratio` of the studies.
+
+    The choice hangs on the pseudonym, so all processes that saw the study decide alike.
+    """
+    if trace.outcome is not Outcome.OK or any(r.outcome is not Outcome.OK for r in trace.records):
+        return True
+    bucket = int.from_bytes(
+        blake2b(trace.study_key.encode(), digest_size=8, person=b"sampling").digest(), "big"
+    )
+    return bucket < ratio * 2**64
