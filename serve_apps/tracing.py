@@ -1,0 +1,114 @@
+"""From a finished job to its trace: the study as a pseudonym, every stage as a span."""
+
+from __future__ import annotations
+
+import logging
+
+from imaging.errors import OutsideIntendedUse, RegistryUnavailable, SerinusError, StudyError
+from ledger import Job
+from observability.names import Stage
+from observability.record import InferenceRecord, InputFacts, Outcome, StageTiming, StudyTrace
+from observability.recorder import Recorder
+from observability.redaction import Pseudonymiser
+from observability.telemetry import TelemetrySettings, build_telemetry, mlflow_telemetry
+from serve_apps.analyse_study import Analysis
+from serve_apps.settings import Settings
+
+logger = logging.getLogger("serinus.tracing")
+VARIANT_STAGES = (Stage.PREPARE, Stage.WAIT, Stage.FORWARD, Stage.INTERPRET)
+EXPERIMENT = "serinus-studies"
+
+
+class StudyTracer:
+    """Records one trace per attempt at a study."""
+
+    def __init__(self, recorder: Recorder, pseudonymiser: Pseudonymiser, site: str) -> None:
+        self._recorder = recorder
+        self._pseudonymiser = pseudonymiser
+        self._site = site
+
+    def completed(self, job: Job, analysis: Analysis, own: tuple[StageTiming, ...]) -> None:
+        self._recorder.record(self.trace_of(job, analysis, own))
+
+    def failed(self, job: Job, error: SerinusError, own: tuple[StageTiming, ...]) -> None:
+        refused = isinstance(error, StudyError | OutsideIntendedUse)
+        self._recorder.record(
+            StudyTrace(
+                study_key=self._pseudonymiser.study(job.study_uid),
+                start_ns=_start(own),
+                end_ns=_end(own),
+                outcome=Outcome.REFUSED if refused else Outcome.FAILED,
+                stages=own,
+                error_code=error.code,
+                job_id=job.id,
+                site=self._site,
+            )
+        )
+
+    def trace_of(self, job: Job, analysis: Analysis, own: tuple[StageTiming, ...]) -> StudyTrace:
+        """The study's own stages under the root, the version's stages with the version's record."""
+        stages = tuple(t for t in analysis.stages if t.stage not in VARIANT_STAGES)
+        everything = (*own, *analysis.stages)
+        key = self._pseudonymiser.study(job.study_uid)
+        return StudyTrace(
+            study_key=key,
+            start_ns=_start(everything),
+            end_ns=_end(everything),
+            outcome=Outcome.OK,
+            stages=(*own, *stages),
+            records=(self._record(key, job, analysis),),
+            job_id=job.id,
+            site=self._site,
+        )
+
+    def _record(self, key: str, job: Job, analysis: Analysis) -> InferenceRecord:
+        facts, version = analysis.study.facts, analysis.version
+        return InferenceRecord(
+            study_key=key,
+            model=version.model,
+            version=version.version,
+            digest=version.digest,
+            variant=str(analysis.result.routing.get("variant", "")),
+            outcome=Outcome.OK,
+            delivered=True,
+            stages=tuple(t for t in analysis.answer.stages if t.stage in VARIANT_STAGES),
+            bytes_in=analysis.study.bytes_received,
+            device=analysis.answer.device,
+            attempt=job.attempt,
+            site=self._site,
+            facts=InputFacts(
+                modality=facts.modality,
+                body_part=facts.body_part,
+                slices=len(analysis.study.context.instance_uids),
+                spacing_mm=analysis.study.geometry.spacing_mm,
+                slice_thickness_mm=analysis.study.geometry.slice_thickness_mm,
+            ),
+            scores=tuple((f.concept.value, f.probability) for f in analysis.answer.prediction.findings),
+            priority_score=analysis.answer.prediction.priority_score,
+        )
+
+
+def build_tracer(settings: Settings) -> StudyTracer:
+    """Export to the site's OTLP endpoint, or to the embedded MLflow server; without either, record nothing."""
+    key = bytes.fromhex(settings.paths.pseudonym_key.read_text().strip())
+    return StudyTracer(Recorder(_telemetry(settings)), Pseudonymiser(key), settings.site)
+
+
+def _telemetry(settings: Settings):  # type: ignore[no-untyped-def]
+    if settings.otlp_endpoint is not None:
+        return build_telemetry(
+            TelemetrySettings(endpoint=settings.otlp_endpoint, sampling_ratio=settings.trace_sampling)
+        )
+    try:
+        return mlflow_telemetry(settings.registry_url, EXPERIMENT, settings.trace_sampling)
+    except RegistryUnavailable:
+        logger.warning("tracing.off", extra={"reason": "the MLflow server does not answer"})
+        return None
+
+
+def _start(timings: tuple[StageTiming, ...]) -> int:
+    return min(timing.start_ns for timing in timings)
+
+
+def _end(timings: tuple[StageTiming, ...]) -> int:
+    return max(timing.end_ns for timing in timings)
