@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from typing import Protocol
 
 from imaging.errors import OutsideIntendedUse, RegistryUnavailable, SerinusError, StudyError
 from ledger import Job
@@ -17,12 +19,19 @@ from serve_apps.settings import Settings
 logger = logging.getLogger("serinus.tracing")
 VARIANT_STAGES = (Stage.PREPARE, Stage.WAIT, Stage.FORWARD, Stage.INTERPRET)
 EXPERIMENT = "serinus-studies"
+REOPEN_S = 30.0
+
+
+class Recording(Protocol):
+    """Takes a trace and never raises."""
+
+    def record(self, trace: StudyTrace) -> str | None: ...
 
 
 class StudyTracer:
     """Records one trace per attempt at a study."""
 
-    def __init__(self, recorder: Recorder, pseudonymiser: Pseudonymiser, site: str) -> None:
+    def __init__(self, recorder: Recording, pseudonymiser: Pseudonymiser, site: str) -> None:
         self._recorder = recorder
         self._pseudonymiser = pseudonymiser
         self._site = site
@@ -88,22 +97,39 @@ class StudyTracer:
         )
 
 
-def build_tracer(settings: Settings) -> StudyTracer:
-    """Export to the site's OTLP endpoint, or to the embedded MLflow server; without either, record nothing."""
-    key = bytes.fromhex(settings.paths.pseudonym_key.read_text().strip())
-    return StudyTracer(Recorder(_telemetry(settings)), Pseudonymiser(key), settings.site)
+class LazyRecorder:
+    """Opens the export at the first trace, and tries again later when MLflow is away; no study waits for it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._recorder: Recorder | None = None
+        self._next_try = 0.0
+
+    def record(self, trace: StudyTrace) -> str | None:
+        if self._recorder is None and time.monotonic() >= self._next_try:
+            self._next_try = time.monotonic() + REOPEN_S
+            self._recorder = self._open()
+        return self._recorder.record(trace) if self._recorder else None
+
+    def _open(self) -> Recorder | None:
+        try:
+            return Recorder(build_telemetry(telemetry_settings(self._settings)))
+        except RegistryUnavailable:
+            logger.warning("tracing.off", extra={"reason": "the MLflow server does not answer"})
+            return None
 
 
-def _telemetry(settings: Settings):  # type: ignore[no-untyped-def]
+def telemetry_settings(settings: Settings) -> TelemetrySettings:
+    """The site's OTLP endpoint, or the registry's own trace store. Raises RegistryUnavailable."""
     if settings.otlp_endpoint is not None:
-        return build_telemetry(
-            TelemetrySettings(endpoint=settings.otlp_endpoint, sampling_ratio=settings.trace_sampling)
-        )
-    try:
-        return mlflow_telemetry(settings.registry_url, EXPERIMENT, settings.trace_sampling)
-    except RegistryUnavailable:
-        logger.warning("tracing.off", extra={"reason": "the MLflow server does not answer"})
-        return None
+        return TelemetrySettings(endpoint=settings.otlp_endpoint, sampling_ratio=settings.trace_sampling)
+    return mlflow_telemetry(settings.registry_url, EXPERIMENT, settings.trace_sampling)
+
+
+def build_tracer(settings: Settings) -> StudyTracer:
+    """Traces to the site's OTLP endpoint, or to the MLflow server."""
+    key = bytes.fromhex(settings.paths.pseudonym_key.read_text().strip())
+    return StudyTracer(LazyRecorder(settings), Pseudonymiser(key), settings.site)
 
 
 def _start(timings: tuple[StageTiming, ...]) -> int:

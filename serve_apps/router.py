@@ -1,0 +1,117 @@
+"""The router: the HTTP ingress, and the runner of what the ledger holds.
+
+A replica owns nothing that would be missed: jobs and deliveries are leased from the ledger, the fleet is pushed
+by the rollout controller and pulled at start. `kill -9` it, and another one goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from imaging.errors import SerinusError
+from ledger import Ledger
+from observability.event_log import configure_logging
+from serve_apps.api import Services, create_app
+from serve_apps.auth import ApiKeys
+from serve_apps.delivery_runner import CallbackSigner, DeliveryRunner
+from serve_apps.fleet import Fleet
+from serve_apps.inbox import Inbox
+from serve_apps.job_runner import JobRunner, RunnerContext
+from serve_apps.job_service import JobService
+from serve_apps.report_store import ReportStores
+from serve_apps.serve_reading import ServeReading, call
+from serve_apps.settings import Settings
+from serve_apps.sources import INBOX, Archives
+from serve_apps.tracing import build_tracer
+
+logger = logging.getLogger("serinus.router")
+PULL_DEADLINE_S = 5.0
+PULL_PAUSE_S = 0.5
+
+
+@serve.deployment(max_ongoing_requests=200, health_check_period_s=2, graceful_shutdown_timeout_s=10)
+@serve.ingress()
+class Router:
+    """Splits studies between versions and answers callers."""
+
+    async def __init__(
+        self, settings: Settings, reader: DeploymentHandle, controller: DeploymentHandle
+    ) -> None:
+        configure_logging("INFO")
+        self._fleet = Fleet()
+        self._controller = controller
+        self._reading = ServeReading(reader)
+        ledger = await asyncio.to_thread(Ledger.open, settings.ledger)
+        archives = Archives(settings)
+        worker = f"router-{os.getpid()}-{secrets.token_hex(4)}"
+        self._services = Services(
+            settings,
+            JobService(settings, ledger, lambda: self._fleet),
+            ApiKeys.load(settings.paths.api_keys),
+            Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes),
+        )
+        self._runner = JobRunner(
+            RunnerContext(
+                worker,
+                settings,
+                ledger,
+                lambda: self._fleet,
+                self._reading,
+                archives.source,
+                build_tracer(settings),
+            )
+        )
+        signer = CallbackSigner(bytes.fromhex(settings.paths.pseudonym_key.read_text().strip()))
+        self._deliveries = DeliveryRunner(
+            worker, ledger, ReportStores(archives, settings.paths.reports), signer
+        )
+        self._tasks = [
+            asyncio.create_task(loop)
+            for loop in (
+                self._pull_forever(),
+                self._runner.run_forever(),
+                self._runner.keep_leases(),
+                self._deliveries.run_forever(),
+            )
+        ]
+
+    def __serve_build_asgi_app__(self) -> FastAPI:  # noqa: N807 - the name Ray Serve looks for
+        return create_app(lambda: self._services)
+
+    async def push_fleet(self, fleet: Fleet) -> int:
+        """Take a newer fleet; returns the generation that is in force here."""
+        if fleet.generation > self._fleet.generation:
+            for version in fleet.champions.values():
+                self._warm(version)
+            self._fleet = fleet
+        return self._fleet.generation
+
+    async def check_health(self) -> None:
+        """Unhealthy when one of the loops has ended, which none ever should."""
+        for task in self._tasks:
+            if task.done():
+                raise RuntimeError("a loop of the router has ended")
+
+    def _warm(self, version) -> None:  # type: ignore[no-untyped-def]
+        try:
+            self._reading.warm(version)
+        except SerinusError:
+            logger.warning("router.handle_missing", extra={"version": version.version})
+
+    async def _pull_forever(self) -> None:
+        """A push reaches only replicas that lived then; pulling slowly makes up for the rest."""
+        while True:
+            try:
+                await self.push_fleet(
+                    await call(self._controller.fleet, deadline_s=PULL_DEADLINE_S)
+                )
+            except Exception as error:  # noqa: BLE001 - outermost loop: the controller may be restarting
+                logger.info("router.pull_failed", extra={"error": type(error).__name__})
+            await asyncio.sleep(PULL_PAUSE_S if self._fleet.generation < 0 else PULL_PAUSE_S * 10)
