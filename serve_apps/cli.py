@@ -1,0 +1,26 @@
+"""The `serinus` command."""
+
+from __future__ import annotations
+
+import typer
+
+from serve_apps.commands import models, samples, stack, study
+
+app = typer.Typer(
+    name="serinus",
+    help="Canary releases for imaging AI, on Ray Serve.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(stack.up)
+app.command()(stack.down)
+app.command()(stack.status)
+app.command()(study.submit)
+app.command()(study.job)
+app.command(name="samples")(samples.samples)
+app.command(name="check-config")(stack.check_config)
+app.add_typer(models.app, name="models", help="Register, list and verify model versions in MLflow.")
+
+
+def main() -> None:
+    app()
