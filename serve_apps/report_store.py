@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 import pydicom
@@ -11,6 +10,7 @@ import pydicom
 from imaging.dicomweb import DicomwebArchive
 from imaging.errors import ReportRejected
 from imaging.report_sr import to_part10
+from serve_apps.inbox import write_durably
 from serve_apps.settings import FolderSourceSettings
 from serve_apps.sources import Archives
 
@@ -41,13 +41,7 @@ def write_report(folder: Path, dataset: pydicom.Dataset) -> Path:
     """Write one Part 10 file whole or not at all; its name is its SOP Instance UID."""
     path = report_path(folder, dataset)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        with part.open("wb") as sink:
-            sink.write(to_part10(dataset))
-            sink.flush()
-            os.fsync(sink.fileno())
-        part.replace(path)
+        write_durably(path, to_part10(dataset))
     except OSError as error:
         raise ReportRejected(f"the folder for reports cannot be written: {type(error).__name__}") from None
     return path
