@@ -1,0 +1,195 @@
+"""MLflow's REST interface, as little of it as serving needs: no MLflow import, short timeouts, one retry.
+
+MLflow's own client waits 246 s for a server that is down. A control loop may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from imaging.errors import ModelRefused, RegistryUnavailable, UnknownModel
+
+API = "/api/2.0/mlflow"
+ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+PROXIED = "mlflow-artifacts:"
+CHUNK_BYTES = 1 << 20
+DOWNLOAD_READ_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """A model and what its aliases point at now (alias → version)."""
+
+    name: str
+    aliases: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One registered version. `status` is MLflow's own (READY when its files are there)."""
+
+    name: str
+    version: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    model_id: str = ""
+    run_id: str = ""
+    status: str = "READY"
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFile:
+    """A file of an artifact: its path below the artifact's root, and its size in bytes."""
+
+    path: str
+    size: int
+
+
+class RegistryClient:
+    """One MLflow server. RegistryUnavailable when it does not answer, UnknownModel for what it lacks."""
+
+    def __init__(self, base_url: str, timeout_s: float = 2.0, *, auth: tuple[str, str] | None = None) -> None:
+        self._http = httpx.Client(
+            base_url=base_url.rstrip("/"),
+            timeout=timeout_s,
+            auth=auth,
+            trust_env=False,
+            transport=httpx.HTTPTransport(retries=1),  # connecting only: nothing was sent yet
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def healthy(self) -> bool:
+        """Whether MLflow answers now."""
+        try:
+            return self._http.get("/health").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def models(self) -> Mapping[str, RegisteredModel]:
+        """All models with all their aliases, by name: one request per thousand models."""
+        found: dict[str, RegisteredModel] = {}
+        token = ""
+        while True:
+            page = self._get("/registered-models/search", {"max_results": "1000", "page_token": token})
+            for entry in page.get("registered_models", []):
+                found[entry["name"]] = RegisteredModel(entry["name"], _aliases(entry))
+            token = page.get("next_page_token", "")
+            if not token:
+                return found
+
+    def versions(self, name: str) -> tuple[ModelVersion, ...]:
+        """Every version of a model, newest first (up to 1000). MLflow leaves aliases out of these."""
+        escaped = name.replace("'", "''")
+        page = self._get("/model-versions/search", {"filter": f"name='{escaped}'", "max_results": "1000"})
+        return tuple(_version(entry) for entry in page.get("model_versions", []))
+
+    def version(self, name: str, version: str) -> ModelVersion:
+        """One version with its tags; raises UnknownModel when it was deleted or never existed."""
+        return _version(self._get("/model-versions/get", {"name": name, "version": version})["model_version"])
+
+    def set_tag(self, name: str, version: str, key: str, value: str) -> None:
+        self._send(
+            "POST", "/model-versions/set-tag", {"name": name, "version": version, "key": key, "value": value}
+        )
+
+    def delete_tag(self, name: str, version: str, key: str) -> None:
+        self._send("DELETE", "/model-versions/delete-tag", {"name": name, "version": version, "key": key})
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Point an alias at a version; two first settings at once make MLflow answer 400, so try twice."""
+        body = {"name": name, "alias": alias, "version": version}
+        try:
+            self._send("POST", "/registered-models/alias", body)
+        except _BadRequest:
+            self._send("POST", "/registered-models/alias", body)
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        self._send("DELETE", "/registered-models/alias", {"name": name, "alias": alias})
+
+    def artifact_root(self, version: ModelVersion) -> str:
+        """Where the server's artifact proxy keeps the version's files."""
+        uri = version.source
+        if uri.startswith("models:/m-"):
+            logged = self._get(f"/logged-models/{quote(uri.removeprefix('models:/'), safe='')}", {})
+            uri = logged["model"]["info"]["artifact_uri"]
+        if not uri.startswith(PROXIED):
+            raise ModelRefused("the version's files are not behind MLflow's artifact proxy")
+        return uri.removeprefix(PROXIED).lstrip("/")
+
+    def files(self, root: str) -> tuple[ArtifactFile, ...]:
+        """Every file below an artifact root; the paths are the server's words: check before joining them."""
+        return tuple(self._walk(root, ""))
+
+    def _walk(self, root: str, folder: str) -> Iterator[ArtifactFile]:
+        listing = self._request("GET", ARTIFACTS, params={"path": f"{root}/{folder}".rstrip("/")}).json()
+        for entry in listing.get("files", []):
+            path = f"{folder}/{entry['path']}".lstrip("/")
+            if entry["is_dir"]:
+                yield from self._walk(root, path)
+            else:
+                yield ArtifactFile(path, int(entry.get("file_size", 0)))
+
+    @contextmanager
+    def download(self, root: str, path: str, offset: int = 0) -> Iterator[tuple[bool, Iterator[bytes]]]:
+        """Stream a file from byte `offset`; yields (whether the server resumed there, the chunks)."""
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        timeout = httpx.Timeout(self._http.timeout.connect, read=DOWNLOAD_READ_TIMEOUT_S)
+        url = f"{ARTIFACTS}/{quote(f'{root}/{path}')}"
+        try:
+            with self._http.stream("GET", url, headers=headers, timeout=timeout) as reply:
+                _raise_for(reply)
+                yield reply.status_code == 206, reply.iter_bytes(CHUNK_BYTES)
+        except httpx.HTTPError as error:
+            raise RegistryUnavailable("MLflow broke off while an artifact was read") from error
+
+    def _get(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
+        present = {key: value for key, value in params.items() if value}
+        return dict(self._request("GET", API + path, params=present).json())
+
+    def _send(self, method: str, path: str, body: Mapping[str, str]) -> None:
+        self._request(method, API + path, json=dict(body))
+
+    def _request(self, method: str, url: str, **arguments: Any) -> httpx.Response:
+        try:
+            reply = self._http.request(method, url, **arguments)
+        except httpx.HTTPError as error:
+            raise RegistryUnavailable("MLflow does not answer") from error
+        _raise_for(reply)
+        return reply
+
+
+class _BadRequest(RegistryUnavailable):
+    """MLflow would not do it; what it said is not repeated."""
+
+
+def _raise_for(reply: httpx.Response) -> None:
+    if reply.status_code == 404:
+        raise UnknownModel("MLflow has no such model, version or file")
+    if reply.status_code == 400:
+        raise _BadRequest("MLflow refused the request as malformed")
+    if not reply.is_success:
+        raise RegistryUnavailable(f"MLflow answered {reply.status_code}")
+
+
+def _aliases(entry: Mapping[str, Any]) -> Mapping[str, str]:
+    return {alias["alias"]: str(alias["version"]) for alias in entry.get("aliases", [])}
+
+
+def _version(entry: Mapping[str, Any]) -> ModelVersion:
+    return ModelVersion(
+        name=entry["name"],
+        version=str(entry["version"]),
+        tags={tag["key"]: tag.get("value", "") for tag in entry.get("tags", [])},
+        source=entry.get("source", ""),
+        model_id=entry.get("model_id", ""),
+        run_id=entry.get("run_id", ""),
+        status=entry.get("status", "READY"),
+    )
