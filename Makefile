@@ -1,0 +1,60 @@
+# Two commands: `make up` shows the main job on a real study, `make test` passes all tests. Both start from nothing.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+# pip, not uv: a CPU wheel of torch may lie where only pip looks
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help up down status test test-fast test-slow lint type format bench train clean
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: pyproject.toml
+	@echo "creating $(VENV) (some minutes the first time)"
+	@test -x $(BIN)/python || $$(command -v $(PYTHON) || command -v python3) -m venv $(VENV)
+	@$(PIP) install --upgrade pip
+	@$(PIP) install -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	@$(PIP) install -e '.[dev]'
+	@touch $@
+
+$(VENV)/.debian:
+	@deploy/debian-packages orthanc orthanc-dicomweb dcmtk postgresql chromium
+	@mkdir -p $(VENV) && touch $@
+
+up: $(VENV)/.installed ## start the embedded stack and read a real study
+	@$(BIN)/serinus up
+
+down: ## stop what `make up` started
+	@test ! -x $(BIN)/serinus || $(BIN)/serinus down
+
+status: $(VENV)/.installed ## versions, health, queue, addresses
+	@$(BIN)/serinus status
+
+test: test-fast test-slow ## everything (installs Orthanc and dcmtk from Debian when missing)
+
+test-fast: $(VENV)/.dev ## unit tests: no Ray, no sockets, no sleep
+	@$(BIN)/python -m pytest tests/unit -q
+
+test-slow: $(VENV)/.dev $(VENV)/.debian ## integration and end-to-end tests on real servers
+	@$(BIN)/python -m pytest tests/integration tests/e2e -q
+
+lint: $(VENV)/.dev ## ruff
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+type: $(VENV)/.dev ## mypy, strict
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+bench: $(VENV)/.dev $(VENV)/.debian ## the benchmarks of benchmarks/README.md
+	@$(BIN)/python -m benchmarks
+
+train: $(VENV)/.dev ## train the haemorrhage models again from their seeds
+	@$(BIN)/python -m models.zoo.ich.train
+
+clean: down
+	@rm -rf .serinus .pytest_cache .mypy_cache .ruff_cache .hypothesis

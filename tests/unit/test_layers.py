@@ -1,0 +1,75 @@
+"""The arrows of docs/architecture.md, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OURS = ("canary", "imaging", "models", "observability", "registry", "ledger", "serve_apps")
+ADAPTERS = {
+    "imaging.dicomweb",
+    "imaging.object_store",
+    "imaging.archive",
+    "observability.telemetry",
+    "observability.recorder",
+}
+MAY_IMPORT = {
+    "canary": set(),
+    "imaging": {"imaging"},
+    "models": {"models", "imaging"},
+    "observability": {"observability", "imaging"},
+    "registry": {"registry", "models", "imaging", "observability"},
+    "ledger": {"ledger", "imaging", "canary", "observability"},
+    "serve_apps": set(OURS),
+}
+ONLY_IN = {"ray": "serve_apps", "mlflow": "registry", "sqlalchemy": "ledger"}
+
+
+def modules() -> list[Path]:
+    return [path for package in OURS for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_arrows_only_point_down(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    for imported in imports(path):
+        top = imported.split(".")[0]
+        if top in OURS and top != package:
+            assert top in MAY_IMPORT[package], f"{name_of(path)} imports {imported}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_each_outside_system_has_one_folder(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    for imported in imports(path):
+        owner = ONLY_IN.get(imported.split(".")[0])
+        assert owner in (None, package), f"{name_of(path)} imports {imported}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_pure_modules_know_no_adapter(path: Path) -> None:
+    name, package = name_of(path), path.relative_to(ROOT).parts[0]
+    if package in ("imaging", "models", "canary") and name not in ADAPTERS:
+        assert not ADAPTERS & set(imports(path))
+
+
+def test_the_environment_is_read_in_one_place() -> None:
+    allowed = {"serve_apps.settings", "serve_apps.stack.lifecycle", "serve_apps.stack.ray_head", "registry.server"}
+    readers = {name_of(p) for p in modules() if "os.environ" in p.read_text() or "getenv" in p.read_text()}
+    assert readers <= allowed | {"registry.loading", "registry.register"}
