@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from canary.routing_table import RoutingTable, Variant
 from imaging.errors import ModelUnavailable, UnknownModel
 from models.spec import ModelSpec
 from serve_apps.messages import Candidate, ServedVersion
@@ -40,27 +41,43 @@ class VariantStatus:
 class Fleet:
     """An immutable view with a generation; a router takes only a newer one.
 
-    `wanted` are the models that have a champion in the registry; `registry` is "live" or "last known good".
+    `wanted` are the models that have a champion in the registry; `tables` those whose champion is warm.
+    `served` are the warm versions by application name; `registry` is "live" or "last known good".
     """
 
     generation: int = -1
     registry: str = "unknown"
     wanted: frozenset[str] = frozenset()
-    champions: Mapping[str, ServedVersion] = field(default_factory=dict)
+    tables: Mapping[str, RoutingTable] = field(default_factory=dict)
+    served: Mapping[str, ServedVersion] = field(default_factory=dict)
     variants: tuple[VariantStatus, ...] = ()
 
     @property
     def cold(self) -> tuple[str, ...]:
         """Models whose champion cannot answer yet."""
-        return tuple(sorted(self.wanted - self.champions.keys()))
+        return tuple(sorted(self.wanted - self.tables.keys()))
 
-    def champion(self, model: str) -> ServedVersion:
-        """The warm champion of `model`; raises ModelUnavailable or UnknownModel."""
-        if model in self.champions:
-            return self.champions[model]
+    @property
+    def champions(self) -> tuple[ServedVersion, ...]:
+        return tuple(self.served[table.champion.app] for table in self.tables.values())
+
+    def table(self, model: str) -> RoutingTable:
+        """Who reads the model's studies; raises ModelUnavailable or UnknownModel."""
+        if model in self.tables:
+            return self.tables[model]
         if model in self.wanted:
             raise ModelUnavailable("the model's champion is not warm yet")
         raise UnknownModel("no model of that name has a champion in the registry")
+
+    def version(self, variant: Variant) -> ServedVersion:
+        """The warm version of a variant; raises ModelUnavailable."""
+        try:
+            return self.served[variant.app]
+        except KeyError:
+            raise ModelUnavailable("the variant's version is not warm") from None
+
+    def champion(self, model: str) -> ServedVersion:
+        return self.version(self.table(model).champion)
 
 
 def candidates(
@@ -69,7 +86,7 @@ def candidates(
     """The models to try, in order: the one that was named, or all that fit, triage first, then by name."""
     if model is not None:
         return (Candidate(model, fleet.champion(model).spec.input.series),)
-    fitting = [v for v in fleet.champions.values() if _fits(v.spec, modality, kind)]
+    fitting = [v for v in fleet.champions if _fits(v.spec, modality, kind)]
     if not fitting:
         if fleet.cold:
             raise ModelUnavailable("no champion is warm yet")

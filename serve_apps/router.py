@@ -25,6 +25,7 @@ from serve_apps.fleet import Fleet
 from serve_apps.inbox import Inbox
 from serve_apps.job_runner import JobRunner, RunnerContext
 from serve_apps.job_service import JobService
+from serve_apps.messages import ServedVersion
 from serve_apps.report_store import ReportStores
 from serve_apps.serve_reading import ServeReading, call
 from serve_apps.settings import Settings
@@ -88,7 +89,7 @@ class Router:
     async def push_fleet(self, fleet: Fleet) -> int:
         """Take a newer fleet; returns the generation that is in force here."""
         if fleet.generation > self._fleet.generation:
-            for version in fleet.champions.values():
+            for version in fleet.served.values():
                 self._warm(version)
             self._fleet = fleet
         return self._fleet.generation
@@ -99,7 +100,7 @@ class Router:
             if task.done():
                 raise RuntimeError("a loop of the router has ended")
 
-    def _warm(self, version) -> None:  # type: ignore[no-untyped-def]
+    def _warm(self, version: ServedVersion) -> None:
         try:
             self._reading.warm(version)
         except SerinusError:
