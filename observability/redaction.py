@@ -34,6 +34,10 @@ class Pseudonymiser:
         """The pseudonym of a Patient ID within its issuer (PS3.3 C.2.2: an id is unique only there)."""
         return "pt-" + self._name(b"patient", patient_id, issuer)
 
+    def accession(self, number: str) -> str:
+        """The pseudonym of an Accession Number."""
+        return "ac-" + self._name(b"accession", number)
+
     def _name(self, domain: bytes, identity: str, scope: str = "") -> str:
         trimmed = identity.strip(" \0")  # DICOM pads to even length (PS3.5 6.2)
         if not trimmed:

@@ -1,4 +1,4 @@
-"""The use case on one page: a study is fetched, read by a version, and reported.
+"""The use case on one page: a study is fetched, routed, read by a version, and reported.
 
 Knows no Ray, no HTTP and no ledger: what it needs of them comes in as `StudyReading` and `OnStage`.
 """
@@ -9,29 +9,25 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
-from imaging.errors import OutsideIntendedUse
+from canary.assignment import Assignment, assign
+from canary.fallback import FallbackPolicy
+from canary.gates import SitePolicy
 from imaging.finding import Prediction
 from imaging.report_sr import to_part10, to_sr
 from imaging.segmentation import to_seg
-from models.spec import IntendedUse
 from observability.names import Stage
 from observability.record import StageTiming
+from observability.redaction import Pseudonymiser
 from observability.stage_clock import StageClock
+from serve_apps.answer_study import Answered, StudyAnswering
 from serve_apps.fleet import Fleet, candidates
-from serve_apps.messages import Answer, PatientFacts, ReadRequest, ReadStudy, ServedVersion
+from serve_apps.messages import ReadRequest, ReadStudy
 from serve_apps.result import to_result
+from serve_apps.routing_facts import routing_facts
 from serve_apps.schemas import ResultOut
-
-
-class StudyReading(Protocol):
-    """Reader and model versions, wherever they run. Both raise SerinusError within `deadline_s`."""
-
-    async def read(self, request: ReadRequest, deadline_s: float) -> ReadStudy: ...
-
-    async def answer(self, version: ServedVersion, study: ReadStudy, deadline_s: float) -> Answer: ...
-
+from serve_apps.study_reading import StudyReading
 
 OnStage = Callable[[Stage], Awaitable[None]]
 
@@ -50,9 +46,15 @@ class StudyOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Deadlines:
+class SiteRules:
+    """What a site decides about every study. Times in seconds."""
+
+    site: str
+    policy: SitePolicy
+    keys: Pseudonymiser
     fetch_s: float
     forward_s: float
+    champion_reserve_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,52 +63,39 @@ class Analysis:
 
     result: ResultOut
     documents: Mapping[str, bytes]
-    version: ServedVersion
     study: ReadStudy
-    answer: Answer
+    assignment: Assignment
+    answered: Answered
     stages: tuple[StageTiming, ...]
 
 
 async def analyse_study(
-    order: StudyOrder, fleet: Fleet, reading: StudyReading, deadlines: Deadlines, on_stage: OnStage
+    order: StudyOrder, fleet: Fleet, reading: StudyReading, rules: SiteRules, on_stage: OnStage
 ) -> Analysis:
     """Read one study with the version that routing picks; raises SerinusError."""
     request = ReadRequest(
-        source=order.source,
-        study_uid=order.study_uid,
-        candidates=candidates(fleet, order.model),
-        series_uids=order.series_uids,
-        inputs=order.inputs,
+        order.source, order.study_uid, candidates(fleet, order.model), order.series_uids, order.inputs
     )
     await on_stage(Stage.FETCH)
-    study = await reading.read(request, deadlines.fetch_s)
-    version = fleet.champion(study.model)
-    require_intended_use(version.spec.intended_use, study.facts)
+    study = await reading.read(request, rules.fetch_s)
+
+    assignment = assign(
+        routing_facts(order.study_uid, study.facts, rules.site, rules.keys), fleet.table(study.model)
+    )
     await on_stage(Stage.FORWARD)
-    answer = await reading.answer(version, study, deadlines.forward_s)
+    policy = FallbackPolicy(champion_reserve_s=rules.champion_reserve_s)
+    answering = StudyAnswering(fleet, reading, policy, rules.policy)
+    answered = await answering.answer(study, assignment, rules.forward_s)
+
     await on_stage(Stage.REPORT)
     clock = StageClock()
+    prediction = answered.answer.prediction
     with clock.stage(Stage.REPORT):
-        documents, sr_uid = await asyncio.to_thread(_documents, order, study, answer.prediction)
-    routing = _routing(fleet, version, study)
-    result = to_result(answer.prediction, order.study_uid, sr_uid=sr_uid, routing=routing)
-    return Analysis(
-        result, documents, version, study, answer, (*study.stages, *answer.stages, *clock.timings)
-    )
-
-
-def require_intended_use(use: IntendedUse, facts: PatientFacts) -> None:
-    """Raises OutsideIntendedUse that names the limit, not the patient."""
-    if use.modalities and facts.modality not in use.modalities:
-        raise OutsideIntendedUse(f"the version is meant for {', '.join(use.modalities)}")
-    if use.body_parts and facts.body_part and facts.body_part not in use.body_parts:
-        raise OutsideIntendedUse(f"the version is meant for {', '.join(use.body_parts)}")
-    if facts.age_years is None:
-        return
-    if use.min_age_years is not None and facts.age_years < use.min_age_years:
-        raise OutsideIntendedUse(f"the version is meant for patients of at least {use.min_age_years} years")
-    if use.max_age_years is not None and facts.age_years > use.max_age_years:
-        raise OutsideIntendedUse(f"the version is meant for patients of at most {use.max_age_years} years")
+        documents, sr_uid = await asyncio.to_thread(_documents, order, study, prediction)
+    routing = routing_of(assignment, answered, study)
+    result = to_result(prediction, order.study_uid, sr_uid=sr_uid, routing=routing)
+    stages = (*study.stages, *answered.answer.stages, *clock.timings)
+    return Analysis(result, documents, study, assignment, answered, stages)
 
 
 def _documents(
@@ -124,10 +113,19 @@ def _documents(
     return documents, sr_uid
 
 
-def _routing(fleet: Fleet, version: ServedVersion, study: ReadStudy) -> dict[str, Any]:
+def routing_of(assignment: Assignment, answered: Answered, study: ReadStudy) -> dict[str, Any]:
+    """How the study came to its version, as the result shows it; pseudonyms only."""
     return {
-        "variant": "champion",
-        "generation": fleet.generation,
-        "reason": f"version {version.version} is the champion of {version.model}",
+        "arm": assignment.arm,
+        "variant": answered.variant.name,
+        "version": answered.variant.version,
+        "generation": assignment.generation,
+        "bucket": assignment.bucket,
+        "weight_bp": assignment.weight_bp,
+        "reason": answered.reason,
+        "failed": [
+            {"variant": f.variant.name, "version": f.variant.version, "code": f.code}
+            for f in answered.failures
+        ],
         "series_refused": sorted(set(study.refused.values())),
     }

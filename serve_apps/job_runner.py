@@ -15,12 +15,13 @@ from imaging.errors import SerinusError
 from ledger import ClaimedJob, Job, LeaseLost, Ledger
 from observability.names import Stage
 from observability.stage_clock import StageClock
-from serve_apps.analyse_study import Analysis, Deadlines, StudyOrder, StudyReading, analyse_study
+from serve_apps.analyse_study import Analysis, SiteRules, StudyOrder, analyse_study
 from serve_apps.clock import now
 from serve_apps.deliveries import deliveries_for
 from serve_apps.fleet import Fleet
 from serve_apps.job_service import retry_at
 from serve_apps.settings import Settings, SourceSettings
+from serve_apps.study_reading import StudyReading
 from serve_apps.tracing import StudyTracer
 
 logger = logging.getLogger("serinus.jobs")
@@ -36,6 +37,7 @@ class RunnerContext:
     ledger: Ledger
     fleet: Callable[[], Fleet]
     reading: StudyReading
+    rules: SiteRules
     sources: Callable[[str], SourceSettings]
     tracer: StudyTracer
 
@@ -110,10 +112,8 @@ class JobRunner:
         async def on_stage(stage: Stage) -> None:
             await asyncio.to_thread(self._c.ledger.stage, claimed.token, stage.value, None, now())
 
-        settings = self._c.settings
-        deadlines = Deadlines(settings.fetch_timeout_s, settings.forward_timeout_s)
         order = order_of(claimed.job)
-        return await analyse_study(order, self._c.fleet(), self._c.reading, deadlines, on_stage)
+        return await analyse_study(order, self._c.fleet(), self._c.reading, self._c.rules, on_stage)
 
     async def _complete(self, claimed: ClaimedJob, analysis: Analysis) -> None:
         job = claimed.job
@@ -128,7 +128,7 @@ class JobRunner:
             deliveries=deliveries_for(job, self._c.sources(job.source), analysis),
             now=now(),
         )
-        logger.info("jobs.completed", extra={"job": job.id, "version": analysis.version.version})
+        logger.info("jobs.completed", extra={"job": job.id, "version": analysis.answered.variant.version})
 
     async def _fail(self, claimed: ClaimedJob, error: SerinusError, clock: StageClock) -> None:
         """Retry what may succeed later, as often as the site allows; then say why it failed."""

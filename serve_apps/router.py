@@ -18,6 +18,7 @@ from ray.serve.handle import DeploymentHandle
 from imaging.errors import SerinusError
 from ledger import Ledger
 from observability.event_log import configure_logging
+from serve_apps.analyse_study import SiteRules
 from serve_apps.api import Services, create_app
 from serve_apps.auth import ApiKeys
 from serve_apps.delivery_runner import CallbackSigner, DeliveryRunner
@@ -30,7 +31,7 @@ from serve_apps.report_store import ReportStores
 from serve_apps.serve_reading import ServeReading, call
 from serve_apps.settings import Settings
 from serve_apps.sources import INBOX, Archives
-from serve_apps.tracing import build_tracer
+from serve_apps.tracing import build_tracer, pseudonymiser
 
 logger = logging.getLogger("serinus.router")
 PULL_DEADLINE_S = 5.0
@@ -65,11 +66,12 @@ class Router:
                 ledger,
                 lambda: self._fleet,
                 self._reading,
+                site_rules(settings),
                 archives.source,
                 build_tracer(settings),
             )
         )
-        signer = CallbackSigner(bytes.fromhex(settings.paths.pseudonym_key.read_text().strip()))
+        signer = CallbackSigner(settings.paths.callback_key.read_text().strip().encode())
         self._deliveries = DeliveryRunner(
             worker, ledger, ReportStores(archives, settings.paths.reports), signer
         )
@@ -116,3 +118,14 @@ class Router:
             except Exception as error:  # noqa: BLE001 - outermost loop: the controller may be restarting
                 logger.info("router.pull_failed", extra={"error": type(error).__name__})
             await asyncio.sleep(PULL_PAUSE_S if self._fleet.generation < 0 else PULL_PAUSE_S * 10)
+
+
+def site_rules(settings: Settings) -> SiteRules:
+    return SiteRules(
+        site=settings.site,
+        policy=settings.site_policy,
+        keys=pseudonymiser(settings),
+        fetch_s=settings.fetch_timeout_s,
+        forward_s=settings.forward_timeout_s,
+        champion_reserve_s=settings.champion_reserve_s,
+    )

@@ -6,19 +6,14 @@ the defaults below. Nothing else in the project reads the environment.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
-class SitePolicy(StrEnum):
-    """Whether a version that nobody cleared may answer a caller. The default is the strict one."""
-
-    STRICT = "strict"
-    RESEARCH = "research"
+from canary.gates import SitePolicy
+from canary.routing_table import AssignmentKey
 
 
 class _Source(BaseModel):
@@ -96,6 +91,8 @@ class Settings(BaseSettings):
     quiet_s: float = 5.0
     infer_wait_s: float = 30.0
     rollback_window_s: float = 3600.0
+    assignment_key: AssignmentKey = AssignmentKey.PATIENT
+    champion_reserve_s: float = 20.0
 
     otlp_endpoint: str | None = None
     trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)
@@ -132,6 +129,7 @@ class StatePaths:
         self.signing_key = root / "keys" / "signing.key"
         self.verify_key = root / "keys" / "signing.pub"
         self.pseudonym_key = root / "keys" / "pseudonym.key"
+        self.callback_key = root / "keys" / "callback.key"
         self.api_keys = root / "keys" / "api_keys.json"
         self.api_key = root / "keys" / "api_key"
         self.ray = root / "ray"

@@ -71,18 +71,18 @@ class StudyTracer:
         )
 
     def _record(self, key: str, job: Job, analysis: Analysis) -> InferenceRecord:
-        facts, version = analysis.study.facts, analysis.version
+        facts, version = analysis.study.facts, analysis.answered.version
         return InferenceRecord(
             study_key=key,
             model=version.model,
             version=version.version,
             digest=version.digest,
-            variant=str(analysis.result.routing.get("variant", "")),
+            variant=analysis.answered.variant.name,
             outcome=Outcome.OK,
             delivered=True,
-            stages=tuple(t for t in analysis.answer.stages if t.stage in VARIANT_STAGES),
+            stages=tuple(t for t in analysis.answered.answer.stages if t.stage in VARIANT_STAGES),
             bytes_in=analysis.study.bytes_received,
-            device=analysis.answer.device,
+            device=analysis.answered.answer.device,
             attempt=job.attempt,
             site=self._site,
             facts=InputFacts(
@@ -92,8 +92,8 @@ class StudyTracer:
                 spacing_mm=analysis.study.geometry.spacing_mm,
                 slice_thickness_mm=analysis.study.geometry.slice_thickness_mm,
             ),
-            scores=tuple((f.concept.value, f.probability) for f in analysis.answer.prediction.findings),
-            priority_score=analysis.answer.prediction.priority_score,
+            scores=tuple((f.concept.value, f.probability) for f in analysis.answered.answer.prediction.findings),
+            priority_score=analysis.answered.answer.prediction.priority_score,
         )
 
 
@@ -128,8 +128,12 @@ def telemetry_settings(settings: Settings) -> TelemetrySettings:
 
 def build_tracer(settings: Settings) -> StudyTracer:
     """Traces to the site's OTLP endpoint, or to the MLflow server."""
-    key = bytes.fromhex(settings.paths.pseudonym_key.read_text().strip())
-    return StudyTracer(LazyRecorder(settings), Pseudonymiser(key), settings.site)
+    return StudyTracer(LazyRecorder(settings), pseudonymiser(settings), settings.site)
+
+
+def pseudonymiser(settings: Settings) -> Pseudonymiser:
+    """The site's own, by the key in its state folder."""
+    return Pseudonymiser(bytes.fromhex(settings.paths.pseudonym_key.read_text().strip()))
 
 
 def _start(timings: tuple[StageTiming, ...]) -> int:

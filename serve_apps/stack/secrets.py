@@ -8,14 +8,15 @@ from registry.signing import ensure_keypair
 from serve_apps.auth import Scope, create_key, write_private
 from serve_apps.settings import StatePaths
 
-PSEUDONYM_KEY_BYTES = 32
+KEY_BYTES = 32
 
 
 def ensure_secrets(paths: StatePaths) -> None:
-    """Create what is missing: the administrator's API key, the pseudonym key, the signing key pair."""
+    """Create what is missing: the administrator's API key, the pseudonym and callback keys, the signing key pair."""
     paths.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not paths.api_key.exists():
         write_private(paths.api_key, create_key(paths.api_keys, "admin", [Scope.ADMIN]))
-    if not paths.pseudonym_key.exists():
-        write_private(paths.pseudonym_key, secrets.token_hex(PSEUDONYM_KEY_BYTES))
+    for key in (paths.pseudonym_key, paths.callback_key):
+        if not key.exists():
+            write_private(key, secrets.token_hex(KEY_BYTES))
     ensure_keypair(paths.signing_key, paths.verify_key)
