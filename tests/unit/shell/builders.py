@@ -1,0 +1,82 @@
+"""Whole valid things; a test changes only what it is about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from canary.routing_table import CHAMPION, Canary, RoutingTable, Variant
+from imaging.finding import Code, Finding, ModelStamp, Prediction, Presence, Urgency
+from imaging.series import SeriesRule
+from models.spec import (
+    Channel,
+    FindingSpec,
+    InputSpec,
+    IntendedUse,
+    Layout,
+    ModelSpec,
+    OutputSpec,
+    Scaling,
+    Task,
+)
+from serve_apps.fleet import Fleet, VariantState, VariantStatus
+from serve_apps.messages import ServedVersion
+
+HAEMORRHAGE = Code("1386000", "SCT", "Intracranial hemorrhage")
+DIGEST = "a" * 64
+
+
+def a_spec(name: str = "ich-triage", modality: str = "CT", **output: Any) -> ModelSpec:
+    priority = output.pop("priority", ((0.0, 0), (0.5, 50), (1.0, 100)))
+    return ModelSpec(
+        name=name,
+        manufacturer="Serinus",
+        input=InputSpec(SeriesRule((modality,)), Layout.SLICES, (Channel(Scaling.NONE),)),
+        output=OutputSpec(
+            Task.CLASSIFICATION,
+            (FindingSpec(HAEMORRHAGE, 0.5, Urgency.CRITICAL),),
+            priority=priority,
+        ),
+        intended_use=IntendedUse("research", (modality,)),
+    )
+
+
+def a_version(version: str = "1", model: str = "ich-triage", modality: str = "CT", **spec: Any) -> ServedVersion:
+    return ServedVersion(model, version, DIGEST, a_spec(model, modality, **spec), "research", True)
+
+
+def a_variant(version: ServedVersion, name: str = CHAMPION) -> Variant:
+    return Variant(name, version.version, version.digest, version.app_name)
+
+
+def a_fleet(*versions: ServedVersion, canary: ServedVersion | None = None, weight_bp: int = 0) -> Fleet:
+    """A fleet whose `versions` are champions of their models; `canary` challenges the first."""
+    champions = versions or (a_version(),)
+    tables = {v.model: RoutingTable(7, v.model, a_variant(v)) for v in champions}
+    served = {v.app_name: v for v in champions}
+    if canary is not None:
+        drawn = Canary(a_variant(canary, "canary"), weight_bp, "salt")
+        tables[canary.model] = replace(tables[canary.model], canary=drawn)
+        served[canary.app_name] = canary
+    return Fleet(
+        generation=7,
+        registry="live",
+        wanted=frozenset(tables),
+        tables=tables,
+        served=served,
+        variants=tuple(VariantStatus(v.model, v.version, CHAMPION, VariantState.WARM) for v in champions),
+    )
+
+
+def a_prediction(version: str = "1", **changes: Any) -> Prediction:
+    base = Prediction(
+        stamp=ModelStamp("ich-triage", version, DIGEST, "Serinus", True),
+        series_uid="1.2.3",
+        input_digest="b" * 64,
+        findings=(
+            Finding(HAEMORRHAGE, Presence.PRESENT, 0.91, 0.5, Urgency.CRITICAL, key_instance_uid="1.2.3.4"),
+        ),
+        priority_score=91,
+        urgency=Urgency.CRITICAL,
+    )
+    return replace(base, **changes)

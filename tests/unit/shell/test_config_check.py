@@ -1,0 +1,52 @@
+"""The strict check of a Serve config."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from serve_apps.config_check import problems
+
+CONFIG = yaml.safe_load((Path(__file__).parents[3] / "serve_config.yaml").read_text())
+
+
+def changed(change: Any) -> dict[str, Any]:
+    config: dict[str, Any] = copy.deepcopy(CONFIG)
+    change(config)
+    return config
+
+
+def test_our_own_config_is_sound() -> None:
+    assert problems(CONFIG) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda c: c.update(proxy_locatoin="HeadOnly"), "proxy_locatoin"),
+        (lambda c: c["http_options"].update(prot=1), "http_options.prot"),
+        (lambda c: c["applications"][0].update(nmae="x"), "applications[0].nmae"),
+        (
+            lambda c: c["applications"][0]["deployments"][1]["autoscaling_config"].update(max_replica=2),
+            "autoscaling_config.max_replica",
+        ),
+        (lambda c: c["applications"][0]["deployments"][0]["ray_actor_options"].update(num_cpu=1), "num_cpu"),
+        (lambda c: c["applications"][0]["args"].update(quiet_seconds=1), "args.quiet_seconds"),
+        (lambda c: c["applications"][0].update(name="mv-ich-1"), "rollout controller"),
+    ],
+)
+def test_a_typing_error_is_found_at_every_level(change: Any, where: str) -> None:
+    assert any(where in problem for problem in problems(changed(change)))
+
+
+def test_more_replicas_at_least_than_at_most_are_refused() -> None:
+    config = changed(
+        lambda c: c["applications"][0]["deployments"][1]["autoscaling_config"].update(
+            min_replicas=5, max_replicas=2
+        )
+    )
+    assert any("max_replicas" in problem for problem in problems(config))

@@ -1,0 +1,77 @@
+"""Errors at the edge, and who may call."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import stat
+from pathlib import Path
+
+import pytest
+
+from imaging import errors as tree
+from imaging.errors import SerinusError
+from serve_apps.auth import ApiKeys, Scope, create_key
+from serve_apps.errors import STATUS_BY_CODE, Problem, problem_of
+
+
+def every_error(kind: type[SerinusError] = SerinusError) -> list[type[SerinusError]]:
+    return [kind, *(leaf for child in kind.__subclasses__() for leaf in every_error(child))]
+
+
+@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
+def test_every_error_of_the_tree_has_a_status(kind: type[SerinusError]) -> None:
+    assert kind.code in STATUS_BY_CODE
+
+
+@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
+def test_an_error_survives_pickling_between_actors(kind: type[SerinusError]) -> None:
+    error = pickle.loads(pickle.dumps(kind("slice gap of 7.5 mm")))
+    assert type(error) is kind
+    assert error.detail == "slice gap of 7.5 mm"
+
+
+def test_a_problem_is_rfc_9457_with_a_stable_code() -> None:
+    problem = problem_of(tree.StudyNotFound("the source holds no such study"))
+    assert problem.status == 404
+    assert problem.body()["code"] == "study-not-found"
+    assert problem.headers["Content-Type"] == "application/problem+json"
+
+
+def test_an_overload_says_when_to_come_back() -> None:
+    assert Problem("overloaded", "full", retryable=True).headers["Retry-After"] == "2"
+
+
+def test_a_missing_key_is_told_how_to_authenticate() -> None:
+    assert "WWW-Authenticate" in Problem("unauthenticated", "no key").headers
+
+
+def test_only_the_digest_of_a_key_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "api_keys.json"
+    key = create_key(path, "orchestrator", [Scope.JOBS_WRITE])
+    assert key not in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert ApiKeys.load(path).authenticate(key).name == "orchestrator"
+
+
+@pytest.mark.parametrize("presented", [None, "", "wrong"])
+def test_a_wrong_key_is_401(tmp_path: Path, presented: str | None) -> None:
+    create_key(tmp_path / "k.json", "orchestrator", [Scope.ADMIN])
+    with pytest.raises(Problem) as refused:
+        ApiKeys.load(tmp_path / "k.json").authenticate(presented)
+    assert refused.value.status == 401
+
+
+def test_a_key_does_no_more_than_its_scopes(tmp_path: Path) -> None:
+    key = create_key(tmp_path / "k.json", "reader", [Scope.RESULTS_READ])
+    caller = ApiKeys.load(tmp_path / "k.json").authenticate(key)
+    caller.require(Scope.RESULTS_READ)
+    with pytest.raises(Problem) as refused:
+        caller.require(Scope.JOBS_WRITE)
+    assert refused.value.status == 403
+
+
+def test_an_unknown_scope_in_the_file_fails_at_the_door(tmp_path: Path) -> None:
+    (tmp_path / "k.json").write_text(json.dumps([{"name": "x", "sha256": "0", "scopes": ["everything"]}]))
+    with pytest.raises(ValueError, match="everything"):
+        ApiKeys.load(tmp_path / "k.json")

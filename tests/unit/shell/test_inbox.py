@@ -1,0 +1,88 @@
+"""STOW-RS into the inbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from serve_apps.errors import Problem
+from serve_apps.inbox import FAILED, REFERENCED, Inbox, Received
+
+BOUNDARY = "b0undary"
+HEADERS = {"content-type": f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'}
+
+
+def an_instance(study: str = "1.2.3", instance: str = "1.2.3.1") -> bytes:
+    dataset = pydicom.Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = instance
+    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.StudyInstanceUID = CTImageStorage, instance, study
+    buffer = pydicom.filebase.DicomBytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return bytes(buffer.parent.getvalue())
+
+
+async def body_of(*parts: bytes, size: int = 97) -> AsyncIterator[bytes]:
+    whole = b"".join(b"--b0undary\r\nContent-Type: application/dicom\r\n\r\n" + part + b"\r\n" for part in parts)
+    whole += b"--b0undary--\r\n"
+    for start in range(0, len(whole), size):
+        yield whole[start : start + size]
+
+
+async def receive(root: Path, *parts: bytes, study_uid: str | None = None, limit: int = 1 << 20) -> Received:
+    return await Inbox(root, "inbox", limit).receive(HEADERS, body_of(*parts), study_uid)
+
+
+async def test_an_acknowledged_instance_lies_on_disk(tmp_path: Path) -> None:
+    received = await receive(tmp_path, an_instance())
+    assert received.status == 200
+    assert pydicom.dcmread(tmp_path / "1.2.3" / "1.2.3.1.dcm").SOPInstanceUID == "1.2.3.1"
+    assert len(json.loads(received.body())[REFERENCED]["Value"]) == 1
+
+
+async def test_one_bad_part_does_not_cost_the_good_one(tmp_path: Path) -> None:
+    received = await receive(tmp_path, an_instance(), b"this is no DICOM")
+    assert received.status == 202
+    answer = json.loads(received.body())
+    assert len(answer[REFERENCED]["Value"]) == len(answer[FAILED]["Value"]) == 1
+
+
+async def test_an_instance_of_another_study_than_the_path_names_is_refused(tmp_path: Path) -> None:
+    received = await receive(tmp_path, an_instance(study="1.2.3"), study_uid="9.9.9")
+    assert received.status == 409
+    assert not list(tmp_path.rglob("*.dcm"))
+
+
+async def test_a_uid_that_is_a_path_writes_nothing(tmp_path: Path) -> None:
+    received = await receive(tmp_path / "inbox", an_instance(study="../../evil"))
+    assert received.status == 409
+    assert not list(tmp_path.rglob("*.dcm"))
+
+
+async def test_a_body_over_the_limit_is_413(tmp_path: Path) -> None:
+    with pytest.raises(Problem) as refused:
+        await receive(tmp_path, an_instance(), limit=100)
+    assert refused.value.status == 413
+
+
+async def test_a_body_that_is_not_multipart_is_415(tmp_path: Path) -> None:
+    with pytest.raises(Problem) as refused:
+        await Inbox(tmp_path, "inbox", 100).receive({"content-type": "application/json"}, body_of(), None)
+    assert refused.value.status == 415
+
+
+async def test_a_body_that_breaks_off_is_400(tmp_path: Path) -> None:
+    async def cut() -> AsyncIterator[bytes]:
+        yield b"--b0undary\r\nContent-Type: application/dicom\r\n\r\nDICM"
+
+    with pytest.raises(Problem) as refused:
+        await Inbox(tmp_path, "inbox", 1 << 20).receive(HEADERS, cut(), None)
+    assert refused.value.status == 400
