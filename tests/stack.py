@@ -1,0 +1,152 @@
+"""A whole Serinus stack for end-to-end tests: real Ray, real MLflow, the real command, on free ports.
+
+Everything goes through the `serinus` command and HTTP, as a user's would; only `kill` looks at processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from serve_apps.settings import Settings
+from serve_apps.stack.ports import free_ports
+from serve_apps.stack.processes import end_processes, owned_processes
+from serve_apps.stack.lifecycle import Stack
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[1]
+
+
+class LiveStack:
+    """One stack in `folder`; `sources` are added to the built-in ones, `settings` override the defaults."""
+
+    def __init__(self, folder: Path, sources: Sequence[Mapping[str, Any]] = (), **settings: Any) -> None:
+        api, mlflow, ray, dashboard = free_ports(4)
+        self.environment = dict(os.environ) | {
+            "SERINUS_STATE_DIR": str(folder),
+            "SERINUS_API_PORT": str(api),
+            "SERINUS_MLFLOW_PORT": str(mlflow),
+            "SERINUS_RAY_PORT": str(ray),
+            "SERINUS_RAY_DASHBOARD_PORT": str(dashboard),
+            "SERINUS_SITE_POLICY": "research",
+            "SERINUS_SOURCES": json.dumps(list(sources)),
+            "SERINUS_LEASE_S": "6",
+            "SERINUS_QUIET_S": "1",
+        }
+        for name, value in settings.items():
+            self.environment[f"SERINUS_{name.upper()}"] = value if isinstance(value, str) else json.dumps(value)
+        self.settings = Settings(
+            state_dir=folder, api_port=api, mlflow_port=mlflow, ray_port=ray, ray_dashboard_port=dashboard
+        )
+
+    # ---- the command
+
+    def run(self, *arguments: str, timeout_s: float = 400) -> dict[str, Any]:
+        """A command with --json; its document. Raises CommandFailed with what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "serve_apps.cli", *arguments, "--json"],
+            env=self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise CommandFailed(done.stdout + done.stderr)
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    def up(self, *, demo: bool = False) -> dict[str, Any]:
+        return self.run("up", "--demo" if demo else "--no-demo")
+
+    def down(self) -> None:
+        self.run("down")
+
+    # ---- HTTP
+
+    @property
+    def key(self) -> str:
+        return self.settings.paths.api_key.read_text().strip()
+
+    def http(self, key: str | None = None, timeout_s: float = 120) -> httpx.Client:
+        headers = {"X-API-Key": self.key if key is None else key}
+        return httpx.Client(base_url=self.settings.api_url, headers=headers, timeout=timeout_s)
+
+    def submit(self, study_uid: str, source: str, **more: Any) -> str:
+        with self.http() as http:
+            answer = http.post("/v1/jobs", json={"study_uid": study_uid, "source": source, **more})
+            assert answer.status_code == 202, answer.text
+            return str(answer.json()["id"])
+
+    def finished(self, job_id: str, within_s: float = 120) -> dict[str, Any]:
+        """The job when it has finished; tries again while the router is being replaced."""
+        return eventually(lambda: self._finished(job_id), within_s, f"job {job_id} to finish")
+
+    def _finished(self, job_id: str) -> dict[str, Any] | None:
+        with self.http(timeout_s=10) as http:
+            job = http.get(f"/v1/jobs/{job_id}").json()
+        return job if job.get("state") in ("completed", "failed", "canceled") else None
+
+    # ---- violence
+
+    def processes(self, title: str) -> list[int]:
+        """Processes of this stack whose command line holds `title` (`ray::ServeReplica:serinus:Router`, …)."""
+        return [pid for pid in owned_processes(self._stack_id) if title in command_line(pid)]
+
+    def kill(self, title: str) -> int:
+        """SIGKILL what matches; returns how many there were."""
+        found = self.processes(title)
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+        return len(found)
+
+    def kill_everything(self) -> None:
+        """SIGKILL every process of the stack at once, as a power cut would."""
+        for pid in owned_processes(self._stack_id):
+            os.kill(pid, signal.SIGKILL)
+        end_processes(self._stack_id)
+
+    @property
+    def alive(self) -> int:
+        return len(owned_processes(self._stack_id))
+
+    @property
+    def _stack_id(self) -> str:
+        stack = Stack.load(self.settings.paths.stack)
+        assert stack is not None
+        return stack.id
+
+
+class CommandFailed(AssertionError):
+    """A command ended with an error."""
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def eventually(attempt: Callable[[], T | None], within_s: float, what: str) -> T:
+    """The first answer of `attempt` that is not None or an HTTP error."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        try:
+            found = attempt()
+        except httpx.HTTPError:
+            found = None
+        if found is not None:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"waited {within_s:.0f} s for {what}")
