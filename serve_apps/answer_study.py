@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from canary.assignment import Assignment
 from canary.fallback import Action, Attempt, Failure, FallbackPolicy, after_failure, variant_budget_s
@@ -96,7 +96,14 @@ class StudyAnswering:
     ) -> tuple[ServedVersion, Answer]:
         version = self._fleet.version(variant)
         require_intended_use(version.spec.intended_use, study.facts, self._site)
-        return version, await self._reading.answer(version, study, budget_s)
+        answer = await self._reading.answer(version, study, budget_s)
+        return version, stamped(answer, version)
+
+
+def stamped(answer: Answer, version: ServedVersion) -> Answer:
+    """The answer with what the regulatory gate says now; the replica may have started before it changed."""
+    stamp = replace(answer.prediction.stamp, research_only=version.research_only)
+    return replace(answer, prediction=replace(answer.prediction, stamp=stamp))
 
 
 def failure_of(error: SerinusError) -> Failure:

@@ -69,6 +69,17 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Resources:
+    """What one replica of a version needs, and how many there may be."""
+
+    num_cpus: float = 0.1
+    num_gpus: float = 0.25
+    memory_bytes: int | None = None
+    min_replicas: int = 1
+    max_replicas: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class ServedVersion:
     """A model version with an application of its own, named `mv-<model>-<version>`."""
 
@@ -78,6 +89,7 @@ class ServedVersion:
     spec: ModelSpec
     regulatory_status: str
     research_only: bool
+    resources: Resources = Resources()
 
     @property
     def app_name(self) -> str:

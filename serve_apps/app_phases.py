@@ -1,0 +1,45 @@
+"""From Serve's status to a phase: RUNNING is not yet READY, a replica must have answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from canary.observation import AppPhase
+from serve_apps.version_apps import AppState, AppStatus, VersionApps
+
+RETRY_AFTER_S = 30.0
+
+
+class AppPhases:
+    """Remembers which applications have answered, and when one failed."""
+
+    def __init__(self, apps: VersionApps, clock: Callable[[], float] = time.monotonic) -> None:
+        self._apps = apps
+        self._clock = clock
+        self._warm: set[str] = set()
+        self._failed_at: dict[str, float] = {}
+
+    async def look(self) -> Mapping[str, AppPhase]:
+        """The phase of every version's application."""
+        statuses = await self._apps.statuses()
+        self._warm &= {name for name, status in statuses.items() if status.state is AppState.RUNNING}
+        self._failed_at = {name: at for name, at in self._failed_at.items() if name in statuses}
+        return {name: await self._phase(name, status) for name, status in statuses.items()}
+
+    async def _phase(self, name: str, status: AppStatus) -> AppPhase:
+        if status.state is AppState.RUNNING:
+            return await self._running(name)
+        if status.state is AppState.FAILED:
+            self._failed_at.setdefault(name, self._clock())
+            return AppPhase.FAILED
+        return AppPhase.STOPPING if status.state is AppState.STOPPING else AppPhase.LOADING
+
+    async def _running(self, name: str) -> AppPhase:
+        if name not in self._warm and await self._apps.warm(name):
+            self._warm.add(name)
+        return AppPhase.READY if name in self._warm else AppPhase.LOADING
+
+    def may_retry(self, name: str) -> bool:
+        """Whether a failed application has failed for long enough to be tried again."""
+        return self._clock() - self._failed_at.get(name, self._clock()) >= RETRY_AFTER_S
