@@ -5,7 +5,8 @@
 
 The canary reads [0, c), so a step up adds patients and moves nobody back. [5000, 5000+c) is its concurrent
 baseline: champion readings of the same size and time, to compare latencies fairly. An A/B test gives each
-arm a region as wide as its weight, of which a share `coverage_bp` is open: widening it moves nobody between arms.
+arm a region as wide as its weight, of which a share `coverage_bp` is open: a wider one moves nobody between
+arms.
 """
 
 from __future__ import annotations

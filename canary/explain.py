@@ -1,0 +1,163 @@
+"""Why did this version read that study? In plain words from the stored row, and computed again from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from canary.assignment import Assignment, Draw, Ground, bucket_of, draw_reason
+from canary.routing_table import BASELINE, BASIS_POINTS, CHAMPION, Segment, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """One variant's reading of one study as the ledger keeps it. Flat, so that each field is a column.
+
+    `identity` is the pseudonym that was hashed, with its kind. `segments` reads
+    `canary:0-500 baseline:5000-5500`, `slot` reads `layer:salt:0-5000`; both are empty without a draw. `role`
+    is `answered`, `failed`, `shadow` or `safety-net`.
+    """
+
+    identity: str
+    model: str
+    generation: int
+    ground: str
+    arm: str
+    variant: str
+    version: str
+    digest: str
+    role: str
+    outcome: str
+    reason: str
+    salt: str = ""
+    bucket: int | None = None
+    weight_bp: int = 0
+    segments: str = ""
+    slot: str = ""
+    rule: str | None = None
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`sentences` in plain words; `agrees` says whether the row, computed again, gives what it says."""
+
+    sentences: tuple[str, ...]
+    agrees: bool
+
+
+def decision_row(
+    assignment: Assignment, model: str, *, role: str, outcome: str, latency_ms: float | None = None
+) -> DecisionRow:
+    """The row of the variant that was assigned. A shadow's differs in variant, version, digest and role."""
+    draw = assignment.draw
+    return DecisionRow(
+        identity=assignment.identity,
+        model=model,
+        generation=assignment.generation,
+        ground=assignment.ground.value,
+        arm=assignment.arm,
+        variant=assignment.variant.name,
+        version=assignment.variant.version,
+        digest=assignment.variant.digest,
+        role=role,
+        outcome=outcome,
+        reason=assignment.reason,
+        salt=draw.salt if draw else "",
+        bucket=draw.bucket if draw else None,
+        weight_bp=assignment.weight_bp,
+        segments=_write_segments(draw.segments) if draw else "",
+        slot=_write_slot(draw.slot) if draw else "",
+        rule=assignment.rule,
+        latency_ms=latency_ms,
+    )
+
+
+def explain(row: DecisionRow) -> Explanation:
+    """Say why, and check it: the bucket is hashed again, and the arm found again in the stored segments."""
+    check, agrees = _recompute(row)
+    return Explanation((_what(row), _why(row), check), agrees)
+
+
+def _what(row: DecisionRow) -> str:
+    took = f" in {row.latency_ms:.0f} ms" if row.latency_ms is not None else ""
+    did = {
+        "answered": "read the study for its caller",
+        "failed": "was to read the study, failed, and was stood in for",
+        "shadow": "read the study in silence, as a shadow",
+        "safety-net": "read the study in silence, as the safety net",
+    }.get(row.role, f"read the study as {row.role}")
+    return f"{row.model} version {row.version} ({row.variant}, {row.digest[:12]}) {did}{took}: {row.outcome}."
+
+
+def _why(row: DecisionRow) -> str:
+    weight = f", of which {row.weight_bp / 100:g} % went to the candidate" if row.weight_bp else ""
+    kind = row.identity.partition(":")[0]
+    return f"By table {row.generation}, keyed by {kind}{weight}: {row.reason}."
+
+
+def _recompute(row: DecisionRow) -> tuple[str, bool]:
+    if row.ground != Ground.DRAW:
+        return "No hash was drawn, so there is nothing to compute again.", row.bucket is None
+    try:
+        draw = _read_draw(row)
+    except ValueError:
+        return "The row is damaged: its segments or slot cannot be read.", False
+    if draw.slot is not None and not _open_to(draw.slot, row.identity):
+        return "Computed again, the experiment's slot was not open to it: the row does not agree.", False
+    same = draw.bucket == row.bucket and _fits_role(row, draw)
+    verdict = (
+        "the row agrees" if same else f"the row says bucket {row.bucket}, arm {row.arm}: it does not agree"
+    )
+    return f"Computed again, {draw_reason(draw)}: {verdict}.", same
+
+
+def _read_draw(row: DecisionRow) -> Draw:
+    bucket = bucket_of(row.salt, row.identity)
+    return Draw(row.salt, bucket, _read_segments(row.segments), row.weight_bp, _read_slot(row.slot))
+
+
+def _fits_role(row: DecisionRow, draw: Draw) -> bool:
+    """The arm must be the drawn one; whoever was assigned to answer must also bear the arm's name."""
+    if draw.arm != row.arm:
+        return False
+    silent = row.role in ("shadow", "safety-net")
+    fell_back = row.role == "answered" and row.variant == CHAMPION
+    return silent or fell_back or row.variant == (CHAMPION if draw.arm == BASELINE else draw.arm)
+
+
+def _open_to(slot: Slot, identity: str) -> bool:
+    return slot.start <= bucket_of(slot.salt, identity) < slot.stop
+
+
+def _write_segments(segments: tuple[Segment, ...]) -> str:
+    return " ".join(f"{s.arm}:{s.start}-{s.stop}" for s in segments)
+
+
+def _read_segments(text: str) -> tuple[Segment, ...]:
+    return tuple(_read_segment(part) for part in text.split())
+
+
+def _read_segment(text: str) -> Segment:
+    arm, start, stop = _read_range(text)
+    return Segment(arm, start, stop)
+
+
+def _write_slot(slot: Slot | None) -> str:
+    return f"{slot.layer}:{slot.salt}:{slot.start}-{slot.stop}" if slot else ""
+
+
+def _read_slot(text: str) -> Slot | None:
+    if not text:
+        return None
+    names, start, stop = _read_range(text)
+    layer, _, salt = names.partition(":")
+    return Slot(layer, salt, start, stop)
+
+
+def _read_range(text: str) -> tuple[str, int, int]:
+    """`name:start-stop`; raises ValueError for anything else."""
+    name, _, span = text.rpartition(":")
+    start, _, stop = span.partition("-")
+    if not name or int(stop) > BASIS_POINTS:
+        raise ValueError("not a range")
+    return name, int(start), int(stop)

@@ -1,0 +1,141 @@
+"""What is true now, as far as the target needs it: registry, Serve, rollout, site, and our memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from canary.gates import GateVerdict
+from canary.routing_table import BASIS_POINTS, AssignmentKey, RoutingTable, Rule, Slot
+
+CHALLENGER: Final = "challenger"
+SHADOW_PREFIX: Final = "shadow-"
+ARM_PREFIX: Final = "arm-"
+
+
+class AppPhase(StrEnum):
+    """How a version's Serve application stands. Only READY may be given a study that it does not have yet."""
+
+    LOADING = "loading"
+    READY = "ready"  # RUNNING, its handle warm, the golden input answered
+    UNWELL = "unwell"  # was ready, is not now
+    FAILED = "failed"  # will not come up
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionView:
+    """A version in the registry. `app` is the name of its Serve application."""
+
+    version: str
+    digest: str
+    app: str
+    gate: GateVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryView:
+    """A model in the registry: alias to version, and all versions that an alias names."""
+
+    aliases: Mapping[str, str]
+    versions: Mapping[str, VersionView]
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutView:
+    """What the rollout grants its candidate at this moment."""
+
+    version: str
+    salt: str
+    weight_bp: int = 0
+    mirror_percent: int = 100
+    slot: Slot | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ABView:
+    """An A/B test that a person started: the weight of each `arm-…` alias."""
+
+    salt: str
+    weights_bp: Mapping[str, int]
+    coverage_bp: int = BASIS_POINTS
+    slot: Slot | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.weights_bp) < 2 or min(self.weights_bp.values()) <= 0:
+            raise ValueError("an A/B test has two or more arms with a weight each")
+        if sum(self.weights_bp.values()) != BASIS_POINTS or not self.salt:
+            raise ValueError("an A/B test has a salt, and weights that sum to 10000")
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRouting:
+    """What the site's people set: key, rules, shares of shadows (by alias, 100 % if not named), freeze."""
+
+    key: AssignmentKey = AssignmentKey.PATIENT
+    rules: tuple[Rule, ...] = ()
+    shadow_percent: Mapping[str, int] = field(default_factory=dict)
+    safety_net_bp: int = BASIS_POINTS
+    frozen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeepWarm:
+    """How long an application outlives its last role, in seconds.
+
+    `rollback_window_s` for the previous champion, `linger_s` for any other (an alias is soon deleted by
+    accident), `drain_s` for one that may or can do nothing: as long as the longest request.
+    """
+
+    rollback_window_s: float = 24 * 3600.0
+    linger_s: float = 600.0
+    drain_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """A version without a role since `at_s`."""
+
+    version: str
+    at_s: float
+    was_champion: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the last look left behind; the ledger keeps it. Empty for a model that is new.
+
+    `champion` is the version that really answers; the alias may be ahead of it. `ready_once`: versions that
+    have been ready since they got a role; a shadow among them goes on owing studies while its application is
+    away.
+    """
+
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, VersionView] = field(default_factory=dict)
+    champion: str | None = None
+    wanted: frozenset[str] = frozenset()
+    ready_once: frozenset[str] = frozenset()
+    retired: tuple[Retired, ...] = ()
+    generation: int = 0
+    table: RoutingTable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at one model. `registry` is None while MLflow does not answer or does not know the model.
+
+    `apps` holds the phase of each of the model's applications, by version. `now_s` is any clock that survives
+    a restart, in seconds.
+    """
+
+    model: str
+    registry: RegistryView | None
+    apps: Mapping[str, AppPhase]
+    now_s: float
+    rollout: RolloutView | None = None
+    ab_test: ABView | None = None
+    site: SiteRouting = field(default_factory=SiteRouting)
+    keep: KeepWarm = field(default_factory=KeepWarm)
+    memory: Memory = field(default_factory=Memory)

@@ -1,0 +1,160 @@
+"""Is the split what we asked for? A test to be looked at after each study; a check of the data plane."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from scipy.special import bdtr, bdtrc
+
+from canary.routing_table import BASIS_POINTS
+from canary.verdict import Verdict
+
+ALPHA: Final = 0.001
+_RATIOS: Final = (0.25, 0.5, 0.8, 1.25, 2.0, 4.0)
+_THREE_SIGMA: Final = 0.00135  # each tail of a normal distribution beyond three standard deviations
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRatio:
+    """Evidence against the stated weight of one arm: `log_e`, one natural log of an e-value per rate ratio.
+
+    Store it after each update; a restart then changes nothing.
+    """
+
+    log_e: tuple[float, ...] = (0.0,) * len(_RATIOS)
+    exposures: int = 0
+    chosen: int = 0
+
+    @property
+    def log10_e(self) -> float:
+        """The evidence as log10 of the mean of the e-values, itself an e-value."""
+        top = max(self.log_e)
+        if math.isinf(top):
+            return top
+        mean = sum(math.exp(value - top) for value in self.log_e) / len(self.log_e)
+        return (top + math.log(mean)) / math.log(10)
+
+
+def observe(state: SampleRatio, *, chosen: bool, weight_bp: int) -> SampleRatio:
+    """Take in one newly drawn identity: whether it went to the arm, and the arm's weight at that moment.
+
+    Under the null the arm is chosen with probability w, whatever w was at the time: the e-process holds
+    through ramps, pauses and restarts (Lindon & Malek, NeurIPS 2022). For a rate ratio r the factor is θ/w if
+    chosen and (1-θ)/(1-w) if not, with θ = wr/(wr+1-w). Count an identity once: its later studies are no new
+    draw.
+    """
+    if not 0 <= weight_bp <= BASIS_POINTS:
+        raise ValueError("a weight lies within 0..10000 basis points")
+    w = weight_bp / BASIS_POINTS
+    steps = (_log_factor(w, ratio, chosen=chosen) for ratio in _RATIOS)
+    return SampleRatio(
+        tuple(old + step for old, step in zip(state.log_e, steps, strict=True)),
+        state.exposures + 1,
+        state.chosen + chosen,
+    )
+
+
+def _log_factor(w: float, ratio: float, *, chosen: bool) -> float:
+    if w in (0.0, 1.0):  # certain under the null: the one contradiction proves a mismatch
+        return 0.0 if chosen == (w == 1.0) else math.inf
+    theta = w * ratio / (w * ratio + 1.0 - w)
+    return math.log(theta / w) if chosen else math.log((1.0 - theta) / (1.0 - w))
+
+
+def observe_arms(
+    states: Mapping[str, SampleRatio], arm: str, weights_bp: Mapping[str, int]
+) -> dict[str, SampleRatio]:
+    """The same for all arms of a test at once: one state per arm."""
+    return {
+        name: observe(states.get(name, SampleRatio()), chosen=name == arm, weight_bp=weight)
+        for name, weight in weights_bp.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class RatioVerdict:
+    verdict: Verdict
+    log10_e: float
+    reason: str
+
+
+def judge_ratio(states: Iterable[SampleRatio], alpha: float = ALPHA) -> RatioVerdict:
+    """Failed once the mean of the arms' e-values reaches 1/alpha: a false alarm, ever, has a chance of alpha.
+
+    (Ville's inequality; a mean of e-values is one.) Without exposures it is inconclusive.
+    """
+    known = [s for s in states if s.exposures]
+    if not known:
+        return RatioVerdict(Verdict.INCONCLUSIVE, 0.0, "nobody has been drawn yet")
+    top = max(s.log10_e for s in known)
+    if math.isinf(top):
+        return RatioVerdict(Verdict.FAILED, top, "a study went where its weight allows none")
+    log10_e = top + math.log10(sum(10 ** (s.log10_e - top) for s in known) / len(known))
+    limit = -math.log10(alpha)
+    found = f"log10 E = {log10_e:.1f}, the limit is {limit:.1f}"
+    if log10_e >= limit:
+        return RatioVerdict(Verdict.FAILED, log10_e, f"the split is not the weight: {found}")
+    return RatioVerdict(Verdict.SUCCESSFUL, log10_e, f"no mismatch so far: {found}")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One identity as the data plane served it, under one table. `drawn`: by the hash, not by a rule."""
+
+    identity: str
+    generation: int
+    arm: str
+    version: str
+    drawn: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a table asks for: the version behind each arm, and the weight of each arm that is drawn."""
+
+    generation: int
+    versions: Mapping[str, str]
+    weights_bp: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneVerdict:
+    verdict: Verdict
+    reason: str
+
+
+def verify_data_plane(intent: Intent, served: Sequence[Served]) -> PlaneVerdict:
+    """Compare what was served since a change with what the table asks for: stamps first, then shares.
+
+    Readings of other generations are left out, and each identity counts once. Without any: inconclusive.
+    """
+    current = [s for s in served if s.generation == intent.generation]
+    if not current:
+        return PlaneVerdict(Verdict.INCONCLUSIVE, "no study has been read under this table yet")
+    strangers = sorted({s.arm for s in current if intent.versions.get(s.arm) != s.version})
+    if strangers:
+        return PlaneVerdict(
+            Verdict.FAILED, f"another version than intended answered as {', '.join(strangers)}"
+        )
+    arm_of = {s.identity: s.arm for s in current if s.drawn}
+    for arm, weight in intent.weights_bp.items():
+        hits = sum(a == arm for a in arm_of.values())
+        if not share_fits(hits, len(arm_of), weight):
+            found = f"{arm} read {hits} of {len(arm_of)}"
+            return PlaneVerdict(
+                Verdict.FAILED, f"{found}, which a weight of {weight / 100:g} % does not give"
+            )
+    return PlaneVerdict(Verdict.SUCCESSFUL, f"{len(current)} readings match the table")
+
+
+def share_fits(hits: int, total: int, weight_bp: int) -> bool:
+    """Whether `hits` of `total` lie within three standard deviations of the weight, by exact binomial tails.
+
+    With a weight of 0 or 100 % a single contradiction does not fit. Without data everything fits.
+    """
+    w = weight_bp / BASIS_POINTS
+    at_most, at_least = bdtr(hits, total, w), bdtrc(hits - 1, total, w)
+    return total == 0 or bool(min(at_most, at_least) >= _THREE_SIGMA)

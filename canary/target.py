@@ -1,0 +1,319 @@
+"""What should be running, and who should read what: a function of the present, computed anew at each look.
+
+Two looks at the same present give the same target: a lost tick, a restart or two controllers do no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, replace
+
+from canary.observation import (
+    ARM_PREFIX,
+    CHALLENGER,
+    SHADOW_PREFIX,
+    AppPhase,
+    Look,
+    Memory,
+    Retired,
+    VersionView,
+)
+from canary.routing_table import (
+    CANARY,
+    CHAMPION,
+    ABTest,
+    Arm,
+    Canary,
+    RoutingTable,
+    Shadow,
+    Slot,
+    Variant,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a version stands, in a sentence, for `serinus status` and its tag in MLflow."""
+
+    version: str
+    role: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTarget:
+    """What one model needs. `table` is None when nobody may answer. `memory` goes into the next look.
+
+    Order of acting: start `run`, push `table`, and only then delete `delete`, none of which the table names.
+    """
+
+    model: str
+    run: tuple[VersionView, ...]
+    delete: tuple[str, ...]
+    table: RoutingTable | None
+    memory: Memory
+    standings: tuple[Standing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """All models together."""
+
+    models: tuple[ModelTarget, ...]
+
+    @property
+    def tables(self) -> dict[str, RoutingTable]:
+        return {m.model: m.table for m in self.models if m.table is not None}
+
+
+def target(looks: Iterable[Look]) -> Target:
+    """The target of all models, in the order of their names."""
+    return Target(tuple(target_of(look) for look in sorted(looks, key=lambda look: look.model)))
+
+
+def target_of(look: Look) -> ModelTarget:
+    """The target of one model.
+
+    The alias `champion` is a wish: the version that answered until now goes on until the wished one may
+    answer and is ready. A champion alias that is missing, like a registry that is, changes nothing. Any other alias
+    that is missing ends its version's role at once, and its application after a while.
+    """
+    known = _known(look)
+    champion = _champion(known)
+    wanted = _wanted(known, champion)
+    retired = _retired(look, wanted)
+    run = _running(known, wanted, retired)
+    ready_once = (look.memory.ready_once | known.ready) & run
+    table = _numbered(look, _table(known, champion, ready_once))
+    memory = Memory(
+        aliases=known.aliases,
+        versions=known.only(run | set(known.aliases.values())),
+        champion=champion,
+        wanted=wanted,
+        ready_once=ready_once,
+        retired=tuple(r for r in retired if r.version in run or r.version in look.apps),
+        generation=table.generation if table else look.memory.generation,
+        table=table,
+    )
+    return ModelTarget(
+        model=look.model,
+        run=tuple(known.only(run).values()),
+        delete=tuple(sorted(set(look.apps) - run)),
+        table=table,
+        memory=memory,
+        standings=_standings(known, champion, table),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A look with the aliases and versions to go by."""
+
+    look: Look
+    aliases: dict[str, str]
+    versions: dict[str, VersionView]
+
+    @property
+    def ready(self) -> frozenset[str]:
+        return frozenset(v for v, phase in self.look.apps.items() if phase is AppPhase.READY)
+
+    def may_answer(self, version: str) -> bool:
+        return version in self.versions and self.versions[version].gate.may_answer
+
+    def can_answer(self, version: str) -> bool:
+        return version in self.ready and self.may_answer(version)
+
+    def may_run(self, version: str) -> bool:
+        return version in self.versions and bool(self.versions[version].gate.permissions)
+
+    def only(self, chosen: Set[str]) -> dict[str, VersionView]:
+        return {v: self.versions[v] for v in sorted(chosen) if v in self.versions}
+
+    def variant(self, name: str, version: str) -> Variant:
+        view = self.versions[version]
+        return Variant(name, view.version, view.digest, view.app)
+
+
+def _known(look: Look) -> _Known:
+    """Go by the registry, or by what was last known where it is silent or routing is frozen.
+
+    A version's gate is always the newest that is known, frozen or not: a withdrawal takes effect.
+    """
+    last = dict(look.memory.aliases)
+    if look.registry is None:
+        return _Known(look, last, dict(look.memory.versions))
+    versions = {**look.memory.versions, **look.registry.versions}
+    if look.site.frozen and last:
+        return _Known(look, last, versions)
+    aliases = {alias: v for alias, v in look.registry.aliases.items() if v in versions}
+    if CHAMPION not in aliases and CHAMPION in last:
+        aliases[CHAMPION] = last[CHAMPION]
+    return _Known(look, aliases, versions)
+
+
+def _champion(known: _Known) -> str | None:
+    """The version that answers: the wished one once it may and can, until then the one that did.
+
+    If neither may answer any more, the last champion that is still warm does; else nobody.
+    """
+    memory, wished = known.look.memory, known.aliases.get(CHAMPION)
+    last = memory.champion if memory.champion and known.may_answer(memory.champion) else None
+    if wished is not None and known.can_answer(wished) and not (known.look.site.frozen and last):
+        return wished
+    if last is not None or (wished is not None and known.may_answer(wished)):
+        return last  # None while the very first is still loading
+    former = sorted((r for r in memory.retired if r.was_champion), key=lambda r: -r.at_s)
+    return next((r.version for r in former if known.can_answer(r.version)), None)
+
+
+def _wanted(known: _Known, champion: str | None) -> frozenset[str]:
+    """The versions with a role: those of our aliases that may do anything, and the one that answers."""
+    named = {v for alias, v in known.aliases.items() if _is_ours(alias) and known.may_run(v)}
+    return frozenset(named | ({champion} if champion else set()))
+
+
+def _is_ours(alias: str) -> bool:
+    return alias in (CHAMPION, CHALLENGER) or alias.startswith((SHADOW_PREFIX, ARM_PREFIX))
+
+
+def _retired(look: Look, wanted: frozenset[str]) -> tuple[Retired, ...]:
+    """The versions without a role, since when: those that just lost theirs, and applications nobody knows."""
+    since = {r.version: r for r in look.memory.retired}
+    for version in (look.memory.wanted | set(look.apps)) - set(since):
+        since[version] = Retired(version, look.now_s, version == look.memory.champion)
+    return tuple(since[v] for v in sorted(since) if v not in wanted)
+
+
+def _running(known: _Known, wanted: frozenset[str], retired: tuple[Retired, ...]) -> frozenset[str]:
+    """All that should run: what has a role, and what is kept warm. A freeze stops nothing.
+
+    The previous champion is started again if it died; whatever else is kept warm is only not deleted.
+    """
+    look = known.look
+    previous = max((r for r in retired if r.was_champion), key=lambda r: r.at_s, default=None)
+    warm = {
+        r.version
+        for r in retired
+        if (r.version in look.apps or (r is previous and r.version in known.versions))
+        and look.now_s - r.at_s < _kept_s(known, r, is_previous=r is previous)
+    }
+    return wanted | warm | (frozenset(look.apps) if look.site.frozen else frozenset())
+
+
+def _kept_s(known: _Known, retired: Retired, *, is_previous: bool) -> float:
+    keep = known.look.keep
+    if known.look.apps.get(retired.version) is AppPhase.FAILED or not known.may_run(retired.version):
+        return keep.drain_s
+    return keep.rollback_window_s if is_previous else keep.linger_s
+
+
+def _table(known: _Known, champion: str | None, ready_once: frozenset[str]) -> RoutingTable | None:
+    if champion is None:
+        return None
+    site = known.look.site
+    canary = _canary(known, champion)
+    table = RoutingTable(
+        generation=0,
+        model=known.look.model,
+        champion=known.variant(CHAMPION, champion),
+        key=site.key,
+        canary=canary,
+        ab_test=_ab_test(known, canary),
+        safety_net_bp=site.safety_net_bp,
+        frozen=site.frozen,
+    )
+    return replace(
+        table,
+        shadows=_shadows(known, table, ready_once),
+        rules=tuple(rule for rule in site.rules if rule.variant in table.answering),
+    )
+
+
+def _canary(known: _Known, champion: str) -> Canary | None:
+    """The challenger with the weight that its rollout grants; none unless it may answer and is ready now."""
+    version, rollout = known.aliases.get(CHALLENGER), known.look.rollout
+    if version is None or rollout is None or rollout.version != version or version == champion:
+        return None
+    if not known.can_answer(version):
+        return None
+    return Canary(known.variant(CANARY, version), rollout.weight_bp, rollout.salt, rollout.slot)
+
+
+def _ab_test(known: _Known, canary: Canary | None) -> ABTest | None:
+    """The A/B test, if all its arms may answer and are ready: one arm alone would be no test."""
+    wished = known.look.ab_test
+    if wished is None or (canary is not None and not _excludes(canary.slot, wished.slot)):
+        return None
+    versions = {alias: known.aliases.get(alias) for alias in sorted(wished.weights_bp)}
+    arms = tuple(
+        Arm(known.variant(alias, version), wished.weights_bp[alias])
+        for alias, version in versions.items()
+        if version is not None and known.can_answer(version)
+    )
+    if len(arms) < len(versions):
+        return None
+    return ABTest(arms, wished.salt, wished.coverage_bp, wished.slot)
+
+
+def _excludes(one: Slot | None, other: Slot | None) -> bool:
+    return one is not None and other is not None and one.excludes(other)
+
+
+def _shadows(known: _Known, table: RoutingTable, ready_once: frozenset[str]) -> tuple[Shadow, ...]:
+    """The silent readers, each version once: shadow aliases, the challenger, and all that may not answer."""
+    shadows: dict[str, Shadow] = {}
+    for alias, version in sorted(known.aliases.items()):
+        may = version in ready_once and known.may_run(version) and version != table.champion.version
+        if may and _is_silent(known, alias, version):
+            name = f"{SHADOW_PREFIX}{CHAMPION}" if alias == CHAMPION else alias
+            share = Shadow(known.variant(name, version), _mirror_percent(known.look, alias, version))
+            shadows.setdefault(version, share)
+    return tuple(shadows.values())
+
+
+def _is_silent(known: _Known, alias: str, version: str) -> bool:
+    if alias == CHALLENGER or alias.startswith(SHADOW_PREFIX):
+        return True
+    return _is_ours(alias) and not known.may_answer(version)
+
+
+def _mirror_percent(look: Look, alias: str, version: str) -> int:
+    if alias == CHALLENGER and look.rollout is not None and look.rollout.version == version:
+        return look.rollout.mirror_percent
+    return look.site.shadow_percent.get(alias, 100)
+
+
+def _numbered(look: Look, table: RoutingTable | None) -> RoutingTable | None:
+    """The table with its generation: the old one if nothing changed, so that a second look pushes nothing."""
+    old = look.memory.table
+    if table is None:
+        return None
+    if old is not None and replace(table, generation=old.generation) == old:
+        return old
+    return replace(table, generation=look.memory.generation + 1)
+
+
+def _standings(known: _Known, champion: str | None, table: RoutingTable | None) -> tuple[Standing, ...]:
+    standings = [
+        Standing(version, alias, _reason(known, version, table))
+        for alias, version in sorted(known.aliases.items())
+        if _is_ours(alias) and version in known.versions
+    ]
+    if champion is not None and champion != known.aliases.get(CHAMPION):
+        reason = "goes on answering until the version of the alias may and can"
+        standings.append(Standing(champion, CHAMPION, reason))
+    return tuple(standings)
+
+
+def _reason(known: _Known, version: str, table: RoutingTable | None) -> str:
+    phase = known.look.apps.get(version, AppPhase.LOADING).value
+    gate = known.versions[version].gate
+    if not gate.may_answer:
+        return f"{phase}: {gate.reason}"
+    names = [v.name for v in table.answering.values() if v.version == version] if table else []
+    if table is not None and table.canary is not None and CANARY in names:
+        return f"{phase}: answers {table.canary.weight_bp / 100:g} % as canary"
+    if names:
+        return f"{phase}: answers as {' and '.join(names)}"
+    silent = table is not None and any(s.variant.version == version for s in table.shadows)
+    return f"{phase}: reads in silence" if silent else f"{phase}: waits"

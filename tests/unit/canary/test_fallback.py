@@ -1,0 +1,90 @@
+"""A canary can fail in every way and the caller never sees it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from canary.fallback import Action, Attempt, Failure, FallbackPolicy, after_failure, variant_budget_s
+
+POLICY = FallbackPolicy(champion_reserve_s=1.0)
+failures = st.sampled_from(list(Failure))
+seconds = st.floats(0, 600)
+
+
+@given(
+    failure=failures.filter(lambda f: f is not Failure.CANCELLED),
+    left=st.floats(0.05, 600),
+    number=st.integers(1, 9),
+)
+def test_whatever_a_canary_does_wrong_the_champion_answers(
+    failure: Failure, left: float, number: int
+) -> None:
+    step = after_failure(Attempt(False, failure, number, left), POLICY)
+    assert step.action is Action.FALL_BACK
+    assert step.budget_s == left
+
+
+@given(failure=failures, left=seconds, number=st.integers(1, 9))
+def test_nothing_ever_falls_from_the_champion_to_another_variant(
+    failure: Failure, left: float, number: int
+) -> None:
+    assert after_failure(Attempt(True, failure, number, left), POLICY).action is not Action.FALL_BACK
+
+
+@given(failure=failures, left=seconds, number=st.integers(1, 9), champion=st.booleans())
+def test_no_step_outlives_the_callers_deadline(
+    failure: Failure, left: float, number: int, champion: bool
+) -> None:
+    step = after_failure(Attempt(champion, failure, number, left), POLICY)
+    assert 0 <= step.budget_s <= left
+    assert (step.action is Action.GIVE_UP) == (step.budget_s == 0)
+
+
+@given(failure=failures, left=seconds, champion=st.booleans())
+def test_failing_again_and_again_ends(failure: Failure, left: float, champion: bool) -> None:
+    step, calls = after_failure(Attempt(champion, failure, 1, left), POLICY), 1
+    number = 1
+    while step.action is not Action.GIVE_UP:
+        number = 1 if step.action is Action.FALL_BACK else number + 1
+        champion = champion or step.action is Action.FALL_BACK
+        step, calls = after_failure(Attempt(champion, failure, number, left), POLICY), calls + 1
+    assert calls <= 3
+
+
+@pytest.mark.parametrize("failure", list(Failure))
+def test_every_failure_counts_but_a_cancelled_call_and_a_study_outside_the_intended_use(
+    failure: Failure,
+) -> None:
+    counts = failure not in (Failure.CANCELLED, Failure.OUTSIDE_USE)
+    assert after_failure(Attempt(False, failure, 1, 5.0), POLICY).counts is counts
+
+
+def test_a_dead_champion_replica_is_asked_for_once_more_and_a_wrong_answer_is_not() -> None:
+    assert after_failure(Attempt(True, Failure.UNAVAILABLE, 1, 5.0), POLICY).action is Action.RETRY
+    assert after_failure(Attempt(True, Failure.UNAVAILABLE, 2, 5.0), POLICY).action is Action.GIVE_UP
+    assert after_failure(Attempt(True, Failure.ERROR, 1, 5.0), POLICY).action is Action.GIVE_UP
+
+
+def test_without_time_left_nobody_is_asked() -> None:
+    assert after_failure(Attempt(False, Failure.TIMEOUT, 1, 0.01), POLICY).action is Action.GIVE_UP
+
+
+@given(left=seconds)
+def test_a_canarys_share_always_leaves_the_champion_its_time(left: float) -> None:
+    budget = variant_budget_s(left, POLICY)
+    if budget is None:
+        assert left < 1.1
+    else:
+        assert left - budget >= POLICY.champion_reserve_s - 1e-9
+        assert POLICY.min_budget_s <= budget <= left * POLICY.variant_share
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"variant_share": 0.0}, {"variant_share": 1.1}, {"champion_reserve_s": -1.0}, {"champion_attempts": 0}],
+)
+def test_an_impossible_policy_cannot_be_made(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError):
+        FallbackPolicy(**({"champion_reserve_s": 1.0} | wrong))  # type: ignore[arg-type]
