@@ -10,6 +10,7 @@ import httpx
 import typer
 import yaml
 
+from canary.gates import SitePolicy
 from registry.server import EmbeddedServerError
 from serve_apps.client import ApiClient, ApiError
 from serve_apps.commands.output import AsJson, fail, out, print_json, progress, table
@@ -28,7 +29,7 @@ def up(
     as_json: AsJson = False,
 ) -> None:
     """Start MLflow, Ray and Serve; with --demo read one real study and print its result."""
-    settings = load_settings()
+    settings = demo_settings() if demo else load_settings()
     try:
         document = _bring_up(settings, demo, as_json)
     except EXPECTED as error:
@@ -41,6 +42,14 @@ def up(
         print_result(document["demo"])
     out.print()
     _print_addresses(document["addresses"])
+
+
+def demo_settings() -> Settings:
+    """The site's settings; one that says nothing else is a research site, since nobody cleared the demo models."""
+    settings = load_settings()
+    if "site_policy" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"site_policy": SitePolicy.RESEARCH})
 
 
 def _bring_up(settings: Settings, demo: bool, as_json: bool) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def ray_environment(settings: Settings) -> dict[str, str]:
         "RAY_SERVE_ENABLE_HA_PROXY": "1" if settings.haproxy else "0",
         "OMP_NUM_THREADS": "1",
         "SERINUS_STATE_DIR": str(settings.paths.root),
+        "SERINUS_SITE_POLICY": settings.site_policy.value,
     }
     return environment
 
