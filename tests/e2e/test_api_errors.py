@@ -1,0 +1,109 @@
+"""Bad input gets a clear error with a stable code, and never hears its own patient data back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from serve_apps.auth import Scope, create_key
+from tests.orthanc import Orthanc
+from tests.stack import LiveStack
+
+UID = "2.25.4242424242"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"study_uid": UID}, 422, "invalid-field"),
+        ({"study_uid": "PATIENT^NAME", "source": "samples"}, 422, "invalid-field"),
+        ({"study_uid": UID, "source": "nowhere"}, 422, "unknown-source"),
+        ({"study_uid": UID, "source": "http://evil"}, 422, "invalid-field"),
+        ({"study_uid": UID, "source": "samples", "url": "http://evil"}, 422, "invalid-field"),
+        ({"study_uid": UID, "source": "samples", "model": "nobody"}, 422, "unknown-model"),
+        ({"study_uid": UID, "source": "samples", "priority": "now"}, 422, "invalid-field"),
+        ({"study_uid": UID, "source": "samples", "callback": "http://169.254.169.254/"}, 422, "url-refused"),
+    ],
+)
+def test_a_bad_submission_is_refused_with_its_reason(
+    stack: LiveStack, body: dict[str, Any], status: int, code: str
+) -> None:
+    with stack.http() as http:
+        answer = http.post("/v1/jobs", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "PATIENT" not in answer.text
+    assert UID not in answer.text
+
+
+def test_what_is_not_json_is_400(stack: LiveStack) -> None:
+    with stack.http() as http:
+        answer = http.post("/v1/jobs", content=b"{", headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-json")
+
+
+def test_an_unknown_study_is_404_when_waited_for(stack: LiveStack) -> None:
+    with stack.http() as http:
+        answer = http.post(
+            "/v1/jobs", json={"study_uid": UID, "source": "pacs"}, headers={"Prefer": "wait=30"}
+        )
+    assert (answer.status_code, answer.json()["code"]) == (404, "study-not-found")
+
+
+def test_a_job_nobody_knows_is_404(stack: LiveStack) -> None:
+    with stack.http() as http:
+        assert http.get("/v1/jobs/nope").json()["code"] == "job-not-found"
+        assert http.get("/v1/nothing").status_code == 404
+
+
+def test_no_key_is_401_and_a_small_key_403(stack: LiveStack) -> None:
+    with stack.http(key="wrong") as http:
+        assert http.get("/v1/jobs").status_code == 401
+        assert http.get("/healthz").status_code == 200
+    key = create_key(stack.settings.paths.api_keys, "reader", [Scope.RESULTS_READ])
+    with stack.http(key=key) as http:
+        answer = http.post("/v1/jobs", json={"study_uid": UID, "source": "samples"})
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert http.get("/v1/jobs").status_code == 200
+
+
+def test_the_same_key_and_body_is_the_same_job_and_another_body_a_conflict(stack: LiveStack) -> None:
+    headers = {"Idempotency-Key": "order-1"}
+    body = {"study_uid": UID, "source": "pacs"}
+    with stack.http() as http:
+        first = http.post("/v1/jobs", json=body, headers=headers)
+        again = http.post("/v1/jobs", json=body, headers=headers)
+        other = http.post("/v1/jobs", json=body | {"priority": "stat"}, headers=headers)
+    assert first.json()["id"] == again.json()["id"]
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency-conflict")
+
+
+def test_a_body_over_the_limit_is_413(stack: LiveStack) -> None:
+    headers = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=x'}
+    with stack.http() as http:
+        request = http.build_request("POST", "/dicom-web/studies", content=b"--x\r\n", headers=headers)
+        request.headers["Content-Length"] = str(1 << 40)
+        answer = http.send(request)
+    assert answer.status_code == 413
+
+
+def test_a_pacs_that_is_away_fails_the_job_as_the_sources_fault(stack: LiveStack, pacs: Orthanc) -> None:
+    pacs.stop()
+    try:
+        job = stack.submit(UID, "pacs")
+        with stack.http() as http:
+            seen = http.get(f"/v1/jobs/{job}", params={"wait": 2}).json()
+        assert seen["state"] != "completed"
+    finally:
+        pacs.start()
+    job_after = stack.finished(job)
+    assert job_after["error"]["code"] == "study-not-found"  # tried again when the PACS was back
+
+
+def test_the_schema_has_an_example_for_every_request(stack: LiveStack) -> None:
+    with stack.http() as http:
+        schema = http.get("/openapi.json").json()
+    for name in ("JobSubmission", "InferCall"):
+        assert schema["components"]["schemas"][name]["examples"]
