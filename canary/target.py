@@ -75,8 +75,8 @@ def target_of(look: Look) -> ModelTarget:
     """The target of one model.
 
     The alias `champion` is a wish: the version that answered until now goes on until the wished one may
-    answer and is ready. A champion alias that is missing, like a registry that is, changes nothing. Any other alias
-    that is missing ends its version's role at once, and its application after a while.
+    answer and is ready. A champion alias that is missing, like a registry that is, changes nothing. Any other
+    alias that is missing ends its version's role at once, and its application after a while.
     """
     known = _known(look)
     champion = _champion(known)

@@ -156,6 +156,12 @@ def test_a_shadow_of_a_hundred_percent_reads_all_and_of_zero_none() -> None:
         assert [v.name for v in assign(facts(str(i)), routing).shadows] == ["shadow-all"]
 
 
+def test_the_first_bucket_is_not_in_a_share_of_zero_and_the_only_one_in_the_smallest() -> None:
+    first = next(str(i) for i in range(100_000) if bucket_of("shadow/ich", f"st-{i}") == 0)
+    assert assign(facts(first), table(shadows=(shadow(0),))).shadows == ()
+    assert len(assign(facts(first), table(shadows=(shadow(1),))).shadows) == 1
+
+
 def test_a_version_does_not_shadow_itself() -> None:
     routing = table(canary=canary(10_000), shadows=(shadow(100, version="2"),))
     assert assign(facts(), routing).shadows == ()

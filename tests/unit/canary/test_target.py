@@ -123,6 +123,11 @@ def test_a_missing_champion_alias_and_a_silent_registry_change_nothing() -> None
         assert (running(after), after.delete, after.table) == (["1"], (), step.table)
 
 
+def test_a_promotion_under_way_survives_the_loss_of_its_alias() -> None:
+    waiting = then(settled(), registry(champion="2"), {"1": READY, "2": LOADING})
+    assert answering(then(waiting, RegistryView({}, {}), {"1": READY, "2": READY})) == {"champion": "2"}
+
+
 def test_a_champion_that_is_unwell_for_a_moment_keeps_its_place() -> None:
     for phase in (UNWELL, LOADING, FAILED):
         assert answering(then(promoted(), registry(champion="2"), {"1": READY, "2": phase})) == {

@@ -99,6 +99,7 @@ def test_what_an_engineer_needs_stays_readable(text: str) -> None:
         ("postgresql://user:secret@db.example/serinus", "postgresql://[mail]/serinus"),
         ("born 19800314", "born [date]"),
         ("/x/DOE%5EJANE", "[name]"),
+        ("wait ..1.2.840.113619.2.55", "wait ..[uid]"),
         ("UID 1%2E2%2E840%2E113619%2E2", "UID [uid]"),
     ],
 )
