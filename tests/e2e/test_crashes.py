@@ -70,7 +70,7 @@ def some_studies(pacs: Orthanc, folder: Path, seed: str) -> list[str]:
             path = folder / f"{number}-{index}.dcm"
             dataset.save_as(path, enforce_file_format=True)
             paths.append(path)
-        pacs.upload(paths)
+        pacs.push(paths)
         studies.append(str(datasets[0].StudyInstanceUID))
     return studies
 

@@ -55,7 +55,7 @@ def test_status_tells_versions_health_and_queue(stack: LiveStack) -> None:
 @pytest.fixture(scope="module")
 def head_in_pacs(stack: LiveStack, pacs: Orthanc, head_ct: Path) -> str:
     """The real head CT, stored in the PACS; its study UID."""
-    pacs.upload(sorted(head_ct.rglob("*.dcm")))
+    pacs.push(sorted(head_ct.rglob("*.dcm")))
     return str(pydicom.dcmread(next(iter(head_ct.rglob("*.dcm"))), stop_before_pixels=True).StudyInstanceUID)
 
 

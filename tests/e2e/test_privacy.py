@@ -1,0 +1,70 @@
+"""No patient datum in a log, a span or an error: everything a stack wrote is searched for what the study holds."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from tests.orthanc import Orthanc
+from tests.stack import LiveStack, eventually
+
+
+@pytest.fixture(scope="module")
+def secrets(stack: LiveStack, pacs: Orthanc, head_ct: Path) -> list[bytes]:
+    """What identifies the patient and the study, after the study was read in every way, good and bad."""
+    files = sorted(head_ct.rglob("*.dcm"))
+    header = pydicom.dcmread(files[0], stop_before_pixels=True)
+    pacs.push(files)
+    study = str(header.StudyInstanceUID)
+    stack.finished(stack.submit(study, "pacs", model="ich-triage"))
+    stack.finished(stack.submit(study, "pacs", series_uids=["1.2.3.99"]))
+    stack.finished(stack.submit(study, "pacs", model="brain-volume"))
+    with stack.http() as http:
+        http.get("/v1/jobs", params={"study_uid": study})
+        http.post(f"/v1/studies/{study}/complete")
+        http.get(f"/dicom-web/studies/{study}")
+    found = [study, str(header.SeriesInstanceUID), str(header.SOPInstanceUID), str(header.PatientName)]
+    return [*(each.encode() for each in found), str(header.PatientID).encode()]
+
+
+def log_files(stack: LiveStack) -> Iterator[Path]:
+    ray = Path(stack.settings.paths.ray)
+    roots = [stack.settings.paths.logs, stack.settings.paths.mlflow, ray, *ray.parent.glob("ray*")]
+    roots += [path for path in Path("/tmp").glob("serinus-*") if path.is_dir()]
+    for root in {root.resolve() for root in roots if root.exists()}:
+        yield from (path for path in root.rglob("*") if path.suffix in (".log", ".out", ".err") and path.is_file())
+
+
+def test_no_log_names_the_patient(stack: LiveStack, secrets: list[bytes]) -> None:
+    searched = 0
+    for path in log_files(stack):
+        text = path.read_bytes()
+        searched += len(text)
+        leaked = [index for index, secret in enumerate(secrets) if secret in text]
+        assert not leaked, f"{path.name} holds secret number {leaked}"
+    assert searched > 10_000
+
+
+def test_a_trace_per_study_reaches_mlflow_without_the_patient(stack: LiveStack, secrets: list[bytes]) -> None:
+    database = stack.settings.paths.mlflow / "mlflow.db"
+
+    def spans() -> list[tuple[str, ...]] | None:
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+            rows = connection.execute("select name, content from spans").fetchall()
+        return rows if any(name == "serinus.study" for name, _ in rows) else None
+
+    rows = eventually(spans, 30, "a trace")
+    names = {name for name, _ in rows}
+    assert {f"serinus.{stage}" for stage in ("queue", "fetch", "decode", "forward", "report", "store")} <= names
+    for _, content in rows:
+        assert not any(secret in content.encode() for secret in secrets)
+
+
+def test_the_whole_mlflow_store_knows_no_patient(stack: LiveStack, secrets: list[bytes]) -> None:
+    for path in stack.settings.paths.mlflow.rglob("mlflow.db*"):
+        text = path.read_bytes()
+        assert not any(secret in text for secret in secrets)
