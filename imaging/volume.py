@@ -12,7 +12,7 @@ import numpy.typing as npt
 class Geometry:
     """Where voxels lie in the patient (LPS, mm; PS3.3 C.7.6.2.1.1).
 
-    `spacing_mm` is (between slices, between rows, between columns); `origin_mm` the centre of voxel (0, 0, 0);
+    `spacing_mm` is (between slices, between rows, between columns); `origin_mm` the centre of voxel 0, 0, 0;
     `row_cosine` points along a row (increasing column), `column_cosine` along a column (increasing row).
     """
 
@@ -29,7 +29,8 @@ class Volume:
 
     `instance_uids` are the SOP Instance UIDs in slice order. `evidence` is one DICOM dataset without pixels,
     encoded as a Part 10 file: the patient, study, equipment and series modules a report must repeat. It holds
-    patient data: never log it. `input_digest` is the sha256 of the sorted instance UIDs and pixel bytes.
+    patient data: never log it. `input_digest` is a sha256 over UIDs in slice order and voxels.
+    `notes` are what a reader of the result must know of the input, in plain words without patient data.
     """
 
     voxels: npt.NDArray[np.int16] | npt.NDArray[np.float32]
@@ -42,3 +43,4 @@ class Volume:
     inverted: bool  # True for MONOCHROME1 input: low values are bright
     evidence: bytes
     input_digest: str
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,273 @@
+"""The instances of one series -> one Volume, in slice order, in the modality's own unit.
+
+Two passes: read the geometry of every slice (values that do not change are decoded once), then convert pixels
+straight into one array, on a few threads because NumPy and hashlib release the interpreter there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from imaging.decode import Pixels, modality_values, stored_pixels
+from imaging.errors import BrokenGeometry, StudyError, UnsupportedSeries
+from imaging.evidence import encode_evidence
+from imaging.geometry import Floats, check_orientations, stack_slices
+from imaging.volume import Geometry, Volume
+
+PROJECTIONS: Final = frozenset({"CR", "DX", "MG", "PX", "IO", "RF", "XA", "RG"})
+"""Modalities whose image is a projection: it needs no position, and its pixel spacing may be unknown."""
+
+_WORKERS: Final = 2
+_INT16: Final = np.iinfo(np.int16)
+_NO_POSITION: Final = (0.0, 0.0, 0.0)
+_NO_ORIENTATION: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+_LAYOUT_TAGS: Final = (
+    "Rows", "Columns", "PixelSpacing", "ImagerPixelSpacing", "RescaleSlope", "RescaleIntercept",
+    "PhotometricInterpretation", "SliceThickness", "ImageOrientationPatient",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What the slices of a series share, most often. `spacing_mm` is (between rows, between columns)."""
+
+    rows: int
+    columns: int
+    spacing_mm: tuple[float, float] | None
+    imager_spacing_mm: tuple[float, float] | None
+    slope: float
+    intercept: float
+    inverted: bool
+    thickness_mm: float | None
+    orientation: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    dataset: Dataset
+    layout: _Layout
+    position: tuple[float, ...] | None
+
+
+def to_volume(datasets: Sequence[Dataset], *, max_gap_ratio: float = 0.02) -> Volume:
+    """Sort, check, decode and rescale one series.
+
+    Voxels are int16 when that loses nothing, else float32. Raises BrokenGeometry (gap, tilt, duplicate
+    position, mixed size, spacing or orientation, missing position or spacing), UnsupportedSeries (colour,
+    multi-frame), UndecodablePixels, StudyError. A projection without a usable PixelSpacing takes
+    ImagerPixelSpacing, else 1.0 mm; either is said in `notes`.
+    """
+    slices = _read_slices(datasets)
+    ordered, geometry, notes = _arrange(slices, max_gap_ratio)
+    voxels, digests = _convert(ordered)
+    first = ordered[0].dataset
+    instance_uids = tuple(str(item.dataset.SOPInstanceUID) for item in ordered)
+    return Volume(
+        voxels=voxels,
+        geometry=geometry,
+        modality=str(first.get("Modality", "")),
+        body_part=str(first.get("BodyPartExamined", "") or ""),
+        series_uid=str(first.SeriesInstanceUID),
+        sop_class_uid=str(first.SOPClassUID),
+        instance_uids=instance_uids,
+        inverted=ordered[0].layout.inverted,
+        evidence=encode_evidence(first),
+        input_digest=_input_digest(instance_uids, digests, voxels.dtype),
+        notes=notes,
+    )
+
+
+# --- geometry -------------------------------------------------------------------------------------------
+
+
+def _read_slices(datasets: Sequence[Dataset]) -> list[_Slice]:
+    if not datasets:
+        raise UnsupportedSeries("the series holds no image")
+    known: dict[tuple[object, ...], _Layout] = {}
+    return [_read_slice(dataset, known) for dataset in datasets]
+
+
+def _read_slice(dataset: Dataset, known: dict[tuple[object, ...], _Layout]) -> _Slice:
+    key = tuple(_raw(dataset, keyword) for keyword in _LAYOUT_TAGS)
+    try:
+        if key not in known:
+            known[key] = _read_layout(dataset)
+        return _Slice(dataset, known[key], _floats(dataset, "ImagePositionPatient", 3))
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError):
+        raise StudyError("an image lacks a required attribute, or holds one that is not a number") from None
+
+
+def _raw(dataset: Dataset, keyword: str) -> object:
+    """An element's value without decoding it: equal bytes mean equal values."""
+    element = dataset.get_item(keyword)
+    value = None if element is None else element.value
+    return value if isinstance(value, bytes) else str(value)
+
+
+def _read_layout(dataset: Dataset) -> _Layout:
+    return _Layout(
+        rows=int(dataset.Rows),
+        columns=int(dataset.Columns),
+        spacing_mm=_spacing(dataset, "PixelSpacing"),
+        imager_spacing_mm=_spacing(dataset, "ImagerPixelSpacing"),
+        slope=_number(dataset, "RescaleSlope", 1.0),
+        intercept=_number(dataset, "RescaleIntercept", 0.0),
+        inverted=dataset.get("PhotometricInterpretation") == "MONOCHROME1",
+        thickness_mm=_number(dataset, "SliceThickness", 0.0) or None,
+        orientation=_floats(dataset, "ImageOrientationPatient", 6),
+    )
+
+
+def _number(dataset: Dataset, keyword: str, default: float) -> float:
+    value = dataset.get(keyword)
+    return default if value in (None, "") else float(value)
+
+
+def _floats(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    """A multi-valued decimal; None when absent or empty. Raises ValueError on another number of values."""
+    element = dataset.get_item(keyword)
+    if element is None or not element.value:
+        return None
+    raw = element.value
+    values = tuple(map(float, raw.split(b"\\") if isinstance(raw, bytes) else raw))
+    if len(values) != count:
+        raise ValueError(keyword)
+    return values
+
+
+def _spacing(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
+    """A spacing that can be one: two positive numbers. (The film RG1 of pydicom-data says 0.000.)"""
+    values = _floats(dataset, keyword, 2)
+    if values is None or not all(0 < value < 1e4 for value in values):
+        return None
+    return values[0], values[1]
+
+
+def _arrange(slices: list[_Slice], max_gap_ratio: float) -> tuple[list[_Slice], Geometry, tuple[str, ...]]:
+    _check_uniform(slices)
+    spacing_mm, notes = _pixel_spacing(slices)
+    positions, orientations = _placed(slices)
+    row, column = check_orientations(orientations)
+    stack = stack_slices(positions, np.cross(row, column), max_gap_ratio)
+    ordered = [slices[index] for index in stack.order]
+    thickness_mm = ordered[0].layout.thickness_mm
+    geometry = Geometry(
+        spacing_mm=(stack.spacing_mm or thickness_mm or 1.0, *spacing_mm),
+        origin_mm=_triple(positions[stack.order[0]]),
+        row_cosine=_triple(row),
+        column_cosine=_triple(column),
+        slice_thickness_mm=thickness_mm,
+    )
+    return ordered, geometry, notes
+
+
+def _triple(values: Floats) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _check_uniform(slices: list[_Slice]) -> None:
+    layouts = {item.layout for item in slices}
+    sizes = sorted({(layout.rows, layout.columns) for layout in layouts})
+    if len(sizes) > 1:
+        listed = " and ".join(f"{rows} x {columns}" for rows, columns in sizes[:3])
+        raise BrokenGeometry(f"images of {listed} pixels in one series")
+    if len({layout.inverted for layout in layouts}) > 1:
+        raise BrokenGeometry("MONOCHROME1 and MONOCHROME2 images in one series")
+
+
+def _pixel_spacing(slices: list[_Slice]) -> tuple[tuple[float, float], tuple[str, ...]]:
+    spacings = [item.layout.spacing_mm for item in slices]
+    known = [spacing for spacing in spacings if spacing is not None]
+    if len(known) < len(spacings):
+        return _projection_spacing(slices)
+    spread_mm = float(np.ptp(np.array(known), axis=0).max())
+    if spread_mm > 1e-3 * max(known[0]):
+        raise BrokenGeometry(f"pixel spacings differ by {spread_mm:.4f} mm in one series")
+    return known[0], ()
+
+
+def _projection_spacing(slices: list[_Slice]) -> tuple[tuple[float, float], tuple[str, ...]]:
+    if str(slices[0].dataset.get("Modality", "")) not in PROJECTIONS:
+        raise BrokenGeometry("the pixel spacing is missing, or not above 0 mm")
+    imager_mm = slices[0].layout.imager_spacing_mm
+    if imager_mm is not None:
+        return imager_mm, ("pixel spacing is that of the detector, not of the patient",)
+    return (1.0, 1.0), ("pixel spacing is unknown; 1.0 mm is assumed, so no length may be measured",)
+
+
+def _placed(slices: list[_Slice]) -> tuple[Floats, Floats]:
+    """Positions `(n, 3)` and orientations `(n, 6)`. Only a single image may lack them."""
+    placed = [item for item in slices if item.position and item.layout.orientation]
+    if not placed and len(slices) == 1:
+        return np.array([_NO_POSITION]), np.array([_NO_ORIENTATION])
+    if len(placed) < len(slices):
+        lacking = len(slices) - len(placed)
+        raise BrokenGeometry(f"{lacking} of {len(slices)} slices have no position or orientation")
+    positions = np.array([item.position for item in placed], dtype=np.float64)
+    return positions, np.array([item.layout.orientation for item in placed], dtype=np.float64)
+
+
+# --- pixels ---------------------------------------------------------------------------------------------
+
+
+def _convert(slices: list[_Slice]) -> tuple[Any, list[bytes]]:
+    """Voxels `(slices, rows, columns)` and the sha256 of each slice of them."""
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        planes = list(pool.map(_plane, slices))
+        dtype = np.int16 if all(map(_fits_int16, slices, planes)) else np.float32
+        layout = slices[0].layout
+        voxels = np.empty((len(slices), layout.rows, layout.columns), dtype)
+        return voxels, list(pool.map(_fill, voxels, slices, planes))
+
+
+def _plane(item: _Slice) -> Pixels:
+    """Stored values, or those of a Modality LUT table."""
+    stored = stored_pixels(item.dataset)
+    values = modality_values(item.dataset, stored)
+    return stored if values is None else values
+
+
+def _rescale(item: _Slice) -> tuple[float, float]:
+    """Slope and intercept; a table in their place has been applied already."""
+    if "ModalityLUTSequence" in item.dataset:
+        return 1.0, 0.0
+    return item.layout.slope, item.layout.intercept
+
+
+def _fits_int16(item: _Slice, plane: Pixels) -> bool:
+    slope, intercept = _rescale(item)
+    if plane.dtype.kind not in "iu" or not (slope.is_integer() and intercept.is_integer()):
+        return False
+    if (slope, intercept) == (1.0, 0.0) and np.can_cast(plane.dtype, np.int16):
+        return True
+    ends = (float(plane.min()) * slope + intercept, float(plane.max()) * slope + intercept)
+    return _INT16.min <= min(ends) and max(ends) <= _INT16.max
+
+
+def _fill(target: Any, item: _Slice, plane: Pixels) -> bytes:
+    slope, intercept = _rescale(item)
+    if (slope, intercept) == (1.0, 0.0):
+        np.copyto(target, plane, casting="unsafe")
+    elif target.dtype == np.int16:
+        np.copyto(target, plane.astype(np.int32) * int(slope) + int(intercept), casting="unsafe")
+    else:
+        np.copyto(target, plane.astype(np.float64) * slope + intercept, casting="unsafe")
+    return hashlib.sha256(target).digest()
+
+
+def _input_digest(instance_uids: Sequence[str], digests: Sequence[bytes], dtype: np.dtype[Any]) -> str:
+    """sha256 over the kind of number, then UID and sha256 of each slice in order.
+
+    Made of voxels after decoding, so that it does not depend on the transfer syntax a source happened to use.
+    """
+    whole = hashlib.sha256(dtype.str.encode())
+    for uid, digest in zip(instance_uids, digests, strict=True):
+        whole.update(uid.encode() + b"\0" + digest)
+    return whole.hexdigest()

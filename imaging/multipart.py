@@ -1,0 +1,170 @@
+"""Split a multipart/related body while it arrives (RFC 2046 §5.1, RFC 2387; DICOMweb PS3.18 §8.6).
+
+    splitter = MultipartSplitter(boundary_of(content_type))
+    for chunk in response:
+        for body in splitter.feed(chunk): ...
+    splitter.close()
+
+Chunks may end anywhere, also inside a delimiter. A part with Content-Length is taken by count, so that its
+bytes may even contain the delimiter; a part without ends at the first real delimiter line. What only looks
+like one (`\\r\\n--boundaryX`) belongs to the body.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+
+_MAX_HEADER_BYTES = 16 * 1024
+_BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]+)"|([^\s;,"]+))', re.IGNORECASE)
+_LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_LINE_END = re.compile(rb"[ \t]*\r\n")
+
+
+class MultipartError(ValueError):
+    """The body is not a well-formed multipart message, or ends before its closing delimiter."""
+
+
+def boundary_of(content_type: str) -> bytes:
+    """The boundary parameter. Raises MultipartError when the body is not multipart or names none."""
+    found = _BOUNDARY.search(content_type)
+    if not content_type.lower().lstrip().startswith("multipart/") or found is None:
+        raise MultipartError("the answer is not multipart")
+    return (found.group(1) or found.group(2)).encode("latin-1")
+
+
+class _State(Enum):
+    PREAMBLE = auto()
+    HEADERS = auto()
+    COUNTED = auto()
+    OPEN = auto()
+    DELIMITER = auto()
+    DONE = auto()
+
+
+class MultipartSplitter:
+    """Feed chunks, get the bodies of the parts that are complete. One splitter per message."""
+
+    def __init__(self, boundary: bytes) -> None:
+        if not boundary:
+            raise MultipartError("the boundary is empty")
+        self._delimiter = b"\r\n--" + boundary
+        self._buffer = bytearray(b"\r\n")  # the first delimiter may stand at the very start of the body
+        self._scanned = 0  # no delimiter starts before this offset of an open part
+        self._wanted = 0
+        self._pieces: list[bytes | memoryview] = []
+        self._state = _State.PREAMBLE
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The bodies that this chunk completes. Raises MultipartError."""
+        rest = self._fill_counted(chunk)
+        self._buffer += rest
+        bodies: list[bytes] = []
+        while (body := self._step()) is not None:
+            bodies.extend(body)
+        return bodies
+
+    def close(self) -> None:
+        """Raises MultipartError unless the closing delimiter was seen: a cut answer is not a short series."""
+        if self._state is not _State.DONE:
+            raise MultipartError("the answer ended before its closing delimiter")
+
+    def _fill_counted(self, chunk: bytes) -> bytes | memoryview:
+        """The fast path: inside a counted part bytes go straight to it; the rest comes back."""
+        if self._state is not _State.COUNTED or self._buffer:
+            return chunk
+        if len(chunk) <= self._wanted:
+            self._take(chunk)
+            return b""
+        view = memoryview(chunk)
+        wanted = self._wanted
+        self._take(view[:wanted])
+        return view[wanted:]
+
+    def _take(self, piece: bytes | memoryview) -> None:
+        self._pieces.append(piece)
+        self._wanted -= len(piece)
+
+    def _step(self) -> list[bytes] | None:
+        """One move of the machine: None when more bytes are needed, else the bodies it completed (0 or 1)."""
+        match self._state:
+            case _State.PREAMBLE | _State.OPEN:
+                return self._find_delimiter()
+            case _State.HEADERS:
+                return self._read_headers()
+            case _State.COUNTED:
+                return self._read_counted()
+            case _State.DELIMITER:
+                return self._expect_delimiter()
+            case _State.DONE:
+                self._buffer.clear()  # an epilogue has no meaning
+                return None
+
+    def _find_delimiter(self) -> list[bytes] | None:
+        at = self._buffer.find(self._delimiter, self._scanned)
+        if at < 0:
+            self._scanned = max(self._scanned, len(self._buffer) - len(self._delimiter) + 1)
+            return None
+        after = self._after_delimiter(at)
+        if after is None:
+            self._scanned = at
+            return None
+        if not after:
+            self._scanned = at + 1  # a look-alike: data
+            return []
+        body = [bytes(memoryview(self._buffer)[:at])] if self._state is _State.OPEN else []
+        self._enter_headers(at, after)
+        return body
+
+    def _after_delimiter(self, at: int) -> int | None:
+        """Where the delimiter line at `at` ends; 0 if it is none; None if more bytes must tell."""
+        start = at + len(self._delimiter)
+        if self._buffer.startswith(b"--", start):
+            return start + 2
+        if line := _LINE_END.match(self._buffer, start):
+            return line.end()
+        tail = bytes(self._buffer[start : start + 128])
+        undecided = tail == b"-" or (tail.lstrip(b" \t") in (b"", b"\r") and len(tail) < 128)
+        return None if undecided else 0
+
+    def _enter_headers(self, at: int, after: int) -> None:
+        closing = self._buffer.startswith(b"--", at + len(self._delimiter))
+        del self._buffer[: after if closing else after - 2]  # keep the CRLF: headers may be empty
+        self._scanned = 0
+        self._state = _State.DONE if closing else _State.HEADERS
+
+    def _read_headers(self) -> list[bytes] | None:
+        end = self._buffer.find(b"\r\n\r\n", 0, _MAX_HEADER_BYTES)
+        if end < 0:
+            if len(self._buffer) >= _MAX_HEADER_BYTES:
+                raise MultipartError("a part's header does not end")
+            return None
+        length = _LENGTH.search(self._buffer, 0, end + 2)
+        self._state = _State.OPEN if length is None else _State.COUNTED
+        self._wanted = 0 if length is None else int(length.group(1))
+        del self._buffer[: end + 4]
+        return []
+
+    def _read_counted(self) -> list[bytes] | None:
+        if self._buffer and self._wanted:
+            piece = bytes(memoryview(self._buffer)[: self._wanted])
+            del self._buffer[: len(piece)]
+            self._take(piece)
+        if self._wanted:
+            return None
+        body = b"".join(self._pieces)
+        self._pieces.clear()
+        self._state = _State.DELIMITER
+        return [body]
+
+    def _expect_delimiter(self) -> list[bytes] | None:
+        head = bytes(self._buffer[: len(self._delimiter)])
+        if not self._delimiter.startswith(head):
+            raise MultipartError("a part is longer than its Content-Length")
+        after = self._after_delimiter(0) if len(head) == len(self._delimiter) else None
+        if after == 0:
+            raise MultipartError("a part is longer than its Content-Length")
+        if after is None:
+            return None
+        self._enter_headers(0, after)
+        return []
