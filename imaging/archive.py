@@ -68,7 +68,7 @@ class Budget:
     """Counts what a fetch spends, from several threads. Raises StudyTooLarge at the limit."""
 
     def __init__(self, limits: FetchLimits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._lock = Lock()
         self.spent_bytes = 0
         self.instances = 0
@@ -77,12 +77,12 @@ class Budget:
         with self._lock:
             self.spent_bytes += size
             self.instances += instances
-            over_bytes = self.spent_bytes > self._limits.max_bytes
-            over_instances = self.instances > self._limits.max_instances
+            over_bytes = self.spent_bytes > self.limits.max_bytes
+            over_instances = self.instances > self.limits.max_instances
         if over_bytes:
-            raise StudyTooLarge(f"the study has more than {self._limits.max_bytes / 2**20:.0f} MiB")
+            raise StudyTooLarge(f"the study has more than {self.limits.max_bytes / 2**20:.0f} MiB")
         if over_instances:
-            raise StudyTooLarge(f"the study has more than {self._limits.max_instances} instances")
+            raise StudyTooLarge(f"the study has more than {self.limits.max_instances} instances")
 
     def refund(self, *, size: int, instances: int) -> None:
         """Take back what an attempt spent that is made again."""

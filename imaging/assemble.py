@@ -16,9 +16,11 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from imaging.decode import Pixels, modality_values, stored_pixels
+from imaging.elements import floats, raw, text
 from imaging.errors import BrokenGeometry, StudyError, UnsupportedSeries
 from imaging.evidence import encode_evidence
 from imaging.geometry import Floats, check_orientations, stack_slices
+from imaging.summary import readable_images
 from imaging.volume import Geometry, Volume
 
 PROJECTIONS: Final = frozenset({"CR", "DX", "MG", "PX", "IO", "RF", "XA", "RG"})
@@ -57,7 +59,7 @@ class _Slice:
 
 
 def to_volume(datasets: Sequence[Dataset], *, max_gap_ratio: float = 0.02) -> Volume:
-    """Sort, check, decode and rescale one series.
+    """Sort, check, decode and rescale one series; localizers in it are left out.
 
     Voxels are int16 when that loses nothing, else float32. Raises BrokenGeometry (gap, tilt, duplicate
     position, mixed size, spacing or orientation, missing position or spacing), UnsupportedSeries (colour,
@@ -68,14 +70,14 @@ def to_volume(datasets: Sequence[Dataset], *, max_gap_ratio: float = 0.02) -> Vo
     ordered, geometry, notes = _arrange(slices, max_gap_ratio)
     voxels, digests = _convert(ordered)
     first = ordered[0].dataset
-    instance_uids = tuple(str(item.dataset.SOPInstanceUID) for item in ordered)
+    instance_uids = tuple(text(item.dataset, "SOPInstanceUID") for item in ordered)
     return Volume(
         voxels=voxels,
         geometry=geometry,
-        modality=str(first.get("Modality", "")),
-        body_part=str(first.get("BodyPartExamined", "") or ""),
-        series_uid=str(first.SeriesInstanceUID),
-        sop_class_uid=str(first.SOPClassUID),
+        modality=text(first, "Modality"),
+        body_part=text(first, "BodyPartExamined"),
+        series_uid=text(first, "SeriesInstanceUID"),
+        sop_class_uid=text(first, "SOPClassUID"),
         instance_uids=instance_uids,
         inverted=ordered[0].layout.inverted,
         evidence=encode_evidence(first),
@@ -88,27 +90,21 @@ def to_volume(datasets: Sequence[Dataset], *, max_gap_ratio: float = 0.02) -> Vo
 
 
 def _read_slices(datasets: Sequence[Dataset]) -> list[_Slice]:
-    if not datasets:
+    images = readable_images(datasets)
+    if not images:
         raise UnsupportedSeries("the series holds no image")
     known: dict[tuple[object, ...], _Layout] = {}
-    return [_read_slice(dataset, known) for dataset in datasets]
+    return [_read_slice(dataset, known) for dataset in images]
 
 
 def _read_slice(dataset: Dataset, known: dict[tuple[object, ...], _Layout]) -> _Slice:
-    key = tuple(_raw(dataset, keyword) for keyword in _LAYOUT_TAGS)
+    key = tuple(raw(dataset, keyword) for keyword in _LAYOUT_TAGS)
     try:
         if key not in known:
             known[key] = _read_layout(dataset)
         return _Slice(dataset, known[key], _floats(dataset, "ImagePositionPatient", 3))
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError):
         raise StudyError("an image lacks a required attribute, or holds one that is not a number") from None
-
-
-def _raw(dataset: Dataset, keyword: str) -> object:
-    """An element's value without decoding it: equal bytes mean equal values."""
-    element = dataset.get_item(keyword)
-    value = None if element is None else element.value
-    return value if isinstance(value, bytes) else str(value)
 
 
 def _read_layout(dataset: Dataset) -> _Layout:
@@ -119,27 +115,22 @@ def _read_layout(dataset: Dataset) -> _Layout:
         imager_spacing_mm=_spacing(dataset, "ImagerPixelSpacing"),
         slope=_number(dataset, "RescaleSlope", 1.0),
         intercept=_number(dataset, "RescaleIntercept", 0.0),
-        inverted=dataset.get("PhotometricInterpretation") == "MONOCHROME1",
+        inverted=text(dataset, "PhotometricInterpretation") == "MONOCHROME1",
         thickness_mm=_number(dataset, "SliceThickness", 0.0) or None,
         orientation=_floats(dataset, "ImageOrientationPatient", 6),
     )
 
 
 def _number(dataset: Dataset, keyword: str, default: float) -> float:
-    value = dataset.get(keyword)
-    return default if value in (None, "") else float(value)
+    return next(iter(floats(dataset, keyword)), default)
 
 
 def _floats(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
-    """A multi-valued decimal; None when absent or empty. Raises ValueError on another number of values."""
-    element = dataset.get_item(keyword)
-    if element is None or not element.value:
-        return None
-    raw = element.value
-    values = tuple(map(float, raw.split(b"\\") if isinstance(raw, bytes) else raw))
-    if len(values) != count:
+    """So many decimals; None when absent or blank. Raises ValueError on another number of them."""
+    values = floats(dataset, keyword)
+    if len(values) not in (0, count):
         raise ValueError(keyword)
-    return values
+    return values or None
 
 
 def _spacing(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
@@ -194,7 +185,7 @@ def _pixel_spacing(slices: list[_Slice]) -> tuple[tuple[float, float], tuple[str
 
 
 def _projection_spacing(slices: list[_Slice]) -> tuple[tuple[float, float], tuple[str, ...]]:
-    if str(slices[0].dataset.get("Modality", "")) not in PROJECTIONS:
+    if text(slices[0].dataset, "Modality") not in PROJECTIONS:
         raise BrokenGeometry("the pixel spacing is missing, or not above 0 mm")
     imager_mm = slices[0].layout.imager_spacing_mm
     if imager_mm is not None:

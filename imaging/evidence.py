@@ -18,7 +18,7 @@ _BULK_GROUPS: Final = frozenset({0x7FE0, 0xFFFA, 0xFFFC, *_CURVES, *_OVERLAYS}) 
 
 
 def encode_evidence(dataset: Dataset) -> bytes:
-    """The dataset as a Part 10 file, without pixels, overlays, curves, private elements. Raises StudyError."""
+    """The dataset as a Part 10 file, without pixels, overlays and private elements. Raises StudyError."""
     # iterating a Dataset would decode every element: take them raw, by tag
     tags = [tag for tag in dataset.keys() if _is_evidence(tag)]  # noqa: SIM118
     kept = Dataset({tag: dataset.get_item(tag) for tag in tags})

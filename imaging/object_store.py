@@ -1,0 +1,233 @@
+"""Studies in S3-compatible object stores: single objects by URI, or all objects below a study's prefix.
+
+A study lies at `<allowed prefix>/<StudyInstanceUID>/…`. Only URIs below the allowed prefixes are read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
+from pydicom.dataset import Dataset
+
+from imaging.archive import (
+    Budget,
+    FetchLimits,
+    SeriesEntry,
+    StudyInstances,
+    check_uid,
+    group_by_series,
+    wanted_series,
+)
+from imaging.errors import RequestError, SourceTimeout, SourceUnavailable, StudyNotFound
+from imaging.instance import parse_instance
+from imaging.retry import Deadline
+
+_THREADS: Final = 8
+_MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound"})
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSource:
+    """`allowed_prefixes` are URIs (`s3://bucket/prefix/`). Credentials come from where boto3 finds them."""
+
+    id: str
+    allowed_prefixes: tuple[str, ...]
+    endpoint_url: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A bucket with a key, or with a prefix of keys that ends in `/` (or is empty: the whole bucket)."""
+
+    bucket: str
+    key: str
+
+    @property
+    def is_prefix(self) -> bool:
+        return not self.key or self.key.endswith("/")
+
+    def contains(self, other: Location) -> bool:
+        return self.bucket == other.bucket and other.key.startswith(self.key)
+
+
+def parse_uri(uri: str) -> Location:
+    """Split `s3://bucket/key`. Raises RequestError, which does not repeat the URI."""
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket or any(part in (".", "..") for part in key.split("/")):
+        raise RequestError("an object's address must look like s3://bucket/key")
+    return Location(bucket, key)
+
+
+def _as_prefix(uri: str) -> Location:
+    location = parse_uri(uri)
+    return location if location.is_prefix else Location(location.bucket, location.key + "/")
+
+
+class ObjectArchive:
+    """Reads studies from the buckets of one source. Objects are fetched in parallel."""
+
+    def __init__(self, source: ObjectSource, limits: FetchLimits | None = None) -> None:
+        self._allowed = tuple(_as_prefix(uri) for uri in source.allowed_prefixes)
+        self._limits = limits or FetchLimits()
+        self._client = _client(source)
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="object-store")
+
+    async def fetch_study(
+        self,
+        study_uid: str,
+        *,
+        series_uids: Sequence[str] | None = None,
+        modalities: Sequence[str] | None = None,
+    ) -> StudyInstances:
+        check_uid(study_uid)
+        roots = [Location(root.bucket, f"{root.key}{study_uid}/") for root in self._allowed]
+        return await self._fetch(roots, study_uid, series_uids, modalities)
+
+    async def fetch_objects(
+        self,
+        uris: Sequence[str],
+        study_uid: str,
+        *,
+        series_uids: Sequence[str] | None = None,
+        modalities: Sequence[str] | None = None,
+    ) -> StudyInstances:
+        """The instances of a study among the named objects and prefixes; those of other studies are dropped.
+
+        Raises RequestError for a URI outside the allowed prefixes, and as `fetch_study` does.
+        """
+        check_uid(study_uid)
+        places = [self._permitted(parse_uri(uri)) for uri in uris]
+        return await self._fetch(places, study_uid, series_uids, modalities)
+
+    async def aclose(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
+
+    def _permitted(self, location: Location) -> Location:
+        if not any(root.contains(location) for root in self._allowed):
+            raise RequestError("the object lies outside the prefixes this source may read")
+        return location
+
+    async def _fetch(
+        self,
+        places: Sequence[Location],
+        study_uid: str,
+        series_uids: Sequence[str] | None,
+        modalities: Sequence[str] | None,
+    ) -> StudyInstances:
+        job = _ObjectFetch(self._client, Budget(self._limits), Deadline.after(self._limits.timeout_s))
+        loop = asyncio.get_running_loop()
+        listed = await asyncio.gather(
+            *(loop.run_in_executor(self._pool, job.keys_at, place) for place in places)
+        )
+        keys = dict.fromkeys(location for locations in listed for location in locations)
+        tasks = [loop.run_in_executor(self._pool, partial(self._read, job), key) for key in keys]
+        try:
+            datasets = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return _select(datasets, job.budget.spent_bytes, study_uid, series_uids, modalities)
+
+    def _read(self, job: _ObjectFetch, location: Location) -> Dataset:
+        """Get and parse one object. S3 events name keys URL-encoded, and callers pass that on: try both."""
+        try:
+            return parse_instance(job.get(location))
+        except StudyNotFound:
+            decoded = Location(location.bucket, unquote_plus(location.key))
+            if decoded == location:
+                raise
+            return parse_instance(job.get(self._permitted(parse_uri(f"s3://{decoded.bucket}/{decoded.key}"))))
+
+
+@dataclass(frozen=True, slots=True)
+class _ObjectFetch:
+    client: Any
+    budget: Budget
+    deadline: Deadline
+
+    def keys_at(self, place: Location) -> list[Location]:
+        """The object itself, or those below a prefix, sorted, and counted before they move."""
+        if not place.is_prefix:
+            return [place]
+        keys: list[Location] = []
+        with _store_errors():
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=place.bucket, Prefix=place.key
+            )
+            for page in pages:
+                self.deadline.check()
+                keys += [
+                    Location(place.bucket, item["Key"]) for item in page.get("Contents", ()) if item["Size"]
+                ]
+                Budget(self.budget.limits).spend(instances=len(keys))
+        return keys
+
+    def get(self, location: Location) -> bytes:
+        self.deadline.check()
+        with _store_errors():
+            answer = self.client.get_object(Bucket=location.bucket, Key=location.key)
+            self.budget.spend(size=int(answer["ContentLength"]), instances=1)
+            return bytes(answer["Body"].read())
+
+
+def _select(
+    datasets: Sequence[Dataset],
+    spent_bytes: int,
+    study_uid: str,
+    series_uids: Sequence[str] | None,
+    modalities: Sequence[str] | None,
+) -> StudyInstances:
+    own = [dataset for dataset in datasets if str(dataset.get("StudyInstanceUID", "")) == study_uid]
+    if not own:
+        raise StudyNotFound("the object store holds nothing of this study there")
+    series = group_by_series(own)
+    entries = [SeriesEntry(uid, str(parts[0].get("Modality", ""))) for uid, parts in sorted(series.items())]
+    wanted = wanted_series(entries, series_uids, modalities)
+    return StudyInstances({entry.series_uid: series[entry.series_uid] for entry in wanted}, spent_bytes)
+
+
+def _client(source: ObjectSource) -> Any:
+    return boto3.session.Session().client(  # type: ignore[no-untyped-call]
+        "s3",
+        endpoint_url=source.endpoint_url,
+        region_name=source.region,
+        config=Config(  # type: ignore[no-untyped-call]
+            connect_timeout=5,
+            read_timeout=30,
+            max_pool_connections=_THREADS,
+            retries={"mode": "standard", "max_attempts": 3},
+        ),
+    )
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    """Say what went wrong in our own words: botocore's texts hold keys, and those UIDs."""
+    try:
+        yield
+    except ClientError as error:
+        raise _answered(error.response) from None
+    except (ConnectTimeoutError, ReadTimeoutError):
+        raise SourceTimeout("the object store did not answer in time") from None
+    except BotoCoreError:
+        raise SourceUnavailable("the object store cannot be reached, or broke off") from None
+
+
+def _answered(response: Mapping[str, Any]) -> Exception:
+    code = str(response.get("Error", {}).get("Code", ""))
+    if code in _MISSING:
+        return StudyNotFound("the object store has no such object")
+    return SourceUnavailable(f"the object store answered {code if code.isalnum() else 'an error'}")
