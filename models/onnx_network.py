@@ -1,0 +1,41 @@
+"""An ONNX graph in the place of a torch module, on one thread: a replica is one core."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from onnxruntime import InferenceSession, SessionOptions  # type: ignore[attr-defined]
+from torch import Tensor
+
+from imaging.errors import ModelRefused
+
+
+class OnnxNetwork:
+    """A `models.forward.Network` around an onnxruntime session with one input and one output."""
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        """Raises ModelRefused when the file is no graph that onnxruntime reads, or has several inputs."""
+        self._session = _session(path, device)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ModelRefused("the ONNX graph does not have one input and one output")
+        self._input, self._output = inputs[0].name, outputs[0].name
+
+    def __call__(self, batch: Tensor, /) -> Tensor:
+        (result,) = self._session.run([self._output], {self._input: batch.cpu().contiguous().numpy()})
+        return torch.from_numpy(result)
+
+
+def _session(path: Path, device: torch.device) -> InferenceSession:
+    options = SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # its texts may quote tensors
+    providers = ["CPUExecutionProvider"]
+    if device.type == "cuda":
+        providers.insert(0, "CUDAExecutionProvider")
+    try:
+        return InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # noqa: BLE001 - its errors have no common base
+        raise ModelRefused(f"onnxruntime cannot load the graph ({type(error).__name__})") from None
