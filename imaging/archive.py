@@ -20,6 +20,7 @@ from pydicom.errors import InvalidDicomError
 
 from imaging.errors import RequestError, StudyNotFound, StudyTooLarge, UnsupportedSeries
 from imaging.instance import parse_instance
+from imaging.quiet import quiet_pydicom
 
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 
@@ -205,6 +206,7 @@ class FolderArchive:
     """Studies in a folder. A UID is only ever compared with headers, never joined to a path."""
 
     def __init__(self, source: FolderSource, limits: FetchLimits | None = None) -> None:
+        quiet_pydicom()
         self._limits = limits or FetchLimits()
         self._index = _Index(source.root.resolve())
 

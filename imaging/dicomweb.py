@@ -30,6 +30,7 @@ from imaging.archive import (
 from imaging.errors import SourceError, SourceTimeout, SourceUnavailable, StudyNotFound
 from imaging.instance import parse_instance
 from imaging.multipart import MultipartError, MultipartSplitter, boundary_of
+from imaging.quiet import quiet_pydicom
 from imaging.retry import Deadline, Transient, retry_after_s, retrying
 from imaging.stow import Receipt, encode_multipart, read_receipt, rejected
 
@@ -59,6 +60,7 @@ class DicomwebArchive:
     """Fetches studies from, and stores reports in, one PACS. Safe to use in parallel."""
 
     def __init__(self, source: DicomwebSource, limits: FetchLimits | None = None) -> None:
+        quiet_pydicom()
         self._limits = limits or FetchLimits()
         self._client = _client(source)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="dicomweb")

@@ -15,7 +15,6 @@ import pydicom
 from pydicom.charset import convert_encodings
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.errors import InvalidDicomError
 from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -43,17 +42,16 @@ class _NotPlainError(Exception):
 def parse_instance(part: bytes) -> Dataset:
     """Parse a Part 10 object. Raises StudyError, without a tag value, when it is not DICOM."""
     try:
-        return _parse_plain(part)
-    except _NotPlainError:
         return _parse_any(part)
+    except Exception:  # noqa: BLE001  (readers raise what they like on damaged input, with tag values in it)
+        raise StudyError("an object of the study is not readable DICOM") from None
 
 
 def _parse_any(part: bytes) -> Dataset:
     try:
+        return _parse_plain(part)
+    except _NotPlainError:
         return pydicom.dcmread(BytesIO(part))
-    except (InvalidDicomError, ValueError, KeyError, OSError, AttributeError, NotImplementedError):
-        # their texts may carry tag values
-        raise StudyError("an object of the study is not readable DICOM") from None
 
 
 def _parse_plain(part: bytes) -> Dataset:

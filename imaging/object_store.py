@@ -30,6 +30,7 @@ from imaging.archive import (
 )
 from imaging.errors import RequestError, SourceTimeout, SourceUnavailable, StudyNotFound
 from imaging.instance import parse_instance
+from imaging.quiet import quiet_pydicom
 from imaging.retry import Deadline
 
 _THREADS: Final = 8
@@ -79,6 +80,7 @@ class ObjectArchive:
     """Reads studies from the buckets of one source. Objects are fetched in parallel."""
 
     def __init__(self, source: ObjectSource, limits: FetchLimits | None = None) -> None:
+        quiet_pydicom()
         self._allowed = tuple(_as_prefix(uri) for uri in source.allowed_prefixes)
         self._limits = limits or FetchLimits()
         self._client = _client(source)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from imaging.errors import ReportRejected, SourceTimeout, SourceUnavailable
+from imaging.multipart import MultipartSplitter, boundary_of
+from imaging.retry import Deadline, Transient, retry_after_s, retrying
+from imaging.stow import encode_multipart, part10, read_receipt, rejected
+from tests.ct import STUDY, ct_series
+
+
+def answer(stored: list[str], reasons: list[int] | None = None) -> bytes:
+    return json.dumps(
+        {
+            "00081199": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": [uid]}} for uid in stored]},
+            "00081198": {
+                "vr": "SQ",
+                "Value": [{"00081197": {"vr": "US", "Value": [code]}} for code in reasons or []],
+            },
+        }
+    ).encode()
+
+
+def test_the_body_splits_into_the_part_10_files_again() -> None:
+    datasets = ct_series(3)
+    content_type, body = encode_multipart(datasets)
+    splitter = MultipartSplitter(boundary_of(content_type))
+    assert splitter.feed(body) == [part10(dataset) for dataset in datasets]
+    splitter.close()
+
+
+def test_each_part_says_exactly_application_dicom() -> None:
+    """A transfer-syntax parameter there makes Orthanc 1.10 answer 200 and store nothing."""
+    _, body = encode_multipart(ct_series(1))
+    assert b"\r\nContent-Type: application/dicom\r\n\r\n" in body
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"{}", answer([]), b'{"00081199": {}}', b'{"00081199": null}']
+)
+def test_a_200_that_lists_nothing_stored_nothing(body: bytes) -> None:
+    datasets = ct_series(2)
+    assert len(read_receipt(200, body, datasets).missing) == 2
+
+
+def test_a_400_may_have_stored_some() -> None:
+    first, second = ct_series(2)
+    receipt = read_receipt(400, answer([str(first.SOPInstanceUID)], [272]), [first, second])
+    assert receipt.missing == (str(second.SOPInstanceUID),)
+    error = rejected(receipt, receipt.missing)
+    assert isinstance(error, ReportRejected)
+    assert str(error) == "the archive answered 400 and lacks 1 of 2 instances: 1 x 0110H"
+    assert STUDY not in str(error)
+
+
+def test_a_passing_failure_is_tried_again_and_a_lasting_one_reported() -> None:
+    failures = iter([Transient(SourceUnavailable("gone")), None])
+
+    def work() -> str:
+        failure = next(failures)
+        if failure is not None:
+            raise failure
+        return "done"
+
+    assert retrying(work, Deadline.after(10)) == "done"
+
+
+def test_the_last_error_is_raised_when_attempts_end() -> None:
+    def work() -> None:
+        raise Transient(SourceUnavailable("gone"))
+
+    with pytest.raises(SourceUnavailable, match="gone"):
+        retrying(work, Deadline.after(10), attempts=2)
+
+
+def test_no_attempt_starts_after_the_deadline() -> None:
+    with pytest.raises(SourceTimeout):
+        retrying(lambda: 1, Deadline.after(0))
+
+
+def test_a_wait_longer_than_the_deadline_is_not_begun() -> None:
+    def work() -> None:
+        raise Transient(SourceUnavailable("busy"), after_s=5)
+
+    with pytest.raises(SourceUnavailable, match="busy"):
+        retrying(work, Deadline.after(1))
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("3", 3.0), (None, None), ("Wed, 21 Oct 2015 07:28:00 GMT", None)]
+)
+def test_retry_after_is_read_in_seconds(header: str | None, seconds: float | None) -> None:
+    assert retry_after_s(header) == seconds
