@@ -1,0 +1,151 @@
+"""Against a small server that misbehaves on purpose, over real sockets."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from imaging.archive import FetchLimits
+from imaging.dicomweb import DicomwebArchive, DicomwebSource
+from imaging.errors import ReportRejected, SerinusError, SourceTimeout, SourceUnavailable
+from imaging.stow import encode_multipart
+from tests.ct import SERIES, STUDY, ct_series
+
+Answer = tuple[int, dict[str, str], bytes]
+Answering = Callable[[str, int], Answer]  # of a path and how often it was asked before
+
+
+def series_list(instances: int) -> Answer:
+    entry = {
+        "0020000E": {"vr": "UI", "Value": [SERIES]},
+        "00080060": {"vr": "CS", "Value": ["CT"]},
+        "00201209": {"vr": "IS", "Value": [instances]},
+    }
+    return 200, {"Content-Type": "application/dicom+json"}, json.dumps([entry]).encode()
+
+
+def pixels(count: int, *, cut: int = 0) -> Answer:
+    content_type, body = encode_multipart(ct_series(count))
+    return 200, {"Content-Type": content_type}, body[: len(body) - cut]
+
+
+@contextmanager
+def server(answer: Answering) -> Iterator[str]:
+    asked: dict[str, int] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            asked[path] = asked.get(path, 0) + 1
+            status, headers, body = answer(path, asked[path] - 1)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()  # no Content-Length: the connection's end is the body's, as with Orthanc
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield f"http://127.0.0.1:{listening.server_port}"
+    listening.shutdown()
+    listening.server_close()
+
+
+async def fetch(answer: Answering, limits: FetchLimits | None = None) -> int:
+    with server(answer) as url:
+        archive = DicomwebArchive(DicomwebSource("pacs", url), limits)
+        try:
+            study = await archive.fetch_study(STUDY)
+        finally:
+            await archive.aclose()
+    return sum(map(len, study.series.values()))
+
+
+def is_series_list(path: str) -> bool:
+    return path.endswith("/series")
+
+
+async def test_a_cut_answer_is_asked_for_again_and_its_part_not_counted() -> None:
+    def answer(path: str, before: int) -> Answer:
+        return series_list(3) if is_series_list(path) else pixels(3, cut=0 if before else 900)
+
+    assert await fetch(answer, FetchLimits(max_instances=3)) == 3
+
+
+async def test_a_busy_archive_is_asked_again() -> None:
+    def answer(path: str, before: int) -> Answer:
+        if before == 0:
+            return 503, {"Retry-After": "0"}, b""
+        return series_list(2) if is_series_list(path) else pixels(2)
+
+    assert await fetch(answer) == 2
+
+
+def always_cut(path: str, _: int) -> Answer:
+    return series_list(3) if is_series_list(path) else pixels(3, cut=900)
+
+
+def too_few(path: str, _: int) -> Answer:
+    return series_list(4) if is_series_list(path) else pixels(3)
+
+
+def not_multipart(path: str, _: int) -> Answer:
+    return series_list(3) if is_series_list(path) else (200, {"Content-Type": "text/html"}, b"<html>")
+
+
+def not_json(path: str, _: int) -> Answer:
+    return 200, {"Content-Type": "text/html"}, b"<html>sign in</html>"
+
+
+def broken(path: str, _: int) -> Answer:
+    return 500, {}, STUDY.encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (always_cut, SourceUnavailable, "ended before its closing delimiter"),
+        (too_few, SourceUnavailable, "sent 3 of 4 instances"),
+        (not_multipart, SourceUnavailable, "not multipart"),
+        (not_json, SourceUnavailable, "not DICOM JSON"),
+        (broken, SourceUnavailable, "answered 500"),
+    ],
+)
+async def test_a_failing_archive_is_named_without_the_study(
+    answer: Answering, error: type[SerinusError], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        await fetch(answer)
+    assert STUDY not in str(caught.value)
+
+
+async def test_a_study_later_than_its_time_limit_is_a_timeout() -> None:
+    def answer(path: str, before: int) -> Answer:
+        if is_series_list(path):
+            return series_list(3)
+        time.sleep(0.6)
+        return pixels(3)
+
+    with pytest.raises(SourceTimeout, match="within its time limit"):
+        await fetch(answer, FetchLimits(timeout_s=0.5))
+
+
+async def test_a_200_that_stored_nothing_is_a_rejection() -> None:
+    with server(lambda path, before: (200, {"Content-Type": "application/dicom+json"}, b"{}")) as url:
+        archive = DicomwebArchive(DicomwebSource("pacs", url))
+        with pytest.raises(ReportRejected, match="lacks 2 of 2 instances: no reason given"):
+            await archive.store(ct_series(2))
+        await archive.aclose()
