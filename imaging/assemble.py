@@ -15,7 +15,15 @@ from typing import Any, Final
 import numpy as np
 from pydicom.dataset import Dataset
 
-from imaging.decode import Pixels, modality_values, stored_pixels
+from imaging.decode import (
+    LAYOUT_TAGS,
+    PixelLayout,
+    Pixels,
+    modality_values,
+    pixel_layout,
+    stored_pixels,
+    transfer_syntax,
+)
 from imaging.elements import floats, raw, text
 from imaging.errors import BrokenGeometry, StudyError, UnsupportedSeries
 from imaging.evidence import encode_evidence
@@ -30,9 +38,9 @@ _WORKERS: Final = 2
 _INT16: Final = np.iinfo(np.int16)
 _NO_POSITION: Final = (0.0, 0.0, 0.0)
 _NO_ORIENTATION: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-_LAYOUT_TAGS: Final = (
-    "Rows", "Columns", "PixelSpacing", "ImagerPixelSpacing", "RescaleSlope", "RescaleIntercept",
-    "PhotometricInterpretation", "SliceThickness", "ImageOrientationPatient",
+_SHARED_TAGS: Final = (
+    *LAYOUT_TAGS, "PixelSpacing", "ImagerPixelSpacing", "RescaleSlope", "RescaleIntercept",
+    "SliceThickness", "ImageOrientationPatient",
 )  # fmt: skip
 
 
@@ -40,8 +48,7 @@ _LAYOUT_TAGS: Final = (
 class _Layout:
     """What the slices of a series share, most often. `spacing_mm` is (between rows, between columns)."""
 
-    rows: int
-    columns: int
+    pixels: PixelLayout
     spacing_mm: tuple[float, float] | None
     imager_spacing_mm: tuple[float, float] | None
     slope: float
@@ -98,7 +105,7 @@ def _read_slices(datasets: Sequence[Dataset]) -> list[_Slice]:
 
 
 def _read_slice(dataset: Dataset, known: dict[tuple[object, ...], _Layout]) -> _Slice:
-    key = tuple(raw(dataset, keyword) for keyword in _LAYOUT_TAGS)
+    key = (transfer_syntax(dataset), *(raw(dataset, keyword) for keyword in _SHARED_TAGS))
     try:
         if key not in known:
             known[key] = _read_layout(dataset)
@@ -109,8 +116,7 @@ def _read_slice(dataset: Dataset, known: dict[tuple[object, ...], _Layout]) -> _
 
 def _read_layout(dataset: Dataset) -> _Layout:
     return _Layout(
-        rows=int(dataset.Rows),
-        columns=int(dataset.Columns),
+        pixels=pixel_layout(dataset),
         spacing_mm=_spacing(dataset, "PixelSpacing"),
         imager_spacing_mm=_spacing(dataset, "ImagerPixelSpacing"),
         slope=_number(dataset, "RescaleSlope", 1.0),
@@ -165,7 +171,7 @@ def _triple(values: Floats) -> tuple[float, float, float]:
 
 def _check_uniform(slices: list[_Slice]) -> None:
     layouts = {item.layout for item in slices}
-    sizes = sorted({(layout.rows, layout.columns) for layout in layouts})
+    sizes = sorted({(layout.pixels.rows, layout.pixels.columns) for layout in layouts})
     if len(sizes) > 1:
         listed = " and ".join(f"{rows} x {columns}" for rows, columns in sizes[:3])
         raise BrokenGeometry(f"images of {listed} pixels in one series")
@@ -213,14 +219,14 @@ def _convert(slices: list[_Slice]) -> tuple[Any, list[bytes]]:
     with ThreadPoolExecutor(_WORKERS) as pool:
         planes = list(pool.map(_plane, slices))
         dtype = np.int16 if all(map(_fits_int16, slices, planes)) else np.float32
-        layout = slices[0].layout
+        layout = slices[0].layout.pixels
         voxels = np.empty((len(slices), layout.rows, layout.columns), dtype)
         return voxels, list(pool.map(_fill, voxels, slices, planes))
 
 
 def _plane(item: _Slice) -> Pixels:
     """Stored values, or those of a Modality LUT table."""
-    stored = stored_pixels(item.dataset)
+    stored = stored_pixels(item.dataset, item.layout.pixels)
     values = modality_values(item.dataset, stored)
     return stored if values is None else values
 

@@ -6,6 +6,7 @@ decoders (pylibjpeg, pyjpegls, GDCM). Texts of errors below may carry tag values
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from imaging.elements import text
 from imaging.errors import UndecodablePixels, UnsupportedSeries
 
 Pixels = npt.NDArray[Any]
@@ -23,14 +25,42 @@ _DTYPES: Final = {(8, 0): "u1", (8, 1): "i1", (16, 0): "<u2", (16, 1): "<i2"}
 MONOCHROME: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
 
 
-def stored_pixels(dataset: Dataset) -> Pixels:
-    """Stored values `(rows, columns)` of a single-frame monochrome image, before the Modality LUT.
+@dataclass(frozen=True, slots=True)
+class PixelLayout:
+    """How an image's pixels lie in its bytes. `dtype` is None when a decoder has to find out."""
 
-    The array may be a read-only view. Raises UnsupportedSeries (colour, or several frames) and
-    UndecodablePixels (no pixels, damaged, or a transfer syntax without a decoder).
+    rows: int
+    columns: int
+    dtype: str | None
+
+
+LAYOUT_TAGS: Final = (
+    "NumberOfFrames", "PhotometricInterpretation", "Rows", "Columns",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+)  # fmt: skip
+"""What `pixel_layout` reads: images of one transfer syntax that agree on these share their layout."""
+
+
+def pixel_layout(dataset: Dataset) -> PixelLayout:
+    """The layout of a single-frame monochrome image. Raises UnsupportedSeries (colour, several frames)."""
+    if int(dataset.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in dataset:
+        raise UnsupportedSeries("multi-frame images are not supported; only single-frame instances are")
+    if str(dataset.get("PhotometricInterpretation", "")) not in MONOCHROME:
+        raise UnsupportedSeries("colour images cannot be read as one intensity")
+    return PixelLayout(int(dataset.Rows), int(dataset.Columns), _native_dtype(dataset))
+
+
+def stored_pixels(dataset: Dataset, layout: PixelLayout | None = None) -> Pixels:
+    """Stored values `(rows, columns)` before the Modality LUT; perhaps a read-only view.
+
+    `layout` saves reading it again. Raises UnsupportedSeries as `pixel_layout`, and UndecodablePixels (no
+    pixels, damaged, or a transfer syntax without a decoder).
     """
-    _check_kind(dataset)
-    pixels = _native_view(dataset)
+    layout = layout or pixel_layout(dataset)
+    element = dataset.get_item("PixelData")
+    if element is None:
+        raise UndecodablePixels("an image has no pixel data of whole numbers")
+    pixels = _native_view(element.value, layout)
     return _decoded(dataset) if pixels is None else pixels
 
 
@@ -44,37 +74,27 @@ def modality_values(dataset: Dataset, stored: Pixels) -> Pixels | None:
         raise UndecodablePixels("the Modality LUT cannot be applied") from None
 
 
-def _check_kind(dataset: Dataset) -> None:
-    if int(dataset.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in dataset:
-        raise UnsupportedSeries(
-            "multi-frame images are not supported; ask the archive for single-frame instances"
-        )
-    if str(dataset.get("PhotometricInterpretation", "")) not in MONOCHROME:
-        raise UnsupportedSeries("colour images cannot be read as one intensity")
-    if "PixelData" not in dataset:
-        raise UndecodablePixels("an image has no pixel data of whole numbers")
-
-
-def _native_view(dataset: Dataset) -> Pixels | None:
-    """A view of uncompressed pixels; None when the layout is not the plain one."""
+def transfer_syntax(dataset: Dataset) -> str:
+    """The transfer syntax the pixels came in; blank when the dataset never was a file."""
     meta = getattr(dataset, "file_meta", None)
-    if meta is None or meta.get("TransferSyntaxUID") not in _NATIVE:
-        return None
-    element = dataset.get_item("PixelData")
-    if element is None or not isinstance(element.value, bytes) or not _has_plain_bits(dataset):
-        return None
-    dtype = _DTYPES.get((dataset.BitsAllocated, dataset.PixelRepresentation))
-    count = dataset.Rows * dataset.Columns
-    if dtype is None or len(element.value) < count * np.dtype(dtype).itemsize:
-        return None
-    return np.frombuffer(element.value, dtype, count).reshape(dataset.Rows, dataset.Columns)
+    return "" if meta is None else text(meta, "TransferSyntaxUID")
 
 
-def _has_plain_bits(dataset: Dataset) -> bool:
-    """True when every allocated bit belongs to the value: else overlays or padding may sit above it."""
-    return bool(
-        dataset.get("BitsStored") == dataset.get("BitsAllocated") and dataset.get("HighBit") is not None
-    )
+def _native_dtype(dataset: Dataset) -> str | None:
+    """The type of uncompressed values that fill their allocated bits: else overlays may sit above them."""
+    if transfer_syntax(dataset) not in _NATIVE or dataset.get("BitsStored") != dataset.get("BitsAllocated"):
+        return None
+    return _DTYPES.get((dataset.BitsAllocated, dataset.PixelRepresentation))
+
+
+def _native_view(value: object, layout: PixelLayout) -> Pixels | None:
+    """A view of uncompressed pixels; None when a decoder must look at them."""
+    count = layout.rows * layout.columns
+    if layout.dtype is None or not isinstance(value, bytes):
+        return None
+    if len(value) < count * np.dtype(layout.dtype).itemsize:
+        return None
+    return np.frombuffer(value, layout.dtype, count).reshape(layout.rows, layout.columns)
 
 
 def _decoded(dataset: Dataset) -> Pixels:
