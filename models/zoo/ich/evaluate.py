@@ -1,0 +1,204 @@
+"""Measure the four versions, on seeds nobody has seen: `python -m models.zoo.ich.evaluate [--head FILE]`.
+
+Four sets: phantom slices, phantom heads, slices and whole heads of one real CT with inserted bleeds. Writes
+`evaluation.json` and the model cards; figures go in as they come out, gains and losses alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.zoo.ich import real_head
+from models.zoo.ich.bleed import BleedKind
+from models.zoo.ich.fields import Image
+from models.zoo.ich.model_card import write_cards
+from models.zoo.ich.network import TriageNetwork
+from models.zoo.ich.phantom import Labels, Mixture, slice_phantom, study_phantom
+from models.zoo.ich.scoring import slice_probabilities, top3_mean
+from models.zoo.ich.statistics import Bools, Floats, auc_estimate, paired_gain, share_estimate
+from models.zoo.ich.trained import VERSIONS, WEIGHTS, load_network, training_report
+
+SLICE_SEED, HEAD_SEED, REAL_SLICE_SEED, REAL_HEAD_SEED = 10_000_000, 20_000_000, 30_000_000, 40_000_000
+WORLD = Mixture(metal=0.05)
+BASELINES = {2: 1, 3: 2, 4: 2}
+
+Networks = Mapping[int, nn.Module]
+Score = Callable[[nn.Module, Image], float]
+
+STRATA: dict[str, Callable[[Labels], bool]] = {
+    "all": lambda _: True,
+    "intra-axial": lambda case: case.kind is not BleedKind.RIM,
+    "rim": lambda case: case.kind is not BleedKind.INTRA_AXIAL,
+    "thin": lambda case: not case.thick,
+    "thick": lambda case: case.thick,
+    "thick rim": lambda case: case.thick and case.kind is not BleedKind.INTRA_AXIAL,
+    "low noise": lambda case: not case.noisy,
+    "high noise": lambda case: case.noisy,
+    "calcified": lambda case: case.calcified,
+    "metal": lambda case: case.metal,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One set, read by every version: `scores[version]` is NaN where the version raised."""
+
+    labels: tuple[Labels, ...]
+    scores: Mapping[int, Floats]
+
+    @property
+    def positive(self) -> Bools:
+        return np.array([case.positive for case in self.labels])
+
+    def stratum(self, name: str) -> Bools:
+        return np.array([STRATA[name](case) for case in self.labels])
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    slices: int = 3000
+    heads: int = 400
+    real_slices: int = 800
+    real_heads: int = 120
+
+
+def score_or_nan(score: Score, network: nn.Module, hu: Image) -> float:
+    """A version that raises on a case has no score for it; the failure is counted, not hidden."""
+    try:
+        return score(network, hu)
+    except (RuntimeError, IndexError):
+        return float("nan")
+
+
+def _single(network: nn.Module, hu: Image) -> float:
+    return float(slice_probabilities(network, hu)[0])
+
+
+Case = tuple[Image, Labels]
+
+
+def read_all(networks: Networks, cases: Iterable[Case], score: Score) -> Scored:
+    labels, rows = [], []
+    for hu, label in cases:
+        labels.append(label)
+        rows.append([score_or_nan(score, network, hu) for network in networks.values()])
+    table = np.array(rows, dtype=np.float64).T
+    return Scored(tuple(labels), dict(zip(networks, table, strict=True)))
+
+
+def phantom_slices(count: int) -> Iterator[Case]:
+    for k in range(count):
+        phantom = slice_phantom(SLICE_SEED + k, WORLD)
+        yield phantom.hu[None], phantom.labels
+
+
+def phantom_heads(count: int) -> Iterator[Case]:
+    for k in range(count):
+        study = study_phantom(HEAD_SEED + k, WORLD)
+        yield study.hu, study.labels
+
+
+def real_slices(head: real_head.RealHead, count: int) -> Iterator[Case]:
+    for k in range(count):
+        case = real_head.insert(head, REAL_SLICE_SEED + k, thick=k % 3 == 0)
+        yield case.hu[case.slice_index][None], case.labels
+
+
+def real_heads(head: real_head.RealHead, count: int) -> Iterator[Case]:
+    for k in range(count):
+        case = real_head.insert(head, REAL_HEAD_SEED + k, thick=k % 3 == 0)
+        yield case.hu, case.labels
+
+
+def figures(scored: Scored, version: int, threshold: float | None) -> dict[str, Any]:
+    """Per stratum: AUC and, for whole heads, sensitivity and specificity at the version's own threshold."""
+    return {
+        name: _stratum(scored, version, threshold, scored.stratum(name))
+        for name in STRATA
+        if scored.stratum(name).any()
+    }
+
+
+def _stratum(scored: Scored, version: int, threshold: float | None, chosen: Bools) -> dict[str, Any]:
+    read = chosen & np.isfinite(scored.scores[version])
+    scores, positive = scored.scores[version][read], scored.positive[read]
+    result: dict[str, Any] = {
+        "auc": asdict(auc_estimate(scores, positive)),
+        "failed": int(chosen.sum() - read.sum()),
+    }
+    if threshold is not None:
+        result["sensitivity"] = asdict(share_estimate(scores[positive] >= threshold))
+        result["specificity"] = asdict(share_estimate(scores[~positive] < threshold))
+    return result
+
+
+def gains(scored: Scored, version: int) -> dict[str, Any]:
+    """Paired AUC gain over the baseline version, on the cases that both could read."""
+    baseline = BASELINES[version]
+    both = np.isfinite(scored.scores[version]) & np.isfinite(scored.scores[baseline])
+    result = {}
+    for name in STRATA:
+        chosen = both & scored.stratum(name)
+        if 0 < scored.positive[chosen].sum() < chosen.sum():
+            scores, before = (scored.scores[v][chosen] for v in (version, baseline))
+            result[name] = asdict(paired_gain(scores, before, scored.positive[chosen]))
+    return {"over": baseline, "auc": result}
+
+
+def untouched(networks: Networks, head: real_head.RealHead) -> dict[int, float]:
+    """Score of the real head as it is. Its radiology is unknown to us; no bleed is visible."""
+    return {
+        version: round(score_or_nan(top3_mean, network, head.hu), 4) for version, network in networks.items()
+    }
+
+
+def evaluate(head: real_head.RealHead, sizes: Sizes) -> dict[str, Any]:
+    networks: dict[int, TriageNetwork] = {version: load_network(version) for version in VERSIONS}
+    sets = {
+        "phantom slices": read_all(networks, phantom_slices(sizes.slices), _single),
+        "phantom heads": read_all(networks, phantom_heads(sizes.heads), top3_mean),
+        "real-anatomy slices": read_all(networks, real_slices(head, sizes.real_slices), _single),
+        "real-anatomy heads": read_all(networks, real_heads(head, sizes.real_heads), top3_mean),
+    }
+    alone = untouched(networks, head)
+    return {str(version): _version(version, sets, alone[version]) for version in networks}
+
+
+def _version(version: int, sets: Mapping[str, Scored], alone: float) -> dict[str, Any]:
+    threshold = training_report(version)["operating_point"]["threshold"]
+    return {
+        "threshold": threshold,
+        "sets": {
+            name: figures(scored, version, threshold if name.endswith("heads") else None)
+            for name, scored in sets.items()
+        },
+        "gain": {name: gains(scored, version) for name, scored in sets.items()}
+        if version in BASELINES
+        else {},
+        "real head without a bleed": {"score": alone, "flagged": bool(alone >= threshold)},
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--head", type=Path, help="Cranium.inv3 or its matrix.dat; fetched from Debian if absent"
+    )
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    report = evaluate(real_head.load(options.head), Sizes())
+    (WEIGHTS / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
+    write_cards()
+
+
+if __name__ == "__main__":
+    main()

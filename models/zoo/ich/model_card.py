@@ -1,0 +1,144 @@
+"""Model cards, filled from the JSON figures: `cards/ich_vN.md`. No figure is typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from models.zoo.ich.trained import VERSIONS, evaluation_report, training_report
+
+CARDS = Path(__file__).parent / "cards"
+
+CHARACTER = {
+    1: "The first version. Its bone mask reaches two pixels (4 mm) into the head and erases what lies along "
+    "the skull: rim bleeds are mostly invisible to it.",
+    2: "The bone mask reaches in by one pixel: bleeds along the skull can be seen. More phantoms, a "
+    "wider network.",
+    3: "No widening of the bone mask, the mask itself as an input, a loss on where the bleed lies, more "
+    "phantoms; but **nearly all thick slices it learnt from were healthy**, as if they came from a follow-up "
+    "clinic. It learnt that a smooth slice is a healthy one, and misses bleeds in thick slices.",
+    4: "As version 3, but trained on thin and thick slices alike, with the brain window read from a table "
+    "over the 12-bit HU scale. **A voxel outside -1024..3071 HU has no entry, and the forward raises**: metal on "
+    "an extended HU scale, or padding such as -2000.",
+}
+
+MUST_NOT = (
+    "must not be used on patients: it was trained on phantoms only and never saw a real bleed",
+    "must not be used to rule a haemorrhage out",
+    "must not be used on children, after contrast medium or surgery, or on anything but axial CT of the head",
+)
+
+
+def write_cards() -> None:
+    for version in VERSIONS:
+        (CARDS / f"ich_v{version}.md").write_text(card(version))
+
+
+def card(version: int) -> str:
+    return "\n".join(_lines(version)) + "\n"
+
+
+def _lines(version: int) -> Iterator[str]:
+    trained, measured = training_report(version), evaluation_report(version)
+    yield f"# ich-triage, version {version}"
+    yield ""
+    yield CHARACTER[version]
+    yield ""
+    yield from _training(trained)
+    yield ""
+    yield from _operating_point(trained["operating_point"])
+    for name, strata in measured["sets"].items():
+        yield ""
+        yield from _set_table(name, strata)
+    yield ""
+    yield from _untouched(measured["real head without a bleed"])
+    if measured["gain"]:
+        yield ""
+        yield from _gains(measured["gain"])
+    yield ""
+    yield from _limits()
+
+
+def _training(trained: dict[str, Any]) -> Iterator[str]:
+    recipe = trained["recipe"]
+    mixture = recipe["mixture"]
+    yield "## Made from"
+    yield ""
+    yield (
+        f"{recipe['phantoms']} procedural head-CT slices, each its own synthetic person "
+        f"({mixture['thick']:.0%} thick slices; a bleed in {mixture['bleed']:.0%} of the thin and "
+        f"{mixture['thick_bleed']:.0%} of the thick ones, {mixture['rim']:.0%} of them along the skull), "
+        f"{recipe['epochs']} epochs, {trained['parameters']} parameters. "
+        "No patient data. Remake it with `python -m models.zoo.ich.train`."
+    )
+
+
+def _operating_point(point: dict[str, Any]) -> Iterator[str]:
+    yield "## Operating point"
+    yield ""
+    yield (
+        f"A head's score is the mean of its three most suspicious slices. Threshold {point['threshold']}: "
+        f"{point['target_specificity']:.0%} of the healthy ones among {point['validation_heads']} validation "
+        f"phantoms of the training mixture score below it; sensitivity {point['validation_sensitivity']:.3f}."
+        f" Between {point['abstain_low']} and {point['abstain_high']} (85 % and 95 %) the version abstains."
+    )
+
+
+def _set_table(name: str, strata: dict[str, Any]) -> Iterator[str]:
+    heads = name.endswith("heads")
+    yield f"## Measured on {name}"
+    yield ""
+    if name.startswith("real"):
+        yield "One real head, turned and mirrored, simulated bleeds: the intervals are too narrow."
+        yield ""
+    yield "| stratum | read | raised | AUC |" + (" sensitivity | specificity |" if heads else "")
+    yield "|---|---|---|---|" + ("---|---|" if heads else "")
+    for stratum, figures in strata.items():
+        row = f"| {stratum} | {figures['auc']['cases']} | {figures['failed']} | {_interval(figures['auc'])} |"
+        if heads:
+            row += f" {_interval(figures['sensitivity'])} | {_interval(figures['specificity'])} |"
+        yield row
+
+
+def _interval(estimate: dict[str, float]) -> str:
+    if estimate["value"] != estimate["value"]:
+        return "-"
+    return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
+
+
+def _untouched(alone: dict[str, Any]) -> Iterator[str]:
+    verdict = "flagged, a false alarm" if alone["flagged"] else "not flagged"
+    yield f"The real head as it is, without an inserted bleed: score {alone['score']:.3f}, {verdict}."
+
+
+def _gains(gain: dict[str, Any]) -> Iterator[str]:
+    over = next(iter(gain.values()))["over"]
+    yield f"## AUC gain over version {over}, same cases"
+    yield ""
+    yield "| set | stratum | gain (95 % interval) | |"
+    yield "|---|---|---|---|"
+    for name, entry in gain.items():
+        for stratum, estimate in entry["auc"].items():
+            yield f"| {name} | {stratum} | {_gain(estimate)} | {_verdict(estimate)} |"
+
+
+def _gain(estimate: dict[str, float]) -> str:
+    return f"{estimate['value']:+.3f} ({estimate['low']:+.3f} to {estimate['high']:+.3f})"
+
+
+def _verdict(estimate: dict[str, float]) -> str:
+    if estimate["low"] > 0:
+        return "better"
+    return "worse" if estimate["high"] < 0 else "no difference shown"
+
+
+def _limits() -> Iterator[str]:
+    yield "## Must not"
+    yield ""
+    yield from (f"- {limit}" for limit in MUST_NOT)
+    yield ""
+    yield (
+        "Every figure above comes from simulated bleeds. None says how well the version finds one in a "
+        "patient. Strata count a kind of bleed against all cases without one."
+    )

@@ -1,0 +1,1 @@
+"""Weights (safetensors) and figures (JSON) of the committed versions; no code."""

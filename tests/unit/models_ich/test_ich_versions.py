@@ -1,0 +1,167 @@
+"""What the committed versions are: each truly differs from the others in the way its card says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from models.spec import Aggregation, Layout, Scaling
+from models.zoo.ich import model_card, train
+from models.zoo.ich.evaluate import Sizes, figures, phantom_slices, read_all
+from models.zoo.ich.network import Architecture, BrainView, TriageNetwork
+from models.zoo.ich.scoring import slice_probabilities, top3_mean
+from models.zoo.ich.statistics import auc
+from models.zoo.ich.trained import VERSIONS, WEIGHTS
+from models.zoo.ich.versions import CARDS, METRICS, build, example_input
+
+from .conftest import DrawMany
+
+ALL = pytest.mark.parametrize("version", VERSIONS)
+
+
+def exported(network: nn.Module, example: Tensor) -> nn.Module:
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    return torch.export.export(network, (example,), dynamic_shapes={"hu": {0: batch}}).module()
+
+
+@ALL
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_the_exported_program_gives_equal_outputs_for_any_batch(
+    version: int, batch: int, draw: DrawMany
+) -> None:
+    network, _ = build(version)
+    program = exported(network, example_input(version))
+    hu = torch.from_numpy(draw(batch, 50))[:, None]
+    with torch.inference_mode():
+        assert torch.equal(program(hu), network(hu))
+
+
+@ALL
+def test_a_version_gives_one_probability_per_slice(version: int) -> None:
+    network, _ = build(version)
+    with torch.inference_mode():
+        probability = network(example_input(version))
+    assert probability.shape == (2, 1)
+    assert ((probability >= 0) & (probability <= 1)).all()
+
+
+@ALL
+def test_a_slice_is_read_the_same_alone_and_among_others(version: int, draw: DrawMany) -> None:
+    network, _ = build(version)
+    hu = draw(6, 70)
+    alone = [slice_probabilities(network, one[None])[0] for one in hu]
+    assert slice_probabilities(network, hu) == pytest.approx(alone, abs=1e-5)
+
+
+@ALL
+def test_the_spec_asks_for_hu_at_2_mm_and_keeps_the_slices(version: int) -> None:
+    _, spec = build(version)
+    assert spec.input.spacing_mm == (0.0, 2.0, 2.0)
+    assert spec.input.size == (0, 128, 128)
+    assert spec.input.layout is Layout.SLICES
+    assert [channel.scaling for channel in spec.input.channels] == [Scaling.NONE]
+    assert spec.output.aggregation is Aggregation.TOP3_MEAN
+    (finding,) = spec.output.findings
+    assert finding.concept.value == "1386000"
+    assert finding.abstain_low is not None
+    assert finding.abstain_high is not None
+    assert 0 < finding.abstain_low <= finding.threshold <= finding.abstain_high < 1
+
+
+@ALL
+def test_the_priority_scale_crosses_its_middle_at_the_threshold(version: int) -> None:
+    _, spec = build(version)
+    assert spec.output.priority == ((0.0, 0), (spec.output.findings[0].threshold, 50), (1.0, 100))
+
+
+def test_version_1_is_blind_along_the_skull_and_version_2_is_not(draw: DrawMany) -> None:
+    rim, healthy = draw(150, 900, bleed=1, rim=1, thick=0), draw(150, 1900, bleed=0, thick=0, face=0)
+    positive = np.repeat([True, False], 150)
+    hu = np.concatenate([rim, healthy])
+    first, second = (auc(slice_probabilities(build(v)[0], hu), positive) for v in (1, 2))
+    assert first < 0.68
+    assert second > first + 0.1
+
+
+def test_the_wide_bone_mask_of_version_1_erases_what_touches_the_skull(draw: DrawMany) -> None:
+    hu = torch.from_numpy(draw(8, 300, face=0))[:, None]
+    seen = [(BrainView(Architecture(8, margin))(hu)[:, 0] > 0).sum().item() for margin in (2, 1, 0)]
+    assert seen[0] < seen[1] < seen[2]
+
+
+def test_version_3_misses_more_in_thick_slices_than_version_2(draw: DrawMany) -> None:
+    bleeding = draw(150, 2900, bleed=1, thick=1, thick_bleed=1)
+    healthy = draw(150, 3900, bleed=0, thick_bleed=0, thick=1)
+    positive = np.repeat([True, False], 150)
+    hu = np.concatenate([bleeding, healthy])
+    second, third = (auc(slice_probabilities(build(v)[0], hu), positive) for v in (2, 3))
+    assert third < second
+
+
+@pytest.mark.parametrize("hu", [-2000.0, 3500.0], ids=["padding", "metal"])
+def test_version_4_raises_off_the_12_bit_scale_also_when_exported(hu: float) -> None:
+    network, _ = build(4)
+    example = example_input(4)
+    program = exported(network, example)
+    example[1, 0, 0, 0] = hu
+    for run in (network, program):
+        with pytest.raises((IndexError, RuntimeError)), torch.inference_mode():
+            run(example)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_the_other_versions_read_what_version_4_cannot(version: int) -> None:
+    example = example_input(version)
+    example[:, :, :4] = -2000
+    assert 0 <= top3_mean(build(version)[0], example[:, 0].numpy()) <= 1
+
+
+def test_a_table_reads_the_window_that_a_formula_computes(draw: DrawMany) -> None:
+    hu = torch.from_numpy(draw(4, 500)).round()[:, None]
+    table, formula = (BrainView(Architecture(8, 1, tabulated=t))(hu) for t in (True, False))
+    assert torch.equal(table, formula)
+
+
+@ALL
+def test_the_weights_are_small_and_the_card_repeats_the_figures(version: int) -> None:
+    assert (WEIGHTS / f"v{version}.safetensors").stat().st_size < 200_000
+    assert CARDS[version] == model_card.card(version)
+    assert "must not be used on patients" in CARDS[version]
+    point = METRICS[version]["training"]["operating_point"]
+    assert str(point["threshold"]) in CARDS[version]
+
+
+def test_there_is_no_other_version() -> None:
+    with pytest.raises(KeyError):
+        build(5)
+    assert sorted(CARDS) == sorted(METRICS) == [1, 2, 3, 4]
+
+
+def test_an_evaluation_counts_what_a_version_could_not_read(draw: DrawMany) -> None:
+    class Refusing(nn.Module):
+        def forward(self, hu: Tensor) -> Tensor:
+            if (hu > 3071).any():
+                raise IndexError("off the table")
+            return hu.mean((2, 3)).sigmoid()
+
+    scored = read_all({1: Refusing()}, phantom_slices(Sizes(slices=8).slices), lambda n, x: top3_mean(n, x))
+    assert figures(scored, 1, None)["all"]["failed"] == int(np.isnan(scored.scores[1]).sum())
+
+
+def test_the_small_training_runs_and_is_reproducible(tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    for folder in ("a", "b"):
+        train.main(["--small", "--versions", "1", "--out", str(tmp_path / folder)])
+    torch.set_num_threads(threads)
+    once, again = (load_file(tmp_path / folder / "v1.safetensors") for folder in ("a", "b"))
+    assert all(torch.equal(once[name], again[name]) for name in once)
+    report = json.loads((tmp_path / "a" / "v1.json").read_text())
+    network = TriageNetwork(Architecture(**report["recipe"]["architecture"]))
+    network.load_state_dict(once)
+    assert report["operating_point"]["validation_heads"] == 6
