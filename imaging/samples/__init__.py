@@ -1,0 +1,1 @@
+"""Real studies from packages that hold them, and synthetic ones for tests, as proper DICOM."""
