@@ -1,1 +1,53 @@
-"""What must survive a crash: jobs, results, the outbox."""
+"""What must survive a crash: jobs, results, the outbox, the audit chain."""
+
+from ledger.audit import Audit
+from ledger.database import Database
+from ledger.jobs import Jobs
+from ledger.leases import Leases
+from ledger.outbox import Outbox
+from ledger.records import (
+    AuditRow,
+    ClaimedDelivery,
+    ClaimedJob,
+    Delivery,
+    Job,
+    JobRequest,
+    LeaseLost,
+    Submitted,
+)
+from ledger.state import FINISHED, JobState, Priority
+
+
+class Ledger:
+    """One database and the four things that are kept in it."""
+
+    def __init__(self, database: Database, max_attempts: int = 8) -> None:
+        self.database = database
+        self.jobs = Jobs(database)
+        self.leases = Leases(database, max_attempts)
+        self.outbox = Outbox(database)
+        self.audit = Audit(database)
+
+    @classmethod
+    def open(cls, url: str, max_attempts: int = 8) -> "Ledger":
+        """Open the ledger at `url`, making its schema when it is new. Safe from many processes at once."""
+        return cls(Database(url), max_attempts)
+
+    def close(self) -> None:
+        self.database.close()
+
+
+__all__ = [
+    "FINISHED",
+    "AuditRow",
+    "ClaimedDelivery",
+    "ClaimedJob",
+    "Delivery",
+    "Job",
+    "JobRequest",
+    "JobState",
+    "LeaseLost",
+    "Ledger",
+    "Priority",
+    "Submitted",
+]

@@ -1,0 +1,87 @@
+"""Who did what, as a hash chain: a row that is changed or taken out later breaks every one after it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
+
+from ledger.database import Database
+from ledger.records import AuditRow
+from ledger.tables import audit
+
+GENESIS = "0" * 64
+
+
+class Audit:
+    """Append only."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def append(
+        self, actor: str, action: str, subject: str, detail: Mapping[str, Any], now: datetime
+    ) -> AuditRow:
+        """Write one row behind the last one. `subject` and `detail` hold no patient datum."""
+        with self._db.write() as connection:
+            self._db.serialise(connection, "audit")
+            last = (
+                connection.execute(sa.select(audit).order_by(audit.c.sequence.desc()).limit(1))
+                .mappings()
+                .first()
+            )
+            row: dict[str, Any] = {
+                "sequence": (last["sequence"] if last else 0) + 1,
+                "at": now,
+                "actor": actor,
+                "action": action,
+                "subject": subject,
+                "detail": dict(detail),
+                "previous": last["digest"] if last else GENESIS,
+            }
+            row["digest"] = digest_of(row)
+            connection.execute(sa.insert(audit).values(**row))
+        return _row(row)
+
+    def rows(self, *, subject: str | None = None, limit: int = 100) -> tuple[AuditRow, ...]:
+        """Newest first."""
+        query = sa.select(audit).order_by(audit.c.sequence.desc()).limit(limit)
+        query = query if subject is None else query.where(audit.c.subject == subject)
+        with self._db.read() as connection:
+            return tuple(_row(row) for row in connection.execute(query).mappings())
+
+    def first_broken(self) -> int | None:
+        """The sequence number of the first row that does not fit the chain; None when all do."""
+        previous, expected = GENESIS, 1
+        with self._db.read() as connection:
+            for row in connection.execute(sa.select(audit).order_by(audit.c.sequence)).mappings():
+                fits = row["sequence"] == expected and row["previous"] == previous
+                if not fits or row["digest"] != digest_of(row):
+                    return expected
+                previous, expected = row["digest"], expected + 1
+        return None
+
+
+def digest_of(row: Mapping[str, Any] | RowMapping) -> str:
+    """sha256 over everything in the row but its digest, the previous row's included."""
+    body = [
+        row["sequence"],
+        int(row["at"].timestamp() * 1_000_000),
+        row["actor"],
+        row["action"],
+        row["subject"],
+        row["detail"],
+        row["previous"],
+    ]
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _row(row: Mapping[str, Any] | RowMapping) -> AuditRow:
+    return AuditRow(
+        row["sequence"], row["at"], row["actor"], row["action"], row["subject"], row["detail"], row["digest"]
+    )

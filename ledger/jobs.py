@@ -1,0 +1,281 @@
+"""Submitting, showing and cancelling jobs. Accepted means written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from imaging.errors import IdempotencyConflict, JobNotCancelable, JobNotFound, ResultNotReady
+from ledger.database import Database
+from ledger.records import Job, JobRequest, Submitted
+from ledger.state import FINISHED, HAS_RESULT, JobState, Priority, may_move, turn
+from ledger.tables import deliveries, documents, idempotency, jobs
+
+MICROSECONDS = 1_000_000
+
+
+class Jobs:
+    """Everything about jobs but running them."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def submit(
+        self, request: JobRequest, *, idempotency_key: str | None, tenant: str, now: datetime
+    ) -> Submitted:
+        """Write a new job, or find the one that the same key and body made. Raises IdempotencyConflict."""
+        with self._db.write() as connection:
+            if idempotency_key is None:
+                return Submitted(self._insert(connection, request, tenant, now), False)
+            return self._once(connection, request, idempotency_key, tenant, now)
+
+    def submit_object(
+        self,
+        study_uid: str,
+        uri: str,
+        *,
+        source: str,
+        model: str,
+        priority: Priority,
+        inference_type: str,
+        tenant: str,
+        quiet_s: float,
+        now: datetime,
+    ) -> Submitted:
+        """One object of a study has arrived: all that arrive before the study is quiet share one job.
+
+        An object that comes again changes nothing. One that comes later makes a follow-up job of all so far.
+        """
+        request = JobRequest(study_uid, source, (), model, priority, inference_type=inference_type)
+        quiet_at = now + timedelta(seconds=quiet_s)
+        with self._db.write() as connection:
+            last = self._last_of_study(connection, request, tenant)
+            if last is not None and uri in last["inputs"]:
+                return Submitted(job_of(last), True)
+            if last is not None and last["state"] == JobState.WAITING:
+                return Submitted(self._add(connection, last, uri, quiet_at), False)
+            inputs = [*(last["inputs"] if last else ()), uri]
+            return Submitted(self._insert(connection, request, tenant, now, inputs, quiet_at), False)
+
+    def complete_study(self, study_uid: str, tenant: str, now: datetime) -> int:
+        """The study is complete: its waiting jobs may run at once. Returns how many there were."""
+        waiting = (
+            (jobs.c.study_uid == study_uid) & (jobs.c.tenant == tenant) & (jobs.c.state == JobState.WAITING)
+        )
+        with self._db.write() as connection:
+            return connection.execute(sa.update(jobs).where(waiting).values(not_before=now)).rowcount
+
+    def get(self, job_id: str) -> Job:
+        """Raises JobNotFound."""
+        with self._db.read() as connection:
+            return self._job(connection, job_id)
+
+    def list_jobs(
+        self,
+        *,
+        study_uid: str | None = None,
+        state: JobState | None = None,
+        model: str | None = None,
+        since: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> tuple[tuple[Job, ...], str | None]:
+        """Newest first, and the cursor of the next page if there may be one."""
+        query = sa.select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
+        for column, wanted in ((jobs.c.study_uid, study_uid), (jobs.c.state, state), (jobs.c.model, model)):
+            query = query if wanted is None else query.where(column == wanted)
+        query = query if since is None else query.where(jobs.c.created_at >= since)
+        query = query if cursor is None else query.where(_before(cursor))
+        with self._db.read() as connection:
+            rows = connection.execute(query).mappings().all()
+            found = tuple(job_of(row, self._undelivered(connection, row["id"])) for row in rows)
+        return found, _cursor(rows[-1]) if len(rows) == limit else None
+
+    def cancel(self, job_id: str, now: datetime) -> Job:
+        """Raises JobNotFound, or JobNotCancelable when it has finished or its result is being stored."""
+        with self._db.write() as connection:
+            row = self._row(connection, job_id)
+            if not may_move(JobState(row["state"]), JobState.CANCELED):
+                raise JobNotCancelable("the job has finished or its result is being stored")
+            ended = {"state": JobState.CANCELED, "finished_at": now, "token": None, "lease_until": None}
+            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**ended))
+            return self._job(connection, job_id)
+
+    def result(self, job_id: str) -> Mapping[str, Any]:
+        """Raises JobNotFound or ResultNotReady."""
+        with self._db.read() as connection:
+            row = self._row(connection, job_id)
+        if row["state"] not in HAS_RESULT:
+            raise ResultNotReady("the job has no result yet")
+        found: Mapping[str, Any] = row["result"]
+        return found
+
+    def document(self, job_id: str, kind: str) -> bytes:
+        """A DICOM object of the job. Raises JobNotFound or ResultNotReady."""
+        query = sa.select(documents.c.content).where(
+            (documents.c.job_id == job_id) & (documents.c.kind == kind)
+        )
+        with self._db.read() as connection:
+            self._row(connection, job_id)
+            content = connection.execute(query).scalar()
+        if content is None:
+            raise ResultNotReady("the job has no such document")
+        return bytes(content)
+
+    def counts(self) -> dict[str, int]:
+        """Jobs by state."""
+        query = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
+        with self._db.read() as connection:
+            found = {str(state): int(number) for state, number in connection.execute(query)}
+        return {state.value: found.get(state.value, 0) for state in JobState}
+
+    def open_jobs(self) -> int:
+        """How many jobs have not finished."""
+        query = sa.select(sa.func.count()).where(jobs.c.state.not_in(sorted(FINISHED)))
+        with self._db.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def _once(
+        self, connection: Connection, request: JobRequest, key: str, tenant: str, now: datetime
+    ) -> Submitted:
+        fingerprint = fingerprint_of(request)
+        self._db.serialise(connection, f"{tenant}/{key}")
+        mine = (idempotency.c.tenant == tenant) & (idempotency.c.key == key)
+        known = connection.execute(sa.select(idempotency).where(mine)).mappings().first()
+        if known is None:
+            job = self._insert(connection, request, tenant, now)
+            row = {"tenant": tenant, "key": key, "fingerprint": fingerprint, "job_id": job.id}
+            connection.execute(sa.insert(idempotency).values(**row))
+            return Submitted(job, False)
+        if known["fingerprint"] != fingerprint:
+            raise IdempotencyConflict("this Idempotency-Key was used for another request")
+        return Submitted(self._job(connection, known["job_id"]), True)
+
+    def _insert(
+        self,
+        connection: Connection,
+        request: JobRequest,
+        tenant: str,
+        now: datetime,
+        inputs: Sequence[str] = (),
+        not_before: datetime | None = None,
+    ) -> Job:
+        row = {
+            "id": uuid.uuid4().hex,
+            "tenant": tenant,
+            "state": JobState.WAITING if inputs else JobState.QUEUED,
+            "priority": request.priority,
+            "study_uid": request.study_uid,
+            "source": request.source,
+            "series_uids": list(request.series_uids),
+            "inputs": list(inputs),
+            "by_object": bool(inputs),
+            "model": request.model,
+            "inference_type": request.inference_type,
+            "outputs": list(request.outputs),
+            "callback": request.callback,
+            "context": dict(request.context),
+            "created_at": now,
+            "not_before": not_before or now,
+            "turn": turn(request.priority, now),
+            "attempt": 0,
+            "stages_s": {},
+        }
+        connection.execute(sa.insert(jobs).values(**row))
+        return self._job(connection, str(row["id"]))
+
+    def _add(self, connection: Connection, row: RowMapping, uri: str, quiet_at: datetime) -> Job:
+        values = {"inputs": [*row["inputs"], uri], "not_before": quiet_at}
+        connection.execute(sa.update(jobs).where(jobs.c.id == row["id"]).values(**values))
+        return self._job(connection, row["id"])
+
+    def _last_of_study(
+        self, connection: Connection, request: JobRequest, tenant: str
+    ) -> RowMapping | None:
+        self._db.serialise(connection, f"{tenant}/{request.study_uid}")
+        same = (
+            (jobs.c.tenant == tenant)
+            & (jobs.c.study_uid == request.study_uid)
+            & (jobs.c.source == request.source)
+            & (jobs.c.model == request.model)
+            & (jobs.c.by_object)
+        )
+        query = sa.select(jobs).where(same).order_by(jobs.c.created_at.desc()).limit(1)
+        return connection.execute(query).mappings().first()
+
+    def _row(self, connection: Connection, job_id: str) -> RowMapping:
+        row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().first()
+        if row is None:
+            raise JobNotFound("no such job")
+        return row
+
+    def _job(self, connection: Connection, job_id: str) -> Job:
+        return job_of(self._row(connection, job_id), self._undelivered(connection, job_id))
+
+    def _undelivered(self, connection: Connection, job_id: str) -> tuple[str, ...]:
+        dead = (deliveries.c.job_id == job_id) & (deliveries.c.state == "dead")
+        query = sa.select(deliveries.c.kind, deliveries.c.document, deliveries.c.error_code).where(dead)
+        rows = connection.execute(query)
+        return tuple(f"{kind} of {document or 'result'}: {code}" for kind, document, code in rows)
+
+
+def fingerprint_of(request: JobRequest) -> str:
+    """What two submissions must share to be the same request."""
+    body = [
+        request.study_uid,
+        request.source,
+        list(request.series_uids),
+        request.model,
+        request.priority.value,
+        list(request.outputs),
+        request.callback,
+        dict(request.context),
+    ]
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def job_of(row: RowMapping, undelivered: tuple[str, ...] = ()) -> Job:
+    return Job(
+        id=row["id"],
+        tenant=row["tenant"],
+        state=JobState(row["state"]),
+        priority=Priority(row["priority"]),
+        study_uid=row["study_uid"],
+        source=row["source"],
+        series_uids=tuple(row["series_uids"]),
+        inputs=tuple(row["inputs"]),
+        model=row["model"],
+        inference_type=row["inference_type"],
+        outputs=tuple(row["outputs"]),
+        callback=row["callback"],
+        created_at=row["created_at"],
+        finished_at=row["finished_at"],
+        attempt=row["attempt"],
+        stage=row["stage"],
+        stages_s=row["stages_s"],
+        error_code=row["error_code"],
+        error_detail=row["error_detail"],
+        undelivered=undelivered,
+    )
+
+
+def _cursor(row: RowMapping) -> str:
+    return f"{int(row['created_at'].timestamp() * MICROSECONDS)}.{row['id']}"
+
+
+def _before(cursor: str) -> sa.ColumnElement[bool]:
+    """Older than the cursor's job. A malformed cursor selects nothing."""
+    at, _, job_id = cursor.partition(".")
+    if not at.isdigit():
+        return sa.false()
+    when = sa.literal(int(at), sa.BigInteger)
+    created = sa.type_coerce(jobs.c.created_at, sa.BigInteger)
+    return sa.or_(created < when, sa.and_(created == when, jobs.c.id < job_id))
+

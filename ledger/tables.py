@@ -1,0 +1,111 @@
+"""The tables. Times are aware UTC; JSON where nothing is searched; every index is there for one query."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.types import TypeDecorator
+
+metadata = sa.MetaData()
+SCHEMA_VERSION = 1
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time as microseconds since the epoch: exact, sortable, the same in SQLite and PostgreSQL."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
+        return None if value is None else int(value.timestamp() * 1_000_000)
+
+    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
+        return None if value is None else datetime.fromtimestamp(value / 1_000_000, UTC)
+
+
+schema = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("priority", sa.String(16), nullable=False),
+    sa.Column("study_uid", sa.String(64), nullable=False),
+    sa.Column("source", sa.String(64), nullable=False),
+    sa.Column("series_uids", sa.JSON, nullable=False),
+    sa.Column("inputs", sa.JSON, nullable=False),
+    sa.Column("by_object", sa.Boolean, nullable=False),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("inference_type", sa.String(16), nullable=False),
+    sa.Column("outputs", sa.JSON, nullable=False),
+    sa.Column("callback", sa.Text),
+    sa.Column("context", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("not_before", UtcTime, nullable=False),
+    sa.Column("turn", UtcTime, nullable=False),
+    sa.Column("finished_at", UtcTime),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("token", sa.String(32)),
+    sa.Column("worker", sa.String(128)),
+    sa.Column("lease_until", UtcTime),
+    sa.Column("stage", sa.String(32)),
+    sa.Column("stages_s", sa.JSON, nullable=False),
+    sa.Column("error_code", sa.String(64)),
+    sa.Column("error_detail", sa.Text),
+    sa.Column("result", sa.JSON),
+    sa.Index("jobs_to_claim", "state", "not_before"),
+    sa.Index("jobs_by_study", "study_uid"),
+    sa.Index("jobs_by_age", "created_at", "id"),
+)
+
+idempotency = sa.Table(
+    "idempotency",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("key", sa.String(200), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("job_id", sa.String(32), nullable=False),
+)
+
+documents = sa.Table(
+    "documents",
+    metadata,
+    sa.Column("job_id", sa.String(32), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("job_id", sa.String(32), nullable=False, index=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("document", sa.String(16)),
+    sa.Column("payload", sa.JSON),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("not_before", UtcTime, nullable=False),
+    sa.Column("worker", sa.String(128)),
+    sa.Column("lease_until", UtcTime),
+    sa.Column("error_code", sa.String(64)),
+    sa.Index("deliveries_due", "state", "not_before"),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("action", sa.String(64), nullable=False),
+    sa.Column("subject", sa.String(200), nullable=False),
+    sa.Column("detail", sa.JSON, nullable=False),
+    sa.Column("previous", sa.String(64), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+)
