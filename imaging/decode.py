@@ -90,7 +90,7 @@ def _native_dtype(dataset: Dataset) -> str | None:
 def _native_view(value: object, layout: PixelLayout) -> Pixels | None:
     """A view of uncompressed pixels; None when a decoder must look at them."""
     count = layout.rows * layout.columns
-    if layout.dtype is None or not isinstance(value, bytes):
+    if layout.dtype is None or not isinstance(value, bytes | memoryview):
         return None
     if len(value) < count * np.dtype(layout.dtype).itemsize:
         return None
@@ -98,6 +98,7 @@ def _native_view(value: object, layout: PixelLayout) -> Pixels | None:
 
 
 def _decoded(dataset: Dataset) -> Pixels:
+    _own_pixel_bytes(dataset)
     try:
         pixels = np.asarray(dataset.pixel_array)
     except Exception:  # noqa: BLE001  (decoders raise what they like, with tag values in it)
@@ -107,6 +108,13 @@ def _decoded(dataset: Dataset) -> Pixels:
     if pixels.ndim != 2:
         raise UndecodablePixels("the decoded image is not one plane")
     return pixels
+
+
+def _own_pixel_bytes(dataset: Dataset) -> None:
+    """Decoders want bytes, not a view of the received object."""
+    element = dataset["PixelData"]
+    if isinstance(element.value, memoryview):
+        element.value = bytes(element.value)
 
 
 def _syntax_name(dataset: Dataset) -> str:

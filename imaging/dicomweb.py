@@ -27,9 +27,10 @@ from imaging.archive import (
     group_by_series,
     wanted_series,
 )
+from imaging.arena import Arena
 from imaging.errors import SourceError, SourceTimeout, SourceUnavailable, StudyNotFound
 from imaging.instance import parse_instance
-from imaging.multipart import MultipartError, MultipartSplitter, boundary_of
+from imaging.multipart import Body, MultipartError, MultipartSplitter, boundary_of
 from imaging.quiet import quiet_pydicom
 from imaging.retry import Deadline, Transient, retry_after_s, retrying
 from imaging.stow import Receipt, encode_multipart, read_receipt, rejected
@@ -182,8 +183,9 @@ class _Attempt:
     size: int = 0
     instances: int = 0
 
-    def parts(self, response: httpx.Response) -> Iterator[bytes]:
-        splitter = MultipartSplitter(boundary_of(response.headers.get("content-type", "")))
+    def parts(self, response: httpx.Response) -> Iterator[Body]:
+        arena = Arena(self.fetch.budget.limits.max_bytes)
+        splitter = MultipartSplitter(boundary_of(response.headers.get("content-type", "")), arena.take)
         for chunk in response.iter_bytes():
             bodies = splitter.feed(chunk)
             self._account(len(chunk), len(bodies))

@@ -29,6 +29,7 @@ _LONG_VRS: Final = {
 _SHORT_NAMES: Final = "AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US"
 _SHORT_VRS: Final = {vr.encode(): vr for vr in _SHORT_NAMES.split()}
 _CHARACTER_SET: Final = BaseTag(0x00080005)
+_PIXEL_DATA: Final = BaseTag(0x7FE00010)
 _META_GROUP: Final = 0x0002
 _UNDEFINED: Final = 0xFFFFFFFF
 _Elements = dict[BaseTag, DataElement | RawDataElement]
@@ -39,23 +40,26 @@ class _NotPlainError(Exception):
     """The object needs pydicom's reader. Never leaves this file."""
 
 
-def parse_instance(part: bytes) -> Dataset:
-    """Parse a Part 10 object. Raises StudyError, without a tag value, when it is not DICOM."""
+def parse_instance(part: bytes | memoryview) -> Dataset:
+    """Parse a Part 10 object. Raises StudyError, without a tag value, when it is not DICOM.
+
+    Native pixels are not copied: PixelData is then a memoryview of `part`, which `stored_pixels` can read.
+    """
     try:
-        return _parse_any(part)
+        return _parse_any(memoryview(part))
     except Exception:  # noqa: BLE001  (readers raise what they like on damaged input, with tag values in it)
         raise StudyError("an object of the study is not readable DICOM") from None
 
 
-def _parse_any(part: bytes) -> Dataset:
+def _parse_any(part: memoryview) -> Dataset:
     try:
         return _parse_plain(part)
     except _NotPlainError:
         return pydicom.dcmread(BytesIO(part))
 
 
-def _parse_plain(part: bytes) -> Dataset:
-    if part[128:132] != b"DICM":
+def _parse_plain(part: memoryview) -> Dataset:
+    if bytes(part[128:132]) != b"DICM":
         raise _NotPlainError
     meta_elements, start = _walk(part, 132, meta=True)
     meta = FileMetaDataset(meta_elements)
@@ -75,7 +79,7 @@ def _encodings(elements: _Elements) -> list[str]:
     )
 
 
-def _walk(part: bytes, at: int, *, meta: bool) -> tuple[_Elements, int]:
+def _walk(part: memoryview, at: int, *, meta: bool) -> tuple[_Elements, int]:
     """Raw elements from offset `at` to the end of the file meta group or of the object, and where that is."""
     elements: _Elements = {}
     end = len(part)
@@ -93,11 +97,14 @@ def _walk(part: bytes, at: int, *, meta: bool) -> tuple[_Elements, int]:
         if at > end:
             raise _NotPlainError
         tag = _tag(group << 16 | element)
-        elements[tag] = RawDataElement(tag, vr, length, part[value_at:at], value_at, False, True)
+        value = part[value_at:at]
+        raw_value = value if tag == _PIXEL_DATA else bytes(value)
+        # typed as bytes in pydicom, which only passes it on; a copy of it would cost as much as its transfer
+        elements[tag] = RawDataElement(tag, vr, length, raw_value, value_at, False, True)  # type: ignore[arg-type]
     return elements, at
 
 
-def _long_form(part: bytes, at: int, vr_bytes: bytes) -> tuple[str, int, int]:
+def _long_form(part: memoryview, at: int, vr_bytes: bytes) -> tuple[str, int, int]:
     vr = _LONG_VRS.get(vr_bytes)
     if vr is None or len(part) < at + 12:
         raise _NotPlainError

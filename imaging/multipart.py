@@ -13,9 +13,13 @@ like one (`\\r\\n--boundaryX`) belongs to the body.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import Enum, auto
 
+Body = bytes | memoryview
+
 _MAX_HEADER_BYTES = 16 * 1024
+_MAX_PLAIN_BYTES = 2**30
 _BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]+)"|([^\s;,"]+))', re.IGNORECASE)
 _LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _LINE_END = re.compile(rb"[ \t]*\r\n")
@@ -33,6 +37,12 @@ def boundary_of(content_type: str) -> bytes:
     return (found.group(1) or found.group(2)).encode("latin-1")
 
 
+def _plain_memory(size: int) -> memoryview:
+    if size > _MAX_PLAIN_BYTES:
+        raise MultipartError("a part claims to be too long")
+    return memoryview(bytearray(size))
+
+
 class _State(Enum):
     PREAMBLE = auto()
     HEADERS = auto()
@@ -43,23 +53,28 @@ class _State(Enum):
 
 
 class MultipartSplitter:
-    """Feed chunks, get the bodies of the parts that are complete. One splitter per message."""
+    """Feed chunks, get the bodies of the parts that are complete. One splitter per message.
 
-    def __init__(self, boundary: bytes) -> None:
+    `allocate` gives the memory for a part of known length, which is filled in place; it should refuse a
+    length that cannot be meant.
+    """
+
+    def __init__(self, boundary: bytes, allocate: Callable[[int], memoryview] = _plain_memory) -> None:
         if not boundary:
             raise MultipartError("the boundary is empty")
         self._delimiter = b"\r\n--" + boundary
         self._buffer = bytearray(b"\r\n")  # the first delimiter may stand at the very start of the body
         self._scanned = 0  # no delimiter starts before this offset of an open part
-        self._wanted = 0
-        self._pieces: list[bytes | memoryview] = []
+        self._allocate = allocate
+        self._part = memoryview(b"")  # of a counted part, being filled
+        self._filled = 0
         self._state = _State.PREAMBLE
 
-    def feed(self, chunk: bytes) -> list[bytes]:
+    def feed(self, chunk: bytes) -> list[Body]:
         """The bodies that this chunk completes. Raises MultipartError."""
         rest = self._fill_counted(chunk)
         self._buffer += rest
-        bodies: list[bytes] = []
+        bodies: list[Body] = []
         while (body := self._step()) is not None:
             bodies.extend(body)
         return bodies
@@ -70,22 +85,19 @@ class MultipartSplitter:
             raise MultipartError("the answer ended before its closing delimiter")
 
     def _fill_counted(self, chunk: bytes) -> bytes | memoryview:
-        """The fast path: inside a counted part bytes go straight to it; the rest comes back."""
+        """The fast path: inside a counted part bytes go straight to their place; the rest comes back."""
         if self._state is not _State.COUNTED or self._buffer:
             return chunk
-        if len(chunk) <= self._wanted:
-            self._take(chunk)
-            return b""
-        view = memoryview(chunk)
-        wanted = self._wanted
-        self._take(view[:wanted])
-        return view[wanted:]
+        return memoryview(chunk)[self._fill(chunk) :]
 
-    def _take(self, piece: bytes | memoryview) -> None:
-        self._pieces.append(piece)
-        self._wanted -= len(piece)
+    def _fill(self, piece: bytes | bytearray) -> int:
+        """Copy what still belongs to the counted part; how many bytes that was."""
+        size = min(len(piece), len(self._part) - self._filled)
+        self._part[self._filled : self._filled + size] = memoryview(piece)[:size]
+        self._filled += size
+        return size
 
-    def _step(self) -> list[bytes] | None:
+    def _step(self) -> list[Body] | None:
         """One move of the machine: None when more bytes are needed, else the bodies it completed (0 or 1)."""
         match self._state:
             case _State.PREAMBLE | _State.OPEN:
@@ -100,7 +112,7 @@ class MultipartSplitter:
                 self._buffer.clear()  # an epilogue has no meaning
                 return None
 
-    def _find_delimiter(self) -> list[bytes] | None:
+    def _find_delimiter(self) -> list[Body] | None:
         at = self._buffer.find(self._delimiter, self._scanned)
         if at < 0:
             self._scanned = max(self._scanned, len(self._buffer) - len(self._delimiter) + 1)
@@ -112,7 +124,7 @@ class MultipartSplitter:
         if not after:
             self._scanned = at + 1  # a look-alike: data
             return []
-        body = [bytes(memoryview(self._buffer)[:at])] if self._state is _State.OPEN else []
+        body: list[Body] = [bytes(memoryview(self._buffer)[:at])] if self._state is _State.OPEN else []
         self._enter_headers(at, after)
         return body
 
@@ -133,7 +145,7 @@ class MultipartSplitter:
         self._scanned = 0
         self._state = _State.DONE if closing else _State.HEADERS
 
-    def _read_headers(self) -> list[bytes] | None:
+    def _read_headers(self) -> list[Body] | None:
         end = self._buffer.find(b"\r\n\r\n", 0, _MAX_HEADER_BYTES)
         if end < 0:
             if len(self._buffer) >= _MAX_HEADER_BYTES:
@@ -141,23 +153,21 @@ class MultipartSplitter:
             return None
         length = _LENGTH.search(self._buffer, 0, end + 2)
         self._state = _State.OPEN if length is None else _State.COUNTED
-        self._wanted = 0 if length is None else int(length.group(1))
+        if length is not None:
+            self._part, self._filled = self._allocate(int(length.group(1))), 0
         del self._buffer[: end + 4]
         return []
 
-    def _read_counted(self) -> list[bytes] | None:
-        if self._buffer and self._wanted:
-            piece = bytes(memoryview(self._buffer)[: self._wanted])
-            del self._buffer[: len(piece)]
-            self._take(piece)
-        if self._wanted:
+    def _read_counted(self) -> list[Body] | None:
+        if self._buffer:
+            del self._buffer[: self._fill(self._buffer)]
+        if self._filled < len(self._part):
             return None
-        body = b"".join(self._pieces)
-        self._pieces.clear()
+        body, self._part = self._part, memoryview(b"")
         self._state = _State.DELIMITER
         return [body]
 
-    def _expect_delimiter(self) -> list[bytes] | None:
+    def _expect_delimiter(self) -> list[Body] | None:
         head = bytes(self._buffer[: len(self._delimiter)])
         if not self._delimiter.startswith(head):
             raise MultipartError("a part is longer than its Content-Length")
