@@ -196,9 +196,7 @@ class Jobs:
         connection.execute(sa.update(jobs).where(jobs.c.id == row["id"]).values(**values))
         return self._job(connection, row["id"])
 
-    def _last_of_study(
-        self, connection: Connection, request: JobRequest, tenant: str
-    ) -> RowMapping | None:
+    def _last_of_study(self, connection: Connection, request: JobRequest, tenant: str) -> RowMapping | None:
         self._db.serialise(connection, f"{tenant}/{request.study_uid}")
         same = (
             (jobs.c.tenant == tenant)
@@ -278,4 +276,3 @@ def _before(cursor: str) -> sa.ColumnElement[bool]:
     when = sa.literal(int(at), sa.BigInteger)
     created = sa.type_coerce(jobs.c.created_at, sa.BigInteger)
     return sa.or_(created < when, sa.and_(created == when, jobs.c.id < job_id))
-

@@ -36,9 +36,7 @@ class Leases:
             claimed = [self._take(connection, row, worker, now, lease_s) for row in rows]
         return tuple(each for each in claimed if each is not None)
 
-    def renew(
-        self, worker: str, tokens: Sequence[str], *, now: datetime, lease_s: float
-    ) -> frozenset[str]:
+    def renew(self, worker: str, tokens: Sequence[str], *, now: datetime, lease_s: float) -> frozenset[str]:
         """Extend the leases behind `tokens`; returns the tokens that are no longer good."""
         until = now + timedelta(seconds=lease_s)
         mine = jobs.c.token.in_(tokens) & (jobs.c.worker == worker) & (jobs.c.state == JobState.RUNNING)
@@ -89,9 +87,7 @@ class Leases:
                 )
             )
 
-    def fail(
-        self, token: str, code: str, detail: str, *, retry_at: datetime | None, now: datetime
-    ) -> None:
+    def fail(self, token: str, code: str, detail: str, *, retry_at: datetime | None, now: datetime) -> None:
         """End the job with an error, or have it tried again at `retry_at`. Raises LeaseLost."""
         ended = {"state": JobState.FAILED, "finished_at": now, "error_code": code, "error_detail": detail}
         again = {"state": JobState.QUEUED, "not_before": retry_at}

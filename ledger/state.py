@@ -1,9 +1,9 @@
 """How a job moves: a state machine as one table.
 
-    waiting ──► queued ──► running ──► storing ──► completed
-       │           │        │  ▲ │        │
-       │           │        └──┘ │        └─ a dead letter completes the job too, and is shown as undelivered
-       └───────────┴──► canceled └──► failed
+waiting ──► queued ──► running ──► storing ──► completed
+   │           │        │  ▲ │        │
+   │           │        └──┘ │        └─ a dead letter completes the job too, and is shown as undelivered
+   └───────────┴──► canceled └──► failed
 """
 
 from __future__ import annotations

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from registry.cache import CachedModel, NodeCache
+
 from canary.gates import Clearance, GateVerdict, SitePolicy, regulatory_gate
 from canary.observation import VersionView
-from imaging.errors import ModelError, RegistryUnavailable, SerinusError, UnknownModel
+from imaging.errors import RegistryUnavailable, SerinusError, UnknownModel
 from models.spec import ModelSpec
-from registry.cache import CachedModel, NodeCache
 from registry.client import ModelVersion, RegistryClient
-from serve_apps.messages import Resources, ServedVersion, app_name
+from serve_apps.messages import ServedVersion, app_name
 from serve_apps.version_resources import resources_of
 
 REFRESH_S = 5.0
@@ -78,10 +79,8 @@ class AdmissionDesk:
             answer: Answer = await asyncio.to_thread(self._admit, key)
             again_s = REFRESH_S
         except (RegistryUnavailable, UnknownModel) as error:
-            if key in self._answers:
-                answer = self._answers[key][1]  # MLflow is away: what was admitted stays admitted
-            else:
-                answer = Refused(error.detail)
+            # MLflow is away: what was admitted stays admitted
+            answer = self._answers[key][1] if key in self._answers else Refused(error.detail)
             again_s = REFRESH_S
         except SerinusError as error:
             answer, again_s = Refused(error.detail), RETRY_S
@@ -128,5 +127,3 @@ def served_of(admitted: Admitted, gate: GateVerdict) -> ServedVersion:
         research_only=gate.research_only,
         resources=resources_of(version.tags),
     )
-
-

@@ -91,9 +91,7 @@ class StudyAnswering:
             return left
         return variant_budget_s(left, self._policy) or 0.0
 
-    async def _ask(
-        self, variant: Variant, study: ReadStudy, budget_s: float
-    ) -> tuple[ServedVersion, Answer]:
+    async def _ask(self, variant: Variant, study: ReadStudy, budget_s: float) -> tuple[ServedVersion, Answer]:
         version = self._fleet.version(variant)
         require_intended_use(version.spec.intended_use, study.facts, self._site)
         answer = await self._reading.answer(version, study, budget_s)
@@ -117,4 +115,3 @@ def failure_of(error: SerinusError) -> Failure:
     if isinstance(error, StudyError):
         return Failure.UNREADABLE_INPUT
     return Failure.ERROR
-

@@ -13,12 +13,21 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from imaging.errors import SerinusError
-from ledger import Job, JobState
+from ledger import FINISHED, Job, JobState
 from serve_apps.auth import ApiKeys, Caller, Scope
 from serve_apps.errors import Problem, problem_of
 from serve_apps.inbox import Inbox
-from serve_apps.job_service import FINISHED, JobService, job_problem, to_wire
-from serve_apps.schemas import CompleteOut, InferCall, JobOut, JobPage, JobSubmission, ModelsOut, ResultOut, Uid
+from serve_apps.job_service import JobService, job_problem, to_wire
+from serve_apps.schemas import (
+    CompleteOut,
+    InferCall,
+    JobOut,
+    JobPage,
+    JobSubmission,
+    ModelsOut,
+    ResultOut,
+    Uid,
+)
 from serve_apps.settings import Settings
 
 MAX_WAIT_S = 300.0
@@ -126,7 +135,9 @@ def _add_jobs(app: FastAPI, services: Callable[[], Services], need: Guard) -> No
     ) -> JobOut:
         return to_wire(await services().jobs.wait(job_id, wait))
 
-    @app.delete("/v1/jobs/{job_id}", status_code=202, response_model=JobOut, responses=PROBLEMS, tags=["jobs"])
+    @app.delete(
+        "/v1/jobs/{job_id}", status_code=202, response_model=JobOut, responses=PROBLEMS, tags=["jobs"]
+    )
     async def cancel_job(job_id: str, _: Annotated[Caller, Depends(need(Scope.JOBS_WRITE))]) -> JobOut:
         return to_wire(await services().jobs.cancel(job_id))
 
@@ -146,9 +157,7 @@ def _add_jobs(app: FastAPI, services: Callable[[], Services], need: Guard) -> No
 
 def _add_infer(app: FastAPI, services: Callable[[], Services], need: Guard) -> None:
     @app.post("/v1/infer", responses=PROBLEMS, tags=["jobs"])
-    async def infer(
-        call: InferCall, caller: Annotated[Caller, Depends(need(Scope.JOBS_WRITE))]
-    ) -> Response:
+    async def infer(call: InferCall, caller: Annotated[Caller, Depends(need(Scope.JOBS_WRITE))]) -> Response:
         """One object of a study, as an S3-triggered function sends it. All calls for a study share one job."""
         jobs, settings = services().jobs, services().settings
         job = await jobs.infer(call, caller)
@@ -167,10 +176,14 @@ def _add_studies(app: FastAPI, services: Callable[[], Services], need: Guard) ->
         """STOW-RS (PS3.18 10.5). The study is read when it has been quiet for a while, or declared complete."""
         received = await services().inbox.receive(request.headers, request.stream(), study_uid)
         for stored in received.stored:
-            await services().jobs.pushed(stored.study_uid, stored.instance_uid, services().inbox.source, caller)
+            await services().jobs.pushed(
+                stored.study_uid, stored.instance_uid, services().inbox.source, caller
+            )
         return Response(received.body(), received.status, media_type="application/dicom+json")
 
-    @app.post("/v1/studies/{study_uid}/complete", response_model=CompleteOut, responses=PROBLEMS, tags=["studies"])
+    @app.post(
+        "/v1/studies/{study_uid}/complete", response_model=CompleteOut, responses=PROBLEMS, tags=["studies"]
+    )
     async def complete_study(
         study_uid: Uid, caller: Annotated[Caller, Depends(need(Scope.STUDIES_WRITE))]
     ) -> CompleteOut:
@@ -266,5 +279,3 @@ async def _result_or_accepted(jobs: JobService, job: Job, headers: dict[str, str
 def _accepted(job: Job, headers: dict[str, str]) -> Response:
     located = {"Location": f"/v1/jobs/{job.id}", "Retry-After": "1", "X-Serinus-Job": job.id}
     return JSONResponse(to_wire(job).model_dump(mode="json"), 202, headers=located | headers)
-
-

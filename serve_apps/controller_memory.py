@@ -40,12 +40,13 @@ class MemoryFile:
         return ControllerMemory(MEMORIES.validate_python(document["models"]), document["generation"])
 
     def save(self, memory: ControllerMemory) -> None:
-        document = {"generation": memory.generation, "models": MEMORIES.dump_python(dict(memory.models), mode="json")}
+        document = {
+            "generation": memory.generation,
+            "models": MEMORIES.dump_python(dict(memory.models), mode="json"),
+        }
         part = self._path.with_suffix(".part")
         with part.open("w") as sink:
             json.dump(document, sink)
             sink.flush()
             os.fsync(sink.fileno())
         part.replace(self._path)
-
-

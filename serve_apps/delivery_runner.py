@@ -73,7 +73,7 @@ class DeliveryRunner:
     async def run_once(self) -> bool:
         """Deliver what is due now; whether there was anything."""
         claimed = await asyncio.to_thread(
-            self._ledger.claim_deliveries, self._worker, now=now(), lease_s=LEASE_S, limit=AT_ONCE
+            self._ledger.outbox.claim_deliveries, self._worker, now=now(), lease_s=LEASE_S, limit=AT_ONCE
         )
         await asyncio.gather(*(self._deliver(each) for each in claimed))
         return bool(claimed)
@@ -87,11 +87,11 @@ class DeliveryRunner:
         except (SerinusError, httpx.HTTPError, OSError) as error:
             await self._failed(delivery, error)
             return
-        await asyncio.to_thread(self._ledger.delivered, delivery.id, now())
+        await asyncio.to_thread(self._ledger.outbox.delivered, delivery.id, now())
 
     async def _store(self, delivery: ClaimedDelivery) -> None:
         assert delivery.document is not None
-        encoded = await asyncio.to_thread(self._ledger.document, delivery.job_id, delivery.document)
+        encoded = await asyncio.to_thread(self._ledger.jobs.document, delivery.job_id, delivery.document)
         dataset = await asyncio.to_thread(pydicom.dcmread, io.BytesIO(encoded))
         await self._stores.store(delivery.destination, dataset)
 
@@ -109,7 +109,7 @@ class DeliveryRunner:
         at = now()
         last = permanent or delivery.attempt >= MAX_ATTEMPTS
         await asyncio.to_thread(
-            self._ledger.delivery_failed,
+            self._ledger.outbox.delivery_failed,
             delivery.id,
             code,
             retry_at=None if last else retry_at(delivery.attempt, at),

@@ -56,7 +56,10 @@ class Received:
         """The Store Instances Response Module as DICOM JSON."""
         module: dict[str, object] = {}
         if self.stored:
-            module[REFERENCED] = {"vr": "SQ", "Value": [_reference(s.sop_class_uid, s.instance_uid) for s in self.stored]}
+            module[REFERENCED] = {
+                "vr": "SQ",
+                "Value": [_reference(s.sop_class_uid, s.instance_uid) for s in self.stored],
+            }
         if self.failed:
             module[FAILED] = {
                 "vr": "SQ",

@@ -8,13 +8,9 @@ from models.spec import IntendedUse
 from serve_apps.messages import PatientFacts
 
 
-def require_intended_use(
-    use: IntendedUse, facts: PatientFacts, policy: SitePolicy
-) -> None:
+def require_intended_use(use: IntendedUse, facts: PatientFacts, policy: SitePolicy) -> None:
     """Raises OutsideIntendedUse that names the limit, never the patient's own value."""
     limits = UseLimits(use.modalities, use.body_parts, use.min_age_years, use.max_age_years)
-    verdict = check_intended_use(
-        limits, StudyInUse(facts.modality, facts.body_part, facts.age_years), policy
-    )
+    verdict = check_intended_use(limits, StudyInUse(facts.modality, facts.body_part, facts.age_years), policy)
     if not verdict.allowed:
         raise OutsideIntendedUse(verdict.reason)

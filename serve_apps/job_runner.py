@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from imaging.errors import SerinusError
 from ledger import ClaimedJob, Job, LeaseLost, Ledger
 from observability.names import Stage
+from observability.record import StageTiming
 from observability.stage_clock import StageClock
 from serve_apps.analyse_study import Analysis, SiteRules, StudyOrder, analyse_study
 from serve_apps.clock import now
@@ -73,7 +74,11 @@ class JobRunner:
         if room <= 0 or self._c.fleet().generation < 0:
             return
         claimed = await asyncio.to_thread(
-            self._c.ledger.claim, self._c.worker, now=now(), lease_s=self._c.settings.lease_s, limit=room
+            self._c.ledger.leases.claim,
+            self._c.worker,
+            now=now(),
+            lease_s=self._c.settings.lease_s,
+            limit=room,
         )
         for job in claimed:
             task = asyncio.create_task(self._run(job))
@@ -85,11 +90,11 @@ class JobRunner:
             return
         tokens = [claimed.token for claimed, _ in self._running.values()]
         lost = await asyncio.to_thread(
-            self._c.ledger.renew, self._c.worker, tokens, now=now(), lease_s=self._c.settings.lease_s
+            self._c.ledger.leases.renew, self._c.worker, tokens, now=now(), lease_s=self._c.settings.lease_s
         )
-        for job_id in lost:
-            if job_id in self._running:
-                self._running[job_id][1].cancel()
+        for claimed, task in tuple(self._running.values()):
+            if claimed.token in lost:
+                task.cancel()
 
     async def _run(self, claimed: ClaimedJob) -> None:
         clock = StageClock()
@@ -98,34 +103,33 @@ class JobRunner:
         try:
             analysis = await self._analyse(claimed)
             with clock.stage(Stage.STORE):
-                await self._complete(claimed, analysis)
+                await self._complete(claimed, analysis, clock.timings)
             await asyncio.to_thread(self._c.tracer.completed, claimed.job, analysis, clock.timings)
         except LeaseLost:
             logger.info("jobs.lease_lost", extra={"job": claimed.job.id})
         except SerinusError as error:
             await self._fail(claimed, error, clock)
-        except Exception as error:  # noqa: BLE001 - a job must end in the ledger, whatever happened to it
+        except Exception as error:
             logger.exception("jobs.unexpected", extra={"job": claimed.job.id})
             await self._fail(claimed, SerinusError(f"unexpected {type(error).__name__}"), clock)
 
     async def _analyse(self, claimed: ClaimedJob) -> Analysis:
         async def on_stage(stage: Stage) -> None:
-            await asyncio.to_thread(self._c.ledger.stage, claimed.token, stage.value, None, now())
+            await asyncio.to_thread(self._c.ledger.leases.stage, claimed.token, stage.value, now())
 
         order = order_of(claimed.job)
         return await analyse_study(order, self._c.fleet(), self._c.reading, self._c.rules, on_stage)
 
-    async def _complete(self, claimed: ClaimedJob, analysis: Analysis) -> None:
+    async def _complete(self, claimed: ClaimedJob, analysis: Analysis, own: tuple[StageTiming, ...]) -> None:
         job = claimed.job
-        for timing in analysis.stages:
-            seconds = timing.duration_ms / 1e3
-            await asyncio.to_thread(self._c.ledger.stage, claimed.token, timing.stage.value, seconds, now())
         await asyncio.to_thread(
-            self._c.ledger.complete,
+            self._c.ledger.leases.complete,
             claimed.token,
             result=analysis.result.model_dump(mode="json"),
-            documents=analysis.documents,
-            deliveries=deliveries_for(job, self._c.sources(job.source), analysis),
+            documents_by_kind=analysis.documents,
+            deliveries_to_make=deliveries_for(job, self._c.sources(job.source), analysis),
+            stages_s=seconds_by_stage((*own, *analysis.stages)),
+            model=analysis.study.model,
             now=now(),
         )
         logger.info("jobs.completed", extra={"job": job.id, "version": analysis.answered.variant.version})
@@ -136,7 +140,7 @@ class JobRunner:
         at = now()
         try:
             await asyncio.to_thread(
-                self._c.ledger.fail,
+                self._c.ledger.leases.fail,
                 claimed.token,
                 error.code,
                 error.detail,
@@ -147,6 +151,14 @@ class JobRunner:
             return
         logger.info("jobs.failed", extra={"job": claimed.job.id, "code": error.code, "retry": again})
         await asyncio.to_thread(self._c.tracer.failed, claimed.job, error, clock.timings)
+
+
+def seconds_by_stage(timings: tuple[StageTiming, ...]) -> dict[str, float]:
+    """What each stage took in all, in the order of the stages."""
+    total = {stage.value: 0.0 for stage in Stage}
+    for timing in timings:
+        total[timing.stage.value] += timing.duration_ms / 1e3
+    return {name: round(seconds, 6) for name, seconds in total.items() if seconds > 0}
 
 
 def order_of(job: Job) -> StudyOrder:

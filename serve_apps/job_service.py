@@ -6,24 +6,20 @@ Everything that touches the ledger runs in a thread; the event loop of the route
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from imaging.errors import SerinusError
-from ledger import Job, JobRequest, JobState, Ledger, Priority
+from ledger import FINISHED, Job, JobRequest, JobState, Ledger, Priority
 from serve_apps.auth import Caller
 from serve_apps.clock import now
-from serve_apps.errors import Problem, problem_of
+from serve_apps.errors import Problem
 from serve_apps.fleet import Fleet, candidates
 from serve_apps.schemas import InferCall, InferenceType, JobOut, JobPage, JobSubmission, ModelsOut, VariantOut
 from serve_apps.settings import Settings
 from serve_apps.sources import configured_sources
 
 POLL_S = 0.05
-FINISHED = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELED)
-DOCUMENT_BY_MEDIA = {"application/dicom": "sr"}
 
 
 class JobService:
@@ -52,7 +48,7 @@ class JobService:
             context=submission.context,
         )
         submitted = await asyncio.to_thread(
-            self._ledger.submit, request, idempotency_key=idempotency_key, tenant=caller.name, now=now()
+            self._ledger.jobs.submit, request, idempotency_key=idempotency_key, tenant=caller.name, now=now()
         )
         return submitted.job, submitted.replayed
 
@@ -61,7 +57,7 @@ class JobService:
         await self._check_load()
         candidate = candidates(self._fleet(), None, call.modality, call.inference_type)[0]
         submitted = await asyncio.to_thread(
-            self._ledger.submit_object,
+            self._ledger.jobs.submit_object,
             call.study_uid,
             call.s3_uri,
             source=self._settings.infer_source,
@@ -77,7 +73,7 @@ class JobService:
     async def pushed(self, study_uid: str, instance_uid: str, source: str, caller: Caller) -> Job:
         """One instance of a study was pushed to `source`; its job starts when the study is complete."""
         submitted = await asyncio.to_thread(
-            self._ledger.submit_object,
+            self._ledger.jobs.submit_object,
             study_uid,
             instance_uid,
             source=source,
@@ -91,10 +87,10 @@ class JobService:
         return submitted.job
 
     async def complete_study(self, study_uid: str, caller: Caller) -> int:
-        return await asyncio.to_thread(self._ledger.complete_study, study_uid, caller.name, now())
+        return await asyncio.to_thread(self._ledger.jobs.complete_study, study_uid, caller.name, now())
 
     async def get(self, job_id: str) -> Job:
-        return await asyncio.to_thread(self._ledger.get, job_id)
+        return await asyncio.to_thread(self._ledger.jobs.get, job_id)
 
     async def wait(self, job_id: str, seconds: float) -> Job:
         """The job when it has finished, or as it stands after `seconds`."""
@@ -117,7 +113,7 @@ class JobService:
     ) -> JobPage:
         wanted = _state(state)
         jobs, after = await asyncio.to_thread(
-            self._ledger.list_jobs,
+            self._ledger.jobs.list_jobs,
             study_uid=study_uid,
             state=wanted,
             model=model,
@@ -128,7 +124,7 @@ class JobService:
         return JobPage(jobs=tuple(to_wire(job) for job in jobs), next_cursor=after)
 
     async def cancel(self, job_id: str) -> Job:
-        return await asyncio.to_thread(self._ledger.cancel, job_id, now())
+        return await asyncio.to_thread(self._ledger.jobs.cancel, job_id, now())
 
     async def result(self, job_id: str) -> Mapping[str, object]:
         """The JSON result; raises Problem with the job's own error when it failed."""
@@ -137,11 +133,11 @@ class JobService:
             raise job_problem(job)
         if job.state is JobState.CANCELED:
             raise Problem("canceled", "the job was cancelled")
-        return await asyncio.to_thread(self._ledger.result, job_id)
+        return await asyncio.to_thread(self._ledger.jobs.result, job_id)
 
     async def document(self, job_id: str, kind: str) -> bytes:
         await self.result(job_id)
-        return await asyncio.to_thread(self._ledger.document, job_id, kind)
+        return await asyncio.to_thread(self._ledger.jobs.document, job_id, kind)
 
     def models(self) -> ModelsOut:
         fleet = self._fleet()
@@ -171,7 +167,7 @@ class JobService:
             raise Problem("warming", f"not warm yet: {', '.join(fleet.cold)}", True)
 
     async def counts(self) -> Mapping[str, int]:
-        return await asyncio.to_thread(self._ledger.counts)
+        return await asyncio.to_thread(self._ledger.jobs.counts)
 
     def _check(self, submission: JobSubmission) -> None:
         if submission.source not in self._sources:
@@ -182,16 +178,16 @@ class JobService:
             check_callback(submission.callback, self._settings.callback_hosts)
 
     async def _check_load(self) -> None:
-        counts = await self.counts()
-        waiting = sum(n for state, n in counts.items() if state in ("queued", "waiting", "running", "storing"))
-        if waiting >= self._settings.max_open_jobs:
+        if await asyncio.to_thread(self._ledger.jobs.open_jobs) >= self._settings.max_open_jobs:
             raise Problem("overloaded", "too many open jobs; nothing was accepted", retryable=True)
 
 
 def check_callback(url: str, allowed_hosts: tuple[str, ...]) -> None:
     """A callback goes to an allowed host over https, or http on loopback; anything else is refused (SSRF)."""
     parts = urlsplit(url)
-    secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost"))
+    secure = parts.scheme == "https" or (
+        parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")
+    )
     if not secure or parts.hostname not in allowed_hosts or parts.username:
         raise Problem("url-refused", "the callback's host is not allowed by this site", pointer="/callback")
 
@@ -221,10 +217,6 @@ def job_problem(job: Job) -> Problem:
     return Problem(job.error_code or "internal-error", job.error_detail or "the job failed")
 
 
-def wire_json(job: Job) -> str:
-    return json.dumps(to_wire(job).model_dump(mode="json"))
-
-
 def _state(state: str | None) -> JobState | None:
     if state is None:
         return None
@@ -232,14 +224,6 @@ def _state(state: str | None) -> JobState | None:
         return JobState(state)
     except ValueError:
         raise Problem("invalid-field", "no such job state", pointer="/state") from None
-
-
-def as_problem(error: Exception) -> Problem:
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, SerinusError):
-        return problem_of(error)
-    return Problem("internal-error", "the request could not be handled")
 
 
 RETRY_DELAYS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)

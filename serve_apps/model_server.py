@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from ray import serve
+from registry.cache import NodeCache
+from registry.loading import load_network
 
 from imaging.finding import ModelStamp
 from imaging.volume import Volume
@@ -23,9 +25,7 @@ from models.prepare import Prepared, prepare
 from observability.event_log import configure_logging
 from observability.names import Stage
 from observability.stage_clock import StageClock
-from registry.cache import NodeCache
 from registry.client import RegistryClient
-from registry.loading import load_network
 from registry.signing import load_verify_key
 from serve_apps.messages import Answer
 from serve_apps.settings import Settings
@@ -88,5 +88,3 @@ class ModelServer:
     async def warm(self) -> str:
         """The digest of the version that is ready here."""
         return self._stamp.digest
-
-

@@ -13,18 +13,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ray import serve
+from registry.cache import NodeCache
 
 from canary.observation import AppPhase, KeepWarm, Look, RegistryView, SiteRouting, VersionView
 from canary.routing_table import CHAMPION
 from canary.target import ModelTarget, Target, target
 from imaging.errors import RegistryUnavailable
 from observability.event_log import configure_logging
-from registry.cache import NodeCache
 from registry.client import RegisteredModel, RegistryClient
 from registry.signing import load_verify_key
 from serve_apps.admission_desk import AdmissionDesk, Admitted, Refused, served_of, view_of
 from serve_apps.app_phases import AppPhases
-from serve_apps.controller_memory import ControllerMemory, MemoryFile
+from serve_apps.controller_memory import MemoryFile
 from serve_apps.fleet import Fleet, VariantState, VariantStatus
 from serve_apps.messages import ServedVersion, app_name
 from serve_apps.settings import Settings
@@ -76,7 +76,7 @@ class RolloutController:
             started = time.monotonic()
             try:
                 await self._tick()
-            except Exception as error:  # noqa: BLE001 - the outermost control loop
+            except Exception as error:
                 logger.exception("controller.tick_failed", extra={"error": type(error).__name__})
             await asyncio.sleep(max(0.05, self._settings.registry_poll_s - (time.monotonic() - started)))
 
@@ -158,7 +158,9 @@ class RolloutController:
         found = (served_of(admitted, self._desk.gate(admitted)) for admitted in seen.admitted.values())
         return {served.app_name: served for served in found}
 
-    async def _start(self, model: ModelTarget, seen: Observation, served: Mapping[str, ServedVersion]) -> None:
+    async def _start(
+        self, model: ModelTarget, seen: Observation, served: Mapping[str, ServedVersion]
+    ) -> None:
         for view in model.run:
             phase = seen.phases.get(view.app)
             if phase is AppPhase.FAILED and self._phases.may_retry(view.app):
@@ -178,9 +180,7 @@ class RolloutController:
             self._memory = replace(self._memory, models=models)
             await asyncio.to_thread(self._file.save, self._memory)
 
-    async def _publish(
-        self, wanted: Target, seen: Observation, served: Mapping[str, ServedVersion]
-    ) -> None:
+    async def _publish(self, wanted: Target, seen: Observation, served: Mapping[str, ServedVersion]) -> None:
         """Number the view if it differs from the last one, keep the number, and push it to every router."""
         fleet = self._view(wanted, seen, served)
         if replace(fleet, generation=self._fleet.generation) == self._fleet:
@@ -249,7 +249,9 @@ def _refused(seen: Observation) -> list[VariantStatus]:
     return [
         VariantStatus(name, version, alias, VariantState.REFUSED, refusal.digest, refusal.reason)
         for (name, version), refusal in seen.refused.items()
-        for alias, pointed in (seen.registry[name].aliases if seen.registry and name in seen.registry else {}).items()
+        for alias, pointed in (
+            seen.registry[name].aliases if seen.registry and name in seen.registry else {}
+        ).items()
         if pointed == version and is_ours(alias)
     ]
 

@@ -50,7 +50,7 @@ class Router:
         self._fleet = Fleet()
         self._controller = controller
         self._reading = ServeReading(reader)
-        ledger = await asyncio.to_thread(Ledger.open, settings.ledger)
+        ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.max_attempts)
         archives = Archives(settings)
         worker = f"router-{os.getpid()}-{secrets.token_hex(4)}"
         self._services = Services(
@@ -85,7 +85,7 @@ class Router:
             )
         ]
 
-    def __serve_build_asgi_app__(self) -> FastAPI:  # noqa: N807 - the name Ray Serve looks for
+    def __serve_build_asgi_app__(self) -> FastAPI:
         return create_app(lambda: self._services)
 
     async def push_fleet(self, fleet: Fleet) -> int:
@@ -112,9 +112,7 @@ class Router:
         """A push reaches only replicas that lived then; pulling slowly makes up for the rest."""
         while True:
             try:
-                await self.push_fleet(
-                    await call(self._controller.fleet, deadline_s=PULL_DEADLINE_S)
-                )
+                await self.push_fleet(await call(self._controller.fleet, deadline_s=PULL_DEADLINE_S))
             except Exception as error:  # noqa: BLE001 - outermost loop: the controller may be restarting
                 logger.info("router.pull_failed", extra={"error": type(error).__name__})
             await asyncio.sleep(PULL_PAUSE_S if self._fleet.generation < 0 else PULL_PAUSE_S * 10)

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     ray_port: int = 6399
     ray_dashboard_port: int = 8265
     ray_cpus: int | None = None
-    ray_auth_mode: Literal["token", "disabled"] = "disabled"
+    ray_auth_mode: Literal["token", "disabled"] = "token"
     haproxy: bool = False
 
     ledger_url: str | None = None
@@ -132,6 +132,7 @@ class StatePaths:
         self.callback_key = root / "keys" / "callback.key"
         self.api_keys = root / "keys" / "api_keys.json"
         self.api_key = root / "keys" / "api_key"
+        self.ray_token = root / "keys" / "ray_token"
         self.ray = root / "ray"
         self.models = root / "model-cache"
         self.last_known_good = root / "last-known-good.json"

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pydicom
 import ray
+from imaging.report_sr import ReportContext
 from ray import serve
 
 from imaging.archive import StudyInstances
 from imaging.assemble import to_volume
 from imaging.errors import UnsupportedSeries
-from imaging.report_sr import ReportContext
-from imaging.series import SeriesChoice, choose_series, header_of
+from imaging.object_store import ObjectArchive
+from imaging.series import SeriesChoice, SeriesHeader, choose_series
+from imaging.summary import readable_images, summarize_study
 from imaging.volume import Volume
+from observability.event_log import configure_logging
 from observability.names import Stage
-from observability.redaction import configure_logging
 from observability.stage_clock import StageClock
 from serve_apps.messages import Candidate, PatientFacts, ReadRequest, ReadStudy
 from serve_apps.settings import Settings
@@ -47,19 +50,11 @@ class StudyReader:
     async def read(self, request: ReadRequest) -> ReadStudy:
         """Raises SourceError and StudyError; neither text holds a patient datum."""
         clock = StageClock()
-        archive = self._archives.of(request.source)
         with clock.stage(Stage.FETCH):
-            if request.inputs:
-                instances = await archive.fetch_inputs(request.study_uid, request.inputs)
-            else:
-                instances = await archive.fetch_study(
-                    request.study_uid,
-                    series_uids=request.series_uids or None,
-                    modalities=_modalities(request.candidates),
-                )
+            instances = await self._fetch(request)
         with clock.stage(Stage.SELECT):
-            candidate, choice = choose_candidate(instances, request.candidates)
-        datasets = instances.series[choice.selected]
+            candidate, choice = choose_candidate(summarize_study(instances.series), request.candidates)
+        datasets = readable_images(instances.series[choice.require().series_uid])
         with clock.stage(Stage.DECODE):
             volume = await asyncio.to_thread(to_volume, datasets)
             reference = await asyncio.to_thread(ray.put, volume)
@@ -74,30 +69,29 @@ class StudyReader:
             stages=clock.timings,
         )
 
+    async def _fetch(self, request: ReadRequest) -> StudyInstances:
+        archive = self._archives.of(request.source)
+        wanted = {
+            "series_uids": request.series_uids or None,
+            "modalities": _modalities(request.candidates),
+        }
+        if request.inputs and isinstance(archive, ObjectArchive):
+            return await archive.fetch_objects(request.inputs, request.study_uid, **wanted)
+        return await archive.fetch_study(request.study_uid, **wanted)
+
 
 def choose_candidate(
-    instances: StudyInstances, candidates: tuple[Candidate, ...]
-) -> tuple[Candidate, _Selected]:
-    """The first candidate that can read a series; raises UnsupportedSeries that counts the reasons."""
-    headers = [header_of(datasets) for datasets in instances.series.values()]
-    reasons: dict[str, int] = {}
+    headers: Sequence[SeriesHeader], candidates: Sequence[Candidate]
+) -> tuple[Candidate, SeriesChoice]:
+    """The first candidate that can read a series; raises UnsupportedSeries that counts everybody's reasons."""
+    reasons: Counter[str] = Counter()
     for candidate in candidates:
         choice = choose_series(headers, candidate.rule)
         if choice.selected is not None:
-            return candidate, _Selected(choice)
-        for reason in choice.refused.values():
-            reasons[reason] = reasons.get(reason, 0) + 1
+            return candidate, choice
+        reasons.update(choice.refused.values())
     told = "; ".join(f"{count} x {reason}" for reason, count in sorted(reasons.items()))
     raise UnsupportedSeries(f"no series can be read: {told or 'the study holds no image series'}")
-
-
-class _Selected:
-    """A choice that did select a series."""
-
-    def __init__(self, choice: SeriesChoice) -> None:
-        assert choice.selected is not None
-        self.selected: str = choice.selected
-        self.refused: Mapping[str, str] = choice.refused
 
 
 def patient_facts(dataset: pydicom.Dataset, volume: Volume) -> PatientFacts:

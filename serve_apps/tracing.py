@@ -92,7 +92,9 @@ class StudyTracer:
                 spacing_mm=analysis.study.geometry.spacing_mm,
                 slice_thickness_mm=analysis.study.geometry.slice_thickness_mm,
             ),
-            scores=tuple((f.concept.value, f.probability) for f in analysis.answered.answer.prediction.findings),
+            scores=tuple(
+                (f.concept.value, f.probability) for f in analysis.answered.answer.prediction.findings
+            ),
             priority_score=analysis.answered.answer.prediction.priority_score,
         )
 

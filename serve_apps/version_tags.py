@@ -43,6 +43,8 @@ def standings(variants: Iterable[VariantStatus]) -> dict[tuple[str, str], tuple[
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for variant in variants:
         key = (variant.model, variant.version)
-        roles = f"{found[key][0]}, {variant.role}" if key in found else f"{variant.state.value} as {variant.role}"
+        roles = (
+            f"{found[key][0]}, {variant.role}" if key in found else f"{variant.state.value} as {variant.role}"
+        )
         found[key] = (roles, variant.reason or "")
     return found

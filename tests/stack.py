@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 import httpx
 
 from serve_apps.settings import Settings
+from serve_apps.stack.lifecycle import Stack
 from serve_apps.stack.ports import free_ports
 from serve_apps.stack.processes import end_processes, owned_processes
-from serve_apps.stack.lifecycle import Stack
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
@@ -43,7 +43,9 @@ class LiveStack:
             "SERINUS_QUIET_S": "1",
         }
         for name, value in settings.items():
-            self.environment[f"SERINUS_{name.upper()}"] = value if isinstance(value, str) else json.dumps(value)
+            self.environment[f"SERINUS_{name.upper()}"] = (
+                value if isinstance(value, str) else json.dumps(value)
+            )
         self.settings = Settings(
             state_dir=folder, api_port=api, mlflow_port=mlflow, ray_port=ray, ray_dashboard_port=dashboard
         )

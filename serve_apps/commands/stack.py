@@ -99,7 +99,9 @@ def status(as_json: AsJson = False) -> None:
 
 
 def _print_status(document: Mapping[str, Any]) -> None:
-    parts = [f"{name} {'[green]up[/]' if up_ else '[red]down[/]'}" for name, up_ in document["running"].items()]
+    parts = [
+        f"{name} {'[green]up[/]' if up_ else '[red]down[/]'}" for name, up_ in document["running"].items()
+    ]
     out.print("  ".join(parts))
     if document["models"]:
         models = document["models"]

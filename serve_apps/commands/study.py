@@ -21,7 +21,9 @@ STAGES = ("queue", "fetch", "select", "decode", "prepare", "forward", "interpret
 
 
 def submit(
-    study: Annotated[str, typer.Argument(metavar="STUDY_UID|FOLDER", help="A study UID, or a folder of DICOM files.")],
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY_UID|FOLDER", help="A study UID, or a folder of DICOM files.")
+    ],
     source: Annotated[str, typer.Option(help="Id of a configured source.")] = SAMPLES,
     model: Annotated[str | None, typer.Option(help="Left out: the first model that can read it.")] = None,
     priority: Annotated[str, typer.Option(help="stat, urgent, routine or batch.")] = "routine",
@@ -32,7 +34,13 @@ def submit(
     settings = load_settings()
     study_uid, source = _named(settings, study, source)
     outputs = ["json", "sr", *(["seg"] if seg else [])]
-    body = {"study_uid": study_uid, "source": source, "model": model, "priority": priority, "outputs": outputs}
+    body = {
+        "study_uid": study_uid,
+        "source": source,
+        "model": model,
+        "priority": priority,
+        "outputs": outputs,
+    }
     try:
         document = run_study(settings, body, show=not as_json)
     except ApiError as error:
@@ -114,7 +122,9 @@ def print_result(document: Mapping[str, Any]) -> None:
         out.print(f"[bold red]failed[/]    {job['error']['detail']} ({job['error']['code']})")
     if result:
         _print_findings(result)
-    stages = "  ".join(f"{name} {job['stages_s'][name] * 1e3:.0f} ms" for name in STAGES if name in job["stages_s"])
+    stages = "  ".join(
+        f"{name} {job['stages_s'][name] * 1e3:.0f} ms" for name in STAGES if name in job["stages_s"]
+    )
     out.print(f"[bold]stages[/]    {stages}", soft_wrap=True)
     for kind, path in document.get("documents", {}).items():
         out.print(f"[bold]{kind.upper():<9}[/] {path}", soft_wrap=True)
@@ -125,9 +135,13 @@ def _print_findings(result: Mapping[str, Any]) -> None:
         told = f"{finding['concept']['meaning']}: {finding['presence']}, p = {finding['probability']:.3f}"
         out.print(f"[bold]finding[/]   {told} (threshold {finding['threshold']:g})")
     for measure in result["measurements"]:
-        out.print(f"[bold]measured[/]  {measure['concept']['meaning']}: {measure['value']:g} {measure['unit']['value']}")
+        out.print(
+            f"[bold]measured[/]  {measure['concept']['meaning']}: {measure['value']:g} {measure['unit']['value']}"
+        )
     for box in result["boxes"]:
-        out.print(f"[bold]region[/]    {box['concept']['meaning']}: rows {box['rows']}, columns {box['columns']}")
+        out.print(
+            f"[bold]region[/]    {box['concept']['meaning']}: rows {box['rows']}, columns {box['columns']}"
+        )
     if result["priority_score"] is not None:
         flag = ", [bold red]flagged[/]" if result["priority_flag"] else ""
         out.print(f"[bold]priority[/]  {result['priority_score']} of 100, {result['urgency']}{flag}")

@@ -68,7 +68,9 @@ def start_registry(settings: Settings, stack: Stack, progress: Progress) -> Stac
     if settings.mlflow_url is not None:
         return stack
     if registry_answers(settings):
-        _require_ours(settings, stack.mlflow_pid, stack, "MLflow", settings.mlflow_port, "SERINUS_MLFLOW_PORT")
+        _require_ours(
+            settings, stack.mlflow_pid, stack, "MLflow", settings.mlflow_port, "SERINUS_MLFLOW_PORT"
+        )
         return stack
     require_free({"SERINUS_MLFLOW_PORT": settings.mlflow_port})
     progress("starting the MLflow server")
@@ -81,7 +83,9 @@ def start_registry(settings: Settings, stack: Stack, progress: Progress) -> Stac
 def start_serving(settings: Settings, stack: Stack, progress: Progress) -> Stack:
     """The Ray head and, by `serve deploy`, what serve_config.yaml says."""
     if dashboard_answers(settings):
-        _require_ours(settings, stack.ray_pid, stack, "Ray", settings.ray_dashboard_port, "SERINUS_RAY_DASHBOARD_PORT")
+        _require_ours(
+            settings, stack.ray_pid, stack, "Ray", settings.ray_dashboard_port, "SERINUS_RAY_DASHBOARD_PORT"
+        )
     else:
         require_free(
             {

@@ -1,4 +1,8 @@
-"""Our own Ray head: explicit ports, loopback only, everything under one short folder."""
+"""Our own Ray head: explicit ports, everything under one short folder.
+
+Ray listens on every interface whatever it is told, so that calls need the token in the state folder; the
+dashboard and the HTTP proxy do bind to loopback.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ import httpx
 from serve_apps.settings import Settings
 from serve_apps.stack.ports import free_ports
 
+NODE_IP = "127.0.0.2"  # Ray replaces 127.0.0.1 by the address of the network card
 SOCKET_PATH_ROOM = 45  # Ray's socket paths add about 60 characters; the kernel allows 107
 START_TIMEOUT_S = 90.0
 
@@ -39,7 +44,8 @@ def ray_environment(settings: Settings) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "RAY_TMPDIR": str(ray_directory(settings)),
         "RAY_AUTH_MODE": settings.ray_auth_mode,
-        "RAY_ADDRESS": f"127.0.0.1:{settings.ray_port}",
+        "RAY_AUTH_TOKEN_PATH": str(settings.paths.ray_token),
+        "RAY_ADDRESS": f"{NODE_IP}:{settings.ray_port}",
         "RAY_API_SERVER_ADDRESS": settings.dashboard_url,
         "RAY_DASHBOARD_ADDRESS": settings.dashboard_url,
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -76,7 +82,7 @@ def start_ray(settings: Settings) -> int:
 def _command(settings: Settings, directory: Path) -> list[str]:
     client, agent, agent_grpc, env_agent, metrics = free_ports(5)
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
-    command += ["--node-ip-address", "127.0.0.1", "--port", str(settings.ray_port)]
+    command += ["--node-ip-address", NODE_IP, "--port", str(settings.ray_port)]
     command += ["--dashboard-host", "127.0.0.1", "--dashboard-port", str(settings.ray_dashboard_port)]
     command += ["--ray-client-server-port", str(client), "--dashboard-agent-listen-port", str(agent)]
     command += ["--dashboard-agent-grpc-port", str(agent_grpc), "--runtime-env-agent-port", str(env_agent)]

@@ -33,7 +33,11 @@ def own_stack(tmp_path_factory: pytest.TempPathFactory, own_pacs: Orthanc) -> It
 
 @pytest.mark.parametrize(
     "victim",
-    ["ServeReplica:serinus:Router", "ServeReplica:serinus:StudyReader", "ServeReplica:mv-ich-triage-1:ModelServer"],
+    [
+        "ServeReplica:serinus:Router",
+        "ServeReplica:serinus:StudyReader",
+        "ServeReplica:mv-ich-triage-1:ModelServer",
+    ],
 )
 def test_a_killed_replica_loses_no_study(
     own_stack: LiveStack, own_pacs: Orthanc, tmp_path: Path, victim: str

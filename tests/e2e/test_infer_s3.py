@@ -33,7 +33,11 @@ def bucket() -> Iterator[str]:
 def s3_stack(tmp_path_factory: pytest.TempPathFactory, bucket: str) -> Iterator[LiveStack]:
     source = {"id": "s3", "kind": "s3", "allowed_prefixes": ["s3://incoming/"], "endpoint_url": bucket}
     stack = LiveStack(tmp_path_factory.mktemp("s3"), [source])
-    stack.environment |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    stack.environment |= {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
     try:
         stack.up(demo=True)
         yield stack
@@ -45,7 +49,11 @@ def s3_stack(tmp_path_factory: pytest.TempPathFactory, bucket: str) -> Iterator[
 def study(bucket: str, tmp_path: Path) -> tuple[str, list[str]]:
     """A study in the bucket: its UID and the address of each object; one key has a space in it."""
     s3 = boto3.client(
-        "s3", endpoint_url=bucket, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
+        "s3",
+        endpoint_url=bucket,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        region_name="us-east-1",
     )
     s3.create_bucket(Bucket="incoming")
     datasets = make_ct_study(seed="s3", slices=OBJECTS, size=256)
@@ -69,7 +77,9 @@ def test_calls_for_one_study_become_one_job(s3_stack: LiveStack, study: tuple[st
 
     with ThreadPoolExecutor(8) as callers:
         answers = list(callers.map(infer, uris))
-    assert {answer.status_code for answer in answers} == {200}, [a.text for a in answers if a.status_code != 200]
+    assert {answer.status_code for answer in answers} == {200}, [
+        a.text for a in answers if a.status_code != 200
+    ]
     assert len({answer.headers["X-Serinus-Job"] for answer in answers}) == 1
     assert len({answer.json()["sr_sop_instance_uid"] for answer in answers}) == 1
     assert answers[0].json()["model"]["name"] == "ich-triage"

@@ -24,7 +24,9 @@ def test_up_reads_a_real_study_and_says_where_everything_is(up: Up) -> None:
     assert demo["job"]["state"] == "completed"
     assert demo["result"]["findings"]
     assert 0 <= demo["result"]["priority_score"] <= 100
-    assert {"queue", "fetch", "decode", "prepare", "forward", "report", "store"} <= set(demo["job"]["stages_s"])
+    assert {"queue", "fetch", "decode", "prepare", "forward", "report", "store"} <= set(
+        demo["job"]["stages_s"]
+    )
     assert Path(demo["documents"]["sr"]).is_file()
     assert set(printed["addresses"]) == {"api", "docs", "mlflow", "ray", "api_key_file"}
 
@@ -114,7 +116,9 @@ def test_a_pushed_study_is_read_when_it_is_complete(stack: LiveStack, head_ct: P
     )
     headers = {"Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}'}
     with stack.http() as http:
-        stored = http.post("/dicom-web/studies", content=body + f"--{boundary}--\r\n".encode(), headers=headers)
+        stored = http.post(
+            "/dicom-web/studies", content=body + f"--{boundary}--\r\n".encode(), headers=headers
+        )
         assert stored.status_code == 200, stored.text
         assert len(stored.json()["00081199"]["Value"]) == len(files)
         assert http.post(f"/v1/studies/{study}/complete").json()["released"] == 1

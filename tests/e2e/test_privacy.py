@@ -36,7 +36,9 @@ def log_files(stack: LiveStack) -> Iterator[Path]:
     roots = [stack.settings.paths.logs, stack.settings.paths.mlflow, ray, *ray.parent.glob("ray*")]
     roots += [path for path in Path("/tmp").glob("serinus-*") if path.is_dir()]
     for root in {root.resolve() for root in roots if root.exists()}:
-        yield from (path for path in root.rglob("*") if path.suffix in (".log", ".out", ".err") and path.is_file())
+        yield from (
+            path for path in root.rglob("*") if path.suffix in (".log", ".out", ".err") and path.is_file()
+        )
 
 
 def test_no_log_names_the_patient(stack: LiveStack, secrets: list[bytes]) -> None:
@@ -59,7 +61,9 @@ def test_a_trace_per_study_reaches_mlflow_without_the_patient(stack: LiveStack, 
 
     rows = eventually(spans, 30, "a trace")
     names = {name for name, _ in rows}
-    assert {f"serinus.{stage}" for stage in ("queue", "fetch", "decode", "forward", "report", "store")} <= names
+    assert {
+        f"serinus.{stage}" for stage in ("queue", "fetch", "decode", "forward", "report", "store")
+    } <= names
     for _, content in rows:
         assert not any(secret in content.encode() for secret in secrets)
 

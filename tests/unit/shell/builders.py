@@ -41,7 +41,9 @@ def a_spec(name: str = "ich-triage", modality: str = "CT", **output: Any) -> Mod
     )
 
 
-def a_version(version: str = "1", model: str = "ich-triage", modality: str = "CT", **spec: Any) -> ServedVersion:
+def a_version(
+    version: str = "1", model: str = "ich-triage", modality: str = "CT", **spec: Any
+) -> ServedVersion:
     return ServedVersion(model, version, DIGEST, a_spec(model, modality, **spec), "research", True)
 
 

@@ -73,4 +73,6 @@ def test_the_worklist_note_says_what_how_sure_and_that_nobody_has_looked() -> No
 def test_every_presence_has_words(presence: Presence) -> None:
     finding = a_prediction().findings[0]
     changed = type(finding)(finding.concept, presence, 0.5, 0.5, finding.urgency)
-    assert "suspected" in worklist_note(a_prediction(findings=(changed,))) or presence is Presence.INDETERMINATE
+    assert (
+        "suspected" in worklist_note(a_prediction(findings=(changed,))) or presence is Presence.INDETERMINATE
+    )

@@ -31,7 +31,9 @@ def an_instance(study: str = "1.2.3", instance: str = "1.2.3.1") -> bytes:
 
 
 async def body_of(*parts: bytes, size: int = 97) -> AsyncIterator[bytes]:
-    whole = b"".join(b"--b0undary\r\nContent-Type: application/dicom\r\n\r\n" + part + b"\r\n" for part in parts)
+    whole = b"".join(
+        b"--b0undary\r\nContent-Type: application/dicom\r\n\r\n" + part + b"\r\n" for part in parts
+    )
     whole += b"--b0undary--\r\n"
     for start in range(0, len(whole), size):
         yield whole[start : start + size]
