@@ -42,12 +42,13 @@ def _classification(
     rules = spec.output.findings
     _expect(outputs, (len(prepared.slices), len(rules)))
     items = _real_items(prepared, spec.input.layout)
-    values = probabilities(outputs, spec.output.activation)[items]
+    outputs = outputs[items]
+    values = probabilities(outputs, spec.output.activation)
     findings = tuple(
         decide(
             rule,
             aggregate(values[:, column], spec.output.aggregation),
-            _instance(volume, prepared, items[int(values[:, column].argmax())]),
+            _instance(volume, prepared, items[int(outputs[:, column].argmax())]),
         )
         for column, rule in enumerate(rules)
     )

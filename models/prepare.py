@@ -86,7 +86,9 @@ def _brightness_up(volume: Volume) -> npt.NDArray[np.float32]:
 def _turned(voxels: npt.NDArray[np.float32], placement: Placement) -> npt.NDArray[np.float32]:
     turned = voxels.transpose([axis.source for axis in placement])
     flipped = tuple(index for index, axis in enumerate(placement) if axis.flipped)
-    return np.ascontiguousarray(np.flip(turned, flipped))
+    if turned.flags.c_contiguous and not flipped:
+        return turned
+    return np.flip(turned, flipped).copy()  # torch takes no negative stride
 
 
 def _fitted(volume: Tensor, placement: Placement, pad_value: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a phantom promises: one seed one person, labels that say what is visible, HU as a scanner gives them."""
+"""What a phantom promises: one seed one person, labels that say what is visible, HU of a scanner."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_scan_without_metal_stays_on_the_12_bit_scale(seed: int) -> None:
 @given(seed=seeds)
 @settings(max_examples=30, deadline=None)
 def test_a_label_says_what_is_visible(seed: int) -> None:
-    phantom = slice_phantom(seed, Mixture(bleed=0.8, thick_bleed=0.8))
+    phantom = slice_phantom(seed, Mixture(bleed=0.8))
     area = float(phantom.bleed_share.sum()) * 4
     assert phantom.labels.positive == (area >= VISIBLE_MM2)
     assert 0 <= phantom.bleed_share.min() <= phantom.bleed_share.max() <= 1
@@ -69,7 +69,7 @@ def test_a_rim_bleed_lies_along_the_skull_and_no_bleed_leaves_the_head(seed: int
         assert depth[where].max() < 9
 
 
-@pytest.mark.parametrize("shares", [Mixture(bleed=0, thick_bleed=0), Mixture(bleed=1, rim=1, thick=0)])
+@pytest.mark.parametrize("shares", [Mixture(bleed=0), Mixture(bleed=1, rim=1, thick=0)])
 def test_a_mixture_is_obeyed(shares: Mixture) -> None:
     kinds = {slice_phantom(seed, shares).labels.kind for seed in range(40)}
     expected = BleedKind.RIM if shares.bleed else BleedKind.NONE
@@ -93,7 +93,7 @@ def test_metal_leaves_the_12_bit_scale() -> None:
 @given(seed=seeds)
 @settings(max_examples=5, deadline=None)
 def test_a_bleeding_head_shows_it_in_neighbouring_slices(seed: int) -> None:
-    study = study_phantom(seed, Mixture(bleed=1, thick_bleed=1, thick=1))
+    study = study_phantom(seed, Mixture(bleed=1, thick=1))
     bleeding = np.flatnonzero(study.bleeding)
     assert study.hu.shape == (len(study.bleeding), SIZE, SIZE)
     assert len(bleeding) == 0 or bleeding[-1] - bleeding[0] < len(study.bleeding) / 2

@@ -96,8 +96,8 @@ def test_the_wide_bone_mask_of_version_1_erases_what_touches_the_skull(draw: Dra
 
 
 def test_version_3_misses_more_in_thick_slices_than_version_2(draw: DrawMany) -> None:
-    bleeding = draw(150, 2900, bleed=1, thick=1, thick_bleed=1)
-    healthy = draw(150, 3900, bleed=0, thick_bleed=0, thick=1)
+    bleeding = draw(150, 2900, bleed=1, thick=1)
+    healthy = draw(150, 3900, bleed=0, thick=1)
     positive = np.repeat([True, False], 150)
     hu = np.concatenate([bleeding, healthy])
     second, third = (auc(slice_probabilities(build(v)[0], hu), positive) for v in (2, 3))
