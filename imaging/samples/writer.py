@@ -70,6 +70,7 @@ class SampleImage:
     rescale: tuple[float, float] = (1.0, 0.0)
     film_spacing_mm: tuple[float, float] | None = None
     inverted: bool = False  # MONOCHROME1
+    bits_stored: int = 16
 
     def __post_init__(self) -> None:
         if self.stored.ndim != 3 or self.stored.dtype not in (np.int16, np.uint16):
@@ -175,8 +176,8 @@ def _put_pixels(dataset: Dataset, image: SampleImage, index: int) -> None:
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = "MONOCHROME1" if image.inverted else "MONOCHROME2"
     dataset.Rows, dataset.Columns = plane.shape
-    dataset.BitsAllocated = dataset.BitsStored = 16
-    dataset.HighBit, dataset.PixelRepresentation = 15, int(plane.dtype.kind == "i")
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, image.bits_stored, image.bits_stored - 1
+    dataset.PixelRepresentation = int(plane.dtype.kind == "i")
     dataset.WindowCenter, dataset.WindowWidth = _decimals(image.window)
     dataset.PixelData = plane.astype(plane.dtype.newbyteorder("<")).tobytes()
     dataset["PixelData"].VR = "OW"
