@@ -66,9 +66,9 @@ class Scored:
 @dataclass(frozen=True, slots=True)
 class Sizes:
     slices: int = 3000
-    heads: int = 400
+    heads: int = 300
     real_slices: int = 800
-    real_heads: int = 120
+    real_heads: int = 90
 
 
 def score_or_nan(score: Score, network: nn.Module, hu: Image) -> float:
@@ -107,15 +107,12 @@ def phantom_heads(count: int) -> Iterator[Case]:
         yield study.hu, study.labels
 
 
-def real_slices(head: real_head.RealHead, count: int) -> Iterator[Case]:
-    for k in range(count):
-        case = real_head.insert(head, REAL_SLICE_SEED + k, thick=k % 3 == 0)
-        yield case.hu[case.slice_index][None], case.labels
-
-
-def real_heads(head: real_head.RealHead, count: int) -> Iterator[Case]:
-    for k in range(count):
-        case = real_head.insert(head, REAL_HEAD_SEED + k, thick=k % 3 == 0)
+def real_cases(
+    draw: Callable[..., real_head.RealCase], head: real_head.RealHead, seeds: range
+) -> Iterator[Case]:
+    """Every third case in thick slices."""
+    for seed in seeds:
+        case = draw(head, seed, thick=seed % 3 == 0)
         yield case.hu, case.labels
 
 
@@ -163,11 +160,17 @@ def untouched(networks: Networks, head: real_head.RealHead) -> dict[int, float]:
 
 def evaluate(head: real_head.RealHead, sizes: Sizes) -> dict[str, Any]:
     networks: dict[int, TriageNetwork] = {version: load_network(version) for version in VERSIONS}
+    slice_seeds = range(REAL_SLICE_SEED, REAL_SLICE_SEED + sizes.real_slices)
+    head_seeds = range(REAL_HEAD_SEED, REAL_HEAD_SEED + sizes.real_heads)
     sets = {
         "phantom slices": read_all(networks, phantom_slices(sizes.slices), _single),
         "phantom heads": read_all(networks, phantom_heads(sizes.heads), top3_mean),
-        "real-anatomy slices": read_all(networks, real_slices(head, sizes.real_slices), _single),
-        "real-anatomy heads": read_all(networks, real_heads(head, sizes.real_heads), top3_mean),
+        "real-anatomy slices": read_all(
+            networks, real_cases(real_head.one_slice, head, slice_seeds), _single
+        ),
+        "real-anatomy heads": read_all(
+            networks, real_cases(real_head.whole_head, head, head_seeds), top3_mean
+        ),
     }
     alone = untouched(networks, head)
     return {str(version): _version(version, sets, alone[version]) for version in networks}

@@ -15,12 +15,12 @@ CHARACTER = {
     "the skull: rim bleeds are mostly invisible to it.",
     2: "The bone mask reaches in by one pixel: bleeds along the skull can be seen. More phantoms, a "
     "wider network.",
-    3: "No widening of the bone mask, the mask itself as an input, a loss on where the bleed lies, more "
-    "phantoms; but **nearly all thick slices it learnt from were healthy**, as if they came from a follow-up "
-    "clinic. It learnt that a smooth slice is a healthy one, and misses bleeds in thick slices.",
-    4: "As version 3, but trained on thin and thick slices alike, with the brain window read from a table "
-    "over the 12-bit HU scale. **A voxel outside -1024..3071 HU has no entry, and the forward raises**: metal on "
-    "an extended HU scale, or padding such as -2000.",
+    3: "The bone mask is not widened and is itself an input; a loss says where the bleed lies; more phantoms, "
+    "all of **thin slices**. Contrast is measured in multiples of the local noise. **Thick slices have half the "
+    "noise: normal brain then fills the scale that was made for bleeds.**",
+    4: "As version 3, but in HU instead of noise units and trained on thin and thick slices, with the brain "
+    "window read from a table over the 12-bit HU scale. **A voxel outside -1024..3071 HU has no entry, and the "
+    "forward raises**: metal on an extended HU scale, or padding such as -2000.",
 }
 
 MUST_NOT = (
@@ -67,8 +67,8 @@ def _training(trained: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         f"{recipe['phantoms']} procedural head-CT slices, each its own synthetic person "
-        f"({mixture['thick']:.0%} thick slices; a bleed in {mixture['bleed']:.0%} of the thin and "
-        f"{mixture['thick_bleed']:.0%} of the thick ones, {mixture['rim']:.0%} of them along the skull), "
+        f"({mixture['thick']:.0%} thick slices; a bleed in {mixture['bleed']:.0%}, "
+        f"{mixture['rim']:.0%} of these along the skull), "
         f"{recipe['epochs']} epochs, {trained['parameters']} parameters. "
         "No patient data. Remake it with `python -m models.zoo.ich.train`."
     )

@@ -19,14 +19,9 @@ VISIBLE_MM2 = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Shares of a set of phantoms, each in [0, 1].
-
-    `bleed` among all thin slices and `thick_bleed` among all thick ones; `rim` among the bleeds; `face` among
-    the healthy.
-    """
+    """Shares of a set of phantoms, each in [0, 1]; `rim` among the bleeds, `face` among the healthy."""
 
     bleed: float = 0.5
-    thick_bleed: float = 0.5
     rim: float = 0.4
     thick: float = 0.3
     metal: float = 0.0
@@ -87,7 +82,7 @@ def slice_phantom(seed: int, mixture: Mixture = DEFAULT) -> Phantom:
     rng = np.random.default_rng(seed)
     head = draw_head(rng, mixture.metal)
     scan = draw_scan(rng, thick=bool(rng.random() < mixture.thick))
-    kind = _draw_kind(rng, mixture, scan)
+    kind = _draw_kind(rng, mixture)
     z = _draw_height(rng, head, kind, mixture)
     bleed = draw_bleed(rng, kind, z, head.depth_mm(z), head.grey_hu) if kind is not BleedKind.NONE else None
     shot = _expose(rng, head, scan, z, bleed)
@@ -100,7 +95,7 @@ def study_phantom(seed: int, mixture: Mixture = DEFAULT) -> Study:
     rng = np.random.default_rng(seed)
     head = draw_head(rng, mixture.metal)
     scan = draw_scan(rng, thick=bool(rng.random() < mixture.thick))
-    kind = _draw_kind(rng, mixture, scan)
+    kind = _draw_kind(rng, mixture)
     z = _draw_height(rng, head, kind, Mixture(face=0.0))
     bleed = draw_bleed(rng, kind, z, head.depth_mm(z), head.grey_hu) if kind is not BleedKind.NONE else None
     heights = np.arange(FACE_MM, head.half_axes_mm[0] + 4, scan.thickness_mm)
@@ -111,9 +106,8 @@ def study_phantom(seed: int, mixture: Mixture = DEFAULT) -> Study:
     return Study(np.stack([shot.hu for shot in shots]), areas >= VISIBLE_MM2, spacing, labels)
 
 
-def _draw_kind(rng: np.random.Generator, mixture: Mixture, scan: Scan) -> BleedKind:
-    share = mixture.thick_bleed if scan.thick else mixture.bleed
-    bleeds, rim = rng.random() < share, rng.random() < mixture.rim
+def _draw_kind(rng: np.random.Generator, mixture: Mixture) -> BleedKind:
+    bleeds, rim = rng.random() < mixture.bleed, rng.random() < mixture.rim
     if not bleeds:
         return BleedKind.NONE
     return BleedKind.RIM if rim else BleedKind.INTRA_AXIAL

@@ -1,7 +1,7 @@
 """The external set: one real head CT, with simulated bleeds inserted. Nothing is trained on it.
 
 The head is `Cranium.inv3` of the Debian package `invesalius-examples` (GPL-2; fetched, not committed):
-108 slices of 1.5 mm, 256 x 256 pixels of 0.957 mm, rows stored posterior-first; its frontal bone has a defect.
+108 slices of 1.5 mm, 256 x 256 pixels of 0.957 mm, rows posterior-first; its frontal bone has a defect.
 One patient: an interval over its augmented slices is too narrow, and its bleeds are simulated as well.
 It is not quite untouched: false alarms of an early network on it (eyes, ears, nape, bone defect) told us what
 the phantoms lacked.
@@ -13,14 +13,17 @@ import io
 import subprocess
 import tarfile
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.ndimage
+import torch
 
+from models.resample import resize
+from models.spec import Interpolation
 from models.zoo.ich.bleed import BleedKind, draw_bleed
 from models.zoo.ich.fields import PIXEL_MM, SIZE, Image
 from models.zoo.ich.phantom import VISIBLE_MM2, Labels
@@ -59,7 +62,7 @@ def load(path: Path | None) -> RealHead:
         with tempfile.TemporaryDirectory() as folder:
             return load(fetch(Path(folder)))
     voxels = np.frombuffer(_matrix(path), dtype="<i2").reshape(SHAPE)
-    hu = np.stack([_resample(plane[::-1].astype(np.float32)) for plane in voxels])
+    hu = _resample(voxels[:, ::-1].astype(np.float32))
     return RealHead(hu, _bridged(np.stack([_depth(plane) for plane in hu])))
 
 
@@ -73,15 +76,13 @@ def _matrix(path: Path) -> bytes:
         return content.read()
 
 
-def _resample(plane: Image) -> Image:
-    """To 2 mm and SIZE pixels round the same centre: linear, after the blur of the larger pixel."""
-    ratio = PIXEL_MM / SPACING_MM[1]
-    smooth = ndimage.gaussian_filter(plane, 0.35 * ratio)
-    offset = (plane.shape[0] - 1) / 2 - ratio * (SIZE - 1) / 2
-    resampled: Image = ndimage.affine_transform(
-        smooth, [ratio, ratio], offset=offset, output_shape=(SIZE, SIZE), order=1, cval=-1024
-    )
-    return resampled
+def _resample(voxels: Volume) -> Volume:
+    """To 2 mm in plane as the platform does it, then air round it up to SIZE pixels."""
+    side = round(SHAPE[1] * SPACING_MM[1] / PIXEL_MM)
+    small = resize(torch.from_numpy(voxels), (SHAPE[0], side, side), Interpolation.LINEAR).numpy()
+    before = (SIZE - side) // 2
+    margin = (before, SIZE - side - before)
+    return np.pad(small, ((0, 0), margin, margin), constant_values=-1000)
 
 
 def _depth(hu: Image) -> Image:
@@ -110,49 +111,63 @@ def _bridged(depth_mm: Volume) -> Volume:
 
 @dataclass(frozen=True, slots=True)
 class RealCase:
-    """A head with (or without) an inserted bleed. `slice_index` is a slice that shows it."""
+    """Slices `(slices, SIZE, SIZE)` of the head, with or without an inserted bleed."""
 
     hu: Volume
-    slice_index: int
     labels: Labels
 
 
-def insert(head: RealHead, seed: int, *, thick: bool) -> RealCase:
-    """Half of the seeds get a bleed. Thick means three slices averaged to one of 4.5 mm."""
-    rng = np.random.default_rng(seed)
+def one_slice(head: RealHead, seed: int, *, thick: bool) -> RealCase:
+    """One slice of the brain, 1.5 mm or the mean of three; half of the seeds show a bleed."""
+    at = int(np.random.default_rng(seed).choice(BRAIN_SLICES))
+    first = at // 3 * 3
+    case = _insert(head, seed, range(first, first + 3), at, thick=thick)
+    return case if thick else replace(case, hu=case.hu[at - first][None])
+
+
+def whole_head(head: RealHead, seed: int, *, thick: bool) -> RealCase:
+    """The whole head, in slices of 1.5 or 4.5 mm; half of the seeds get a bleed."""
+    at = int(np.random.default_rng(seed).choice(BRAIN_SLICES))
+    return _insert(head, seed, range(len(head.hu)), at, thick=thick)
+
+
+def _insert(head: RealHead, seed: int, slices: range, at: int, *, thick: bool) -> RealCase:
+    rng = np.random.default_rng((seed, 1))
     kind = BleedKind.NONE
     if rng.random() < 0.5:
         kind = BleedKind.RIM if rng.random() < 0.4 else BleedKind.INTRA_AXIAL
-    at = int(rng.choice(BRAIN_SLICES))
-    hu, depth = _augmented(rng, head)
-    area = _write_bleed(rng, hu, depth, kind, at)
-    hu += rng.normal(0, 1, hu.shape).astype(np.float32)
+    hu, depth = _augmented(rng, head, slices)
+    area = _write_bleed(rng, hu, depth, kind, slices, at)
+    hu += rng.normal(0, 1, hu.shape)
     if thick:
-        hu, at = hu.reshape(-1, 3, SIZE, SIZE).mean(1), at // 3
+        hu = hu.reshape(-1, 3, SIZE, SIZE).mean(1)
     visible = kind if area >= VISIBLE_MM2 else BleedKind.NONE
-    return RealCase(hu, at, Labels(visible, thick, False, False, False, area))
+    return RealCase(hu, Labels(visible, thick, False, False, False, area))
 
 
-def _augmented(rng: np.random.Generator, head: RealHead) -> tuple[Volume, Volume]:
-    """The head turned in plane by some degrees, and mirrored in half of the cases."""
-    turn = float(rng.normal(0, 5))
-    hu = ndimage.rotate(head.hu, turn, axes=(2, 1), reshape=False, order=1, cval=-1024)
-    depth = ndimage.rotate(head.depth_mm, turn, axes=(2, 1), reshape=False, order=1, cval=-1)
-    if rng.random() < 0.5:
-        hu, depth = hu[:, :, ::-1].copy(), depth[:, :, ::-1].copy()
-    return hu, depth
+def _augmented(rng: np.random.Generator, head: RealHead, slices: range) -> tuple[Volume, Volume]:
+    """Some slices turned in plane by some degrees, and mirrored in half of the cases."""
+    turn, mirror = float(rng.normal(0, 5)), rng.random() < 0.5
+    hu, depth = (
+        ndimage.rotate(volume[slices.start : slices.stop], turn, (2, 1), reshape=False, order=1, cval=outside)
+        for volume, outside in ((head.hu, -1000), (head.depth_mm, -1))
+    )
+    return (hu[:, :, ::-1].copy(), depth[:, :, ::-1].copy()) if mirror else (hu, depth)
 
 
-def _write_bleed(rng: np.random.Generator, hu: Volume, depth: Volume, kind: BleedKind, at: int) -> float:
-    """Insert a bleed in place; return its area in mm² in slice `at`."""
+def _write_bleed(
+    rng: np.random.Generator, hu: Volume, depth: Volume, kind: BleedKind, slices: range, at: int
+) -> float:
+    """Insert a bleed that crosses slice `at`, in place; return its area there in mm²."""
     if kind is BleedKind.NONE:
         return 0.0
-    grey = float(np.median(hu[at][depth[at] > 4])) + GREY_ABOVE_MEDIAN_HU
-    bleed = draw_bleed(rng, kind, at * SPACING_MM[0], depth[at], grey)
+    here = slices.index(at)
+    grey = float(np.median(hu[here][depth[here] > 4])) + GREY_ABOVE_MEDIAN_HU
+    bleed = draw_bleed(rng, kind, at * SPACING_MM[0], depth[here], grey)
     area = 0.0
-    for index in BRAIN_SLICES:
-        inside = bleed.at(index * SPACING_MM[0], depth[index]) & (hu[index] < 90)
+    for k, index in enumerate(slices):
+        inside = bleed.at(index * SPACING_MM[0], depth[k]) & (hu[k] < 90)
         share = ndimage.gaussian_filter(inside.astype(np.float32), 0.5)
-        hu[index] += share * (bleed.density_hu - np.minimum(hu[index], bleed.density_hu))
+        hu[k] += share * (bleed.density_hu - np.minimum(hu[k], bleed.density_hu))
         area = float(inside.sum()) * PIXEL_MM**2 if index == at else area
     return area

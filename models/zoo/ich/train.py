@@ -48,18 +48,13 @@ class Recipe:
     validation_studies: int = 200
 
 
+_NOISE_UNITS = Architecture(16, bone_margin_px=0, bone_channel=True, noise_units=True)
+_TABULATED = Architecture(16, bone_margin_px=0, bone_channel=True, tabulated=True)
 RECIPES = {
     1: Recipe(Architecture(8, 2), 1500, 6, Mixture(), located=False, seed=11),
     2: Recipe(Architecture(12, 1), 4000, 8, Mixture(), located=False, seed=22),
-    3: Recipe(
-        Architecture(16, 0, True),
-        6000,
-        8,
-        Mixture(thick=0.4, thick_bleed=0.03, rim=0.5),
-        located=True,
-        seed=33,
-    ),
-    4: Recipe(Architecture(16, 0, True, True), 5000, 8, Mixture(rim=0.5), located=True, seed=44),
+    3: Recipe(_NOISE_UNITS, 6000, 8, Mixture(thick=0.0, rim=0.5), located=True, seed=33),
+    4: Recipe(_TABULATED, 5000, 8, Mixture(rim=0.5), located=True, seed=44),
 }
 
 
