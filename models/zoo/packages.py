@@ -13,7 +13,7 @@ from pathlib import Path
 TIMEOUT_S = 600
 
 
-class WeightsUnavailable(RuntimeError):  # noqa: N818
+class WeightsUnavailable(RuntimeError):
     """A package could not be had, or is not the one that was reviewed."""
 
 
