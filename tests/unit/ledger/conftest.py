@@ -14,7 +14,13 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", max_attempts=3)
+def ledger_url(tmp_path: Path) -> str:
+    """Where the ledger of this test is; tests/integration/ledger puts a PostgreSQL here."""
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    opened = Ledger.open(ledger_url, max_attempts=3)
     yield opened
     opened.close()

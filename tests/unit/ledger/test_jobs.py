@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -52,10 +51,11 @@ def complete(ledger: Ledger, token: str, *deliveries: Delivery, at: datetime = N
     )
 
 
-def test_an_accepted_job_is_there_for_another_process(ledger: Ledger, tmp_path: Path) -> None:
+def test_an_accepted_job_is_there_for_another_process(ledger: Ledger, ledger_url: str) -> None:
     job = submit(ledger)
-    other = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    other = Ledger.open(ledger_url)
     assert other.jobs.get(job.id) == job
+    other.close()
 
 
 def test_the_same_key_and_body_is_the_same_job(ledger: Ledger) -> None:
@@ -193,7 +193,12 @@ def test_result_and_documents_are_there_with_the_completion(ledger: Ledger) -> N
 
 def test_a_job_is_completed_when_everything_is_delivered(ledger: Ledger) -> None:
     job = submit(ledger)
-    complete(ledger, claim_one(ledger), Delivery("stow", "pacs", "sr"), Delivery("callback", "https://ris", payload={}))
+    complete(
+        ledger,
+        claim_one(ledger),
+        Delivery("stow", "pacs", "sr"),
+        Delivery("callback", "https://ris", payload={}),
+    )
     first, second = ledger.outbox.claim_deliveries("a", now=NOON, lease_s=10, limit=5)
     ledger.outbox.delivered(first.id, NOON)
     assert ledger.jobs.get(job.id).state is JobState.STORING

@@ -22,11 +22,15 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.ledger = Ledger.open(f"sqlite:///{Path(self.folder.name) / 'ledger.db'}", max_attempts=1000)
+        self.ledger = Ledger.open(self.new_url(), max_attempts=1000)
         self.clock: datetime = NOON
         self.submitted: list[str] = []
         self.claims: list[ClaimedJob] = []
         self.completions: dict[str, int] = {}
+
+    def new_url(self) -> str:
+        """An empty database for this example."""
+        return f"sqlite:///{Path(self.folder.name) / 'ledger.db'}"
 
     @rule()
     def submit(self) -> None:

@@ -1,0 +1,27 @@
+"""Every claim about the ledger once more, on PostgreSQL: the fixture `ledger` of this folder is one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+from tests.postgres import Postgres
+from tests.unit.ledger.test_audit import *  # noqa: F403
+from tests.unit.ledger.test_jobs import *  # noqa: F403
+from tests.unit.ledger.test_ledger_machine import LedgerMachine
+
+
+class PostgresqlMachine(LedgerMachine):
+    server: Postgres
+
+    def new_url(self) -> str:
+        return self.server.new_database()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server_of_the_machine(postgres: Postgres) -> None:
+    PostgresqlMachine.server = postgres
+
+
+TestPostgresqlMachine = PostgresqlMachine.TestCase
+TestPostgresqlMachine.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
