@@ -18,6 +18,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from imaging.elements import text
 from imaging.errors import RequestError, StudyNotFound, StudyTooLarge, UnsupportedSeries
 from imaging.instance import parse_instance
 from imaging.quiet import quiet_pydicom
@@ -40,9 +41,13 @@ class FetchLimits:
 
 @dataclass(frozen=True, slots=True)
 class StudyInstances:
-    """The fetched instances by Series Instance UID, in the order received. Datasets hold patient data."""
+    """The fetched instances by Series Instance UID, in the order received.
 
-    series: Mapping[str, tuple[Dataset, ...]]
+    Datasets hold patient data, so they are not in the repr (asyncio prints results of tasks). PixelData may be a
+    memoryview of the received bytes: read it with `decode.stored_pixels`.
+    """
+
+    series: Mapping[str, tuple[Dataset, ...]] = field(repr=False)
     bytes_received: int
 
 
@@ -156,11 +161,11 @@ def group_by_series(datasets: Iterable[Dataset]) -> dict[str, tuple[Dataset, ...
     seen: set[str] = set()
     series: dict[str, list[Dataset]] = {}
     for dataset in datasets:
-        instance_uid = str(dataset.get("SOPInstanceUID", ""))
+        instance_uid = text(dataset, "SOPInstanceUID")
         if instance_uid and instance_uid in seen:
             continue
         seen.add(instance_uid)
-        series.setdefault(str(dataset.get("SeriesInstanceUID", "")), []).append(dataset)
+        series.setdefault(text(dataset, "SeriesInstanceUID"), []).append(dataset)
     return {uid: tuple(instances) for uid, instances in series.items()}
 
 

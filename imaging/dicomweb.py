@@ -1,17 +1,19 @@
 """A PACS that speaks DICOMweb (PS3.18): QIDO-RS to look, WADO-RS to fetch, STOW-RS to give back.
 
-One multipart GET per series, split and parsed while it arrives; each series on a thread of its own. The
-client is synchronous because that is measurably faster than asynchronous (benchmarks/fetch_to_volume.md).
+One multipart GET per series, split and parsed while it arrives; each series on a thread of its own. How
+much that gains is measured in benchmarks/fetch_to_volume.md.
 """
 
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from http.client import HTTPException, HTTPResponse
 from threading import Event
 from typing import Any, Final, TypeVar
 
@@ -34,6 +36,7 @@ from imaging.multipart import Body, MultipartError, MultipartSplitter, boundary_
 from imaging.quiet import quiet_pydicom
 from imaging.retry import Deadline, Transient, retry_after_s, retrying
 from imaging.stow import Receipt, encode_multipart, read_receipt, rejected
+from imaging.wado import Endpoint, get, read_parts
 
 T = TypeVar("T")
 
@@ -63,6 +66,7 @@ class DicomwebArchive:
     def __init__(self, source: DicomwebSource, limits: FetchLimits | None = None) -> None:
         quiet_pydicom()
         self._limits = limits or FetchLimits()
+        self._endpoint = Endpoint.of(source.base_url, _authorization(source))
         self._client = _client(source)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="dicomweb")
 
@@ -75,7 +79,7 @@ class DicomwebArchive:
     ) -> StudyInstances:
         for uid in (study_uid, *(series_uids or ())):
             check_uid(uid)
-        fetch = _Fetch(self._client, study_uid, Budget(self._limits), self._deadline())
+        fetch = _Fetch(self._client, self._endpoint, study_uid, Budget(self._limits), self._deadline())
         try:
             entries = wanted_series(await self._run(fetch.list_series), series_uids, modalities)
             _check_count(entries, self._limits)
@@ -142,6 +146,7 @@ class _Fetch:
     """One study on its way: shared by the threads that fetch its series."""
 
     client: httpx.Client
+    endpoint: Endpoint
     study_uid: str
     budget: Budget
     deadline: Deadline
@@ -165,10 +170,9 @@ class _Fetch:
     def _series_once(self, entry: SeriesEntry) -> list[Dataset]:
         attempt = _Attempt(self)
         path = f"/studies/{self.study_uid}/series/{entry.series_uid}"
-        headers = {"Accept": _ACCEPT_INSTANCES, "Accept-Encoding": "identity"}
         try:
-            with _line_errors(), self.client.stream("GET", path, headers=headers) as response:
-                _raise_for_status(response)
+            with _line_errors(), get(self.endpoint, path, _ACCEPT_INSTANCES) as response:
+                _raise_for_status(response.status, response.getheader("retry-after"))
                 return [parse_instance(part) for part in attempt.parts(response)]
         except Transient:
             self.budget.refund(size=attempt.size, instances=attempt.instances)
@@ -183,14 +187,10 @@ class _Attempt:
     size: int = 0
     instances: int = 0
 
-    def parts(self, response: httpx.Response) -> Iterator[Body]:
+    def parts(self, response: HTTPResponse) -> Iterator[Body]:
         arena = Arena(self.fetch.budget.limits.max_bytes)
-        splitter = MultipartSplitter(boundary_of(response.headers.get("content-type", "")), arena.take)
-        for chunk in response.iter_bytes():
-            bodies = splitter.feed(chunk)
-            self._account(len(chunk), len(bodies))
-            yield from bodies
-        splitter.close()
+        splitter = MultipartSplitter(boundary_of(response.getheader("content-type", "")), arena.take)
+        return read_parts(response, splitter, self._account)
 
     def _account(self, size: int, instances: int) -> None:
         self.size += size
@@ -201,13 +201,19 @@ class _Attempt:
             raise SourceUnavailable("the fetch was given up")
 
 
+def _authorization(source: DicomwebSource) -> dict[str, str]:
+    if source.token:
+        return {"Authorization": f"Bearer {source.token}"}
+    if source.username:
+        pair = f"{source.username}:{source.password or ''}".encode()
+        return {"Authorization": "Basic " + b64encode(pair).decode()}
+    return {}
+
+
 def _client(source: DicomwebSource) -> httpx.Client:
-    headers = {"Authorization": f"Bearer {source.token}"} if source.token else {}
-    auth = (source.username, source.password or "") if source.username else None
     return httpx.Client(
         base_url=source.base_url,
-        auth=auth,
-        headers=headers,
+        headers=_authorization(source),
         timeout=httpx.Timeout(30.0, connect=5.0),
         limits=httpx.Limits(keepalive_expiry=_IDLE_S),
         trust_env=False,  # neither a proxy variable nor ~/.netrc may change where studies go
@@ -222,7 +228,7 @@ def _query(
     def once() -> list[dict[str, Any]]:
         with _line_errors():
             response = client.get(path, params=parameters, headers={"Accept": _ACCEPT_JSON})
-            _raise_for_status(response)
+            _raise_for_status(response.status_code, response.headers.get("retry-after"))
             return list(response.json()) if response.content else []
 
     return retrying(once, deadline)
@@ -230,12 +236,12 @@ def _query(
 
 @contextmanager
 def _line_errors() -> Iterator[None]:
-    """Say what went wrong on the line in our own words: httpx's texts hold the URL, and that the UID."""
+    """Say what went wrong on the line in our own words: the clients' texts hold the URL, and that the UID."""
     try:
         yield
-    except httpx.TimeoutException:
+    except (httpx.TimeoutException, TimeoutError):
         raise Transient(SourceTimeout("the archive did not answer in time")) from None
-    except (httpx.HTTPError, httpx.StreamError):
+    except (httpx.HTTPError, HTTPException, OSError):
         raise Transient(SourceUnavailable("the archive cannot be reached, or broke off")) from None
     except MultipartError as error:
         raise Transient(SourceUnavailable(f"the archive's answer is damaged: {error}")) from None
@@ -243,8 +249,7 @@ def _line_errors() -> Iterator[None]:
         raise SourceUnavailable("the archive's answer is not DICOM JSON") from None
 
 
-def _raise_for_status(response: httpx.Response) -> None:
-    status = response.status_code
+def _raise_for_status(status: int, retry_after: str | None) -> None:
     if status < 300:
         return
     if status in (404, 410):
@@ -255,7 +260,7 @@ def _raise_for_status(response: httpx.Response) -> None:
     if status in (408, 504):
         failure = SourceTimeout(f"the archive answered {status}")
     if status in _PASSING:
-        raise Transient(failure, retry_after_s(response.headers.get("retry-after")))
+        raise Transient(failure, retry_after_s(retry_after))
     raise failure
 
 

@@ -79,6 +79,17 @@ class MultipartSplitter:
             bodies.extend(body)
         return bodies
 
+    def room(self) -> memoryview:
+        """Where the next bytes of a counted part belong, to be filled in place; empty when they need `feed`."""
+        if self._state is _State.COUNTED and not self._buffer:
+            return self._part[self._filled :]
+        return memoryview(b"")
+
+    def advance(self, size: int) -> list[Body]:
+        """Say that so many bytes were put into `room`; the body, if that completes it."""
+        self._filled += size
+        return self.feed(b"")
+
     def close(self) -> None:
         """Raises MultipartError unless the closing delimiter was seen: a cut answer is not a short series."""
         if self._state is not _State.DONE:

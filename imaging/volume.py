@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,6 @@ class Volume:
     sop_class_uid: str
     instance_uids: tuple[str, ...]
     inverted: bool  # True for MONOCHROME1 input: low values are bright
-    evidence: bytes
+    evidence: bytes = field(repr=False)
     input_digest: str
     notes: tuple[str, ...] = ()

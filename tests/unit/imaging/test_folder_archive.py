@@ -15,6 +15,7 @@ from imaging.archive import (
     check_uid,
     wanted_series,
 )
+from imaging.assemble import to_volume
 from imaging.errors import (
     RequestError,
     SourceError,
@@ -49,6 +50,11 @@ async def test_a_study_is_found_by_its_headers_without_its_reports(folder: Path)
     study = await archive_of(folder).fetch_study(STUDY)
     assert {uid: len(instances) for uid, instances in study.series.items()} == {SERIES: 3}
     assert study.bytes_received > 0
+
+
+async def test_a_study_and_a_volume_can_be_printed_without_their_patient(folder: Path) -> None:
+    study = await archive_of(folder).fetch_study(STUDY)
+    assert "CANARY" not in repr(study) + repr(to_volume(study.series[SERIES]))
 
 
 async def test_a_series_asked_for_by_uid_comes_whatever_its_modality(folder: Path) -> None:
