@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from registry.cache import CachedModel, NodeCache
-
 from canary.gates import Clearance, GateVerdict, SitePolicy, regulatory_gate
 from canary.observation import VersionView
 from imaging.errors import RegistryUnavailable, SerinusError, UnknownModel
 from models.spec import ModelSpec
+from registry.cache import CachedModel, NodeCache
 from registry.client import ModelVersion, RegistryClient
 from serve_apps.messages import ServedVersion, app_name
 from serve_apps.version_resources import resources_of
@@ -97,7 +96,7 @@ class AdmissionDesk:
         try:
             return self._client.version(model, version).tags
         except RegistryUnavailable:
-            return cached.tags
+            return dict(cached.tags)
 
     def gate(self, admitted: Admitted) -> GateVerdict:
         return gate_of(admitted, self._policy)

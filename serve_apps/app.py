@@ -15,5 +15,11 @@ from serve_apps.study_reader import StudyReader
 def build(args: dict[str, Any]) -> Application:
     """The application `serinus`: router, study reader, rollout controller."""
     settings = load_settings(**args)
-    controller = RolloutController.bind(settings)
-    return Router.bind(settings, StudyReader.bind(settings), controller)
+    router, reader, controller = deployments()
+    application: Application = router.bind(settings, reader.bind(settings), controller.bind(settings))
+    return application
+
+
+def deployments() -> tuple[Any, Any, Any]:
+    """Serve's decorator turns each class into a Deployment, which its types do not tell."""
+    return Router, StudyReader, RolloutController

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from imaging.samples.fetch import WrittenSample, write_samples
-
 from registry.client import RegistryClient
 from serve_apps.demo_models import DEMO_MODELS, register
 from serve_apps.settings import Settings

@@ -54,7 +54,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
 RETRY_AFTER_S: Mapping[int, int] = MappingProxyType({429: 2, 503: 2, 409: 1})
 
 
-class Problem(Exception):  # noqa: N818 - the name RFC 9457 gives it
+class Problem(Exception):
     """An answer that is not a result. Raised at the edge only."""
 
     def __init__(

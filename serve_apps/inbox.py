@@ -93,7 +93,7 @@ class Inbox:
                 size += len(chunk)
                 self._refuse_large(size)
                 for body in splitter.feed(chunk):
-                    outcome = await asyncio.to_thread(self._keep, body, study_uid)
+                    outcome = await asyncio.to_thread(self._keep, bytes(body), study_uid)
                     (stored if isinstance(outcome, StoredInstance) else failed).append(outcome)  # type: ignore[arg-type]
             splitter.close()
         except MultipartError as error:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from imaging.errors import SerinusError
 from ledger import ClaimedJob, Job, LeaseLost, Ledger
@@ -83,7 +84,10 @@ class JobRunner:
         for job in claimed:
             task = asyncio.create_task(self._run(job))
             self._running[job.job.id] = (job, task)
-            task.add_done_callback(lambda _, id=job.job.id: self._running.pop(id, None))
+            task.add_done_callback(partial(self._forget, job.job.id))
+
+    def _forget(self, job_id: str, _: asyncio.Task[None]) -> None:
+        self._running.pop(job_id, None)
 
     async def _renew(self) -> None:
         if not self._running:

@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import asyncio
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from ray import serve
-from registry.cache import NodeCache
-from registry.loading import load_network
 
+from imaging.errors import ModelFailed
 from imaging.finding import ModelStamp
 from imaging.volume import Volume
 from models.device import choose_device
-from models.forward import forward
+from models.forward import Outputs, forward
 from models.interpret import interpret
 from models.prepare import Prepared, prepare
 from observability.event_log import configure_logging
 from observability.names import Stage
 from observability.stage_clock import StageClock
+from registry.cache import NodeCache
 from registry.client import RegistryClient
+from registry.loading import load_network
 from registry.signing import load_verify_key
 from serve_apps.messages import Answer
 from serve_apps.settings import Settings
@@ -78,11 +77,11 @@ class ModelServer:
         return Answer(prediction, clock.timings, str(self._device))
 
     @serve.batch(max_batch_size=MAX_STUDIES_PER_BATCH, batch_wait_timeout_s=0.0)
-    async def _forward(self, studies: list[Prepared]) -> list[npt.NDArray[np.float32]]:
+    async def _forward(self, studies: list[Prepared]) -> list[Outputs | ModelFailed]:
         """Forward what waits, together where shapes agree; one study's failure fails that study only."""
         return await asyncio.to_thread(self._forward_all, studies)
 
-    def _forward_all(self, studies: list[Prepared]) -> list[npt.NDArray[np.float32]]:
+    def _forward_all(self, studies: list[Prepared]) -> list[Outputs | ModelFailed]:
         return forward(self._loaded.network, studies, self._loaded.max_batch, self._device)
 
     async def warm(self) -> str:

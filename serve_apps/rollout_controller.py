@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ray import serve
-from registry.cache import NodeCache
 
 from canary.observation import AppPhase, KeepWarm, Look, RegistryView, SiteRouting, VersionView
-from canary.routing_table import CHAMPION
+from canary.routing_table import CHAMPION, RoutingTable, Variant
 from canary.target import ModelTarget, Target, target
 from imaging.errors import RegistryUnavailable
 from observability.event_log import configure_logging
+from registry.cache import NodeCache
 from registry.client import RegisteredModel, RegistryClient
 from registry.signing import load_verify_key
 from serve_apps.admission_desk import AdmissionDesk, Admitted, Refused, served_of, view_of
@@ -49,7 +49,7 @@ class Observation:
 class RolloutController:
     """Keeps one application per wanted version, and the routers' tables, as the registry says."""
 
-    async def __init__(self, settings: Settings) -> None:
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc] # Serve awaits it
         configure_logging("INFO")
         self._settings = settings
         self._client = RegistryClient(settings.registry_url)
@@ -217,7 +217,7 @@ def is_ours(alias: str) -> bool:
     return alias in (CHAMPION, "challenger") or alias.startswith(("shadow-", "arm-"))
 
 
-def variants_of(table):  # type: ignore[no-untyped-def]
+def variants_of(table: RoutingTable) -> tuple[Variant, ...]:
     return (*table.answering.values(), *(shadow.variant for shadow in table.shadows))
 
 

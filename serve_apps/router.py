@@ -43,7 +43,7 @@ PULL_PAUSE_S = 0.5
 class Router:
     """Splits studies between versions and answers callers."""
 
-    async def __init__(
+    async def __init__(  # type: ignore[misc] # Serve awaits it
         self, settings: Settings, reader: DeploymentHandle, controller: DeploymentHandle
     ) -> None:
         configure_logging("INFO")

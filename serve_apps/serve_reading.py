@@ -84,7 +84,7 @@ async def call(method: DeploymentHandle, *arguments: Any, deadline_s: float) -> 
 
 def cause_of(error: RayTaskError) -> Exception:
     """Our own error as it was raised in the replica; anything else without its text, which could hold data."""
-    cause = error.cause
+    cause: Exception = error.cause
     if isinstance(cause, SerinusError):
         return cause
     if isinstance(cause, LOST_REPLICA):

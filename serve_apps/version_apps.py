@@ -71,7 +71,8 @@ class VersionApps:
         await asyncio.to_thread(self._run, version)
 
     def _run(self, version: ServedVersion) -> None:
-        deployment = ModelServer.options(**self._options(version))
+        server: Any = ModelServer  # Serve's decorator made it a Deployment
+        deployment = server.options(**self._options(version))
         application = deployment.bind(self._settings, version.model, version.version)
         serve_api._run(application, name=version.app_name, route_prefix=None, _blocking=False)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from imaging.samples.fetch import write_samples
 
+from imaging.samples.fetch import write_samples
 from serve_apps.commands.output import AsJson, print_json, progress, table
 from serve_apps.settings import load_settings
 

@@ -1,0 +1,102 @@
+"""The demo models as they go into the registry: what builds each, and what its page says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from registry.register import Package, RegulatoryTags, register_model
+from torch import Tensor, nn
+
+from models.spec import ModelSpec
+from models.zoo import brain_volume, chest_film_qa
+from models.zoo.demo import fetch_weights
+from models.zoo.ich import versions as ich
+from registry.client import ModelVersion, RegistryClient
+from registry.signing import load_signing_key
+from serve_apps.settings import Settings
+
+Progress = Callable[[str], None]
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoVersion:
+    """One version to register; `build` is called only when it is not there yet."""
+
+    build: Callable[[Settings], tuple[nn.Module, ModelSpec]]
+    example: Callable[[], Tensor]
+    card: Callable[[], str]
+    metrics: Callable[[], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoModel:
+    """A registered model with its versions in order; the first one becomes champion."""
+
+    name: str
+    versions: tuple[DemoVersion, ...]
+
+
+def _ich(number: int) -> DemoVersion:
+    return DemoVersion(
+        build=lambda _: ich.build(number),
+        example=lambda: ich.example_input(number),
+        card=lambda: ich.CARDS[number],
+        metrics=lambda: ich.METRICS[number],
+    )
+
+
+DEMO_MODELS: tuple[DemoModel, ...] = (
+    DemoModel(ich.NAME, tuple(_ich(number) for number in sorted(ich.CARDS))),
+    DemoModel(
+        brain_volume.NAME,
+        (
+            DemoVersion(
+                lambda settings: brain_volume.build(settings.paths.weights),
+                brain_volume.example_input,
+                lambda: brain_volume.CARD,
+                dict,
+            ),
+        ),
+    ),
+    DemoModel(
+        chest_film_qa.NAME,
+        (
+            DemoVersion(
+                lambda settings: chest_film_qa.build(settings.paths.weights),
+                chest_film_qa.example_input,
+                lambda: chest_film_qa.CARD,
+                dict,
+            ),
+        ),
+    ),
+)
+
+
+def register(settings: Settings, model: DemoModel, progress: Progress) -> None:
+    """Register all versions of a model, sign them, and make the first one champion."""
+    if model.name != ich.NAME:
+        fetch_weights(settings.paths.downloads, settings.paths.weights, progress)
+    for number, version in enumerate(model.versions, start=1):
+        progress(f"registering {model.name} version {number}")
+        register_version(settings, version)
+    RegistryClient(settings.registry_url).set_alias(model.name, CHAMPION, "1")
+
+
+def register_version(settings: Settings, version: DemoVersion) -> ModelVersion:
+    module, spec = version.build(settings)
+    package = Package(
+        module=module,
+        spec=spec,
+        example_input=version.example(),
+        card=version.card(),
+        metrics=version.metrics(),
+        regulatory=RegulatoryTags(status="research"),
+    )
+    return register_model(
+        package,
+        tracking_uri=settings.registry_url,
+        signing_key=load_signing_key(settings.paths.signing_key),
+    )

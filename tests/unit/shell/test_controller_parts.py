@@ -1,0 +1,97 @@
+"""The control loop's parts: its memory, the phases of applications, what MLflow's page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from canary.gates import Clearance, SitePolicy, regulatory_gate
+from canary.observation import AppPhase, Look, RegistryView, VersionView
+from canary.target import target_of
+from serve_apps.app_phases import AppPhases
+from serve_apps.controller_memory import ControllerMemory, MemoryFile
+from serve_apps.fleet import VariantState, VariantStatus
+from serve_apps.version_apps import AppState, AppStatus
+from serve_apps.version_resources import resources_of
+from serve_apps.version_tags import standings
+
+
+def a_memory() -> ControllerMemory:
+    gate = regulatory_gate(Clearance("research", None), "d", SitePolicy.RESEARCH)
+    view = VersionView("1", "d", "mv-ich-1", gate)
+    look = Look("ich", RegistryView({"champion": "1"}, {"1": view}), {"1": AppPhase.READY}, 1000.0)
+    return ControllerMemory({"ich": target_of(look).memory}, generation=41)
+
+
+def test_the_memory_survives_the_disk_whole(tmp_path: Path) -> None:
+    memory = a_memory()
+    MemoryFile(tmp_path / "memory.json").save(memory)
+    assert MemoryFile(tmp_path / "memory.json").load() == memory
+
+
+def test_a_restart_without_the_registry_has_the_same_target(tmp_path: Path) -> None:
+    MemoryFile(tmp_path / "memory.json").save(a_memory())
+    remembered = MemoryFile(tmp_path / "memory.json").load().of("ich")
+    found = target_of(Look("ich", None, {"1": AppPhase.READY}, 2000.0, memory=remembered))
+    assert found.table is not None
+    assert found.table.champion.version == "1"
+    assert found.table.generation == remembered.generation
+
+
+def test_the_first_start_remembers_nothing(tmp_path: Path) -> None:
+    assert MemoryFile(tmp_path / "none.json").load() == ControllerMemory()
+
+
+class FakeApps:
+    def __init__(self, statuses: Mapping[str, AppStatus], warm: bool) -> None:
+        self.found, self.is_warm, self.asked = statuses, warm, 0
+
+    async def statuses(self) -> Mapping[str, AppStatus]:
+        return self.found
+
+    async def warm(self, app_name: str) -> bool:
+        self.asked += 1
+        return self.is_warm
+
+
+async def test_running_is_not_ready_until_a_replica_has_answered() -> None:
+    apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING)}, warm=False)
+    phases = AppPhases(apps)  # type: ignore[arg-type]
+    assert await phases.look() == {"mv-ich-1": AppPhase.LOADING}
+    apps.is_warm = True
+    assert await phases.look() == {"mv-ich-1": AppPhase.READY}
+    await phases.look()
+    assert apps.asked == 2  # once it has answered it is not asked again
+
+
+async def test_an_application_that_restarts_must_answer_again() -> None:
+    apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING)}, warm=True)
+    phases = AppPhases(apps)  # type: ignore[arg-type]
+    await phases.look()
+    apps.found, apps.is_warm = {"mv-ich-1": AppStatus(AppState.STARTING)}, False
+    assert await phases.look() == {"mv-ich-1": AppPhase.LOADING}
+    apps.found = {"mv-ich-1": AppStatus(AppState.RUNNING)}
+    assert await phases.look() == {"mv-ich-1": AppPhase.LOADING}
+
+
+async def test_a_failed_application_is_tried_again_after_a_while() -> None:
+    now = 0.0
+    apps = FakeApps({"mv-ich-1": AppStatus(AppState.FAILED)}, warm=False)
+    phases = AppPhases(apps, lambda: now)  # type: ignore[arg-type]
+    await phases.look()
+    assert not phases.may_retry("mv-ich-1")
+    now = 31.0
+    assert phases.may_retry("mv-ich-1")
+
+
+def test_a_version_with_two_roles_has_one_standing() -> None:
+    rows = [
+        VariantStatus("ich", "2", role, VariantState.WARM, reason="ready")
+        for role in ("challenger", "shadow-a")
+    ]
+    assert standings(rows) == {("ich", "2"): ("warm as challenger, shadow-a", "ready")}
+
+
+def test_resources_come_from_tags_and_a_typing_error_is_as_if_it_were_not_there() -> None:
+    found = resources_of({"serinus.resources.num_cpus": "2", "serinus.resources.num_gpus": "half"})
+    assert (found.num_cpus, found.num_gpus) == (2.0, 0.25)
