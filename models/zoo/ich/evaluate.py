@@ -65,7 +65,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    slices: int = 3000
+    slices: int = 2000
     heads: int = 300
     real_slices: int = 800
     real_heads: int = 90

@@ -46,13 +46,12 @@ def test_a_label_says_what_is_visible(seed: int) -> None:
     assert 0 <= phantom.bleed_share.min() <= phantom.bleed_share.max() <= 1
 
 
-@given(seed=seeds)
-@settings(max_examples=30, deadline=None)
-def test_a_bleed_is_denser_than_the_brain_around_it(seed: int) -> None:
-    phantom = slice_phantom(seed, Mixture(bleed=1, thick=0, rim=0))
-    inside = phantom.bleed_share > 0.99
-    if inside.sum() > 12:
-        assert 40 < phantom.hu[inside].mean() < 85
+def test_bleeds_are_denser_than_brain_and_softer_than_bone() -> None:
+    phantoms = [slice_phantom(seed, Mixture(bleed=1, thick=0, rim=0)) for seed in range(60)]
+    densities = [float(np.median(p.hu[p.bleed_share > 0.99])) for p in phantoms if p.labels.bleed_mm2 > 100]
+    assert len(densities) > 30
+    assert 50 < np.median(densities) < 75
+    assert min(densities) > 35
 
 
 @given(seed=seeds, rim=st.booleans())
