@@ -1,0 +1,236 @@
+"""Register a version: pack it, prove it as a replica would, upload it whole, and sign what MLflow gives back.
+
+The version appears in the registry complete: files, golden pair, signature, tags and card. Nothing points at
+it before somebody sets an alias. MLflow is imported here only, and only when something is registered.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from imaging.errors import ModelRefused
+from models.export import dynamic_axes, export_network
+from models.spec import ModelSpec, spec_to_json
+from registry.admission import SPEC_KEY, ArtifactFormat, admit
+from registry.client import ModelVersion, RegistryClient
+from registry.digest import tree_digest
+from registry.download import download_tree
+from registry.golden import Golden, read_golden, write_golden
+from registry.loading import open_network, probe
+from registry.package import DatasetRef, Package, RegulatoryTags, flat_metrics
+from registry.signing import DIGEST_TAG, SIGNATURE_TAG, sign
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["DatasetRef", "Package", "RegulatoryTags", "register_model"]
+
+EXPERIMENT = "serinus-models"
+METRICS_PER_REQUEST = 500
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """The run and the logged model that a version will point at."""
+
+    run_id: str
+    model_id: str
+
+    @property
+    def source(self) -> str:
+        return f"models:/{self.model_id}"
+
+
+def register_model(
+    package: Package,
+    *,
+    tracking_uri: str,
+    signing_key: Ed25519PrivateKey,
+    format: ArtifactFormat = ArtifactFormat.PT2,
+) -> ModelVersion:
+    """The new, signed version. Raises ModelRefused when a replica would refuse the package."""
+    name = package.spec.name
+    rest = RegistryClient(tracking_uri)
+    with tempfile.TemporaryDirectory() as folder, _entry(tracking_uri, package) as (client, entry):
+        artifact = Path(folder) / "artifact"
+        pack(package, artifact, format, entry.model_id)
+        prove(artifact, package.spec)
+        client.log_model_artifacts(entry.model_id, str(artifact))
+        digest = _digest_of_upload(rest, entry, Path(folder) / "back")
+        if digest != tree_digest(artifact):
+            raise ModelRefused("MLflow gives back other files than were uploaded")
+        _log_provenance(client, entry, package)
+        client.finalize_logged_model(entry.model_id, "READY")
+        signed = {DIGEST_TAG: digest, SIGNATURE_TAG: sign(signing_key, name, digest)}
+        number = _create_version(client, entry, package, package.tags() | signed)
+    return rest.version(name, number)
+
+
+def pack(package: Package, artifact: Path, format: ArtifactFormat, model_id: str | None = None) -> None:
+    """Write the artifact: the network by MLflow's own writer, the spec as metadata, the golden pair."""
+    package.module.eval().requires_grad_(False)
+    golden = _golden_of(package)
+    if format is ArtifactFormat.PT2:
+        _save_pt2(package, golden, artifact, model_id)
+    else:
+        _save_onnx(package, golden, artifact, model_id)
+    write_golden(artifact, golden)
+
+
+def prove(artifact: Path, spec: ModelSpec) -> None:
+    """What each replica will ask of the artifact, asked now. Raises ModelRefused."""
+    admitted = admit(artifact)
+    allowed = probe(open_network(admitted, CPU), read_golden(artifact), spec.input.batch, CPU)
+    if allowed < spec.input.batch:
+        raise ModelRefused("the exported network does not read as many items at once as its spec says")
+
+
+def _golden_of(package: Package) -> Golden:
+    item = package.example_input[:1].to(torch.float32)
+    with torch.inference_mode():
+        return Golden(item.numpy(), package.module(item).float().numpy())
+
+
+def _save_pt2(package: Package, golden: Golden, artifact: Path, model_id: str | None) -> None:
+    import mlflow.pytorch
+    from mlflow.models import Model
+
+    with torch.inference_mode(False):
+        mlflow.pytorch.save_model(
+            package.module,
+            artifact,
+            serialization_format="pt2",
+            input_example=package.example_input.to(torch.float32),
+            signature=_signature(package, golden),
+            mlflow_model=Model(model_id=model_id),
+            metadata={SPEC_KEY: spec_to_json(package.spec)},
+            pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
+        )
+
+
+def _save_onnx(package: Package, golden: Golden, artifact: Path, model_id: str | None) -> None:
+    import mlflow.onnx
+    import onnxruntime
+    from mlflow.models import Model
+
+    program = export_network(package.module, package.spec.input, package.example_input)
+    graph = torch.onnx.export(program, dynamo=True, verbose=False)
+    if graph is None:
+        raise ModelRefused("the network cannot be written as ONNX")
+    mlflow.onnx.save_model(
+        graph.model_proto,
+        artifact,
+        signature=_signature(package, golden),
+        mlflow_model=Model(model_id=model_id),
+        metadata={SPEC_KEY: spec_to_json(package.spec)},
+        pip_requirements=[f"onnxruntime=={onnxruntime.__version__}"],
+    )
+
+
+def _signature(package: Package, golden: Golden) -> Any:
+    """MLflow's tensor schema: −1 for the axes that differ from study to study, which pt2 leaves open."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    open_axes = dynamic_axes(package.spec.input)
+    shape = [-1 if axis in open_axes else size for axis, size in enumerate(package.example_input.shape)]
+    answer = (-1, *(-1 for _ in golden.outputs.shape[1:]))
+    kind = np.dtype(np.float32)
+    return ModelSignature(Schema([TensorSpec(kind, tuple(shape))]), Schema([TensorSpec(kind, answer)]))
+
+
+@contextmanager
+def _entry(tracking_uri: str, package: Package) -> Iterator[tuple[MlflowClient, _Entry]]:
+    """A run with a logged model; the run ends FINISHED, or FAILED when anything goes wrong inside."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    experiment = _experiment(client)
+    run_id = client.create_run(experiment, run_name=package.spec.name).info.run_id
+    model = client.create_logged_model(experiment, name=package.spec.name, source_run_id=run_id)
+    try:
+        yield client, _Entry(run_id, model.model_id)
+    except BaseException:
+        client.finalize_logged_model(model.model_id, "FAILED")
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id)
+
+
+def _experiment(client: MlflowClient) -> str:
+    known = client.get_experiment_by_name(EXPERIMENT)
+    return known.experiment_id if known else str(client.create_experiment(EXPERIMENT))
+
+
+def _digest_of_upload(rest: RegistryClient, entry: _Entry, back: Path) -> str:
+    """The digest of the files as a node will download them."""
+    download_tree(rest, ModelVersion("", "", source=entry.source), back)
+    return tree_digest(back)
+
+
+def _log_provenance(client: MlflowClient, entry: _Entry, package: Package) -> None:
+    """Datasets by digest, and each metric tied to the model and, where its name says so, to the dataset."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput
+
+    inputs = [
+        DatasetInput(
+            Dataset(each.name, each.digest, "code", each.source),
+            [InputTag("mlflow.data.context", each.context)],
+        )
+        for each in package.datasets
+    ]
+    if inputs:
+        client.log_inputs(entry.run_id, inputs)
+    client.log_outputs(entry.run_id, [LoggedModelOutput(entry.model_id, step=0)])
+    metrics = _metrics(entry, package)
+    for start in range(0, len(metrics), METRICS_PER_REQUEST):
+        client.log_batch(entry.run_id, metrics=metrics[start : start + METRICS_PER_REQUEST])
+
+
+def _metrics(entry: _Entry, package: Package) -> list[Any]:
+    from mlflow.entities import Metric
+
+    datasets = {each.name: each for each in package.datasets}
+    now_ms = int(time.time() * 1000)
+    found = []
+    for name, value in flat_metrics(package.metrics).items():
+        dataset = datasets.get(name.partition("/")[0])
+        found.append(
+            Metric(
+                name,
+                value,
+                now_ms,
+                step=0,
+                model_id=entry.model_id,
+                run_id=entry.run_id,
+                dataset_name=dataset.name if dataset else None,
+                dataset_digest=dataset.digest if dataset else None,
+            )
+        )
+    return found
+
+
+def _create_version(client: MlflowClient, entry: _Entry, package: Package, tags: dict[str, str]) -> str:
+    from mlflow.exceptions import MlflowException
+
+    name = package.spec.name
+    try:
+        client.create_registered_model(name, description=package.spec.intended_use.statement)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    version = client.create_model_version(
+        name, entry.source, run_id=entry.run_id, tags=tags, description=package.card, model_id=entry.model_id
+    )
+    return str(version.version)
