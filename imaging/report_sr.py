@@ -1,0 +1,94 @@
+"""A prediction -> a DICOM Comprehensive 3D SR, to be stored beside the images it speaks of. Pure.
+
+It is COMPLETE, PRELIMINARY and UNVERIFIED: nobody has looked at it yet. `dciodvfy` checks the object,
+`dsrdump` its tree, and our own walker its rows (tests/sr_tree.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+import highdicom.sr as sr
+from pydicom.dataset import Dataset
+
+from imaging.finding import ModelStamp, Prediction
+from imaging.report_content import content_of, failure_content
+from imaging.report_frame import (
+    MANUFACTURER,
+    ReportContext,
+    algorithm_equipment,
+    as_source,
+    describe,
+    finish,
+    read_header,
+    result_uid,
+    software_version,
+    template_of,
+    to_part10,
+)
+
+__all__ = ["ReportContext", "to_failure_sr", "to_part10", "to_sr"]
+
+SERIES_NUMBER: Final = 9901
+
+
+def to_sr(prediction: Prediction, context: ReportContext, *, created: datetime) -> Dataset:
+    """The report of a prediction. Equal arguments give equal bytes, so that a retry stores nothing new.
+
+    `created` is the job's own instant and has a time zone. Raises ModelFailed when a number is not finite or
+    an image that is pointed at is not of the series.
+    """
+    header = read_header(context)
+    content = content_of(prediction, context, header)
+    return _document(content, header, context, prediction.stamp, prediction.input_digest, created)
+
+
+def to_failure_sr(
+    stamp: ModelStamp, context: ReportContext, *, input_digest: str, reason: str, created: datetime
+) -> Dataset:
+    """The report that a version read the series and came to no result, so that nobody takes silence for a
+    negative. `reason` is an error's detail: plain words without a patient datum.
+    """
+    header = read_header(context)
+    content = failure_content(stamp, context, reason)
+    return _document(content, header, context, stamp, f"failed/{input_digest}", created)
+
+
+def _document(
+    content: sr.MeasurementReport,
+    header: Dataset,
+    context: ReportContext,
+    stamp: ModelStamp,
+    input_digest: str,
+    created: datetime,
+) -> Dataset:
+    document = sr.Comprehensive3DSR(
+        evidence=[*_evidence(template_of(header), context)],
+        content=content,
+        series_instance_uid=result_uid("sr series", input_digest, stamp),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=result_uid("sr", input_digest, stamp),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MANUFACTURER,
+        software_versions=software_version(),
+        device_serial_number="0",
+        series_description=describe(stamp, "AI"),
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        contributing_equipment=[algorithm_equipment(stamp, created)],
+    )
+    finish(document, header, created)
+    return document
+
+
+def _evidence(template: Dataset, context: ReportContext) -> Iterator[Dataset]:
+    """The template first, because highdicom takes patient and study from it; then the images by name only."""
+    own = str(template.SOPInstanceUID)
+    yield template
+    for uid in context.instance_uids:
+        if uid != own:
+            yield as_source(template, context, uid)

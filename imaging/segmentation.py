@@ -1,0 +1,131 @@
+"""A prediction's mask -> a DICOM Segmentation: BINARY, one segment, empty slices left out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+import highdicom as hd
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from imaging.errors import ModelFailed
+from imaging.finding import Code, ModelStamp, Prediction
+from imaging.report_codes import sr_code
+from imaging.report_frame import (
+    MANUFACTURER,
+    ReportContext,
+    algorithm_equipment,
+    as_source,
+    describe,
+    finish,
+    long_string,
+    read_header,
+    result_uid,
+    software_version,
+    template_of,
+    tracking_uid,
+)
+from imaging.uids import derived_uid
+from imaging.volume import Geometry
+
+SERIES_NUMBER: Final = 9902
+_ANY_STRUCTURE: Final = Code("123037004", "SCT", "Body structure")
+
+
+def to_seg(
+    prediction: Prediction, context: ReportContext, geometry: Geometry, *, created: datetime
+) -> Dataset:
+    """The mask on its source's own grid. Equal arguments give equal bytes; see `to_sr` for `created`.
+
+    Raises ModelFailed when there is no mask, an empty one, or one of another shape than the series.
+    """
+    mask = _checked_mask(prediction, context)
+    stamp, header = prediction.stamp, read_header(context)
+    template = template_of(header)
+    filled = np.flatnonzero(mask.any(axis=(1, 2)))
+    segmentation = hd.seg.Segmentation(
+        source_images=[*_sources(template, context, geometry, filled)],
+        pixel_array=mask[filled].astype(np.uint8),
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_segment(prediction)],
+        series_instance_uid=result_uid("seg series", prediction.input_digest, stamp),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=result_uid("seg", prediction.input_digest, stamp),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MANUFACTURER,
+        software_versions=software_version(),
+        device_serial_number="0",
+        content_label="AI_SEGMENTATION",
+        content_description="Segmentation by an algorithm, unverified",
+        content_creator_name=f"{MANUFACTURER}^",
+        series_description=describe(stamp, "AI SEG"),
+        contributing_equipment=[algorithm_equipment(stamp, created)],
+    )
+    finish(segmentation, header, created)
+    return segmentation
+
+
+def _checked_mask(prediction: Prediction, context: ReportContext) -> np.ndarray:
+    mask = prediction.mask
+    if mask is None:
+        raise ModelFailed("the model made no mask")
+    if mask.ndim != 3 or len(mask) != len(context.instance_uids):
+        raise ModelFailed("the mask does not have one plane for each image of the series")
+    if not mask.any():
+        raise ModelFailed("the mask is empty, and a segmentation of nothing cannot be stored")
+    return mask
+
+
+def _segment(prediction: Prediction) -> hd.seg.SegmentDescription:
+    stamp, concept = prediction.stamp, prediction.mask_concept or _ANY_STRUCTURE
+    return hd.seg.SegmentDescription(
+        segment_number=1,
+        segment_label=concept.meaning,
+        segmented_property_category=codes.SCT.AnatomicalStructure,
+        segmented_property_type=sr_code(concept),
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=_algorithm(stamp),
+        tracking_uid=tracking_uid(stamp, prediction.series_uid, concept.value),
+        tracking_id=long_string(f"{stamp.name}: {concept.value}"),
+    )
+
+
+def _algorithm(stamp: ModelStamp) -> hd.AlgorithmIdentificationSequence:
+    return hd.AlgorithmIdentificationSequence(
+        name=long_string(stamp.name),
+        family=codes.DCM.ArtificialIntelligence,
+        version=long_string(stamp.version),
+        source=long_string(stamp.manufacturer),
+        parameters={"sha256": stamp.digest},
+    )
+
+
+def _sources(
+    template: Dataset, context: ReportContext, geometry: Geometry, indices: np.ndarray
+) -> Iterator[Dataset]:
+    """The images under the mask, as far as highdicom looks at them, placed by the volume's own geometry."""
+    normal = np.cross(geometry.row_cosine, geometry.column_cosine) * geometry.spacing_mm[0]
+    for index in indices:
+        image = Dataset()
+        image.update(template)
+        image.update(as_source(template, context, context.instance_uids[index]))
+        _place(image, geometry, np.asarray(geometry.origin_mm) + normal * index)
+        yield image
+
+
+def _place(image: Dataset, geometry: Geometry, position: np.ndarray) -> None:
+    image.ImageOrientationPatient = _decimals((*geometry.row_cosine, *geometry.column_cosine))
+    image.ImagePositionPatient = _decimals(position)
+    image.PixelSpacing = _decimals(geometry.spacing_mm[1:])
+    image.SliceThickness = _decimals((geometry.slice_thickness_mm or geometry.spacing_mm[0],))[0]
+    if not image.get("FrameOfReferenceUID"):  # the source broke a type 1 rule; our object must not
+        image.FrameOfReferenceUID = derived_uid("frame of reference", str(image.SeriesInstanceUID))
+
+
+def _decimals(values: object) -> list[float]:
+    """Decimal strings have at most 16 characters (PS3.5 6.2)."""
+    return [round(float(value), 6) + 0.0 for value in np.asarray(values)]
