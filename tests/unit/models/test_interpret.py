@@ -131,7 +131,7 @@ def test_a_resampled_slice_points_to_the_source_at_its_centre() -> None:
 
 @given(logit=st.floats(-1e4, 1e4, width=32))
 def test_the_sigmoid_is_applied_when_the_spec_says_so_and_never_overflows(logit: float) -> None:
-    with np.errstate(all="raise"):
+    with np.errstate(over="raise", invalid="raise"):
         value = probabilities(np.array([logit], np.float32), Activation.SIGMOID)
     assert value[0] == pytest.approx(1 / (1 + np.exp(-np.float64(max(-700.0, logit)))), abs=1e-6)
 
