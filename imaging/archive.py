@@ -49,6 +49,9 @@ class StudyInstances:
 
     series: Mapping[str, tuple[Dataset, ...]] = field(repr=False)
     bytes_received: int
+    pixel_digests: Mapping[str, bytes] = field(
+        default_factory=dict, repr=False
+    )  # by instance, for `to_volume`
 
 
 class Archive(Protocol):

@@ -7,9 +7,11 @@ straight into one array, on a few threads because NumPy and hashlib release the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +22,7 @@ from imaging.decode import (
     PixelLayout,
     Pixels,
     modality_values,
+    pixel_digest,
     pixel_layout,
     stored_pixels,
     transfer_syntax,
@@ -35,6 +38,7 @@ PROJECTIONS: Final = frozenset({"CR", "DX", "MG", "PX", "IO", "RF", "XA", "RG"})
 """Modalities whose image is a projection: it needs no position, and its pixel spacing may be unknown."""
 
 _WORKERS: Final = 2
+_NO_DIGESTS: Final[Mapping[str, bytes]] = MappingProxyType({})
 _INT16: Final = np.iinfo(np.int16)
 _NO_POSITION: Final = (0.0, 0.0, 0.0)
 _NO_ORIENTATION: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -65,17 +69,23 @@ class _Slice:
     position: tuple[float, ...] | None
 
 
-def to_volume(datasets: Sequence[Dataset], *, max_gap_ratio: float = 0.02) -> Volume:
+def to_volume(
+    datasets: Sequence[Dataset],
+    *,
+    max_gap_ratio: float = 0.02,
+    pixel_digests: Mapping[str, bytes] = _NO_DIGESTS,
+) -> Volume:
     """Sort, check, decode and rescale one series; localizers in it are left out.
 
     Voxels are int16 when that loses nothing, else float32. Raises BrokenGeometry (gap, tilt, duplicate
     position, mixed size, spacing or orientation, missing position or spacing), UnsupportedSeries (colour,
     multi-frame), UndecodablePixels, StudyError. A projection without a usable PixelSpacing takes
-    ImagerPixelSpacing, else 1.0 mm; either is said in `notes`.
+    ImagerPixelSpacing, else 1.0 mm; either is said in `notes`. `pixel_digests`, by instance, are those an
+    archive already made (`StudyInstances.pixel_digests`); the others are made here.
     """
     slices = _read_slices(datasets)
     ordered, geometry, notes = _arrange(slices, max_gap_ratio)
-    voxels, digests = _convert(ordered)
+    voxels, digests = _convert(ordered, pixel_digests)
     first = ordered[0].dataset
     instance_uids = tuple(text(item.dataset, "SOPInstanceUID") for item in ordered)
     return Volume(
@@ -88,7 +98,7 @@ def to_volume(datasets: Sequence[Dataset], *, max_gap_ratio: float = 0.02) -> Vo
         instance_uids=instance_uids,
         inverted=ordered[0].layout.inverted,
         evidence=encode_evidence(first),
-        input_digest=_input_digest(instance_uids, digests, voxels.dtype),
+        input_digest=_input_digest(instance_uids, digests),
         notes=notes,
     )
 
@@ -214,19 +224,29 @@ def _placed(slices: list[_Slice]) -> tuple[Floats, Floats]:
 # --- pixels ---------------------------------------------------------------------------------------------
 
 
-def _convert(slices: list[_Slice]) -> tuple[Any, list[bytes]]:
-    """Voxels `(slices, rows, columns)` and the sha256 of each slice of them."""
+def _convert(slices: list[_Slice], known: Mapping[str, bytes]) -> tuple[Any, list[bytes]]:
+    """Voxels `(slices, rows, columns)` and the digest of each slice's stored pixels."""
     with ThreadPoolExecutor(_WORKERS) as pool:
-        planes = list(pool.map(_plane, slices))
+        stored = list(pool.map(_stored, slices))
+        digests = pool.map(partial(_digest, known), slices, stored)
+        planes = list(pool.map(_plane, slices, stored))
         dtype = np.int16 if all(map(_fits_int16, slices, planes)) else np.float32
         layout = slices[0].layout.pixels
         voxels = np.empty((len(slices), layout.rows, layout.columns), dtype)
-        return voxels, list(pool.map(_fill, voxels, slices, planes))
+        list(pool.map(_fill, voxels, slices, planes))
+        return voxels, list(digests)
 
 
-def _plane(item: _Slice) -> Pixels:
+def _stored(item: _Slice) -> Pixels:
+    return stored_pixels(item.dataset, item.layout.pixels)
+
+
+def _digest(known: Mapping[str, bytes], item: _Slice, stored: Pixels) -> bytes:
+    return known.get(text(item.dataset, "SOPInstanceUID")) or pixel_digest(item.dataset, stored)
+
+
+def _plane(item: _Slice, stored: Pixels) -> Pixels:
     """Stored values, or those of a Modality LUT table."""
-    stored = stored_pixels(item.dataset, item.layout.pixels)
     values = modality_values(item.dataset, stored)
     return stored if values is None else values
 
@@ -248,7 +268,7 @@ def _fits_int16(item: _Slice, plane: Pixels) -> bool:
     return _INT16.min <= min(ends) and max(ends) <= _INT16.max
 
 
-def _fill(target: Any, item: _Slice, plane: Pixels) -> bytes:
+def _fill(target: Any, item: _Slice, plane: Pixels) -> None:
     slope, intercept = _rescale(item)
     if (slope, intercept) == (1.0, 0.0):
         np.copyto(target, plane, casting="unsafe")
@@ -256,15 +276,11 @@ def _fill(target: Any, item: _Slice, plane: Pixels) -> bytes:
         np.copyto(target, plane.astype(np.int32) * int(slope) + int(intercept), casting="unsafe")
     else:
         np.copyto(target, plane.astype(np.float64) * slope + intercept, casting="unsafe")
-    return hashlib.sha256(target).digest()
 
 
-def _input_digest(instance_uids: Sequence[str], digests: Sequence[bytes], dtype: np.dtype[Any]) -> str:
-    """sha256 over the kind of number, then UID and sha256 of each slice in order.
-
-    Made of voxels after decoding, so that it does not depend on the transfer syntax a source happened to use.
-    """
-    whole = hashlib.sha256(dtype.str.encode())
+def _input_digest(instance_uids: Sequence[str], digests: Sequence[bytes]) -> str:
+    """sha256 over UID and digest of stored pixels, slice by slice: the same study from any source, the same."""
+    whole = hashlib.sha256()
     for uid, digest in zip(instance_uids, digests, strict=True):
         whole.update(uid.encode() + b"\0" + digest)
     return whole.hexdigest()

@@ -6,8 +6,9 @@ decoders (pylibjpeg, pyjpegls, GDCM). Texts of errors below may carry tag values
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +63,21 @@ def stored_pixels(dataset: Dataset, layout: PixelLayout | None = None) -> Pixels
         raise UndecodablePixels("an image has no pixel data of whole numbers")
     pixels = _native_view(element.value, layout)
     return _decoded(dataset) if pixels is None else pixels
+
+
+def pixel_digest(dataset: Dataset, stored: Pixels) -> bytes:
+    """sha256 of the stored values, little-endian: the same for every lossless transfer syntax."""
+    element = dataset.get_item("PixelData")
+    if element is not None and is_view(element.value):
+        return hashlib.sha256(element.value).digest()  # they are those bytes; no need to convert
+    values = np.ascontiguousarray(stored, stored.dtype.newbyteorder("<"))
+    odd = bytes(values.nbytes % 2)  # PS3.5 §8.1.1 pads to even length
+    return hashlib.sha256(values.tobytes() + odd).digest()
+
+
+def is_view(value: object) -> TypeGuard[memoryview]:
+    """True for native pixels as `parse_instance` leaves them: the bytes of the received object itself."""
+    return isinstance(value, memoryview)
 
 
 def modality_values(dataset: Dataset, stored: Pixels) -> Pixels | None:

@@ -7,9 +7,10 @@ much that gains is measured in benchmarks/fetch_to_volume.md.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +31,8 @@ from imaging.archive import (
     wanted_series,
 )
 from imaging.arena import Arena
+from imaging.decode import is_view
+from imaging.elements import text
 from imaging.errors import SourceError, SourceTimeout, SourceUnavailable, StudyNotFound
 from imaging.instance import parse_instance
 from imaging.multipart import Body, MultipartError, MultipartSplitter, boundary_of
@@ -45,6 +48,7 @@ _ACCEPT_INSTANCES: Final = 'multipart/related; type="application/dicom"; transfe
 _ACCEPT_JSON: Final = "application/dicom+json"
 _SERIES_UID, _MODALITY, _INSTANCE_COUNT, _INSTANCE_UID = "0020000E", "00080060", "00201209", "00080018"
 _THREADS: Final = 8
+_HASHING_THREADS: Final = 2
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 _IDLE_S: Final = 0.5  # below the 1 s after which Orthanc closes an idle connection
 
@@ -69,6 +73,7 @@ class DicomwebArchive:
         self._endpoint = Endpoint.of(source.base_url, _authorization(source))
         self._client = _client(source)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="dicomweb")
+        self._hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="dicomweb-sha256")
 
     async def fetch_study(
         self,
@@ -79,15 +84,16 @@ class DicomwebArchive:
     ) -> StudyInstances:
         for uid in (study_uid, *(series_uids or ())):
             check_uid(uid)
-        fetch = _Fetch(self._client, self._endpoint, study_uid, Budget(self._limits), self._deadline())
+        fetch = self._begin(study_uid)
         try:
             entries = wanted_series(await self._run(fetch.list_series), series_uids, modalities)
             _check_count(entries, self._limits)
             received = await asyncio.gather(*(self._run(partial(fetch.series, entry)) for entry in entries))
         finally:
             fetch.stop.set()  # after an error or a cancellation the other threads end with their next chunk
-        instances = (dataset for series in received for dataset in series)
-        return StudyInstances(group_by_series(instances), fetch.budget.spent_bytes)
+        instances = group_by_series(dataset for series in received for dataset in series)
+        digests = await self._run(fetch.pixel_digests)
+        return StudyInstances(instances, fetch.budget.spent_bytes, digests)
 
     async def store(self, datasets: Sequence[Dataset]) -> int:
         """STOW-RS: how many of the instances the PACS now holds, which is all of them or an error.
@@ -104,8 +110,13 @@ class DicomwebArchive:
         return tuple(sorted(_value(item, _INSTANCE_UID) for item in found))
 
     async def aclose(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._hashing):
+            pool.shutdown(wait=False, cancel_futures=True)
         self._client.close()
+
+    def _begin(self, study_uid: str) -> _Fetch:
+        budget = Budget(self._limits)
+        return _Fetch(self._client, self._endpoint, study_uid, budget, self._deadline(), self._hashing)
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self._limits.timeout_s)
@@ -150,6 +161,8 @@ class _Fetch:
     study_uid: str
     budget: Budget
     deadline: Deadline
+    hashing: Executor
+    digests: dict[str, Future[bytes]] = field(default_factory=dict)
     stop: Event = field(default_factory=Event)
 
     def list_series(self) -> tuple[SeriesEntry, ...]:
@@ -173,10 +186,20 @@ class _Fetch:
         try:
             with _line_errors(), get(self.endpoint, path, _ACCEPT_INSTANCES) as response:
                 _raise_for_status(response.status, response.getheader("retry-after"))
-                return [parse_instance(part) for part in attempt.parts(response)]
+                return [self._noted(parse_instance(part)) for part in attempt.parts(response)]
         except Transient:
             self.budget.refund(size=attempt.size, instances=attempt.instances)
             raise
+
+    def pixel_digests(self) -> dict[str, bytes]:
+        return {uid: digest.result() for uid, digest in self.digests.items()}
+
+    def _noted(self, dataset: Dataset) -> Dataset:
+        """Begin to digest native pixels beside the transfer, which leaves a core idle."""
+        element = dataset.get_item("PixelData")
+        if element is not None and is_view(element.value):
+            self.digests[text(dataset, "SOPInstanceUID")] = self.hashing.submit(_sha256, element.value)
+        return dataset
 
 
 @dataclass(slots=True)
@@ -199,6 +222,10 @@ class _Attempt:
         self.fetch.deadline.check()
         if self.fetch.stop.is_set():
             raise SourceUnavailable("the fetch was given up")
+
+
+def _sha256(value: memoryview) -> bytes:
+    return hashlib.sha256(value).digest()
 
 
 def _authorization(source: DicomwebSource) -> dict[str, str]:

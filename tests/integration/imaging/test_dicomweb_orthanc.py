@@ -41,6 +41,9 @@ async def test_a_study_comes_whole_and_bit_exact(pacs: Orthanc, archive: Dicomwe
     assert list(study.series) == [SERIES]
     np.testing.assert_array_equal(to_volume(study.series[SERIES]).voxels, noise)
     assert to_volume(study.series[SERIES]).input_digest == to_volume(sent).input_digest
+    early = to_volume(study.series[SERIES], pixel_digests=study.pixel_digests)
+    assert len(study.pixel_digests) == 7
+    assert early.input_digest == to_volume(sent).input_digest
     assert study.bytes_received > noise.nbytes
 
 
