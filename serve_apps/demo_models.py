@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
-from registry.register import Package, RegulatoryTags, register_model
 from torch import Tensor, nn
 
 from models.spec import ModelSpec
@@ -14,6 +14,7 @@ from models.zoo import brain_volume, chest_film_qa
 from models.zoo.demo import fetch_weights
 from models.zoo.ich import versions as ich
 from registry.client import ModelVersion, RegistryClient
+from registry.register import Package, RegulatoryTags, register_model
 from registry.signing import load_signing_key
 from serve_apps.settings import Settings
 
@@ -56,7 +57,7 @@ DEMO_MODELS: tuple[DemoModel, ...] = (
             DemoVersion(
                 lambda settings: brain_volume.build(settings.paths.weights),
                 brain_volume.example_input,
-                lambda: brain_volume.CARD,
+                lambda: card_of(brain_volume.NAME),
                 dict,
             ),
         ),
@@ -67,7 +68,7 @@ DEMO_MODELS: tuple[DemoModel, ...] = (
             DemoVersion(
                 lambda settings: chest_film_qa.build(settings.paths.weights),
                 chest_film_qa.example_input,
-                lambda: chest_film_qa.CARD,
+                lambda: card_of(chest_film_qa.NAME),
                 dict,
             ),
         ),
@@ -75,10 +76,14 @@ DEMO_MODELS: tuple[DemoModel, ...] = (
 )
 
 
+def card_of(model: str) -> str:
+    """The card of a model whose weights others published."""
+    return (resources.files("models.zoo.cards") / f"{model}.md").read_text()
+
+
 def register(settings: Settings, model: DemoModel, progress: Progress) -> None:
     """Register all versions of a model, sign them, and make the first one champion."""
-    if model.name != ich.NAME:
-        fetch_weights(settings.paths.downloads, settings.paths.weights, progress)
+    fetch_published_weights(settings, model, progress)
     for number, version in enumerate(model.versions, start=1):
         progress(f"registering {model.name} version {number}")
         register_version(settings, version)
@@ -100,3 +105,9 @@ def register_version(settings: Settings, version: DemoVersion) -> ModelVersion:
         tracking_uri=settings.registry_url,
         signing_key=load_signing_key(settings.paths.signing_key),
     )
+
+
+def fetch_published_weights(settings: Settings, model: DemoModel, progress: Progress) -> None:
+    """Have the weights that others published and this model needs; our own lie beside the code."""
+    if model.name != ich.NAME:
+        fetch_weights(settings.paths.downloads, settings.paths.weights, progress)

@@ -87,6 +87,7 @@ def cause_of(error: RayTaskError) -> Exception:
     cause: Exception = error.cause
     if isinstance(cause, SerinusError):
         return cause
-    if isinstance(cause, LOST_REPLICA):
-        return cause
+    if isinstance(cause, ActorDiedError | ActorUnavailableError):
+        lost: Exception = cause
+        return lost
     return SerinusError(f"a replica raised {type(cause).__name__}")
