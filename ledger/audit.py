@@ -13,7 +13,7 @@ from sqlalchemy.engine import RowMapping
 
 from ledger.database import Database
 from ledger.records import AuditRow
-from ledger.tables import audit
+from ledger.tables import audit, microseconds
 
 GENESIS = "0" * 64
 
@@ -71,7 +71,7 @@ def digest_of(row: Mapping[str, Any] | RowMapping) -> str:
     """sha256 over everything in the row but its digest, the previous row's included."""
     body = [
         row["sequence"],
-        int(row["at"].timestamp() * 1_000_000),
+        microseconds(row["at"]),
         row["actor"],
         row["action"],
         row["subject"],

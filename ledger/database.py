@@ -84,7 +84,10 @@ def _check_version(connection: Connection) -> None:
 
 
 def _sqlite(url: sa.URL) -> Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_S, "check_same_thread": False})
+    """Hides parameters, as PostgreSQL's engine does: an error's text must not carry a study's UID."""
+    engine = sa.create_engine(
+        url, connect_args={"timeout": BUSY_S, "check_same_thread": False}, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def pragmas(connection: Any, _: Any) -> None:
@@ -103,4 +106,4 @@ def _sqlite(url: sa.URL) -> Engine:
 
 
 def _postgresql(url: sa.URL) -> Engine:
-    return sa.create_engine(url, pool_pre_ping=True, pool_size=8)
+    return sa.create_engine(url, pool_pre_ping=True, pool_size=8, hide_parameters=True)

@@ -15,10 +15,8 @@ from sqlalchemy.engine import Connection, RowMapping
 from imaging.errors import IdempotencyConflict, JobNotCancelable, JobNotFound, ResultNotReady
 from ledger.database import Database
 from ledger.records import Job, JobRequest, Submitted
-from ledger.state import FINISHED, HAS_RESULT, JobState, Priority, may_move, turn
-from ledger.tables import deliveries, documents, idempotency, jobs
-
-MICROSECONDS = 1_000_000
+from ledger.state import HAS_RESULT, OPEN, JobState, Priority, may_move, turn
+from ledger.tables import deliveries, documents, idempotency, jobs, microseconds
 
 
 class Jobs:
@@ -101,7 +99,7 @@ class Jobs:
     def cancel(self, job_id: str, now: datetime) -> Job:
         """Raises JobNotFound, or JobNotCancelable when it has finished or its result is being stored."""
         with self._db.write() as connection:
-            row = self._row(connection, job_id)
+            row = self._row(connection, job_id, hold=True)
             if not may_move(JobState(row["state"]), JobState.CANCELED):
                 raise JobNotCancelable("the job has finished or its result is being stored")
             ended = {"state": JobState.CANCELED, "finished_at": now, "token": None, "lease_until": None}
@@ -138,7 +136,7 @@ class Jobs:
 
     def open_jobs(self) -> int:
         """How many jobs have not finished."""
-        query = sa.select(sa.func.count()).where(jobs.c.state.not_in(sorted(FINISHED)))
+        query = sa.select(sa.func.count()).where(jobs.c.state.in_(sorted(OPEN)))
         with self._db.read() as connection:
             return int(connection.execute(query).scalar_one())
 
@@ -178,6 +176,7 @@ class Jobs:
             "inputs": list(inputs),
             "by_object": bool(inputs),
             "model": request.model,
+            "requested_model": request.model,
             "inference_type": request.inference_type,
             "outputs": list(request.outputs),
             "callback": request.callback,
@@ -197,19 +196,25 @@ class Jobs:
         return self._job(connection, row["id"])
 
     def _last_of_study(self, connection: Connection, request: JobRequest, tenant: str) -> RowMapping | None:
+        """The study's latest job, held until the transaction ends, so that no worker claims it meanwhile.
+
+        Each follow-up has more inputs than the one before; creation times would trust the clocks of all routers.
+        """
         self._db.serialise(connection, f"{tenant}/{request.study_uid}")
         same = (
             (jobs.c.tenant == tenant)
             & (jobs.c.study_uid == request.study_uid)
             & (jobs.c.source == request.source)
-            & (jobs.c.model == request.model)
+            & (jobs.c.requested_model == request.model)
             & (jobs.c.by_object)
         )
-        query = sa.select(jobs).where(same).order_by(jobs.c.created_at.desc()).limit(1)
+        most_inputs = sa.func.length(sa.cast(jobs.c.inputs, sa.Text)).desc()
+        query = self._db.held(sa.select(jobs).where(same).order_by(most_inputs).limit(1))
         return connection.execute(query).mappings().first()
 
-    def _row(self, connection: Connection, job_id: str) -> RowMapping:
-        row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().first()
+    def _row(self, connection: Connection, job_id: str, hold: bool = False) -> RowMapping:
+        query = sa.select(jobs).where(jobs.c.id == job_id)
+        row = connection.execute(self._db.held(query) if hold else query).mappings().first()
         if row is None:
             raise JobNotFound("no such job")
         return row
@@ -265,7 +270,7 @@ def job_of(row: RowMapping, undelivered: tuple[str, ...] = ()) -> Job:
 
 
 def _cursor(row: RowMapping) -> str:
-    return f"{int(row['created_at'].timestamp() * MICROSECONDS)}.{row['id']}"
+    return f"{microseconds(row['created_at'])}.{row['id']}"
 
 
 def _before(cursor: str) -> sa.ColumnElement[bool]:

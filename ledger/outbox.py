@@ -37,14 +37,15 @@ class Outbox:
             return tuple(self._take(connection, row, worker, now, lease_s) for row in rows)
 
     def delivered(self, delivery_id: str, now: datetime) -> None:
-        self._end(delivery_id, {"state": DONE, "error_code": None}, now)
+        """It arrived. Also heard from a bearer who was slow and whose delivery was given up meanwhile."""
+        self._end(delivery_id, {"state": DONE, "error_code": None}, (DUE, DEAD), now)
 
     def delivery_failed(
         self, delivery_id: str, error_code: str, *, retry_at: datetime | None, now: datetime
     ) -> None:
         """Try again at `retry_at`, or give up: the job completes and shows what was not delivered."""
         if retry_at is None:
-            self._end(delivery_id, {"state": DEAD, "error_code": error_code}, now)
+            self._end(delivery_id, {"state": DEAD, "error_code": error_code}, (DUE,), now)
             return
         with self._db.write() as connection:
             values = {"not_before": retry_at, "error_code": error_code}
@@ -70,13 +71,16 @@ class Outbox:
             attempt=row["attempt"] + 1,
         )
 
-    def _end(self, delivery_id: str, values: dict[str, str | None], now: datetime) -> None:
+    def _end(
+        self, delivery_id: str, values: dict[str, str | None], only_from: tuple[str, ...], now: datetime
+    ) -> None:
+        this = (deliveries.c.id == delivery_id) & deliveries.c.state.in_(only_from)
         with self._db.write() as connection:
             job_id = connection.execute(
                 sa.select(deliveries.c.job_id).where(deliveries.c.id == delivery_id)
             ).scalar_one()
             connection.execute(self._db.held(sa.select(jobs.c.id).where(jobs.c.id == job_id)))
-            connection.execute(sa.update(deliveries).where(deliveries.c.id == delivery_id).values(**values))
+            connection.execute(sa.update(deliveries).where(this).values(**values))
             open_ones = (deliveries.c.job_id == job_id) & (deliveries.c.state == DUE)
             if connection.execute(sa.select(deliveries.c.id).where(open_ones).limit(1)).first() is None:
                 storing = (jobs.c.id == job_id) & (jobs.c.state == JobState.STORING)

@@ -25,6 +25,7 @@ class JobState(StrEnum):
 
 
 FINISHED = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELED})
+OPEN = frozenset(JobState) - FINISHED
 HAS_RESULT = frozenset({JobState.STORING, JobState.COMPLETED})
 
 MOVES: Mapping[JobState, frozenset[JobState]] = MappingProxyType(

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def microseconds(at: datetime) -> int:
+    """Whole microseconds since the epoch; `timestamp()` is a float and rounds."""
+    return (at - EPOCH) // MICROSECOND
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -19,10 +28,10 @@ class UtcTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
-        return None if value is None else int(value.timestamp() * 1_000_000)
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
-        return None if value is None else datetime.fromtimestamp(value / 1_000_000, UTC)
+        return None if value is None else EPOCH + value * MICROSECOND
 
 
 schema = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
@@ -40,6 +49,7 @@ jobs = sa.Table(
     sa.Column("inputs", sa.JSON, nullable=False),
     sa.Column("by_object", sa.Boolean, nullable=False),
     sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("requested_model", sa.String(64), nullable=False),  # `model` becomes the one that read it
     sa.Column("inference_type", sa.String(16), nullable=False),
     sa.Column("outputs", sa.JSON, nullable=False),
     sa.Column("callback", sa.Text),
@@ -68,7 +78,7 @@ idempotency = sa.Table(
     sa.Column("tenant", sa.String(64), primary_key=True),
     sa.Column("key", sa.String(200), primary_key=True),
     sa.Column("fingerprint", sa.String(64), nullable=False),
-    sa.Column("job_id", sa.String(32), nullable=False),
+    sa.Column("job_id", sa.String(32), nullable=False, index=True),
 )
 
 documents = sa.Table(

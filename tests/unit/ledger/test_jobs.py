@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.exc import IntegrityError
 
 from imaging.errors import IdempotencyConflict, JobNotCancelable, JobNotFound, ResultNotReady
 from ledger import Delivery, Job, JobRequest, JobState, LeaseLost, Ledger, Priority
+from ledger.tables import UtcTime, jobs
 from tests.unit.ledger.conftest import NOON
 
 
@@ -20,12 +25,12 @@ def submit(ledger: Ledger, study: str = "1.2.3", at: datetime = NOON, **more: ob
     return ledger.jobs.submit(request, idempotency_key=None, tenant="ris", now=at).job
 
 
-def arrive(ledger: Ledger, uri: str, at: datetime = NOON, tenant: str = "ris") -> Job:
+def arrive(ledger: Ledger, uri: str, at: datetime = NOON, tenant: str = "ris", model: str = "ich") -> Job:
     return ledger.jobs.submit_object(
         "1.2.3",
         uri,
         source="s3",
-        model="ich",
+        model=model,
         priority=Priority.URGENT,
         inference_type="triage",
         tenant=tenant,
@@ -100,6 +105,21 @@ def test_a_late_object_makes_a_job_of_all_objects_so_far(ledger: Ledger) -> None
     late = arrive(ledger, "s3://in/2", after(7))
     assert late.id != first.id
     assert late.inputs == ("s3://in/1", "s3://in/2")
+
+
+def test_a_late_object_finds_its_study_when_the_model_was_chosen_by_us(ledger: Ledger) -> None:
+    first = arrive(ledger, "i1", model="")
+    complete(ledger, claim_one(ledger, after(6)))
+    assert ledger.jobs.get(first.id).model == "ich"
+    assert arrive(ledger, "i1", after(7), model="").id == first.id
+    assert arrive(ledger, "i2", after(8), model="").inputs == ("i1", "i2")
+
+
+def test_a_router_whose_clock_is_behind_makes_no_follow_up_of_an_old_state(ledger: Ledger) -> None:
+    for uri, at in (("i1", after(0)), ("i2", after(-60)), ("i3", after(10))):
+        latest = arrive(ledger, uri, at)
+        claim_one(ledger, after(20))
+    assert latest.inputs == ("i1", "i2", "i3")
 
 
 def test_two_callers_do_not_share_a_job(ledger: Ledger) -> None:
@@ -225,13 +245,33 @@ def test_a_dead_letter_is_shown_and_the_result_kept(ledger: Ledger) -> None:
     assert ledger.jobs.result(job.id)
 
 
+def test_a_delivery_that_arrived_is_not_made_a_dead_letter_by_a_slow_bearer(ledger: Ledger) -> None:
+    job = submit(ledger)
+    complete(ledger, claim_one(ledger), Delivery("stow", "pacs", "sr"))
+    (slow,) = ledger.outbox.claim_deliveries("a", now=NOON, lease_s=10, limit=5)
+    (quick,) = ledger.outbox.claim_deliveries("b", now=after(11), lease_s=10, limit=5)
+    ledger.outbox.delivered(quick.id, after(12))
+    ledger.outbox.delivery_failed(slow.id, "result-store-rejected", retry_at=None, now=after(13))
+    assert ledger.jobs.get(job.id).undelivered == ()
+
+
+def test_a_delivery_that_was_given_up_and_yet_arrived_is_no_dead_letter(ledger: Ledger) -> None:
+    job = submit(ledger)
+    complete(ledger, claim_one(ledger), Delivery("stow", "pacs", "sr"))
+    (slow,) = ledger.outbox.claim_deliveries("a", now=NOON, lease_s=10, limit=5)
+    (quick,) = ledger.outbox.claim_deliveries("b", now=after(11), lease_s=10, limit=5)
+    ledger.outbox.delivery_failed(quick.id, "result-store-rejected", retry_at=None, now=after(12))
+    ledger.outbox.delivered(slow.id, after(13))
+    assert ledger.jobs.get(job.id).undelivered == ()
+
+
 def test_pages_show_every_job_once_newest_first(ledger: Ledger) -> None:
     made = [submit(ledger, at=after(number // 2)).id for number in range(7)]
     seen: list[str] = []
     cursor = None
     while True:
-        jobs, cursor = ledger.jobs.list_jobs(limit=3, cursor=cursor)
-        seen += [job.id for job in jobs]
+        page, cursor = ledger.jobs.list_jobs(limit=3, cursor=cursor)
+        seen += [job.id for job in page]
         if cursor is None:
             break
     assert sorted(seen) == sorted(made)
@@ -248,3 +288,18 @@ def test_the_list_filters_by_what_an_orchestrator_asks(ledger: Ledger) -> None:
 
 def test_a_representation_for_a_log_holds_no_study(ledger: Ledger) -> None:
     assert "1.2.840.99" not in repr(submit(ledger, "1.2.840.99", context={"ward": "ED"}))
+
+
+def test_an_error_of_the_database_holds_no_study(ledger: Ledger) -> None:
+    submit(ledger, "1.2.840.99")
+    with ledger.database.read() as connection:
+        row = connection.execute(sa.select(jobs)).mappings().one()
+    with pytest.raises(IntegrityError) as error, ledger.database.write() as connection:
+        connection.execute(sa.insert(jobs).values(**row))
+    assert "1.2.840.99" not in str(error.value)
+
+
+@given(at=st.datetimes(datetime(2020, 1, 1), datetime(2199, 1, 1), timezones=st.just(UTC)))
+def test_a_time_comes_back_as_it_was(at: datetime) -> None:
+    kept = UtcTime().process_bind_param(at, None)
+    assert UtcTime().process_result_value(kept, None) == at
