@@ -15,11 +15,12 @@ from ledger.records import (
     LeaseLost,
     Submitted,
 )
+from ledger.retention import Retention
 from ledger.state import FINISHED, JobState, Priority
 
 
 class Ledger:
-    """One database and the four things that are kept in it."""
+    """One database and the four things that are kept in it, each as long as it is needed."""
 
     def __init__(self, database: Database, max_attempts: int = 8) -> None:
         self.database = database
@@ -27,6 +28,7 @@ class Ledger:
         self.leases = Leases(database, max_attempts)
         self.outbox = Outbox(database)
         self.audit = Audit(database)
+        self.retention = Retention(database)
 
     @classmethod
     def open(cls, url: str, max_attempts: int = 8) -> "Ledger":

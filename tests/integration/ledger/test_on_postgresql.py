@@ -9,6 +9,7 @@ from tests.postgres import Postgres
 from tests.unit.ledger.test_audit import *  # noqa: F403
 from tests.unit.ledger.test_jobs import *  # noqa: F403
 from tests.unit.ledger.test_ledger_machine import LedgerMachine
+from tests.unit.ledger.test_retention import *  # noqa: F403
 
 
 class PostgresqlMachine(LedgerMachine):

@@ -1,0 +1,42 @@
+"""What is no longer needed is not kept: a finished job names a study, and its documents hold one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ledger.database import Database
+from ledger.state import FINISHED
+from ledger.tables import deliveries, documents, idempotency, jobs
+
+AT_ONCE = 500  # a transaction of many rows would keep callers waiting
+
+
+class Retention:
+    """Deletes old finished jobs with all that belongs to them. The audit chain stays whole."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def purge(self, older_than: datetime) -> int:
+        """Delete the jobs that finished before `older_than`, idempotency keys included; returns their number.
+
+        An object of such a study that arrives again begins a new job.
+        """
+        total = 0
+        while True:
+            with self._db.write() as connection:
+                deleted = self._purge_some(connection, older_than)
+            total += deleted
+            if deleted < AT_ONCE:
+                return total
+
+    def _purge_some(self, connection: Connection, older_than: datetime) -> int:
+        old = jobs.c.state.in_(sorted(FINISHED)) & (jobs.c.finished_at < older_than)
+        query = self._db.locked(sa.select(jobs.c.id).where(old).limit(AT_ONCE))
+        ids = connection.execute(query).scalars().all()
+        for table in (documents, deliveries, idempotency):
+            connection.execute(sa.delete(table).where(table.c.job_id.in_(ids)))
+        return connection.execute(sa.delete(jobs).where(jobs.c.id.in_(ids))).rowcount if ids else 0

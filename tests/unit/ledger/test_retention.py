@@ -1,0 +1,63 @@
+"""What is purged, and what stays."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from imaging.errors import JobNotFound
+from ledger import Delivery, JobRequest, JobState, Ledger, retention
+from tests.unit.ledger.conftest import NOON
+
+DAY = timedelta(days=1)
+
+
+def finished(ledger: Ledger, key: str) -> str:
+    """A job that was read at noon and whose delivery became a dead letter then."""
+    job = ledger.jobs.submit(JobRequest("1.2.3", "pacs"), idempotency_key=key, tenant="ris", now=NOON).job
+    (claimed,) = ledger.leases.claim("a", now=NOON, lease_s=10, limit=1)
+    ledger.leases.complete(
+        claimed.token,
+        result={},
+        documents_by_kind={"sr": b"DICM"},
+        deliveries_to_make=[Delivery("stow", "pacs", "sr")],
+        stages_s={},
+        model="ich",
+        now=NOON,
+    )
+    (delivery,) = ledger.outbox.claim_deliveries("a", now=NOON, lease_s=10, limit=1)
+    ledger.outbox.delivery_failed(delivery.id, "result-store-rejected", retry_at=None, now=NOON)
+    return job.id
+
+
+def test_an_old_job_goes_with_its_documents_and_its_key(ledger: Ledger) -> None:
+    old = finished(ledger, "k")
+    assert ledger.retention.purge(NOON + DAY) == 1
+    for look in (lambda: ledger.jobs.get(old), lambda: ledger.jobs.document(old, "sr")):
+        with pytest.raises(JobNotFound):
+            look()
+    request = JobRequest("9.9.9", "pacs")
+    assert not ledger.jobs.submit(request, idempotency_key="k", tenant="ris", now=NOON + DAY).replayed
+
+
+def test_a_job_that_finished_later_or_not_yet_stays(ledger: Ledger) -> None:
+    kept = finished(ledger, "k")
+    waiting = ledger.jobs.submit(JobRequest("1", "pacs"), idempotency_key=None, tenant="ris", now=NOON).job
+    assert ledger.retention.purge(NOON) == 0
+    assert ledger.retention.purge(NOON + DAY) == 1
+    assert kept not in [job.id for job in ledger.jobs.list_jobs()[0]]
+    assert ledger.jobs.get(waiting.id).state is JobState.QUEUED
+
+
+def test_many_old_jobs_all_go(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    for number in range(5):
+        finished(ledger, f"k{number}")
+    assert ledger.retention.purge(NOON + DAY) == 5
+
+
+def test_the_audit_chain_is_not_purged(ledger: Ledger) -> None:
+    ledger.audit.append("alice", "purge", "ledger", {}, NOON)
+    ledger.retention.purge(NOON + DAY)
+    assert len(ledger.audit.rows()) == 1
