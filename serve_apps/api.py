@@ -1,6 +1,7 @@
-"""The HTTP surface: routes, status codes and media types. What they do is in `job_service`."""
+"""The HTTP surface: routes, status codes and media types. What they do is in `job_service`.
 
-from __future__ import annotations
+FastAPI reads the annotations of the routes at run time, so they are not postponed here: `need` is a local name.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -69,7 +69,7 @@ def list_(as_json: AsJson = False) -> None:
                     " ".join(r["aliases"]),
                     r["regulatory"],
                     r["state"],
-                    r["digest"][:12],
+                    r["digest"].removeprefix("sha256:")[:12],
                 )
                 for r in rows
             ],

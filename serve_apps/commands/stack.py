@@ -115,7 +115,7 @@ def _print_status(document: Mapping[str, Any]) -> None:
                     v["role"],
                     v["state"],
                     v["regulatory_status"],
-                    (v["digest"] or "")[:12],
+                    (v["digest"] or "").removeprefix("sha256:")[:12],
                     v["reason"],
                 )
                 for v in models["variants"]

@@ -146,7 +146,7 @@ def _print_findings(result: Mapping[str, Any]) -> None:
         flag = ", [bold red]flagged[/]" if result["priority_flag"] else ""
         out.print(f"[bold]priority[/]  {result['priority_score']} of 100, {result['urgency']}{flag}")
     model = result["model"]
-    out.print(f"[bold]version[/]   {model['name']} {model['version']}  sha256 {model['digest'][:16]}…")
+    out.print(f"[bold]version[/]   {model['name']} {model['version']}  {model['digest'][:23]}…")
     out.print(f"[bold]note[/]      [italic]{result['disclaimer']}[/]", soft_wrap=True)
 
 

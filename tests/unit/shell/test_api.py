@@ -1,0 +1,245 @@
+"""The HTTP surface over a real ledger and a fleet that a test makes; no socket is opened."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ledger import Delivery, Ledger
+from serve_apps.api import Services, create_app
+from serve_apps.auth import ApiKeys, Scope, create_key
+from serve_apps.fleet import Fleet
+from serve_apps.inbox import Inbox
+from serve_apps.job_service import JobService
+from serve_apps.result import to_result
+from serve_apps.settings import Settings
+from tests.unit.shell.builders import a_fleet, a_prediction, a_version
+
+STUDY = "1.2.840.77"
+BODY = {"study_uid": STUDY, "source": "samples", "model": "ich-triage"}
+
+
+class Site:
+    """One site: its ledger, its fleet, and what its routes need."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.settings = Settings(state_dir=folder, infer_wait_s=0.0, **settings)
+        self.ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
+        self.fleet = a_fleet(a_version())
+        keys = folder / "keys.json"
+        self.key = create_key(keys, "ris", [Scope.ADMIN])
+        self.reader_key = create_key(keys, "reader", [Scope.RESULTS_READ])
+        jobs = JobService(self.settings, self.ledger, lambda: self.fleet)
+        self.services = Services(
+            self.settings, jobs, ApiKeys.load(keys), Inbox(folder / "inbox", "inbox", 1 << 20)
+        )
+
+    def finish(self, job_id: str) -> None:
+        """What a runner does with a job, in short."""
+        now = datetime.now(UTC)
+        (claimed,) = self.ledger.leases.claim("t", now=now, lease_s=60, limit=1)
+        assert claimed.job.id == job_id
+        result = to_result(a_prediction(), STUDY, sr_uid="1.2.9", routing={})
+        self.ledger.leases.complete(
+            claimed.token,
+            result=result.model_dump(mode="json"),
+            documents_by_kind={"sr": b"DICM"},
+            deliveries_to_make=[],
+            stages_s={"fetch": 0.1},
+            model="ich-triage",
+            now=now,
+        )
+
+    def fail(self, code: str) -> None:
+        now = datetime.now(UTC)
+        (claimed,) = self.ledger.leases.claim("t", now=now, lease_s=60, limit=1)
+        self.ledger.leases.fail(claimed.token, code, "why", retry_at=None, now=now)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+@pytest.fixture
+async def http(site: Site) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(create_app(lambda: site.services), raise_app_exceptions=False)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://serinus", headers={"X-API-Key": site.key}
+    ) as client:
+        yield client
+
+
+async def test_an_accepted_job_is_in_the_ledger_before_the_202(site: Site, http: httpx.AsyncClient) -> None:
+    answer = await http.post("/v1/jobs", json=BODY)
+    assert answer.status_code == 202
+    job = site.ledger.jobs.get(answer.json()["id"])
+    assert answer.headers["Location"] == f"/v1/jobs/{job.id}"
+    assert job.study_uid == STUDY
+
+
+async def test_a_result_is_served_as_json_and_as_dicom(site: Site, http: httpx.AsyncClient) -> None:
+    job = (await http.post("/v1/jobs", json=BODY)).json()["id"]
+    assert (await http.get(f"/v1/jobs/{job}/results")).json()["code"] == "not-ready"
+    site.finish(job)
+    result = (await http.get(f"/v1/jobs/{job}/results")).json()
+    assert (result["priority_score"], result["status"]) == (91, "preliminary")
+    dicom = await http.get(f"/v1/jobs/{job}/results", headers={"Accept": "application/dicom"})
+    assert (dicom.content, dicom.headers["content-type"]) == (b"DICM", "application/dicom")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("study-not-found", 404),
+        ("no-eligible-series", 422),
+        ("geometry-invalid", 422),
+        ("source-unavailable", 502),
+        ("source-timeout", 504),
+        ("model-error", 500),
+    ],
+)
+async def test_a_failed_job_says_why_with_the_right_status(
+    site: Site, http: httpx.AsyncClient, code: str, status: int
+) -> None:
+    job = (await http.post("/v1/jobs", json=BODY)).json()["id"]
+    site.fail(code)
+    answer = await http.get(f"/v1/jobs/{job}/results")
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"study_uid": "DOE^JOHN"},
+        {"study_uid": "1..2"},
+        {"source": "http://evil"},
+        {"url": "http://evil"},
+        {"priority": "now"},
+        {"outputs": ["pdf"]},
+        {"context": {"a": 1}},
+    ],
+)
+async def test_a_bad_field_is_422_and_is_not_repeated(
+    site: Site, http: httpx.AsyncClient, change: dict[str, Any]
+) -> None:
+    answer = await http.post("/v1/jobs", json=BODY | change)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-field")
+    assert "DOE" not in answer.text
+    assert "evil" not in answer.text
+    assert site.ledger.jobs.open_jobs() == 0
+
+
+async def test_what_is_not_json_is_400(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/v1/jobs", content=b"{", headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-json")
+
+
+async def test_an_overloaded_site_says_when_to_come_back(tmp_path: Path) -> None:
+    site = Site(tmp_path, max_open_jobs=1)
+    transport = httpx.ASGITransport(create_app(lambda: site.services))
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://s", headers={"X-API-Key": site.key}
+    ) as http:
+        assert (await http.post("/v1/jobs", json=BODY)).status_code == 202
+        answer = await http.post("/v1/jobs", json=BODY)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "2")
+
+
+async def test_ready_means_every_champion_is_warm(site: Site, http: httpx.AsyncClient) -> None:
+    assert (await http.get("/readyz")).status_code == 200
+    site.fleet = Fleet(generation=1, wanted=frozenset({"ich-triage"}))
+    answer = await http.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "warming")
+    assert "ich-triage" in answer.json()["detail"]
+
+
+async def test_a_cold_model_is_503_and_an_unknown_one_422(site: Site, http: httpx.AsyncClient) -> None:
+    assert (await http.post("/v1/jobs", json=BODY | {"model": "nobody"})).status_code == 422
+    site.fleet = Fleet(generation=1, wanted=frozenset({"ich-triage"}))
+    assert (await http.post("/v1/jobs", json=BODY)).status_code == 503
+
+
+async def test_a_reader_may_read_and_not_write(site: Site, http: httpx.AsyncClient) -> None:
+    headers = {"X-API-Key": site.reader_key}
+    assert (await http.get("/v1/jobs", headers=headers)).status_code == 200
+    assert (await http.post("/v1/jobs", json=BODY, headers=headers)).status_code == 403
+
+
+async def test_without_a_key_only_health_answers(http: httpx.AsyncClient) -> None:
+    for path in ("/healthz", "/readyz", "/openapi.json"):
+        assert (await http.get(path, headers={"X-API-Key": "x"})).status_code == 200
+    for path in ("/v1/jobs", "/v1/models", "/v1/queue"):
+        assert (await http.get(path, headers={"X-API-Key": "x"})).status_code == 401
+
+
+async def test_a_callback_goes_to_an_allowed_host_only(tmp_path: Path) -> None:
+    site = Site(tmp_path, callback_hosts=("ris.hospital",))
+    transport = httpx.ASGITransport(create_app(lambda: site.services))
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://s", headers={"X-API-Key": site.key}
+    ) as http:
+        good = await http.post("/v1/jobs", json=BODY | {"callback": "https://ris.hospital/done"})
+        bad = [
+            await http.post("/v1/jobs", json=BODY | {"callback": url})
+            for url in (
+                "http://ris.hospital/x",
+                "https://evil/x",
+                "https://ris.hospital@evil/x",
+                "file:///etc",
+            )
+        ]
+    assert good.status_code == 202
+    assert {answer.json()["code"] for answer in bad} == {"url-refused"}
+
+
+async def test_calls_per_object_share_a_job(site: Site, http: httpx.AsyncClient) -> None:
+    call = {"study_uid": STUDY, "modality": "CT", "inference_type": "triage"}
+    jobs = {
+        (await http.post("/v1/infer", json=call | {"s3_uri": f"s3://incoming/{n}.dcm"})).headers[
+            "X-Serinus-Job"
+        ]
+        for n in range(5)
+    }
+    assert len(jobs) == 1
+    assert len(site.ledger.jobs.get(jobs.pop()).inputs) == 5
+
+
+async def test_a_finished_job_cannot_be_cancelled(site: Site, http: httpx.AsyncClient) -> None:
+    job = (await http.post("/v1/jobs", json=BODY)).json()["id"]
+    site.finish(job)
+    assert (await http.delete(f"/v1/jobs/{job}")).json()["code"] == "not-cancelable"
+
+
+async def test_a_waiting_caller_gets_the_result_itself(site: Site, http: httpx.AsyncClient) -> None:
+    first = await http.post("/v1/jobs", json=BODY, headers={"Idempotency-Key": "k"})
+    site.finish(first.json()["id"])
+    again = await http.post("/v1/jobs", json=BODY, headers={"Idempotency-Key": "k", "Prefer": "wait=5"})
+    assert again.status_code == 200
+    assert again.json()["model"]["version"] == "1"
+    assert again.headers["Preference-Applied"] == "wait=5"
+
+
+async def test_what_was_not_delivered_is_shown(site: Site, http: httpx.AsyncClient) -> None:
+    job = (await http.post("/v1/jobs", json=BODY)).json()["id"]
+    now = datetime.now(UTC)
+    (claimed,) = site.ledger.leases.claim("t", now=now, lease_s=60, limit=1)
+    site.ledger.leases.complete(
+        claimed.token,
+        result={},
+        documents_by_kind={},
+        deliveries_to_make=[Delivery("stow", "pacs", "sr")],
+        stages_s={},
+        model="m",
+        now=now,
+    )
+    (delivery,) = site.ledger.outbox.claim_deliveries("t", now=now, lease_s=5, limit=1)
+    site.ledger.outbox.delivery_failed(delivery.id, "result-store-rejected", retry_at=None, now=now)
+    assert (await http.get(f"/v1/jobs/{job}")).json()["undelivered"] == ["stow of sr: result-store-rejected"]
