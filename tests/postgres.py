@@ -77,7 +77,16 @@ class Postgres:
 
     def _wait(self) -> None:
         assert self._process is not None
-        ready = [self._bin / "pg_isready", "-q", "-h", self._folder, "-d", "postgres", "-U", "serinus"]
+        ready = [
+            str(self._bin / "pg_isready"),
+            "-q",
+            "-h",
+            str(self._folder),
+            "-d",
+            "postgres",
+            "-U",
+            "serinus",
+        ]
         deadline = time.monotonic() + _READY_WITHIN_S
         while subprocess.run(ready, check=False).returncode != 0:
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -130,6 +130,8 @@ def test_a_stopped_worker_that_wakes_up_after_its_lease_changes_nothing(opened: 
     at = datetime.now(UTC)
     (slow,) = opened.leases.claim("slow", now=at, lease_s=-1, limit=1)
     again = [c for c in opened.leases.claim("b", now=at, lease_s=60, limit=JOBS) if c.job.id == slow.job.id]
+    with pytest.raises(LeaseLost):
+        complete(opened, slow.token)
     complete(opened, again[0].token)
     with pytest.raises(LeaseLost):
         complete(opened, slow.token)

@@ -59,7 +59,9 @@ def write(out: int, line: str) -> None:
 def main(role: str, url: str, path: str, *name: str) -> None:
     ledger = Ledger.open(url, max_attempts=1000)
     out = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    {"submit": submit, "work": work, "deliver": deliver}[role](ledger, out, *name)
+    if role == "submit":
+        submit(ledger, out)
+    {"work": work, "deliver": deliver}[role](ledger, out, *name)
 
 
 if __name__ == "__main__":
