@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from imaging.samples.synthetic import make_ct_study
+from tests.e2e.pacs import reports_in
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack, eventually
 
@@ -94,4 +95,4 @@ def assert_each_is_read_once(stack: LiveStack, pacs: Orthanc, studies: list[str]
         assert finished["state"] == "completed", finished["error"]
         assert finished["undelivered"] == []
     for study in studies:
-        assert len(pacs.reports(study)) == 1
+        assert len(reports_in(pacs, study)) == 1

@@ -12,6 +12,7 @@ import httpx
 import pydicom
 import pytest
 
+from tests.e2e.pacs import instance_in, reports_in
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack
 
@@ -76,8 +77,8 @@ def test_a_study_in_the_pacs_gets_its_report_into_the_same_study(
     job = stack.finished(answer.headers["X-Serinus-Job"])
     assert job["state"] == "completed"
     assert job["undelivered"] == []
-    assert pacs.reports(head_in_pacs) == [report_uid]
-    encoded = pacs.instance(head_in_pacs, report_uid)
+    assert reports_in(pacs, head_in_pacs) == [report_uid]
+    encoded = instance_in(pacs, report_uid)
     assert_valid_sr(encoded, tmp_path)
     report = pydicom.dcmread(io.BytesIO(encoded))
     assert report.StudyInstanceUID == head_in_pacs
@@ -87,7 +88,7 @@ def test_a_study_in_the_pacs_gets_its_report_into_the_same_study(
 def test_the_same_study_again_leaves_one_report(stack: LiveStack, pacs: Orthanc, head_in_pacs: str) -> None:
     job = stack.finished(stack.submit(head_in_pacs, "pacs", model="ich-triage"))
     assert job["state"] == "completed"
-    assert len(pacs.reports(head_in_pacs)) == 1
+    assert len(reports_in(pacs, head_in_pacs)) == 1
 
 
 def test_results_come_as_json_and_as_dicom(stack: LiveStack, head_in_pacs: str) -> None:
