@@ -18,6 +18,7 @@ from imaging.errors import ModelRefused, RegistryUnavailable, UnknownModel
 API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 PROXIED = "mlflow-artifacts:"
+LOGGED = "models:/"
 CHUNK_BYTES = 1 << 20
 DOWNLOAD_READ_TIMEOUT_S = 30.0
 
@@ -117,8 +118,8 @@ class RegistryClient:
     def artifact_root(self, version: ModelVersion) -> str:
         """Where the server's artifact proxy keeps the version's files."""
         uri = version.source
-        if uri.startswith("models:/m-"):
-            logged = self._get(f"/logged-models/{quote(uri.removeprefix('models:/'), safe='')}", {})
+        if model_id := _model_id(uri):
+            logged = self._get(f"/logged-models/{quote(model_id, safe='')}", {})
             uri = logged["model"]["info"]["artifact_uri"]
         if not uri.startswith(PROXIED):
             raise ModelRefused("the version's files are not behind MLflow's artifact proxy")
@@ -189,7 +190,12 @@ def _version(entry: Mapping[str, Any]) -> ModelVersion:
         version=str(entry["version"]),
         tags={tag["key"]: tag.get("value", "") for tag in entry.get("tags", [])},
         source=entry.get("source", ""),
-        model_id=entry.get("model_id", ""),
+        model_id=_model_id(entry.get("source", "")),
         run_id=entry.get("run_id", ""),
         status=entry.get("status", "READY"),
     )
+
+
+def _model_id(source: str) -> str:
+    """The logged model behind a version; MLflow's REST answer leaves its own field for it empty."""
+    return source.removeprefix(LOGGED) if source.startswith(LOGGED + "m-") else ""

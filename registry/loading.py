@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.export.passes import move_to_device_pass
 
-from imaging.errors import ModelFailed, ModelRefused
+from imaging.errors import ModelRefused
 from models.forward import Network
 from models.spec import ModelSpec
 from registry.admission import AdmittedArtifact, ArtifactFormat
@@ -71,7 +71,7 @@ def probe(network: Network, golden: Golden, wanted: int, device: torch.device) -
         return 1
     try:
         together = _answer(network, np.repeat(golden.inputs, wanted, axis=0), device)
-    except ModelFailed:
+    except ModelRefused:
         return 1
     return wanted if len(together) == wanted and golden.agrees(together) else 1
 
@@ -84,5 +84,5 @@ def _answer(
             output: Tensor = network(torch.from_numpy(inputs).to(device))
             values: npt.NDArray[np.float32] = output.float().cpu().numpy()
     except Exception as error:  # noqa: BLE001 - a graph may fail in any way; only the kind is told
-        raise ModelFailed(f"the network failed on its golden input ({type(error).__name__})") from None
+        raise ModelRefused(f"the network failed on its golden input ({type(error).__name__})") from None
     return values

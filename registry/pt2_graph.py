@@ -1,8 +1,9 @@
-"""What the graph inside a pt2 may say. Torch evaluates its size expressions as Python (`sympy.sympify`).
+"""What the graph inside a pt2 may say. Torch runs its size expressions and guards as Python.
 
-MLflow's check for pickles reads JSON as harmless; a planted expression ran code with that check on. Here an
-expression may hold symbols, numbers and the few functions that sizes are made of; an operator must be one of
-torch's own tensor operators; names must be names, for torch writes them into generated source.
+Expressions go through `sympy.sympify`, guards through `exec`. MLflow's check for pickles reads JSON as
+harmless; a planted expression ran with that check on. Here an expression may hold symbols, numbers and the few
+functions that sizes are made of, and a guard may compare sizes; an operator must be one of torch's own tensor
+operators; names must be names, for torch writes them into generated source.
 """
 
 from __future__ import annotations
@@ -40,12 +41,11 @@ SIZE_NODES = (
     *(ast.Expression, ast.Call, ast.Name, ast.Constant, ast.keyword, ast.Load),
     *(ast.BinOp, ast.UnaryOp, ast.Compare, ast.operator, ast.unaryop, ast.cmpop),
 )
+GUARD_NODES = (*SIZE_NODES, ast.Subscript, ast.Attribute, ast.BoolOp, ast.boolop)
 
 
 def check_graph(graph: Mapping[str, Any]) -> None:
     """Raise ModelRefused for any text that torch would run, resolve or write into source unchecked."""
-    if graph.get("guards_code"):
-        raise ModelRefused("the pt2 graph carries guard code; export the network without it")
     for key, value in _entries(graph):
         if key in CUSTOM_KEYS:
             raise ModelRefused("the pt2 graph refers to a custom object")
@@ -68,6 +68,8 @@ def _entries(node: object, key: str = "") -> Iterator[tuple[str, object]]:
 def _check_text(key: str, text: str) -> None:
     if key == "expr_str":
         check_expression(text)
+    elif key == "guards_code":
+        check_guard(text)
     elif key in OPERATOR_KEYS and not OPERATORS.fullmatch(text):
         raise ModelRefused("the pt2 graph calls something that is not a tensor operator of torch")
     elif key in NAME_KEYS and not NAME.fullmatch(text):
@@ -80,12 +82,35 @@ def _check_text(key: str, text: str) -> None:
 
 def check_expression(text: str) -> None:
     """Raise ModelRefused unless a size is arithmetic on symbols: `Symbol('s7', integer=True)*2`."""
-    try:
-        nodes = list(ast.walk(ast.parse(text, mode="eval")))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ModelRefused("the pt2 graph holds a size expression that cannot be read") from error
-    if not all(isinstance(node, SIZE_NODES) and _is_arithmetic(node) for node in nodes):
+    if not all(isinstance(node, SIZE_NODES) and _is_arithmetic(node) for node in _nodes(text)):
         raise ModelRefused("the pt2 graph holds code in the place of a size expression")
+
+
+def check_guard(text: str) -> None:
+    """Raise ModelRefused unless a guard compares sizes of the inputs: `L['x'].size()[0] == 2`."""
+    if not all(isinstance(node, GUARD_NODES) and _is_size_of_input(node) for node in _nodes(text)):
+        raise ModelRefused("the pt2 graph holds code in the place of a guard on its input's sizes")
+
+
+def _nodes(text: str) -> list[ast.AST]:
+    try:
+        return list(ast.walk(ast.parse(text, mode="eval")))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ModelRefused("the pt2 graph holds an expression that cannot be read") from error
+
+
+def _is_size_of_input(node: ast.AST) -> bool:
+    match node:
+        case ast.Name(id=name):
+            return name == "L"
+        case ast.Attribute(attr=attribute):
+            return attribute == "size"
+        case ast.Call(func=ast.Attribute(), args=[], keywords=[]):
+            return True
+        case ast.Call():
+            return False
+        case _:
+            return _is_arithmetic(node)
 
 
 def _is_arithmetic(node: ast.AST) -> bool:

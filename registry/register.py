@@ -123,18 +123,25 @@ def _save_onnx(package: Package, golden: Golden, artifact: Path, model_id: str |
     import onnxruntime
     from mlflow.models import Model
 
-    program = export_network(package.module, package.spec.input, package.example_input)
-    graph = torch.onnx.export(program, dynamo=True, verbose=False)
-    if graph is None:
-        raise ModelRefused("the network cannot be written as ONNX")
+    graph = _onnx_graph(package)
     mlflow.onnx.save_model(
-        graph.model_proto,
+        graph,
         artifact,
         signature=_signature(package, golden),
         mlflow_model=Model(model_id=model_id),
         metadata={SPEC_KEY: spec_to_json(package.spec)},
         pip_requirements=[f"onnxruntime=={onnxruntime.__version__}"],
     )
+
+
+def _onnx_graph(package: Package) -> Any:
+    """The network as an ONNX protobuf; raises ModelRefused where torch knows no ONNX for an operator."""
+    program = export_network(package.module, package.spec.input, package.example_input)
+    try:
+        graph = torch.onnx.export(program, dynamo=True, verbose=False)
+    except torch.onnx.OnnxExporterError as error:
+        raise ModelRefused("the network cannot be written as ONNX") from error
+    return graph.model_proto if graph else None
 
 
 def _signature(package: Package, golden: Golden) -> Any:
