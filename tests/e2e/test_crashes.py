@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from imaging.samples.synthetic import make_ct_study
+from tests.e2e.conftest import NewStack
 from tests.e2e.pacs import reports_in
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack, eventually
@@ -22,14 +23,8 @@ def own_pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 
 @pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory, own_pacs: Orthanc) -> Iterator[LiveStack]:
-    folder = tmp_path_factory.mktemp("crash")
-    stack = LiveStack(folder, [{"id": "pacs", "kind": "dicomweb", "base_url": own_pacs.dicomweb_url}])
-    try:
-        stack.up(demo=True)
-        yield stack
-    finally:
-        stack.down()
+def own_stack(new_stack: NewStack, own_pacs: Orthanc) -> LiveStack:
+    return new_stack("crash", {"id": "pacs", "kind": "dicomweb", "base_url": own_pacs.dicomweb_url})
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from imaging.samples.synthetic import make_ct_study
+from tests.e2e.conftest import NewStack
 from tests.stack import LiveStack
 
 OBJECTS = 24
@@ -30,19 +31,10 @@ def bucket() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def s3_stack(tmp_path_factory: pytest.TempPathFactory, bucket: str) -> Iterator[LiveStack]:
+def s3_stack(new_stack: NewStack, bucket: str) -> LiveStack:
     source = {"id": "s3", "kind": "s3", "allowed_prefixes": ["s3://incoming/"], "endpoint_url": bucket}
-    stack = LiveStack(tmp_path_factory.mktemp("s3"), [source])
-    stack.environment |= {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    try:
-        stack.up(demo=True)
-        yield stack
-    finally:
-        stack.down()
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    return new_stack("s3", source, environment=keys)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +9,13 @@ import pytest
 
 from registry.client import RegistryClient
 from registry.server import start_embedded, stop_embedded
+from tests.e2e.conftest import NewStack
 from tests.stack import LiveStack, eventually
 
 
 @pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
-    stack = LiveStack(tmp_path_factory.mktemp("outage"))
-    try:
-        stack.up(demo=True)
-        yield stack
-    finally:
-        stack.down()
+def own_stack(new_stack: NewStack) -> LiveStack:
+    return new_stack("outage")
 
 
 @pytest.fixture(scope="module")
