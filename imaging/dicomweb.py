@@ -30,7 +30,7 @@ from imaging.archive import (
     group_by_series,
     wanted_series,
 )
-from imaging.arena import Arena
+from imaging.arena import Arena, BlockPool
 from imaging.decode import is_view
 from imaging.elements import text
 from imaging.errors import SourceError, SourceTimeout, SourceUnavailable, StudyNotFound
@@ -73,6 +73,7 @@ class DicomwebArchive:
         self._endpoint = Endpoint.of(source.base_url, _authorization(source))
         self._client = _client(source)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="dicomweb")
+        self._memory = BlockPool()
         self._hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="dicomweb-sha256")
 
     async def fetch_study(
@@ -116,7 +117,9 @@ class DicomwebArchive:
 
     def _begin(self, study_uid: str) -> _Fetch:
         budget = Budget(self._limits)
-        return _Fetch(self._client, self._endpoint, study_uid, budget, self._deadline(), self._hashing)
+        return _Fetch(
+            self._client, self._endpoint, study_uid, budget, self._deadline(), self._hashing, self._memory
+        )
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self._limits.timeout_s)
@@ -162,6 +165,7 @@ class _Fetch:
     budget: Budget
     deadline: Deadline
     hashing: Executor
+    memory: BlockPool
     digests: dict[str, Future[bytes]] = field(default_factory=dict)
     stop: Event = field(default_factory=Event)
 
@@ -211,7 +215,7 @@ class _Attempt:
     instances: int = 0
 
     def parts(self, response: HTTPResponse) -> Iterator[Body]:
-        arena = Arena(self.fetch.budget.limits.max_bytes)
+        arena = Arena(self.fetch.budget.limits.max_bytes, self.fetch.memory)
         splitter = MultipartSplitter(boundary_of(response.getheader("content-type", "")), arena.take)
         return read_parts(response, splitter, self._account)
 
