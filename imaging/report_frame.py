@@ -17,11 +17,12 @@ from typing import Final, Self
 
 import highdicom
 import pydicom
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, DT, TM
 
 from imaging.finding import ModelStamp
-from imaging.report_codes import PROCESSING_EQUIPMENT, private_scheme
+from imaging.report_codes import PROCESSING_EQUIPMENT
 from imaging.uids import derived_uid
 from imaging.volume import Volume
 
@@ -73,11 +74,11 @@ def template_of(header: Dataset) -> Dataset:
 
     A hospital's patient module is not always valid, and is repeated as it came all the same.
     """
-    template = Dataset()
-    template.update(header)
-    for keyword in _FROM_SOURCE:
+    left_out = {tag_for_keyword(keyword) for keyword in _FROM_SOURCE}
+    # elements are taken, not set: setting one changes it in every dataset that shares it
+    template = Dataset({tag: header.get_item(tag) for tag in header.keys() if tag not in left_out})  # noqa: SIM118
+    for keyword in _FROM_SOURCE[1:]:
         setattr(template, keyword, None if keyword.endswith(("Date", "Time")) else "")
-    del template.SpecificCharacterSet
     return template
 
 
@@ -151,7 +152,6 @@ def finish(dataset: Dataset, header: Dataset, created: datetime) -> None:
         if keyword in header:
             dataset[keyword] = header[keyword]
     _date(dataset, header, created)
-    dataset.CodingSchemeIdentificationSequence = [private_scheme()]
     _date_equipment(dataset.ContributingEquipmentSequence, created)
 
 

@@ -14,6 +14,7 @@ import highdicom.sr as sr
 from pydicom.dataset import Dataset
 
 from imaging.finding import ModelStamp, Prediction
+from imaging.report_codes import private_scheme
 from imaging.report_content import content_of, failure_content
 from imaging.report_frame import (
     MANUFACTURER,
@@ -81,6 +82,7 @@ def _document(
         is_verified=False,
         contributing_equipment=[algorithm_equipment(stamp, created)],
     )
+    document.CodingSchemeIdentificationSequence = [private_scheme()]
     finish(document, header, created)
     return document
 

@@ -40,12 +40,12 @@ def to_seg(
 ) -> Dataset:
     """The mask on its source's own grid. Equal arguments give equal bytes; see `to_sr` for `created`.
 
-    Raises ModelFailed when there is no mask, an empty one, or one of another shape than the series.
+    Raises ModelFailed when there is no mask, or one of another shape than the series.
     """
     mask = _checked_mask(prediction, context)
     stamp, header = prediction.stamp, read_header(context)
     template = template_of(header)
-    filled = np.flatnonzero(mask.any(axis=(1, 2)))
+    filled = _filled_slices(mask)
     segmentation = hd.seg.Segmentation(
         source_images=[*_sources(template, context, geometry, filled)],
         pixel_array=mask[filled].astype(np.uint8),
@@ -59,14 +59,23 @@ def to_seg(
         manufacturer_model_name=MANUFACTURER,
         software_versions=software_version(),
         device_serial_number="0",
+        omit_empty_frames=False,  # done already
         content_label="AI_SEGMENTATION",
         content_description="Segmentation by an algorithm, unverified",
         content_creator_name=f"{MANUFACTURER}^",
         series_description=describe(stamp, "AI SEG"),
         contributing_equipment=[algorithm_equipment(stamp, created)],
     )
+    _name_dimensions(segmentation)
     finish(segmentation, header, created)
     return segmentation
+
+
+def _name_dimensions(segmentation: Dataset) -> None:
+    """highdicom draws the UID of the dimensions by lot."""
+    uid = derived_uid("dimensions", str(segmentation.SOPInstanceUID))
+    for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
+        item.DimensionOrganizationUID = uid
 
 
 def _checked_mask(prediction: Prediction, context: ReportContext) -> np.ndarray:
@@ -75,9 +84,13 @@ def _checked_mask(prediction: Prediction, context: ReportContext) -> np.ndarray:
         raise ModelFailed("the model made no mask")
     if mask.ndim != 3 or len(mask) != len(context.instance_uids):
         raise ModelFailed("the mask does not have one plane for each image of the series")
-    if not mask.any():
-        raise ModelFailed("the mask is empty, and a segmentation of nothing cannot be stored")
     return mask
+
+
+def _filled_slices(mask: np.ndarray) -> np.ndarray:
+    """Indices of the slices to store. A segmentation needs a frame, so nothing found is one empty plane."""
+    filled = np.flatnonzero(mask.any(axis=(1, 2)))
+    return filled if len(filled) else np.array([len(mask) // 2])
 
 
 def _segment(prediction: Prediction) -> hd.seg.SegmentDescription:
@@ -113,17 +126,20 @@ def _sources(
         image = Dataset()
         image.update(template)
         image.update(as_source(template, context, context.instance_uids[index]))
-        _place(image, geometry, np.asarray(geometry.origin_mm) + normal * index)
+        image.update(_place(template, geometry, np.asarray(geometry.origin_mm) + normal * index))
         yield image
 
 
-def _place(image: Dataset, geometry: Geometry, position: np.ndarray) -> None:
-    image.ImageOrientationPatient = _decimals((*geometry.row_cosine, *geometry.column_cosine))
-    image.ImagePositionPatient = _decimals(position)
-    image.PixelSpacing = _decimals(geometry.spacing_mm[1:])
-    image.SliceThickness = _decimals((geometry.slice_thickness_mm or geometry.spacing_mm[0],))[0]
-    if not image.get("FrameOfReferenceUID"):  # the source broke a type 1 rule; our object must not
-        image.FrameOfReferenceUID = derived_uid("frame of reference", str(image.SeriesInstanceUID))
+def _place(template: Dataset, geometry: Geometry, position: np.ndarray) -> Dataset:
+    """Elements of their own: those of the template are shared by all images."""
+    place = Dataset()
+    place.ImageOrientationPatient = _decimals((*geometry.row_cosine, *geometry.column_cosine))
+    place.ImagePositionPatient = _decimals(position)
+    place.PixelSpacing = _decimals(geometry.spacing_mm[1:])
+    place.SliceThickness = _decimals((geometry.slice_thickness_mm or geometry.spacing_mm[0],))[0]
+    if not template.get("FrameOfReferenceUID"):  # the source broke a type 1 rule; our object must not
+        place.FrameOfReferenceUID = derived_uid("frame of reference", str(template.SeriesInstanceUID))
+    return place
 
 
 def _decimals(values: object) -> list[float]:

@@ -19,13 +19,34 @@ from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 DOWNLOAD_TIMEOUT_S: Final = 900
 
 
 class SampleUnavailable(RuntimeError):
     """A source could not be had, or is not the one that was reviewed. The text says what to do."""
+
+
+class Package(Protocol):
+    """Something of a registry that holds files."""
+
+    @property
+    def label(self) -> str: ...
+
+    def installed(self, member: str) -> Path:
+        """Where the member lies when the package is installed on this machine."""
+        ...
+
+    def archives(self, cache: Path) -> list[Path]: ...
+
+    def download(self, folder: Path) -> None:
+        """Raises SampleUnavailable."""
+        ...
+
+    def read(self, archive: Path, member: str) -> bytes:
+        """Raises KeyError, OSError, BadZipFile or TarError when the member cannot be read."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +108,7 @@ class DebianPackage:
 class PackagedFile:
     """One file of a package; `sha256` is that of the file itself, whatever the archive around it."""
 
-    package: PythonPackage | DebianPackage
+    package: Package
     member: str
     sha256: str
 

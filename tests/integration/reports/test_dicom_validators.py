@@ -1,0 +1,97 @@
+"""`dciodvfy` and `dsrdump` find no error in anything that we would store in a PACS."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+
+from imaging.finding import ModelStamp
+from imaging.report_sr import ReportContext, to_failure_sr, to_part10, to_sr
+from imaging.segmentation import to_seg
+from tests.reports import (
+    CREATED,
+    STAMP,
+    classification,
+    film_source,
+    localisation,
+    prediction,
+    segmentation,
+    source,
+)
+
+CT = source(slices=12, size=32)
+CONTEXT = ReportContext.of(CT)
+RESEARCH = ModelStamp("brain-volume", "1", "ef" * 32, "Demo maker", research_only=True)
+DCIODVFY = Path(sys.executable).parent / "dciodvfy"
+
+
+def run(program: str | Path, path: Path) -> tuple[int, str]:
+    done = subprocess.run([str(program), str(path)], capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def written(document: Dataset, folder: Path) -> Path:
+    path = folder / "object.dcm"
+    path.write_bytes(to_part10(document))
+    return path
+
+
+REPORTS = {
+    "classification": classification(CT),
+    "classification of a research version": classification(CT, stamp=RESEARCH),
+    "segmentation": segmentation(CT),
+    "localisation": localisation(CT),
+    "nothing at all": prediction(CT, notes=("pixel spacing is unknown",)),
+}
+
+
+@pytest.mark.parametrize("said", REPORTS.values(), ids=REPORTS.keys())
+def test_both_validators_accept_a_report(said, tmp_path: Path) -> None:
+    path = written(to_sr(said, CONTEXT, created=CREATED), tmp_path)
+    assert_valid(path)
+
+
+def test_both_validators_accept_a_failure(tmp_path: Path) -> None:
+    document = to_failure_sr(STAMP, CONTEXT, input_digest="x", reason="too few slices", created=CREATED)
+    assert_valid(written(document, tmp_path))
+
+
+def test_both_validators_accept_a_report_on_a_film(tmp_path: Path) -> None:
+    film = film_source()
+    document = to_sr(localisation(film), ReportContext.of(film), created=CREATED)
+    assert_valid(written(document, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "said", [segmentation(CT), segmentation(CT, stamp=RESEARCH)], ids=["cleared", "research"]
+)
+def test_dciodvfy_accepts_a_segmentation(said, tmp_path: Path) -> None:
+    path = written(to_seg(said, CONTEXT, CT.geometry, created=CREATED), tmp_path)
+    code, text = run(DCIODVFY, path)
+    assert (code, "Error" in text) == (0, False), text
+
+
+def test_dciodvfy_would_notice(tmp_path: Path) -> None:
+    document = to_sr(classification(CT), CONTEXT, created=CREATED)
+    document.VerificationFlag = "VERIFIED"  # without an observer
+    code, text = run(DCIODVFY, written(document, tmp_path))
+    assert code != 0, text
+
+
+def test_dsrdump_would_notice(tmp_path: Path) -> None:
+    document = to_sr(classification(CT), CONTEXT, created=CREATED)
+    document.ContentSequence[0].RelationshipType = "CONTAINED"
+    code, text = run("dsrdump", written(document, tmp_path))
+    assert code != 0, text
+
+
+def assert_valid(path: Path) -> None:
+    code, text = run(DCIODVFY, path)
+    assert (code, "Error" in text) == (0, False), text
+    code, text = run("dsrdump", path)
+    assert code == 0, text
+    assert not [line for line in text.splitlines() if line.startswith(("E:", "W:"))], text
