@@ -28,7 +28,7 @@ from canary.routing_table import (
 )
 
 
-class UnknownVariant(LookupError):  # noqa: N818 - says what is wrong, as the tree of errors does
+class UnknownVariant(LookupError):
     """A tester asked by name for a variant that may not answer now; no other takes its place in silence."""
 
 

@@ -15,7 +15,7 @@ _PAUSES_S: Final = (0.0, 0.2, 1.0)  # the first is none: most often only an idle
 _LONGEST_PAUSE_S: Final = 10.0
 
 
-class Transient(Exception):  # noqa: N818  (a signal, not an error: `retrying` turns it into the error it carries)
+class Transient(Exception):
     """This attempt failed in a way that may pass. `after_s` is what the server asked us to wait."""
 
     def __init__(self, error: SourceError, after_s: float | None = None) -> None:

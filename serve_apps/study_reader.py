@@ -56,7 +56,12 @@ class StudyReader:
             candidate, choice = choose_candidate(summarize_study(instances.series), request.candidates)
         datasets = readable_images(instances.series[choice.require().series_uid])
         with clock.stage(Stage.DECODE):
-            volume = await asyncio.to_thread(to_volume, datasets)
+            volume = await asyncio.to_thread(
+                to_volume,
+                datasets,
+                max_gap_ratio=candidate.rule.max_gap_ratio,
+                pixel_digests=instances.pixel_digests,
+            )
             reference = await asyncio.to_thread(ray.put, volume)
         return ReadStudy(
             model=candidate.model,
