@@ -6,7 +6,7 @@ creation, and nothing from a clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
@@ -21,6 +21,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, DT, TM
 
+from imaging.evidence import encode_evidence
 from imaging.finding import ModelStamp
 from imaging.report_codes import PROCESSING_EQUIPMENT
 from imaging.uids import derived_uid
@@ -62,6 +63,19 @@ class ReportContext:
             series_uid=volume.series_uid,
             modality=volume.modality,
             body_part=volume.body_part,
+        )
+
+    @classmethod
+    def of_instances(cls, instances: Sequence[Dataset]) -> Self:
+        """Of a series that became no volume, so that its failure can be reported. Raises StudyError."""
+        first = instances[0]
+        return cls(
+            evidence=encode_evidence(first),
+            instance_uids=tuple(str(instance.SOPInstanceUID) for instance in instances),
+            sop_class_uid=str(first.SOPClassUID),
+            series_uid=str(first.SeriesInstanceUID),
+            modality=str(first.get("Modality", "OT")),
+            body_part=str(first.get("BodyPartExamined", "")),
         )
 
 

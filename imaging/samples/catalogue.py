@@ -114,7 +114,7 @@ _SAMPLES: Final = (
         ),
         images.nifti_mr,
         instances=189,
-        licence="BSD-3-Clause by its package; ICBM152 asks to keep its copyright notice",
+        licence="package BSD-3-Clause; it states the image's licence as unknown",
     ),
     Sample(
         SampleIdentity(

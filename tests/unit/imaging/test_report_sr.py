@@ -6,7 +6,7 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from math import nan
-from time import perf_counter
+from time import process_time
 
 import pydicom
 import pytest
@@ -18,6 +18,7 @@ from imaging.errors import ModelFailed
 from imaging.finding import Box, Code, Finding, Measurement, ModelStamp, Prediction, Presence, Urgency
 from imaging.report_frame import MANUFACTURER, describe
 from imaging.report_sr import ReportContext, to_failure_sr, to_part10, to_sr
+from imaging.samples.synthetic import make_ct_study
 from imaging.summary import OWN_MANUFACTURER
 from tests.reports import (
     BRAIN,
@@ -217,6 +218,14 @@ def test_a_failure_is_not_a_negative() -> None:
     assert document.SOPInstanceUID != report(prediction(CT)).SOPInstanceUID
 
 
+def test_a_series_that_became_no_volume_can_be_reported() -> None:
+    instances = make_ct_study("broken", slices=3, size=8)
+    context = ReportContext.of_instances(instances)
+    document = to_failure_sr(STAMP, context, input_digest="x", reason="a gap", created=CREATED)
+    assert deviations(stored(document)) == []
+    assert document.StudyInstanceUID == instances[0].StudyInstanceUID
+
+
 def test_the_priority_score_is_there_when_the_model_does_triage() -> None:
     (score,) = named(report(prediction(CT, priority_score=87)), "PRIORITY")
     assert float(score.MeasuredValueSequence[0].NumericValue) == 87
@@ -405,14 +414,14 @@ def test_a_time_without_a_zone_is_refused() -> None:
         report(prediction(CT), created=datetime(2026, 1, 2))
 
 
-def test_a_report_on_two_hundred_slices_is_quick() -> None:
+def test_a_report_on_two_hundred_slices_costs_little() -> None:
     many = source(slices=200, size=8, seed="many")
     said, context = classification(many), ReportContext.of(many)
     times = []
     for _ in range(5):
-        start = perf_counter()
+        start = process_time()
         to_part10(report(said, context))
-        times.append(perf_counter() - start)
+        times.append(process_time() - start)
     assert min(times) < 0.2
 
 
