@@ -12,9 +12,10 @@ from ledger.state import JobState, Priority
 
 
 class LeaseLost(SerinusError):
-    """The job went to another worker, or was cancelled: whatever this one found no longer counts."""
+    """The job went to another worker, or was cancelled: whatever this one found no longer counts.
 
-    code = "lease-lost"
+    Said to a worker and never to a caller, therefore without a code of its own.
+    """
 
 
 @dataclass(frozen=True, slots=True)
