@@ -118,6 +118,9 @@ class RegistryClient:
     def artifact_root(self, version: ModelVersion) -> str:
         """Where the server's artifact proxy keeps the version's files."""
         uri = version.source
+        if uri.startswith(LOGGED) and not _model_id(uri):  # a copy ("Promote model") names another version
+            query = {"name": version.name, "version": version.version}
+            uri = self._get("/model-versions/get-download-uri", query)["artifact_uri"]
         if model_id := _model_id(uri):
             logged = self._get(f"/logged-models/{quote(model_id, safe='')}", {})
             uri = logged["model"]["info"]["artifact_uri"]
