@@ -1,0 +1,113 @@
+"""The embedded stack's parts that need no server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pydicom
+import pytest
+import yaml
+
+from imaging.errors import StudyNotFound
+from imaging.samples.synthetic import make_ct_study
+from serve_apps.settings import Settings
+from serve_apps.stack.lifecycle import CONFIG, Stack, effective_config
+from serve_apps.stack.local_studies import study_of_folder
+from serve_apps.stack.processes import STACK_ID, end_processes, owned_processes
+from serve_apps.stack.ray_head import ray_directory, ray_environment
+from serve_apps.stack.secrets import ensure_secrets
+
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+def test_an_orphan_is_found_and_ended_and_a_stranger_is_left_alone() -> None:
+    ours = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import subprocess; subprocess.Popen({SLEEPER!r}); import time; time.sleep(60)",
+        ],
+        env=os.environ | {STACK_ID: "unit-test-stack"},
+        start_new_session=True,
+    )
+    stranger = subprocess.Popen(SLEEPER, env=os.environ | {STACK_ID: "unit-test-stack-2"})
+    try:
+        while len(owned_processes("unit-test-stack")) < 2:
+            assert ours.poll() is None
+        ours.kill()  # its child is an orphan now
+        ours.wait()
+        assert end_processes("unit-test-stack") >= 1
+        assert owned_processes("unit-test-stack") == ()
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_unmoved_ports_use_the_config_itself(tmp_path: Path) -> None:
+    assert effective_config(Settings(state_dir=tmp_path)) == CONFIG
+
+
+def test_moved_ports_use_a_copy_that_differs_in_nothing_else(tmp_path: Path) -> None:
+    copy = yaml.safe_load(effective_config(Settings(state_dir=tmp_path, api_port=9001)).read_text())
+    original = yaml.safe_load(CONFIG.read_text())
+    assert copy["http_options"].pop("port") == 9001
+    original["http_options"].pop("port")
+    assert copy == original
+
+
+def test_a_stack_is_known_again(tmp_path: Path) -> None:
+    Stack("abc", ray_pid=7).save(tmp_path / "stack.json")
+    assert Stack.load(tmp_path / "stack.json") == Stack("abc", ray_pid=7)
+    assert Stack.load(tmp_path / "none.json") is None
+
+
+def test_a_long_state_folder_gets_a_short_directory_for_sockets(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 60)
+    assert len(str(ray_directory(Settings(state_dir=deep)))) < 60
+    assert ray_directory(Settings(state_dir=deep)) == ray_directory(Settings(state_dir=deep))
+
+
+def test_ray_is_told_its_token_and_the_sites_policy(tmp_path: Path) -> None:
+    environment = ray_environment(Settings(state_dir=tmp_path, site_policy="research"))
+    assert environment["RAY_AUTH_MODE"] == "token"
+    assert environment["SERINUS_SITE_POLICY"] == "research"
+
+
+def test_secrets_are_made_once_and_are_private(tmp_path: Path) -> None:
+    paths = Settings(state_dir=tmp_path).paths
+    ensure_secrets(paths)
+    before = {path: path.read_bytes() for path in paths.keys.iterdir()}
+    ensure_secrets(paths)
+    assert {path: path.read_bytes() for path in paths.keys.iterdir()} == before
+    for path in (paths.api_key, paths.pseudonym_key, paths.signing_key, paths.ray_token):
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def written(folder: Path, seed: str) -> str:
+    datasets = make_ct_study(seed=seed, slices=2, size=8)
+    for number, dataset in enumerate(datasets):
+        dataset.save_as(folder / f"{seed}-{number}", enforce_file_format=True)
+    return str(datasets[0].StudyInstanceUID)
+
+
+def test_a_folder_of_one_study_is_copied_to_the_inbox(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    study = written(folder, "a")
+    (folder / "notes.txt").write_text("no DICOM")
+    settings = Settings(state_dir=tmp_path / "state")
+    assert study_of_folder(settings, folder) == (study, "inbox")
+    copied = list((settings.paths.inbox / study).glob("*.dcm"))
+    assert {pydicom.dcmread(path).StudyInstanceUID for path in copied} == {study}
+    assert len(copied) == 2
+
+
+def test_a_folder_of_two_studies_is_no_study(tmp_path: Path) -> None:
+    written(tmp_path, "a")
+    written(tmp_path, "b")
+    with pytest.raises(StudyNotFound, match="2 studies"):
+        study_of_folder(Settings(state_dir=tmp_path / "state"), tmp_path)
