@@ -23,15 +23,16 @@ def owned_processes(stack_id: str) -> tuple[int, ...]:
 
 
 def end_processes(stack_id: str, first: Sequence[int] = ()) -> int:
-    """Terminate the stack: the process groups of `first` in order, then all that is left. Returns how many.
+    """Terminate the stack: the leaders `first`, then all that is left. Returns how many.
 
     `first` are the leaders that stop their own children in order (`ray start --block`, MLflow's server).
     """
     ended = set(owned_processes(stack_id))
-    for leader in first:
-        if leader in ended:
-            _signal(leader, signal.SIGTERM)
-    _wait_gone(stack_id, GRACE_S)
+    leaders = [pid for pid in first if pid in ended]
+    for leader in leaders:
+        _signal(leader, signal.SIGTERM)
+    if leaders:
+        _wait_gone(stack_id, GRACE_S)
     for pid in owned_processes(stack_id):
         _signal(pid, signal.SIGTERM)
     _wait_gone(stack_id, GRACE_S / 4)
