@@ -101,7 +101,7 @@ def _depth(hu: Image) -> Image:
 def _bridged(depth_mm: Volume) -> Volume:
     """Where the closing failed (the bone defect), the depth between the nearest slices where it did not."""
     found = [index for index in range(len(depth_mm)) if (depth_mm[index] > 0).any()]
-    for index in range(found[0], found[-1]):
+    for index in range(found[0], found[-1]) if found else ():
         below = max(k for k in found if k <= index)
         above = min(k for k in found if k >= index)
         share = (index - below) / max(above - below, 1)

@@ -10,7 +10,9 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from models.zoo.ich.scoring import top3_mean
 from models.zoo.ich.statistics import Floats, auc
 from models.zoo.ich.trained import WEIGHTS
 
-THREADS = 2
+WORKERS = 2  # processes of one thread: threads that wait for each other waste a shared machine
 BATCH = 32
 VALIDATION_SEED = 1_000_000
 VALIDATION_STUDY_SEED = 2_000_000
@@ -45,16 +47,16 @@ class Recipe:
     seed: int
     rate: float = 3e-3
     validation_slices: int = 600
-    validation_studies: int = 200
+    validation_studies: int = 150
 
 
 _NOISE_UNITS = Architecture(16, bone_margin_px=0, bone_channel=True, noise_units=True)
 _TABULATED = Architecture(16, bone_margin_px=0, bone_channel=True, tabulated=True)
 RECIPES = {
     1: Recipe(Architecture(8, 2), 1500, 6, Mixture(), located=False, seed=11),
-    2: Recipe(Architecture(12, 1), 4000, 8, Mixture(), located=False, seed=22),
-    3: Recipe(_NOISE_UNITS, 6000, 8, Mixture(thick=0.0, rim=0.5), located=True, seed=33),
-    4: Recipe(_TABULATED, 5000, 8, Mixture(rim=0.5), located=True, seed=44),
+    2: Recipe(Architecture(12, 1), 3500, 7, Mixture(), located=False, seed=22),
+    3: Recipe(_NOISE_UNITS, 5000, 7, Mixture(thick=0.0, rim=0.5), located=True, seed=33),
+    4: Recipe(_TABULATED, 5000, 7, Mixture(rim=0.5), located=True, seed=44),
 }
 
 
@@ -187,10 +189,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--versions", type=int, nargs="+", default=sorted(RECIPES))
     options = parser.parse_args(arguments)
-    torch.set_num_threads(THREADS)
-    for version in options.versions:
-        recipe = small(RECIPES[version]) if options.small else RECIPES[version]
-        train(version, recipe, options.out)
+    recipes = {version: RECIPES[version] for version in options.versions}
+    if options.small:
+        recipes = {version: small(recipe) for version, recipe in recipes.items()}
+    with ProcessPoolExecutor(WORKERS, get_context("spawn"), torch.set_num_threads, (1,)) as workers:
+        runs = [workers.submit(train, version, recipe, options.out) for version, recipe in recipes.items()]
+        for run in runs:
+            run.result()
 
 
 if __name__ == "__main__":
