@@ -20,6 +20,7 @@ from typing import Any
 from imaging.errors import ModelRefused
 from registry.pt2_graph import check_graph
 
+DAMAGE = (zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 ZIP_END = b"PK\x05\x06"
 ZIP_END_BYTES = 22
 TEXT_RECORD = re.compile(
@@ -50,7 +51,7 @@ def check_pt2(path: Path) -> None:
             for name, info in records.items():
                 if name not in raw:
                     _check_record(name, archive.read(info))
-    except (zipfile.BadZipFile, UnicodeDecodeError, json.JSONDecodeError, KeyError) as error:
+    except DAMAGE as error:
         raise ModelRefused("the pt2 file is damaged") from error
 
 

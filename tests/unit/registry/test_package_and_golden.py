@@ -1,0 +1,160 @@
+"""What an author hands over is checked at the door; a golden answer decides whether a network is the one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from imaging.errors import ModelRefused
+from registry.client import ArtifactFile
+from registry.download import target_of
+from registry.golden import Golden, read_golden, write_golden
+from registry.loading import probe
+from registry.package import Package, RegulatoryTags, flat_metrics
+from tests.integration.registry.tiny import TinyNetwork, tiny_spec
+
+CPU = torch.device("cpu")
+GOLDEN = Golden(np.full((1, 3), 2, np.float32), np.full((1, 1), 4, np.float32))
+
+
+def square(batch: Tensor) -> Tensor:
+    return batch[:, :1] ** 2
+
+
+def only_single(batch: Tensor) -> Tensor:
+    assert len(batch) == 1, "Guard failed: x.size()[0] == 1"
+    return square(batch)
+
+
+def sums_the_batch(batch: Tensor) -> Tensor:
+    return square(batch).sum(0, keepdim=True).expand(len(batch), 1)
+
+
+def drops_items(batch: Tensor) -> Tensor:
+    return square(batch)[:1]
+
+
+def nearly(batch: Tensor) -> Tensor:
+    return square(batch) * 1.0005
+
+
+def differs(batch: Tensor) -> Tensor:
+    return square(batch) * 1.01
+
+
+def fails(batch: Tensor) -> Tensor:
+    raise RuntimeError(f"pixel values {batch.tolist()}")
+
+
+@pytest.mark.parametrize(
+    ("network", "wanted", "allowed"),
+    [
+        (square, 8, 8),
+        (square, 1, 1),
+        (only_single, 8, 1),
+        (sums_the_batch, 8, 1),
+        (drops_items, 8, 1),
+        (nearly, 4, 4),
+    ],
+)
+def test_the_batch_is_what_the_network_really_reads(network: object, wanted: int, allowed: int) -> None:
+    assert probe(network, GOLDEN, wanted, CPU) == allowed  # type: ignore[arg-type]
+
+
+def test_another_answer_is_refused() -> None:
+    with pytest.raises(ModelRefused, match="answered differently"):
+        probe(differs, GOLDEN, 1, CPU)
+
+
+def test_an_answer_of_another_shape_is_refused() -> None:
+    with pytest.raises(ModelRefused, match="answered differently"):
+        probe(lambda batch: square(batch)[:, 0], GOLDEN, 1, CPU)
+
+
+def test_a_failure_tells_its_kind_and_no_pixel() -> None:
+    with pytest.raises(ModelRefused, match=r"failed on its golden input \(RuntimeError\)") as caught:
+        probe(fails, GOLDEN, 1, CPU)
+    assert "2.0" not in str(caught.value)
+
+
+def test_the_golden_pair_reads_as_written(tmp_path: Path) -> None:
+    write_golden(tmp_path, GOLDEN)
+    back = read_golden(tmp_path)
+    assert np.array_equal(back.inputs, GOLDEN.inputs)
+    assert back.agrees(GOLDEN.outputs)
+    assert back.relative == GOLDEN.relative
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("input.npy", b"junk"),
+        ("tolerance.json", b"{}x"),
+        ("tolerance.json", b'{"loose": 1}'),
+        ("output.npy", None),
+    ],
+)
+def test_a_broken_golden_pair_is_refused(tmp_path: Path, name: str, content: bytes | None) -> None:
+    write_golden(tmp_path, GOLDEN)
+    (tmp_path / "golden" / name).unlink()
+    if content is not None:
+        (tmp_path / "golden" / name).write_bytes(content)
+    with pytest.raises(ModelRefused, match="no readable golden"):
+        read_golden(tmp_path)
+
+
+def test_a_golden_array_of_objects_is_refused(tmp_path: Path) -> None:
+    """Reading one would unpickle it."""
+    write_golden(tmp_path, GOLDEN)
+    np.save(tmp_path / "golden" / "input.npy", np.array([object()]), allow_pickle=True)
+    with pytest.raises(ModelRefused, match="no readable golden"):
+        read_golden(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "a\\..\\x", "a\0b"])
+def test_a_listed_path_may_not_lead_out(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ModelRefused, match="leads out"):
+        target_of(tmp_path, ArtifactFile(path, 1))
+
+
+def test_a_listed_path_stays_below(tmp_path: Path) -> None:
+    assert target_of(tmp_path, ArtifactFile("data/model.pt2", 1)) == tmp_path / "data" / "model.pt2"
+
+
+def test_metrics_are_flattened_and_only_finite_numbers_kept() -> None:
+    nested = {
+        "test": {"auc": [0.9, 0.8], "by/stratum": {"thick": 0.5}, "note": "x"},
+        "n": 3,
+        "bad": float("nan"),
+    }
+    assert flat_metrics(nested) == {
+        "test/auc/0": 0.9,
+        "test/auc/1": 0.8,
+        "test/by_stratum/thick": 0.5,
+        "n": 3.0,
+    }
+
+
+def test_a_flag_is_no_metric() -> None:
+    assert flat_metrics({"ok": True}) == {}
+
+
+def test_an_example_of_one_item_would_fix_the_batch() -> None:
+    with pytest.raises(ValueError, match="one item"):
+        Package(TinyNetwork(), tiny_spec("x"), torch.zeros(1, 1, 16, 16), "card")
+
+
+def test_an_unknown_regulatory_status_is_an_error() -> None:
+    with pytest.raises(ValueError, match="aproved"):
+        RegulatoryTags(status="aproved")
+
+
+def test_only_what_is_known_becomes_a_tag() -> None:
+    assert RegulatoryTags("cleared", udi="(01)0").as_tags() == {
+        "regulatory.status": "cleared",
+        "regulatory.udi": "(01)0",
+    }
