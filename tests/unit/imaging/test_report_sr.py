@@ -212,7 +212,9 @@ def test_the_summary_tells_negative_from_positive(presence: Presence, summary: s
 
 
 def test_a_failure_is_not_a_negative() -> None:
-    document = to_failure_sr(STAMP, CONTEXT, input_digest="x", reason="too few slices", created=CREATED)
+    document = to_failure_sr(
+        STAMP, CONTEXT, input_digest=CT.input_digest, reason="too few slices", created=CREATED
+    )
     assert values(document, SUMMARY) == ["No algorithms succeeded; without findings"]
     assert [item.TextValue for item in named(document, COMMENT)] == ["too few slices"]
     assert document.SOPInstanceUID != report(prediction(CT)).SOPInstanceUID
@@ -268,6 +270,11 @@ def test_the_image_library_holds_only_key_images() -> None:
     images = [item for item in group.ContentSequence if item.ValueType == "IMAGE"]
     assert len(images) == 1
     assert named(report(prediction(CT)), "111028") == []
+
+
+def test_an_image_is_in_the_library_once_however_often_it_is_shown() -> None:
+    (group,) = named(report(localisation(CT)), "126200")
+    assert len([item for item in group.ContentSequence if item.ValueType == "IMAGE"]) == 1
 
 
 def test_all_images_that_were_read_are_the_evidence() -> None:

@@ -70,6 +70,7 @@ def test_a_synthetic_head_has_a_brain_in_a_skull() -> None:
     hu = to_volume(make_ct_study("head", slices=9, size=64)).voxels
     assert abs(int(np.median(hu[4, 24:40, 24:40])) - BRAIN_HU) < 5
     assert (hu > 700).any(axis=(1, 2)).all()
+    assert -1024 <= hu.min() < -900
 
 
 def test_no_sample_looks_like_a_result_of_ours() -> None:
@@ -137,6 +138,13 @@ def test_each_modality_can_be_written_and_read(modality: SampleModality) -> None
     np.testing.assert_array_equal(volume.voxels, image.stored)
     if not film:
         assert volume.geometry == geometry
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_film_keeps_its_sense_of_bright_and_dark(inverted: bool) -> None:
+    image = SampleImage(np.ones((1, 3, 4), np.uint16), None, (1.0, 2.0), inverted=inverted)
+    identity = SampleIdentity("film", "SAMPLE^TEST", SampleModality.CR, "CHEST", "a test")
+    assert to_volume(list(to_series(identity, image))).inverted is inverted
 
 
 def test_stored_values_of_another_kind_are_refused() -> None:
