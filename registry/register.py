@@ -6,10 +6,11 @@ it before somebody sets an alias. MLflow is imported here only, and only when so
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,11 @@ def register_model(
     """The new, signed version. Raises ModelRefused when a replica would refuse the package."""
     name = package.spec.name
     rest = RegistryClient(tracking_uri)
-    with tempfile.TemporaryDirectory() as folder, _entry(tracking_uri, package) as (client, entry):
+    with (
+        redirect_stdout(sys.stderr),  # MLflow prints addresses; a command's output is its own
+        tempfile.TemporaryDirectory() as folder,
+        _entry(tracking_uri, package) as (client, entry),
+    ):
         artifact = Path(folder) / "artifact"
         pack(package, artifact, format, entry.model_id)
         prove(artifact, package.spec)
