@@ -19,6 +19,7 @@ from serve_apps.auth import ApiKeys, Caller, Scope
 from serve_apps.errors import Problem, problem_of
 from serve_apps.inbox import Inbox
 from serve_apps.job_service import JobService, job_problem, to_wire
+from serve_apps.problem_docs import PROBLEMS
 from serve_apps.schemas import (
     CompleteOut,
     InferCall,
@@ -32,19 +33,6 @@ from serve_apps.schemas import (
 from serve_apps.settings import Settings
 
 MAX_WAIT_S = 300.0
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"description": text, "content": {"application/problem+json": {}}}
-    for code, text in {
-        401: "no key",
-        403: "the key lacks the scope",
-        404: "unknown",
-        422: "cannot be read",
-        429: "overloaded, see Retry-After",
-        503: "not ready, see Retry-After",
-    }.items()
-}
-
-
 class Services:
     """What the routes need, made by whoever hosts the application."""
 

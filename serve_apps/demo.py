@@ -14,7 +14,7 @@ Progress = Callable[[str], None]
 DEMO_SAMPLES: Mapping[str, str] = MappingProxyType(
     {
         "head-ct": "a real CT of a head, read for intracranial haemorrhage",
-        "brain-mr": "the ICBM152 average brain (MR), read for brain volume",
+        "brain-mr-colin": "a real MR of one head (Colin27), read for brain volume",
         "chest-cr": "a real chest radiograph, checked for being a usable frontal film",
     }
 )
