@@ -24,6 +24,7 @@ from pathlib import Path
 
 import httpx
 
+from registry.marked_processes import marked
 from registry.secret_file import read_or_create_secret
 
 OWNER = "SERINUS_EMBEDDED_MLFLOW"
@@ -136,18 +137,8 @@ def answers(server: EmbeddedServer, timeout_s: float = 2.0) -> bool:
 
 
 def owned_processes(directory: Path) -> tuple[int, ...]:
-    """Living processes of the server of `directory`, orphans included (read from /proc: Linux only)."""
-    mark = f"{OWNER}={directory.resolve()}".encode()
-    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return tuple(sorted(pid for pid in pids if mark in _environ_of(pid)))
-
-
-def _environ_of(pid: int) -> frozenset[bytes]:
-    """Variables of a process; a zombie has none, nor has one that is gone or another user's."""
-    try:
-        return frozenset(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return frozenset()
+    """Living processes of the server of `directory`, orphans included."""
+    return marked(OWNER, str(directory.resolve()))
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from canary.gates import Clearance, GateVerdict, SitePolicy, regulatory_gate
 from canary.observation import VersionView
@@ -17,6 +17,7 @@ from imaging.errors import RegistryUnavailable, SerinusError, UnknownModel
 from models.spec import ModelSpec
 from registry.cache import CachedModel, NodeCache
 from registry.client import ModelVersion, RegistryClient
+from registry.signing import DIGEST_TAG
 from serve_apps.messages import ServedVersion, app_name
 from serve_apps.version_resources import resources_of
 
@@ -86,17 +87,16 @@ class AdmissionDesk:
         self._answers[key] = (self._clock() + again_s, answer)
 
     def _admit(self, key: tuple[str, str]) -> Answer:
-        """Raises ModelRefused with the sentence that says what is wrong with the files."""
-        model, version = key
-        cached: CachedModel = self._cache.fetch(model, version)
-        tags = self._tags(model, version, cached)
-        return Admitted(ModelVersion(model, version, tags), cached.digest, cached.spec)
-
-    def _tags(self, model: str, version: str, cached: CachedModel) -> Mapping[str, str]:
-        try:
-            return self._client.version(model, version).tags
-        except RegistryUnavailable:
-            return dict(cached.tags)
+        """Verify the files once, and again when another digest is claimed for them; each replica verifies its own
+        at every load. Raises ModelRefused with the sentence that says what is wrong.
+        """
+        known = self._answers.get(key)
+        if known is not None and isinstance(known[1], Admitted):
+            said = self._client.version(*key)
+            if said.tags.get(DIGEST_TAG) == known[1].digest:
+                return replace(known[1], version=said)
+        cached: CachedModel = self._cache.fetch(*key)
+        return Admitted(ModelVersion(*key, cached.tags), cached.digest, cached.spec)
 
     def gate(self, admitted: Admitted) -> GateVerdict:
         return gate_of(admitted, self._policy)

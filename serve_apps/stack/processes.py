@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+
+from registry.marked_processes import marked
 
 STACK_ID = "SERINUS_STACK_ID"
 GRACE_S = 8.0
 
 
 def owned_processes(stack_id: str) -> tuple[int, ...]:
-    """Process ids that carry `stack_id`, oldest first; never this process. Linux only."""
-    mark = f"{STACK_ID}={stack_id}".encode()
-    return tuple(sorted(pid for pid in _pids() if pid != os.getpid() and mark in _environment(pid)))
+    """Process ids that carry `stack_id`, oldest first; never this process."""
+    return tuple(pid for pid in marked(STACK_ID, stack_id) if pid != os.getpid())
 
 
 def end_processes(stack_id: str, first: Sequence[int] = ()) -> int:
@@ -55,15 +55,3 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         return
-
-
-def _pids() -> Iterator[int]:
-    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-
-
-def _environment(pid: int) -> frozenset[bytes]:
-    """The variables of a living process; a zombie, a stranger's or a vanished one has none."""
-    try:
-        return frozenset(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return frozenset()

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from imaging.errors import RegistryUnavailable
 from registry.cache import NodeCache
 from registry.client import ModelVersion, RegistryClient
-from registry.last_known_good import HeldAlias, LastKnownGood
 from registry.register import register_model
 from registry.server import (
     EmbeddedServer,
@@ -30,7 +28,6 @@ from registry.server import (
     stop_embedded,
 )
 from registry.signing import load_verify_key
-from registry.watch import AliasTransition, poll_once
 from tests.integration.registry.tiny import tiny_package
 
 LOAD_IN_A_NEW_PROCESS = """
@@ -66,10 +63,6 @@ def test_a_stopped_mlflow_takes_nothing_away(
     client = RegistryClient(server.url)
     version = register_model(tiny_package("leaving"), tracking_uri=server.url, signing_key=signing_key)
     client.set_alias("leaving", "champion", version.version)
-    known = LastKnownGood(tmp_path / "last.json")
-    assert poll_once(client, known, datetime.now(UTC)).transitions == (
-        AliasTransition("leaving", "champion", None, "1"),
-    )
     cache = NodeCache(tmp_path / "cache", client, load_verify_key(key_files[1]))
     first = cache.fetch("leaving", "1")
 
@@ -80,10 +73,6 @@ def test_a_stopped_mlflow_takes_nothing_away(
     command = [sys.executable, "-c", LOAD_IN_A_NEW_PROCESS, server.url, str(tmp_path / "cache")]
     done = subprocess.run([*command, str(key_files[1]), "1"], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["4", "False", "False"]
-    poll = poll_once(client, LastKnownGood(tmp_path / "last.json"), datetime.now(UTC))
-    assert not poll.live
-    assert poll.snapshot.aliases == {("leaving", "champion"): HeldAlias("1")}
-    assert poll.snapshot.versions["leaving", "1"].digest == first.digest
     started = time.monotonic()
     with pytest.raises(RegistryUnavailable):
         cache.fetch("leaving", "2")
