@@ -142,20 +142,3 @@ def test_eight_at_once_download_once(
         digests = {each.digest for each in pool.map(lambda _: cache.fetch("tiny", "1"), range(8))}
     assert len(digests) == 1
     assert all(len(asked) == 1 for asked in client.asked.values())
-
-
-def test_a_moved_alias_is_told_with_both_versions(
-    tiny: ModelVersion, client: RegistryClient, tmp_path: Path
-) -> None:
-    known = LastKnownGood(tmp_path / "last.json")
-    now = datetime.now(UTC)
-    poll_once(client, known, now)
-    client.set_alias("tiny", "shadow-a", "1")
-    set_ = poll_once(client, known, now)
-    assert set_.transitions == (AliasTransition("tiny", "shadow-a", None, "1"),)
-    client.delete_alias("tiny", "shadow-a")
-    gone = poll_once(client, known, now)
-    assert gone.transitions == (AliasTransition("tiny", "shadow-a", "1", None),)
-    assert gone.snapshot.aliases["tiny", "shadow-a"] == HeldAlias("1", missing_since=now)
-    released = poll_once(client, known, now, released=frozenset({("tiny", "shadow-a")}))
-    assert ("tiny", "shadow-a") not in released.snapshot.aliases
