@@ -197,7 +197,7 @@ class RolloutController:
         named = {variant.app for table in tables.values() for variant in variants_of(table)}
         return Fleet(
             registry="live" if seen.registry is not None else "last known good",
-            wanted=frozenset(m.model for m in wanted.models if CHAMPION in m.memory.aliases),
+            wanted=champions_wanted(wanted, seen),
             tables={name: table for name, table in tables.items() if table.champion.app in served},
             served={app: served[app] for app in sorted(named) if app in served},
             variants=statuses(wanted, seen, served),
@@ -211,6 +211,20 @@ class RolloutController:
             )
         except Exception as error:  # noqa: BLE001 - a router that missed the push pulls
             logger.info("controller.push_failed", extra={"error": type(error).__name__})
+
+
+def champions_wanted(wanted: Target, seen: Observation) -> frozenset[str]:
+    """The models whose champion is to be warm: all that name one, also one whose files are still on their way.
+
+    A champion that was refused will never be warm; it is shown as refused instead of holding up the others.
+    """
+    known = {m.model for m in wanted.models if CHAMPION in m.memory.aliases}
+    named = {
+        name
+        for name, model in (seen.registry or {}).items()
+        if CHAMPION in model.aliases and (name, model.aliases[CHAMPION]) not in seen.refused
+    }
+    return frozenset(known | named)
 
 
 def is_ours(alias: str) -> bool:

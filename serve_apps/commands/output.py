@@ -13,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+PIPED_WIDTH = 140  # a pipe has no width; a table that is folded into 80 columns cannot be read
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PIPED_WIDTH)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import subprocess
@@ -60,6 +61,8 @@ def prepare_state(settings: Settings) -> Stack:
     stack = Stack.load(settings.paths.stack) or Stack(id=secrets.token_hex(8))
     stack.save(settings.paths.stack)
     os.environ[STACK_ID] = stack.id  # inherited by every process that we start from here on
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # our own output is a document or a table
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
     return stack
 
 
