@@ -55,7 +55,7 @@ class LiveStack:
     def run(self, *arguments: str, timeout_s: float = 400) -> dict[str, Any]:
         """A command with --json; its document. Raises CommandFailed with what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "serve_apps.cli", *arguments, "--json"],
+            [str(Path(sys.executable).parent / "serinus"), *arguments, "--json"],
             env=self.environment,
             cwd=ROOT,
             capture_output=True,
