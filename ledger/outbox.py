@@ -36,9 +36,12 @@ class Outbox:
             rows = connection.execute(query).mappings().all()
             return tuple(self._take(connection, row, worker, now, lease_s) for row in rows)
 
-    def delivered(self, delivery_id: str, now: datetime) -> None:
-        """It arrived. Also heard from a bearer who was slow and whose delivery was given up meanwhile."""
-        self._end(delivery_id, {"state": DONE, "error_code": None}, (DUE, DEAD), now)
+    def delivered(self, delivery_id: str, now: datetime, seconds: float = 0.0) -> None:
+        """It arrived, after `seconds` of carrying, which count for the job's stage `store`.
+
+        Also heard from a bearer who was slow and whose delivery was given up meanwhile.
+        """
+        self._end(delivery_id, {"state": DONE, "error_code": None}, (DUE, DEAD), now, seconds)
 
     def delivery_failed(
         self, delivery_id: str, error_code: str, *, retry_at: datetime | None, now: datetime
@@ -72,14 +75,22 @@ class Outbox:
         )
 
     def _end(
-        self, delivery_id: str, values: dict[str, str | None], only_from: tuple[str, ...], now: datetime
+        self,
+        delivery_id: str,
+        values: dict[str, str | None],
+        only_from: tuple[str, ...],
+        now: datetime,
+        seconds: float = 0.0,
     ) -> None:
         this = (deliveries.c.id == delivery_id) & deliveries.c.state.in_(only_from)
         with self._db.write() as connection:
             job_id = connection.execute(
                 sa.select(deliveries.c.job_id).where(deliveries.c.id == delivery_id)
             ).scalar_one()
-            connection.execute(self._db.held(sa.select(jobs.c.id).where(jobs.c.id == job_id)))
+            job = connection.execute(self._db.held(sa.select(jobs.c.stages_s).where(jobs.c.id == job_id)))
+            stages_s = job.scalar_one()
+            stages_s = stages_s | {"store": round(stages_s.get("store", 0.0) + seconds, 6)}
+            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(stages_s=stages_s))
             connection.execute(sa.update(deliveries).where(this).values(**values))
             open_ones = (deliveries.c.job_id == job_id) & (deliveries.c.state == DUE)
             if connection.execute(sa.select(deliveries.c.id).where(open_ones).limit(1)).first() is None:

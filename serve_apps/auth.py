@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -34,25 +34,36 @@ class Caller:
 
 
 class ApiKeys:
-    """Looks a presented key up in constant time per stored key."""
+    """The keys of one file, read again when it changes: a key is added or taken away without a restart."""
 
-    def __init__(self, callers_by_digest: Mapping[str, Caller]) -> None:
-        self._callers = dict(callers_by_digest)
-
-    @classmethod
-    def load(cls, path: Path) -> ApiKeys:
-        rows = json.loads(path.read_text())
-        return cls(
-            {r["sha256"]: Caller(r["name"], frozenset(Scope(scope) for scope in r["scopes"])) for r in rows}
-        )
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_at = 0
+        self._callers: dict[str, Caller] = {}
+        self._refresh()
 
     def authenticate(self, presented: str | None) -> Caller:
-        """The caller of a key; raises Problem 401."""
+        """The caller of a key; raises Problem 401. Compares with every key in constant time."""
+        self._refresh()
         digest = _digest(presented or "")
+        found = None
         for known, caller in self._callers.items():
             if hmac.compare_digest(known, digest):
-                return caller
-        raise Problem("unauthenticated", "send a valid key in the header X-API-Key")
+                found = caller
+        if found is None:
+            raise Problem("unauthenticated", "send a valid key in the header X-API-Key")
+        return found
+
+    def _refresh(self) -> None:
+        changed_at = self._path.stat().st_mtime_ns
+        if changed_at == self._read_at:
+            return
+        rows = json.loads(self._path.read_text())
+        self._callers = {
+            row["sha256"]: Caller(row["name"], frozenset(Scope(scope) for scope in row["scopes"]))
+            for row in rows
+        }
+        self._read_at = changed_at
 
 
 def create_key(path: Path, name: str, scopes: Sequence[Scope]) -> str:
@@ -65,11 +76,13 @@ def create_key(path: Path, name: str, scopes: Sequence[Scope]) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read."""
+    """Write a file that only its owner can read, whole: a reader never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_text(text)
+    part = path.with_name(f"{path.name}.part")
+    part.touch(mode=0o600)
+    part.chmod(0o600)
+    part.write_text(text)
+    part.replace(path)
 
 
 def _digest(key: str) -> str:

@@ -12,6 +12,7 @@ import hmac
 import io
 import json
 import logging
+import time
 from dataclasses import dataclass
 
 import httpx
@@ -79,6 +80,7 @@ class DeliveryRunner:
         return bool(claimed)
 
     async def _deliver(self, delivery: ClaimedDelivery) -> None:
+        started = time.monotonic()
         try:
             if delivery.kind == CALLBACK:
                 await self._call_back(delivery)
@@ -87,7 +89,7 @@ class DeliveryRunner:
         except (SerinusError, httpx.HTTPError, OSError) as error:
             await self._failed(delivery, error)
             return
-        await asyncio.to_thread(self._ledger.outbox.delivered, delivery.id, now())
+        await asyncio.to_thread(self._ledger.outbox.delivered, delivery.id, now(), time.monotonic() - started)
 
     async def _store(self, delivery: ClaimedDelivery) -> None:
         assert delivery.document is not None

@@ -56,7 +56,7 @@ class Router:
         self._services = Services(
             settings,
             JobService(settings, ledger, lambda: self._fleet),
-            ApiKeys.load(settings.paths.api_keys),
+            ApiKeys(settings.paths.api_keys),
             Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes),
         )
         self._runner = JobRunner(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -80,13 +82,16 @@ def test_the_same_key_and_body_is_the_same_job_and_another_body_a_conflict(stack
     assert (other.status_code, other.json()["code"]) == (409, "idempotency-conflict")
 
 
-def test_a_body_over_the_limit_is_413(stack: LiveStack) -> None:
-    headers = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=x'}
-    with stack.http() as http:
-        request = http.build_request("POST", "/dicom-web/studies", content=b"--x\r\n", headers=headers)
-        request.headers["Content-Length"] = str(1 << 40)
-        answer = http.send(request)
-    assert answer.status_code == 413
+def test_a_body_over_the_limit_is_413_before_it_is_sent(stack: LiveStack) -> None:
+    connection = HTTPConnection("127.0.0.1", stack.settings.api_port, timeout=30)
+    connection.putrequest("POST", "/dicom-web/studies")
+    connection.putheader("X-API-Key", stack.key)
+    connection.putheader("Content-Type", 'multipart/related; type="application/dicom"; boundary=x')
+    connection.putheader("Content-Length", str(1 << 40))
+    connection.endheaders()
+    connection.send(b"--x\r\n")
+    answer = connection.getresponse()
+    assert (answer.status, json.loads(answer.read())["code"]) == (413, "body-too-large")
 
 
 def test_a_pacs_that_is_away_fails_the_job_as_the_sources_fault(stack: LiveStack, pacs: Orthanc) -> None:

@@ -70,6 +70,11 @@ def test_pure_modules_know_no_adapter(path: Path) -> None:
 
 
 def test_the_environment_is_read_in_one_place() -> None:
-    allowed = {"serve_apps.settings", "serve_apps.stack.lifecycle", "serve_apps.stack.ray_head", "registry.server"}
+    allowed = {
+        "serve_apps.settings",
+        "serve_apps.stack.lifecycle",
+        "serve_apps.stack.ray_head",
+        "registry.server",
+    }
     readers = {name_of(p) for p in modules() if "os.environ" in p.read_text() or "getenv" in p.read_text()}
     assert readers <= allowed | {"registry.loading", "registry.register"}

@@ -222,8 +222,9 @@ def test_a_job_is_completed_when_everything_is_delivered(ledger: Ledger) -> None
     first, second = ledger.outbox.claim_deliveries("a", now=NOON, lease_s=10, limit=5)
     ledger.outbox.delivered(first.id, NOON)
     assert ledger.jobs.get(job.id).state is JobState.STORING
-    ledger.outbox.delivered(second.id, NOON)
+    ledger.outbox.delivered(second.id, NOON, 0.25)
     assert ledger.jobs.get(job.id).state is JobState.COMPLETED
+    assert ledger.jobs.get(job.id).stages_s == {"fetch": 0.5, "store": 0.25}
 
 
 def test_a_delivery_in_hand_comes_back_when_its_bearer_dies(ledger: Ledger) -> None:

@@ -95,13 +95,15 @@ def test_the_wide_bone_mask_of_version_1_erases_what_touches_the_skull(draw: Dra
     assert seen[0] < seen[1] < seen[2]
 
 
-def test_version_3_misses_more_in_thick_slices_than_version_2(draw: DrawMany) -> None:
-    bleeding = draw(150, 2900, bleed=1, thick=1)
-    healthy = draw(150, 3900, bleed=0, thick=1)
-    positive = np.repeat([True, False], 150)
+@pytest.mark.parametrize(("thick", "better"), [(1.0, 3), (0.0, 2)], ids=["thick", "thin"])
+def test_version_3_is_better_in_thick_slices_and_worse_in_thin_ones(
+    thick: float, better: int, draw: DrawMany
+) -> None:
+    bleeding, healthy = draw(200, 2900, bleed=1, thick=thick), draw(200, 3900, bleed=0, thick=thick)
+    positive = np.repeat([True, False], 200)
     hu = np.concatenate([bleeding, healthy])
-    second, third = (auc(slice_probabilities(build(v)[0], hu), positive) for v in (2, 3))
-    assert third < second
+    found = {version: auc(slice_probabilities(build(version)[0], hu), positive) for version in (2, 3)}
+    assert found[better] > found[5 - better]
 
 
 @pytest.mark.parametrize("hu", [-2000.0, 3500.0], ids=["padding", "metal"])

@@ -36,7 +36,7 @@ class Site:
         self.reader_key = create_key(keys, "reader", [Scope.RESULTS_READ])
         jobs = JobService(self.settings, self.ledger, lambda: self.fleet)
         self.services = Services(
-            self.settings, jobs, ApiKeys.load(keys), Inbox(folder / "inbox", "inbox", 1 << 20)
+            self.settings, jobs, ApiKeys(keys), Inbox(folder / "inbox", "inbox", 1 << 20)
         )
 
     def finish(self, job_id: str) -> None:

@@ -51,27 +51,35 @@ def test_only_the_digest_of_a_key_is_kept(tmp_path: Path) -> None:
     key = create_key(path, "orchestrator", [Scope.JOBS_WRITE])
     assert key not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert ApiKeys.load(path).authenticate(key).name == "orchestrator"
+    assert ApiKeys(path).authenticate(key).name == "orchestrator"
 
 
 @pytest.mark.parametrize("presented", [None, "", "wrong"])
 def test_a_wrong_key_is_401(tmp_path: Path, presented: str | None) -> None:
     create_key(tmp_path / "k.json", "orchestrator", [Scope.ADMIN])
     with pytest.raises(Problem) as refused:
-        ApiKeys.load(tmp_path / "k.json").authenticate(presented)
+        ApiKeys(tmp_path / "k.json").authenticate(presented)
     assert refused.value.status == 401
 
 
 def test_a_key_does_no_more_than_its_scopes(tmp_path: Path) -> None:
     key = create_key(tmp_path / "k.json", "reader", [Scope.RESULTS_READ])
-    caller = ApiKeys.load(tmp_path / "k.json").authenticate(key)
+    caller = ApiKeys(tmp_path / "k.json").authenticate(key)
     caller.require(Scope.RESULTS_READ)
     with pytest.raises(Problem) as refused:
         caller.require(Scope.JOBS_WRITE)
     assert refused.value.status == 403
 
 
+def test_a_key_that_is_added_counts_without_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "k.json"
+    create_key(path, "first", [Scope.ADMIN])
+    keys = ApiKeys(path)
+    second = create_key(path, "second", [Scope.RESULTS_READ])
+    assert keys.authenticate(second).name == "second"
+
+
 def test_an_unknown_scope_in_the_file_fails_at_the_door(tmp_path: Path) -> None:
     (tmp_path / "k.json").write_text(json.dumps([{"name": "x", "sha256": "0", "scopes": ["everything"]}]))
     with pytest.raises(ValueError, match="everything"):
-        ApiKeys.load(tmp_path / "k.json")
+        ApiKeys(tmp_path / "k.json")
