@@ -76,6 +76,17 @@ def _as_prefix(uri: str) -> Location:
     return location if location.is_prefix else Location(location.bucket, location.key + "/")
 
 
+def permitted(uri: str, allowed_prefixes: Sequence[str]) -> Location:
+    """Where a URI points. Raises RequestError when that is outside the prefixes a source may read."""
+    return _require_inside(parse_uri(uri), [_as_prefix(prefix) for prefix in allowed_prefixes])
+
+
+def _require_inside(location: Location, allowed: Sequence[Location]) -> Location:
+    if not any(root.contains(location) for root in allowed):
+        raise RequestError("the object lies outside the prefixes this source may read")
+    return location
+
+
 class ObjectArchive:
     """Reads studies from the buckets of one source. Objects are fetched in parallel."""
 
@@ -118,9 +129,7 @@ class ObjectArchive:
         self._client.close()
 
     def _permitted(self, location: Location) -> Location:
-        if not any(root.contains(location) for root in self._allowed):
-            raise RequestError("the object lies outside the prefixes this source may read")
-        return location
+        return _require_inside(location, self._allowed)
 
     async def _fetch(
         self,

@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
+from imaging.errors import RequestError
+from imaging.object_store import permitted
 from ledger import FINISHED, Job, JobRequest, JobState, Ledger, Priority
 from serve_apps.auth import Caller
 from serve_apps.clock import now
 from serve_apps.errors import Problem
 from serve_apps.fleet import Fleet, candidates
 from serve_apps.schemas import InferCall, InferenceType, JobOut, JobPage, JobSubmission, ModelsOut, VariantOut
-from serve_apps.settings import Settings
+from serve_apps.settings import ObjectSourceSettings, Settings, SourceSettings
 from serve_apps.sources import configured_sources
 
 POLL_S = 0.05
@@ -54,6 +56,7 @@ class JobService:
 
     async def infer(self, call: InferCall, caller: Caller) -> Job:
         """One object of a study arrived; all calls for the study become one job."""
+        check_object(call.s3_uri, self._sources.get(self._settings.infer_source))
         await self._check_load()
         candidate = candidates(self._fleet(), None, call.modality, call.inference_type)[0]
         submitted = await asyncio.to_thread(
@@ -190,6 +193,16 @@ def check_callback(url: str, allowed_hosts: tuple[str, ...]) -> None:
     )
     if not secure or parts.hostname not in allowed_hosts or parts.username:
         raise Problem("url-refused", "the callback's host is not allowed by this site", pointer="/callback")
+
+
+def check_object(uri: str, source: SourceSettings | None) -> None:
+    """An object is read from the prefixes of the site's own source only; anything else is refused (SSRF)."""
+    if not isinstance(source, ObjectSourceSettings):
+        raise Problem("unknown-source", "this site reads no objects", pointer="/s3_uri")
+    try:
+        permitted(uri, source.allowed_prefixes)
+    except RequestError as error:
+        raise Problem("url-refused", error.detail, pointer="/s3_uri") from None
 
 
 def to_wire(job: Job) -> JobOut:

@@ -24,11 +24,14 @@ STUDY = "1.2.840.77"
 BODY = {"study_uid": STUDY, "source": "samples", "model": "ich-triage"}
 
 
+S3 = {"id": "s3", "kind": "s3", "allowed_prefixes": ["s3://incoming/"]}
+
+
 class Site:
     """One site: its ledger, its fleet, and what its routes need."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.settings = Settings(state_dir=folder, infer_wait_s=0.0, **settings)
+        self.settings = Settings(state_dir=folder, infer_wait_s=0.0, sources=(S3,), **settings)
         self.ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
         self.fleet = a_fleet(a_version())
         keys = folder / "keys.json"
@@ -210,6 +213,17 @@ async def test_calls_per_object_share_a_job(site: Site, http: httpx.AsyncClient)
     }
     assert len(jobs) == 1
     assert len(site.ledger.jobs.get(jobs.pop()).inputs) == 5
+
+
+@pytest.mark.parametrize("uri", ["s3://elsewhere/x.dcm", "s3://incoming/../secret", "http://evil/x"])
+async def test_an_object_outside_the_sites_prefixes_makes_no_job(
+    site: Site, http: httpx.AsyncClient, uri: str
+) -> None:
+    call = {"study_uid": STUDY, "modality": "CT", "inference_type": "triage", "s3_uri": uri}
+    answer = await http.post("/v1/infer", json=call)
+    assert answer.status_code == 422
+    assert uri not in answer.text
+    assert site.ledger.jobs.open_jobs() == 0
 
 
 async def test_a_finished_job_cannot_be_cancelled(site: Site, http: httpx.AsyncClient) -> None:
