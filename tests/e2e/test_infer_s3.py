@@ -67,7 +67,7 @@ def test_calls_for_one_study_become_one_job(s3_stack: LiveStack, study: tuple[st
         with s3_stack.http() as http:
             return http.post("/v1/infer", json=body)
 
-    with ThreadPoolExecutor(8) as callers:
+    with ThreadPoolExecutor(OBJECTS) as callers:  # a function per object, all at the same time
         answers = list(callers.map(infer, uris))
     assert {answer.status_code for answer in answers} == {200}, [
         a.text for a in answers if a.status_code != 200
