@@ -41,8 +41,8 @@ test-fast: $(VENV)/.dev ## unit tests: no Ray, no sockets, no sleep
 test-slow: $(VENV)/.dev $(VENV)/.debian ## integration and end-to-end tests on real servers
 	@$(BIN)/python -m pytest tests/integration tests/e2e -q
 
-lint: $(VENV)/.dev ## ruff
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(VENV)/.dev ## ruff, and the strict check of serve_config.yaml
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/serinus check-config serve_config.yaml
 
 type: $(VENV)/.dev ## mypy, strict
 	@$(BIN)/mypy

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from models.spec import ModelSpec
-from models.zoo import brain_volume, chest_film_qa
+from models.zoo import brain_volume, chest_film_qa, ct_features
+from models.zoo.convert_astra import convert_astra
 from models.zoo.demo import fetch_weights
 from models.zoo.ich import versions as ich
 from registry.client import ModelVersion, RegistryClient
@@ -76,6 +77,21 @@ DEMO_MODELS: tuple[DemoModel, ...] = (
 )
 
 
+OPT_IN_MODELS: tuple[DemoModel, ...] = (
+    DemoModel(
+        ct_features.NAME,
+        (
+            DemoVersion(
+                lambda settings: ct_features.build(settings.paths.weights),
+                ct_features.example_input,
+                lambda: card_of(ct_features.NAME),
+                dict,
+            ),
+        ),
+    ),
+)
+
+
 def card_of(model: str) -> str:
     """The card of a model whose weights others published."""
     return (resources.files("models.zoo.cards") / f"{model}.md").read_text()
@@ -109,5 +125,8 @@ def register_version(settings: Settings, version: DemoVersion) -> ModelVersion:
 
 def fetch_published_weights(settings: Settings, model: DemoModel, progress: Progress) -> None:
     """Have the weights that others published and this model needs; our own lie beside the code."""
-    if model.name != ich.NAME:
+    if model.name == ct_features.NAME:
+        progress("weights of the chest CT encoder (Astra, 190 MB)")
+        convert_astra(settings.paths.downloads, settings.paths.weights)
+    elif model.name != ich.NAME:
         fetch_weights(settings.paths.downloads, settings.paths.weights, progress)

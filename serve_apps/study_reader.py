@@ -13,13 +13,13 @@ from typing import Any
 
 import pydicom
 import ray
-from imaging.report_sr import ReportContext
 from ray import serve
 
 from imaging.archive import StudyInstances
 from imaging.assemble import to_volume
 from imaging.errors import UnsupportedSeries
 from imaging.object_store import ObjectArchive
+from imaging.report_sr import ReportContext
 from imaging.series import SeriesChoice, SeriesHeader, choose_series
 from imaging.summary import readable_images, summarize_study
 from imaging.volume import Volume

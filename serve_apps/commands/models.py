@@ -19,18 +19,27 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def register(
     model: Annotated[
-        str, typer.Argument(help="A model of the zoo: ich-triage, brain-volume, chest-film-qa.")
+        str,
+        typer.Argument(
+            help="A model of the zoo: ich-triage, brain-volume, chest-film-qa, or the opt-in ct-features."
+        ),
     ],
     version: Annotated[int | None, typer.Option(help="Only this one of its versions.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Register a model of the zoo once more: each version signed, with its card; no alias is moved."""
-    from serve_apps.demo_models import DEMO_MODELS, fetch_published_weights, register_version
+    from serve_apps.demo_models import (
+        DEMO_MODELS,
+        OPT_IN_MODELS,
+        fetch_published_weights,
+        register_version,
+    )
 
     settings = load_settings()
-    found = next((each for each in DEMO_MODELS if each.name == model), None)
+    zoo = DEMO_MODELS + OPT_IN_MODELS
+    found = next((each for each in zoo if each.name == model), None)
     if found is None:
-        fail(f"the zoo has no {model}; it has {', '.join(each.name for each in DEMO_MODELS)}", as_json)
+        fail(f"the zoo has no {model}; it has {', '.join(each.name for each in zoo)}", as_json)
     chosen = found.versions if version is None else found.versions[version - 1 : version]
     registered = []
     try:

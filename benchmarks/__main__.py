@@ -1,0 +1,18 @@
+"""Run every benchmark, one after the other: `make bench`. Each prints its own figures; see benchmarks/README.md."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+BENCHMARKS = ("fetch_to_volume", "ledger_latency", "replica_memory")
+
+
+def main() -> None:
+    for name in BENCHMARKS:
+        print(f"\n=== {name}", flush=True)
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
+
+
+if __name__ == "__main__":
+    main()
