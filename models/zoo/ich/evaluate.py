@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,49 +18,20 @@ import torch
 from torch import nn
 
 from models.zoo.ich import real_head
-from models.zoo.ich.bleed import BleedKind
 from models.zoo.ich.fields import Image
 from models.zoo.ich.model_card import write_cards
 from models.zoo.ich.network import TriageNetwork
 from models.zoo.ich.phantom import Labels, Mixture, slice_phantom, study_phantom
+from models.zoo.ich.scored import Scored, figures, gains
 from models.zoo.ich.scoring import slice_probabilities, top3_mean
-from models.zoo.ich.statistics import Bools, Floats, auc_estimate, paired_gain, share_estimate
-from models.zoo.ich.trained import VERSIONS, WEIGHTS, load_network, training_report
+from models.zoo.ich.trained import VERSIONS, WEIGHTS, load_network, threshold_of
 
 SLICE_SEED, HEAD_SEED, REAL_SLICE_SEED, REAL_HEAD_SEED = 10_000_000, 20_000_000, 30_000_000, 40_000_000
-WORLD = Mixture(metal=0.05)
+WORLD = Mixture(thick=0.7, metal=0.05)  # most head CT is read in thick slices
 BASELINES = {2: 1, 3: 2, 4: 2}
 
 Networks = Mapping[int, nn.Module]
 Score = Callable[[nn.Module, Image], float]
-
-STRATA: dict[str, Callable[[Labels], bool]] = {
-    "all": lambda _: True,
-    "intra-axial": lambda case: case.kind is not BleedKind.RIM,
-    "rim": lambda case: case.kind is not BleedKind.INTRA_AXIAL,
-    "thin": lambda case: not case.thick,
-    "thick": lambda case: case.thick,
-    "thick rim": lambda case: case.thick and case.kind is not BleedKind.INTRA_AXIAL,
-    "low noise": lambda case: not case.noisy,
-    "high noise": lambda case: case.noisy,
-    "calcified": lambda case: case.calcified,
-    "metal": lambda case: case.metal,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """One set, read by every version: `scores[version]` is NaN where the version raised."""
-
-    labels: tuple[Labels, ...]
-    scores: Mapping[int, Floats]
-
-    @property
-    def positive(self) -> Bools:
-        return np.array([case.positive for case in self.labels])
-
-    def stratum(self, name: str) -> Bools:
-        return np.array([STRATA[name](case) for case in self.labels])
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,41 +87,6 @@ def real_cases(
         yield case.hu, case.labels
 
 
-def figures(scored: Scored, version: int, threshold: float | None) -> dict[str, Any]:
-    """Per stratum: AUC and, for whole heads, sensitivity and specificity at the version's own threshold."""
-    return {
-        name: _stratum(scored, version, threshold, scored.stratum(name))
-        for name in STRATA
-        if scored.stratum(name).any()
-    }
-
-
-def _stratum(scored: Scored, version: int, threshold: float | None, chosen: Bools) -> dict[str, Any]:
-    read = chosen & np.isfinite(scored.scores[version])
-    scores, positive = scored.scores[version][read], scored.positive[read]
-    result: dict[str, Any] = {
-        "auc": asdict(auc_estimate(scores, positive)),
-        "failed": int(chosen.sum() - read.sum()),
-    }
-    if threshold is not None:
-        result["sensitivity"] = asdict(share_estimate(scores[positive] >= threshold))
-        result["specificity"] = asdict(share_estimate(scores[~positive] < threshold))
-    return result
-
-
-def gains(scored: Scored, version: int) -> dict[str, Any]:
-    """Paired AUC gain over the baseline version, on the cases that both could read."""
-    baseline = BASELINES[version]
-    both = np.isfinite(scored.scores[version]) & np.isfinite(scored.scores[baseline])
-    result = {}
-    for name in STRATA:
-        chosen = both & scored.stratum(name)
-        if 0 < scored.positive[chosen].sum() < chosen.sum():
-            scores, before = (scored.scores[v][chosen] for v in (version, baseline))
-            result[name] = asdict(paired_gain(scores, before, scored.positive[chosen]))
-    return {"over": baseline, "auc": result}
-
-
 def untouched(networks: Networks, head: real_head.RealHead) -> dict[int, float]:
     """Score of the real head as it is. Its radiology is unknown to us; no bleed is visible."""
     return {
@@ -177,17 +113,23 @@ def evaluate(head: real_head.RealHead, sizes: Sizes) -> dict[str, Any]:
 
 
 def _version(version: int, sets: Mapping[str, Scored], alone: float) -> dict[str, Any]:
-    threshold = training_report(version)["operating_point"]["threshold"]
+    threshold = threshold_of(version)
     return {
         "threshold": threshold,
         "sets": {
             name: figures(scored, version, threshold if name.endswith("heads") else None)
             for name, scored in sets.items()
         },
-        "gain": {name: gains(scored, version) for name, scored in sets.items()}
-        if version in BASELINES
-        else {},
+        "gain": _gains(version, sets) if version in BASELINES else {},
         "real head without a bleed": {"score": alone, "flagged": bool(alone >= threshold)},
+    }
+
+
+def _gains(version: int, sets: Mapping[str, Scored]) -> dict[str, Any]:
+    thresholds = {v: threshold_of(v) for v in (version, BASELINES[version])}
+    return {
+        name: gains(scored, version, BASELINES[version], thresholds if name.endswith("heads") else None)
+        for name, scored in sets.items()
     }
 
 

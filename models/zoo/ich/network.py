@@ -24,15 +24,13 @@ class Architecture:
     """What differs between the versions' networks.
 
     `bone_margin_px`: how far the bone mask is widened; `bone_channel`: whether the network also sees that
-    mask; `tabulated`: whether the window is a look-up table over the 12-bit HU scale; `noise_units`: whether
-    contrast is measured in multiples of the local noise, and density not at all.
+    mask; `tabulated`: whether the window is a look-up table over the 12-bit HU scale.
     """
 
     channels: int
     bone_margin_px: int
     bone_channel: bool = False
     tabulated: bool = False
-    noise_units: bool = False
 
 
 class BrainWindow(nn.Module):
@@ -72,25 +70,16 @@ class BrainView(nn.Module):
         self.window: nn.Module = TabulatedWindow() if architecture.tabulated else BrainWindow()
         self.kernel = 2 * architecture.bone_margin_px + 1
         self.bone_channel = architecture.bone_channel
-        self.noise_units = architecture.noise_units
 
     def forward(self, hu: Tensor) -> Tensor:
         dense = (hu > SOFT_HU).to(hu.dtype)
         thick = (_box_mean(dense, 9) > 0.15).to(hu.dtype)
-        bone = F.max_pool2d(dense, self.kernel, 1, self.kernel // 2) * thick
+        bone = F.max_pool2d(dense * thick, self.kernel, 1, self.kernel // 2)
         soft = ((hu > -5) & (hu < SOFT_HU)).to(hu.dtype) * (1 - bone)
         brain = self.window(hu) * soft
         around = _box_mean(brain, 15) / _box_mean(soft, 15).clamp_min(0.05)
-        unit = 5 * _noise(hu, soft) if self.noise_units else WINDOW_HU / 3
-        contrast = ((hu - WINDOW_HU * around) * soft / unit).clamp(-1, 1.5)
-        density = soft if self.noise_units else brain
-        return torch.cat([density, contrast, bone] if self.bone_channel else [density, contrast], 1)
-
-
-def _noise(hu: Tensor, soft: Tensor) -> Tensor:
-    """Mean distance of soft tissue from its 3 x 3 mean, over a neighbourhood of 30 mm: HU, at least 1."""
-    residual = (hu - _box_mean(hu, 3)).abs() * soft
-    return (_box_mean(residual, 15) / _box_mean(soft, 15).clamp_min(0.05)).clamp_min(1.0)
+        contrast = ((hu / WINDOW_HU - around) * soft * 3).clamp(-1, 1.5)
+        return torch.cat([brain, contrast, bone] if self.bone_channel else [brain, contrast], 1)
 
 
 def _box_mean(image: Tensor, side: int) -> Tensor:

@@ -54,7 +54,9 @@ class Phantom:
 
 
 @dataclass(frozen=True, slots=True)
-class _Exposure:
+class Exposure:
+    """One slice in HU, the share of each pixel that bleeds, and whether metal lies in it."""
+
     hu: Image
     bleed_share: Image
     metal: bool
@@ -85,7 +87,7 @@ def slice_phantom(seed: int, mixture: Mixture = DEFAULT) -> Phantom:
     kind = _draw_kind(rng, mixture)
     z = _draw_height(rng, head, kind, mixture)
     bleed = draw_bleed(rng, kind, z, head.depth_mm(z), head.grey_hu) if kind is not BleedKind.NONE else None
-    shot = _expose(rng, head, scan, z, bleed)
+    shot = expose(rng, head, scan, z, bleed)
     visible = bleed if shot.bleed_mm2 >= VISIBLE_MM2 else None
     return Phantom(shot.hu, shot.bleed_share, _labels(head, scan, visible, shot.bleed_mm2, shot.metal))
 
@@ -99,7 +101,7 @@ def study_phantom(seed: int, mixture: Mixture = DEFAULT) -> Study:
     z = _draw_height(rng, head, kind, Mixture(face=0.0))
     bleed = draw_bleed(rng, kind, z, head.depth_mm(z), head.grey_hu) if kind is not BleedKind.NONE else None
     heights = np.arange(FACE_MM, head.half_axes_mm[0] + 4, scan.thickness_mm)
-    shots = [_expose(rng, head, scan, float(height), bleed) for height in heights]
+    shots = [expose(rng, head, scan, float(height), bleed) for height in heights]
     areas = np.array([shot.bleed_mm2 for shot in shots])
     labels = _labels(head, scan, bleed, float(areas.max()), any(shot.metal for shot in shots))
     spacing = (scan.thickness_mm, PIXEL_MM, PIXEL_MM)
@@ -122,7 +124,7 @@ def _draw_height(rng: np.random.Generator, head: Head, kind: BleedKind, mixture:
     return float(rng.uniform(-45, head.half_axes_mm[0]))
 
 
-def _expose(rng: np.random.Generator, head: Head, scan: Scan, z_mm: float, bleed: Bleed | None) -> _Exposure:
+def expose(rng: np.random.Generator, head: Head, scan: Scan, z_mm: float, bleed: Bleed | None) -> Exposure:
     """One slice: the mean of its thin cuts, as the scanner shows it."""
     heights = scan.heights_mm(z_mm)
     total, share, metal = (np.zeros((SIZE, SIZE), np.float32) for _ in range(3))
@@ -134,7 +136,7 @@ def _expose(rng: np.random.Generator, head: Head, scan: Scan, z_mm: float, bleed
         total += hu
     count = len(heights)
     hu = acquire(rng, scan, total / count, metal > 0 if metal.any() else None)
-    return _Exposure(hu, share / count, bool(metal.any()))
+    return Exposure(hu, share / count, bool(metal.any()))
 
 
 def _insert(bleed: Bleed, head: Head, z_mm: float, hu: Image) -> Mask:

@@ -138,7 +138,7 @@ def _insert(head: RealHead, seed: int, slices: range, at: int, *, thick: bool) -
         kind = BleedKind.RIM if rng.random() < 0.4 else BleedKind.INTRA_AXIAL
     hu, depth = _augmented(rng, head, slices)
     area = _write_bleed(rng, hu, depth, kind, slices, at)
-    hu += rng.normal(0, 1, hu.shape)
+    hu = np.maximum(hu + rng.normal(0, 1, hu.shape), -1024)  # a scanner's scale ends there
     if thick:
         hu = hu.reshape(-1, 3, SIZE, SIZE).mean(1)
     visible = kind if area >= VISIBLE_MM2 else BleedKind.NONE

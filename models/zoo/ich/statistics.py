@@ -18,11 +18,11 @@ REPEATS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with its 95 % interval and the number of cases behind it; NaN when a class is missing."""
+    """A figure with its 95 % interval and the number of cases behind it; None when a class is missing."""
 
-    value: float
-    low: float
-    high: float
+    value: float | None
+    low: float | None
+    high: float | None
     cases: int
 
 
@@ -41,15 +41,12 @@ def share(hits: Bools) -> float:
 
 def bootstrap(statistic: Callable[[npt.NDArray[np.intp]], float], cases: int, seed: int = 1) -> Estimate:
     """Percentile bootstrap over cases; `statistic` gets the indices of one resample."""
-    rng = np.random.default_rng(seed)
-    draws = (
-        np.array([statistic(rng.integers(0, cases, cases)) for _ in range(REPEATS)])
-        if cases
-        else np.array([])
-    )
     value = statistic(np.arange(cases)) if cases else float("nan")
-    draws = draws[np.isfinite(draws)]
-    low, high = np.percentile(draws, [2.5, 97.5]) if len(draws) else (float("nan"), float("nan"))
+    if not np.isfinite(value):
+        return Estimate(None, None, None, cases)
+    rng = np.random.default_rng(seed)
+    draws = np.array([statistic(rng.integers(0, cases, cases)) for _ in range(REPEATS)])
+    low, high = np.percentile(draws[np.isfinite(draws)], [2.5, 97.5])
     return Estimate(round(value, 4), round(float(low), 4), round(float(high), 4), cases)
 
 
@@ -61,6 +58,16 @@ def share_estimate(hits: Bools) -> Estimate:
     return bootstrap(lambda i: share(hits[i]), len(hits))
 
 
-def paired_gain(scores: Floats, baseline: Floats, positive: Bools) -> Estimate:
-    """AUC of `scores` minus AUC of `baseline` on the same cases."""
-    return bootstrap(lambda i: auc(scores[i], positive[i]) - auc(baseline[i], positive[i]), len(positive))
+def balanced_accuracy(alarms: Bools, positive: Bools) -> float:
+    """Mean of sensitivity and specificity."""
+    return (share(alarms[positive]) + share(~alarms[~positive])) / 2
+
+
+Measure = Callable[[Any, Bools], float]
+
+
+def paired_gain(measure: Measure, after: Any, before: Any, positive: Bools) -> Estimate:
+    """`measure` of one version's answers minus that of another's, on the same cases."""
+    return bootstrap(
+        lambda i: measure(after[i], positive[i]) - measure(before[i], positive[i]), len(positive)
+    )

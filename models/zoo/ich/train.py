@@ -50,18 +50,18 @@ class Recipe:
     validation_studies: int = 150
 
 
-_NOISE_UNITS = Architecture(16, bone_margin_px=0, bone_channel=True, noise_units=True)
+_BONE_SEEN = Architecture(16, bone_margin_px=0, bone_channel=True)
 _TABULATED = Architecture(16, bone_margin_px=0, bone_channel=True, tabulated=True)
 RECIPES = {
-    1: Recipe(Architecture(8, 2), 1500, 6, Mixture(), located=False, seed=11),
-    2: Recipe(Architecture(12, 1), 3500, 7, Mixture(), located=False, seed=22),
-    3: Recipe(_NOISE_UNITS, 5000, 7, Mixture(thick=0.0, rim=0.5), located=True, seed=33),
+    1: Recipe(Architecture(8, 4), 1500, 6, Mixture(), located=False, seed=11),
+    2: Recipe(Architecture(12, 1), 3500, 7, Mixture(), located=True, seed=22),
+    3: Recipe(_BONE_SEEN, 5000, 7, Mixture(thick=1.0, rim=0.5), located=True, seed=33),
     4: Recipe(_TABULATED, 5000, 7, Mixture(rim=0.5), located=True, seed=44),
 }
 
 
 def small(recipe: Recipe) -> Recipe:
-    return replace(recipe, phantoms=192, epochs=2, validation_slices=64, validation_studies=6)
+    return replace(recipe, phantoms=128, epochs=1, validation_slices=64, validation_studies=4)
 
 
 @dataclass(frozen=True, slots=True)

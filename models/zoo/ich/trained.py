@@ -20,6 +20,11 @@ def training_report(version: int) -> dict[str, Any]:
     return report
 
 
+def threshold_of(version: int) -> float:
+    """The version's operating point for whole heads."""
+    return float(training_report(version)["operating_point"]["threshold"])
+
+
 def evaluation_report(version: int) -> dict[str, Any]:
     """What `evaluate` wrote for this version."""
     report: dict[str, Any] = json.loads((WEIGHTS / "evaluation.json").read_text())[str(version)]

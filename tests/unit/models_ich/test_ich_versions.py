@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,14 @@ from torch import Tensor, nn
 
 from models.spec import Aggregation, Layout, Scaling
 from models.zoo.ich import model_card, train
-from models.zoo.ich.evaluate import Sizes, figures, phantom_slices, read_all
+from models.zoo.ich.anatomy import draw_head
+from models.zoo.ich.bleed import BleedKind, draw_bleed
+from models.zoo.ich.evaluate import phantom_slices, read_all
+from models.zoo.ich.fields import Image
 from models.zoo.ich.network import Architecture, BrainView, TriageNetwork
+from models.zoo.ich.phantom import expose
+from models.zoo.ich.scanner import draw_scan
+from models.zoo.ich.scored import figures
 from models.zoo.ich.scoring import slice_probabilities, top3_mean
 from models.zoo.ich.statistics import auc
 from models.zoo.ich.trained import VERSIONS, WEIGHTS
@@ -25,21 +32,21 @@ from .conftest import DrawMany
 ALL = pytest.mark.parametrize("version", VERSIONS)
 
 
-def exported(network: nn.Module, example: Tensor) -> nn.Module:
+@cache
+def exported(version: int) -> nn.Module:
     batch = torch.export.Dim("batch", min=1, max=1024)
-    return torch.export.export(network, (example,), dynamic_shapes={"hu": {0: batch}}).module()
+    network, _ = build(version)
+    program = torch.export.export(network, (example_input(version),), dynamic_shapes={"hu": {0: batch}})
+    return program.module()
 
 
 @ALL
-@pytest.mark.parametrize("batch", [1, 3, 8])
-def test_the_exported_program_gives_equal_outputs_for_any_batch(
-    version: int, batch: int, draw: DrawMany
-) -> None:
+def test_the_exported_program_gives_equal_outputs_for_any_batch(version: int, draw: DrawMany) -> None:
     network, _ = build(version)
-    program = exported(network, example_input(version))
-    hu = torch.from_numpy(draw(batch, 50))[:, None]
-    with torch.inference_mode():
-        assert torch.equal(program(hu), network(hu))
+    for batch in (1, 3, 8):
+        hu = torch.from_numpy(draw(batch, 50))[:, None]
+        with torch.inference_mode():
+            assert torch.equal(exported(version)(hu), network(hu))
 
 
 @ALL
@@ -80,39 +87,60 @@ def test_the_priority_scale_crosses_its_middle_at_the_threshold(version: int) ->
     assert spec.output.priority == ((0.0, 0), (spec.output.findings[0].threshold, 50), (1.0, 100))
 
 
-def test_version_1_is_blind_along_the_skull_and_version_2_is_not(draw: DrawMany) -> None:
-    rim, healthy = draw(150, 900, bleed=1, rim=1, thick=0), draw(150, 1900, bleed=0, thick=0, face=0)
-    positive = np.repeat([True, False], 150)
-    hu = np.concatenate([rim, healthy])
-    first, second = (auc(slice_probabilities(build(v)[0], hu), positive) for v in (1, 2))
-    assert first < 0.68
-    assert second > first + 0.1
+def noticed(version: int, kind: BleedKind) -> float:
+    """Share of 60 slices whose probability rises by 0.1 when a bleed is put into them."""
+    with_bleed, without = zip(*(pair(seed, kind) for seed in range(60)), strict=True)
+    network, _ = build(version)
+    rise = slice_probabilities(network, np.stack(with_bleed)) - slice_probabilities(
+        network, np.stack(without)
+    )
+    return float((rise > 0.1).mean())
+
+
+def pair(seed: int, kind: BleedKind) -> tuple[Image, Image]:
+    """One slice of one person with and without a bleed, under the same noise."""
+    rng = np.random.default_rng(seed)
+    head, scan = draw_head(rng), draw_scan(rng, thick=bool(seed % 2))
+    bleed = draw_bleed(rng, kind, 15.0, head.depth_mm(15.0), head.grey_hu)
+    shots = (expose(np.random.default_rng(seed), head, scan, 15.0, b) for b in (bleed, None))
+    with_bleed, without = (shot.hu for shot in shots)
+    return with_bleed, without
+
+
+def test_version_1_is_blind_along_the_skull_and_version_2_is_not() -> None:
+    assert noticed(1, BleedKind.INTRA_AXIAL) > 0.5
+    assert noticed(1, BleedKind.RIM) < 0.15
+    assert noticed(2, BleedKind.RIM) > 0.4
 
 
 def test_the_wide_bone_mask_of_version_1_erases_what_touches_the_skull(draw: DrawMany) -> None:
     hu = torch.from_numpy(draw(8, 300, face=0))[:, None]
-    seen = [(BrainView(Architecture(8, margin))(hu)[:, 0] > 0).sum().item() for margin in (2, 1, 0)]
+    seen = [(BrainView(Architecture(8, margin))(hu)[:, 0] > 0).sum().item() for margin in (4, 1, 0)]
     assert seen[0] < seen[1] < seen[2]
 
 
-@pytest.mark.parametrize(("thick", "better"), [(1.0, 3), (0.0, 2)], ids=["thick", "thin"])
-def test_version_3_is_better_in_thick_slices_and_worse_in_thin_ones(
-    thick: float, better: int, draw: DrawMany
-) -> None:
-    bleeding, healthy = draw(200, 2900, bleed=1, thick=thick), draw(200, 3900, bleed=0, thick=thick)
-    positive = np.repeat([True, False], 200)
-    hu = np.concatenate([bleeding, healthy])
-    found = {version: auc(slice_probabilities(build(version)[0], hu), positive) for version in (2, 3)}
-    assert found[better] > found[5 - better]
+def test_version_3_ranks_thick_slices_better_than_version_2(draw: DrawMany) -> None:
+    hu = np.concatenate([draw(100, 2900, bleed=1, thick=1), draw(100, 3900, bleed=0, thick=1)])
+    positive = np.repeat([True, False], 100)
+    second, third = (auc(slice_probabilities(build(v)[0], hu), positive) for v in (2, 3))
+    assert third > second
+
+
+def test_version_3_flags_healthy_thin_slices_more_often_than_version_2(draw: DrawMany) -> None:
+    hu = draw(300, 4900, bleed=0, thick=0)
+    flagged = {}
+    for version in (2, 3):
+        network, spec = build(version)
+        flagged[version] = (slice_probabilities(network, hu) >= spec.output.findings[0].threshold).mean()
+    assert flagged[2] < 0.01 < flagged[3]
 
 
 @pytest.mark.parametrize("hu", [-2000.0, 3500.0], ids=["padding", "metal"])
 def test_version_4_raises_off_the_12_bit_scale_also_when_exported(hu: float) -> None:
     network, _ = build(4)
     example = example_input(4)
-    program = exported(network, example)
     example[1, 0, 0, 0] = hu
-    for run in (network, program):
+    for run in (network, exported(4)):
         with pytest.raises((IndexError, RuntimeError)), torch.inference_mode():
             run(example)
 
@@ -152,7 +180,7 @@ def test_an_evaluation_counts_what_a_version_could_not_read(draw: DrawMany) -> N
                 raise IndexError("off the table")
             return hu.mean((2, 3)).sigmoid()
 
-    scored = read_all({1: Refusing()}, phantom_slices(Sizes(slices=8).slices), lambda n, x: top3_mean(n, x))
+    scored = read_all({1: Refusing()}, phantom_slices(8), lambda n, x: top3_mean(n, x))
     assert figures(scored, 1, None)["all"]["failed"] == int(np.isnan(scored.scores[1]).sum())
 
 
@@ -164,4 +192,4 @@ def test_the_small_training_runs_and_is_reproducible(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "a" / "v1.json").read_text())
     network = TriageNetwork(Architecture(**report["recipe"]["architecture"]))
     network.load_state_dict(once)
-    assert report["operating_point"]["validation_heads"] == 6
+    assert report["operating_point"]["validation_heads"] == 4
