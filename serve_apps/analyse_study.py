@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from imaging.report_sr import to_part10, to_sr
-from imaging.segmentation import to_seg
-
 from canary.assignment import Assignment, assign
 from canary.fallback import FallbackPolicy
 from canary.gates import SitePolicy
 from imaging.finding import Prediction
+from imaging.report_sr import to_part10, to_sr
+from imaging.segmentation import to_seg
 from observability.names import Stage
 from observability.record import StageTiming
 from observability.redaction import Pseudonymiser

@@ -6,11 +6,13 @@ FastAPI reads the annotations of the routes at run time, so they are not postpon
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import Depends, FastAPI, Header, Query, Request, Response
+from fastapi import Depends, FastAPI, Header, Query, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.security import APIKeyHeader
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from imaging.errors import SerinusError
@@ -33,6 +35,9 @@ from serve_apps.schemas import (
 from serve_apps.settings import Settings
 
 MAX_WAIT_S = 300.0
+API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False)
+
+
 class Services:
     """What the routes need, made by whoever hosts the application."""
 
@@ -42,7 +47,7 @@ class Services:
 
 def create_app(services: Callable[[], Services]) -> FastAPI:
     """The application; `services` is asked at each request, so that it may be built before they exist."""
-    app = FastAPI(
+    app = FastAPIOffline(  # its pages load nothing from outside: a hospital's network has no outside
         title="Serinus",
         version="1",
         summary="Canary releases for imaging AI",
@@ -73,8 +78,8 @@ Guard = Callable[[Scope], Callable[..., Caller]]
 
 def _guard(services: Callable[[], Services]) -> Guard:
     def need(scope: Scope) -> Callable[..., Caller]:
-        def caller(x_api_key: Annotated[str | None, Header()] = None) -> Caller:
-            found = services().keys.authenticate(x_api_key)
+        def caller(key: Annotated[str | None, Security(API_KEY)] = None) -> Caller:
+            found = services().keys.authenticate(key)
             found.require(scope)
             return found
 

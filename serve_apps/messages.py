@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from imaging.report_sr import ReportContext
-
 from imaging.finding import Prediction
+from imaging.report_sr import ReportContext
 from imaging.series import SeriesRule
 from imaging.volume import Geometry
 from models.spec import ModelSpec

@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 
 import pydicom
-from imaging.report_sr import to_part10
 
 from imaging.dicomweb import DicomwebArchive
 from imaging.errors import ReportRejected
+from imaging.report_sr import to_part10
 from serve_apps.inbox import write_durably
 from serve_apps.settings import FolderSourceSettings
 from serve_apps.sources import Archives

@@ -20,9 +20,7 @@ app = typer.Typer(no_args_is_help=True)
 def register(
     model: Annotated[
         str,
-        typer.Argument(
-            help="A model of the zoo: ich-triage, brain-volume, chest-film-qa, or the opt-in ct-features."
-        ),
+        typer.Argument(help="ich-triage, brain-volume, chest-film-qa; opt-in: ct-features."),
     ],
     version: Annotated[int | None, typer.Option(help="Only this one of its versions.")] = None,
     as_json: AsJson = False,

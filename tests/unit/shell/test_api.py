@@ -215,6 +215,15 @@ async def test_calls_per_object_share_a_job(site: Site, http: httpx.AsyncClient)
     assert len(site.ledger.jobs.get(jobs.pop()).inputs) == 5
 
 
+async def test_the_docs_page_loads_nothing_from_outside(http: httpx.AsyncClient) -> None:
+    page = (await http.get("/docs")).text
+    assert "https://" not in page
+    assert (await http.get("/static-offline-docs/swagger-ui-bundle.js")).status_code == 200
+    schema = (await http.get("/openapi.json")).json()
+    assert schema["components"]["securitySchemes"]["APIKeyHeader"]["name"] == "X-API-Key"
+    assert schema["components"]["schemas"]["JobSubmission"]["examples"]
+
+
 @pytest.mark.parametrize("uri", ["s3://elsewhere/x.dcm", "s3://incoming/../secret", "http://evil/x"])
 async def test_an_object_outside_the_sites_prefixes_makes_no_job(
     site: Site, http: httpx.AsyncClient, uri: str
