@@ -36,10 +36,10 @@ status: $(VENV)/.installed ## versions, health, queue, addresses
 test: test-fast test-slow ## everything (installs Orthanc and dcmtk from Debian when missing)
 
 test-fast: $(VENV)/.dev ## unit tests: no Ray, no sockets, no sleep
-	@$(BIN)/python -m pytest tests/unit -q
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2
 
 test-slow: $(VENV)/.dev $(VENV)/.debian ## integration and end-to-end tests on real servers
-	@$(BIN)/python -m pytest tests/integration tests/e2e -q
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/integration tests/e2e -q
 
 lint: $(VENV)/.dev ## ruff, and the strict check of serve_config.yaml
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/serinus check-config serve_config.yaml

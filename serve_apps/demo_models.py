@@ -14,8 +14,9 @@ from models.zoo import brain_volume, chest_film_qa, ct_features
 from models.zoo.convert_astra import convert_astra
 from models.zoo.demo import fetch_weights
 from models.zoo.ich import versions as ich
+from models.zoo.ich.datasets import evaluation_digest, training_digest
 from registry.client import ModelVersion, RegistryClient
-from registry.register import Package, RegulatoryTags, register_model
+from registry.register import DatasetRef, Package, RegulatoryTags, register_model
 from registry.signing import load_signing_key
 from serve_apps.settings import Settings
 
@@ -31,6 +32,7 @@ class DemoVersion:
     example: Callable[[], Tensor]
     card: Callable[[], str]
     metrics: Callable[[], Mapping[str, Any]]
+    datasets: Callable[[], tuple[DatasetRef, ...]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,16 @@ def _ich(number: int) -> DemoVersion:
         example=lambda: ich.example_input(number),
         card=lambda: ich.CARDS[number],
         metrics=lambda: ich.METRICS[number],
+        datasets=lambda: _ich_datasets(number),
+    )
+
+
+def _ich_datasets(number: int) -> tuple[DatasetRef, ...]:
+    source = "procedural head CT phantoms (models/zoo/ich/phantom.py)"
+    real = f"{source}, and one real head CT with simulated bleeds (Debian: invesalius-examples)"
+    return (
+        DatasetRef("training", training_digest(number), source, "training"),
+        DatasetRef("evaluation", evaluation_digest(), real, "testing"),
     )
 
 
@@ -114,6 +126,7 @@ def register_version(settings: Settings, version: DemoVersion) -> ModelVersion:
         example_input=version.example(),
         card=version.card(),
         metrics=version.metrics(),
+        datasets=version.datasets(),
         regulatory=RegulatoryTags(status="research"),
     )
     return register_model(

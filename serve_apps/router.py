@@ -38,7 +38,12 @@ PULL_DEADLINE_S = 5.0
 PULL_PAUSE_S = 0.5
 
 
-@serve.deployment(max_ongoing_requests=200, health_check_period_s=2, graceful_shutdown_timeout_s=10)
+@serve.deployment(
+    max_ongoing_requests=200,
+    health_check_period_s=2,
+    graceful_shutdown_timeout_s=10,
+    max_surge_percent=100,
+)
 @serve.ingress()
 class Router:
     """Splits studies between versions and answers callers."""
