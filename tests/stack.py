@@ -41,6 +41,7 @@ class LiveStack:
             "SERINUS_SOURCES": json.dumps(list(sources)),
             "SERINUS_LEASE_S": "6",
             "SERINUS_QUIET_S": "1",
+            "SERINUS_CALLBACK_HOSTS": '["127.0.0.1"]',
         }
         for name, value in settings.items():
             self.environment[f"SERINUS_{name.upper()}"] = (

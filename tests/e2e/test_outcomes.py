@@ -1,0 +1,138 @@
+"""How a study can end other than well, and who is told."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+
+from imaging.samples.synthetic import make_ct_study
+from tests.orthanc import Orthanc
+from tests.stack import LiveStack, eventually
+
+
+class Receiver:
+    """A caller's own web server: remembers what it was sent, and refuses the first time."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[dict[str, str], bytes]] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.calls.append(({k.lower(): v for k, v in self.headers.items()}, body))
+                self.send_response(503 if len(receiver.calls) == 1 else 204)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/done"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.server.shutdown()
+
+
+def stored(pacs: Orthanc, folder: Path, datasets: list[Dataset]) -> str:
+    paths = []
+    for number, dataset in enumerate(datasets):
+        paths.append(folder / f"{number}.dcm")
+        dataset.save_as(paths[-1], enforce_file_format=True)
+    pacs.push(paths)
+    return str(datasets[0].StudyInstanceUID)
+
+
+def waited(stack: LiveStack, **body: Any) -> tuple[int, dict[str, Any]]:
+    with stack.http() as http:
+        answer = http.post("/v1/jobs", json=body, headers={"Prefer": "wait=60"})
+    return answer.status_code, answer.json()
+
+
+def test_a_callback_is_signed_and_repeated_until_it_is_taken(
+    stack: LiveStack, pacs: Orthanc, receiver: Receiver, tmp_path: Path
+) -> None:
+    study = stored(pacs, tmp_path, make_ct_study(seed="callback", size=128))
+    job = stack.submit(study, "pacs", model="ich-triage", callback=receiver.url)
+    assert stack.finished(job)["undelivered"] == []
+    assert len(receiver.calls) == 2
+    (first, _), (headers, body) = receiver.calls
+    assert first["webhook-id"] == headers["webhook-id"]
+    key = stack.settings.paths.callback_key.read_text().strip().encode()
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+    assert json.loads(body)["job"] == job
+
+
+def test_a_missing_slice_is_422_and_says_where(stack: LiveStack, pacs: Orthanc, tmp_path: Path) -> None:
+    datasets = make_ct_study(seed="gap", size=64)
+    del datasets[10:13]
+    status, problem = waited(
+        stack, study_uid=stored(pacs, tmp_path, datasets), source="pacs", model="ich-triage"
+    )
+    assert (status, problem["code"]) == (422, "geometry-invalid")
+    assert "mm" in problem["detail"]
+
+
+def test_a_study_that_no_model_reads_is_422_with_the_reasons(
+    stack: LiveStack, pacs: Orthanc, tmp_path: Path
+) -> None:
+    datasets = make_ct_study(seed="few", size=64, slices=3)
+    status, problem = waited(stack, study_uid=stored(pacs, tmp_path, datasets), source="pacs")
+    assert (status, problem["code"]) == (422, "no-eligible-series")
+    assert "3 slices, at least 8 needed" in problem["detail"]
+
+
+def test_a_child_is_outside_the_intended_use(stack: LiveStack, pacs: Orthanc, tmp_path: Path) -> None:
+    datasets = make_ct_study(seed="child", size=64)
+    for dataset in datasets:
+        dataset.PatientAge = "007Y"
+    status, problem = waited(
+        stack, study_uid=stored(pacs, tmp_path, datasets), source="pacs", model="ich-triage"
+    )
+    assert (status, problem["code"]) == (422, "outside-intended-use")
+    assert "7" not in problem["detail"].replace("18", "")
+
+
+def test_a_waiting_study_can_be_cancelled(stack: LiveStack, pacs: Orthanc) -> None:
+    pacs.stop()
+    try:
+        job = stack.submit("2.25.77", "pacs", model="ich-triage")
+        with stack.http() as http:
+            cancelled = eventually(
+                lambda: http.delete(f"/v1/jobs/{job}").json().get("state") == "canceled" or None,
+                30,
+                "a cancel",
+            )
+            assert cancelled
+            assert http.get(f"/v1/jobs/{job}/results").json()["code"] == "canceled"
+            assert http.delete(f"/v1/jobs/{job}").json()["code"] == "not-cancelable"
+    finally:
+        pacs.start()
+
+
+def test_a_segmentation_comes_as_dicom_seg(stack: LiveStack) -> None:
+    (sample,) = stack.run("samples", "--only", "brain-mr-colin")  # type: ignore[misc]
+    document = stack.run("submit", sample["study_uid"], "--model", "brain-volume", "--seg")  # type: ignore[index]
+    (volume,) = document["result"]["measurements"]
+    assert 1900 < volume["value"] < 2000
+    assert Path(document["documents"]["seg"]).stat().st_size > 100_000
