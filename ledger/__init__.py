@@ -1,7 +1,9 @@
-"""What must survive a crash: jobs, results, the outbox, the audit chain."""
+"""What must survive a crash: jobs, results, the outbox, routing and its decisions, silent readings, the audit."""
 
 from ledger.audit import Audit
 from ledger.database import Database
+from ledger.decisions import Decisions, Exposure, StoredDecision
+from ledger.escalations import EscalationEvent, Escalations
 from ledger.jobs import Jobs
 from ledger.leases import Leases
 from ledger.outbox import Outbox
@@ -16,11 +18,16 @@ from ledger.records import (
     Submitted,
 )
 from ledger.retention import Retention
+from ledger.routing import Routing
+from ledger.routing_records import Freeze, ModelRouting, Pin
+from ledger.shadow_records import ClaimedShadow, ReadingPair, ShadowTask, SilentReading
+from ledger.shadows import ShadowTasks
 from ledger.state import FINISHED, JobState, Priority
+from ledger.transitions import Transition, Transitions
 
 
 class Ledger:
-    """One database and the four things that are kept in it, each as long as it is needed."""
+    """One database and the things that are kept in it, each as long as it is needed."""
 
     def __init__(self, database: Database, max_attempts: int = 8) -> None:
         self.database = database
@@ -29,6 +36,11 @@ class Ledger:
         self.outbox = Outbox(database)
         self.audit = Audit(database)
         self.retention = Retention(database)
+        self.routing = Routing(database, self.audit)
+        self.transitions = Transitions(database, self.audit)
+        self.decisions = Decisions(database)
+        self.shadows = ShadowTasks(database)
+        self.escalations = Escalations(database)
 
     @classmethod
     def open(cls, url: str, max_attempts: int = 8) -> "Ledger":
@@ -44,12 +56,23 @@ __all__ = [
     "AuditRow",
     "ClaimedDelivery",
     "ClaimedJob",
+    "ClaimedShadow",
     "Delivery",
+    "EscalationEvent",
+    "Exposure",
+    "Freeze",
     "Job",
     "JobRequest",
     "JobState",
     "LeaseLost",
     "Ledger",
+    "ModelRouting",
+    "Pin",
     "Priority",
+    "ReadingPair",
+    "ShadowTask",
+    "SilentReading",
+    "StoredDecision",
     "Submitted",
+    "Transition",
 ]

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import RowMapping
+from sqlalchemy.engine import Connection, RowMapping
 
 from ledger.database import Database
 from ledger.records import AuditRow
@@ -29,23 +29,35 @@ class Audit:
     ) -> AuditRow:
         """Write one row behind the last one. `subject` and `detail` hold no patient datum."""
         with self._db.write() as connection:
-            self._db.serialise(connection, "audit")
-            last = (
-                connection.execute(sa.select(audit).order_by(audit.c.sequence.desc()).limit(1))
-                .mappings()
-                .first()
-            )
-            row: dict[str, Any] = {
-                "sequence": (last["sequence"] if last else 0) + 1,
-                "at": now,
-                "actor": actor,
-                "action": action,
-                "subject": subject,
-                "detail": dict(detail),
-                "previous": last["digest"] if last else GENESIS,
-            }
-            row["digest"] = digest_of(row)
-            connection.execute(sa.insert(audit).values(**row))
+            return self.append_within(connection, actor, action, subject, detail, now)
+
+    def append_within(
+        self,
+        connection: Connection,
+        actor: str,
+        action: str,
+        subject: str,
+        detail: Mapping[str, Any],
+        now: datetime,
+    ) -> AuditRow:
+        """The same as a part of a transaction: what is done and who did it are written together or not at all.
+
+        Call it last: until the transaction ends, nobody else can append.
+        """
+        self._db.serialise(connection, "audit")
+        newest = sa.select(audit).order_by(audit.c.sequence.desc()).limit(1)
+        last = connection.execute(newest).mappings().first()
+        row: dict[str, Any] = {
+            "sequence": (last["sequence"] if last else 0) + 1,
+            "at": now,
+            "actor": actor,
+            "action": action,
+            "subject": subject,
+            "detail": dict(detail),
+            "previous": last["digest"] if last else GENESIS,
+        }
+        row["digest"] = digest_of(row)
+        connection.execute(sa.insert(audit).values(**row))
         return _row(row)
 
     def rows(self, *, subject: str | None = None, limit: int = 100) -> tuple[AuditRow, ...]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
@@ -58,8 +59,21 @@ class Database:
         """Lock the rows of a query, waiting for whoever holds them."""
         return query if self.is_sqlite else query.with_for_update()
 
+    def insert_once(self, table: sa.Table, key: Sequence[str]) -> sa.Insert:
+        """An insert that leaves alone what lies under the same `key` (columns of a unique index)."""
+        return self._insert(table).on_conflict_do_nothing(index_elements=key)
+
+    def insert_over(self, table: sa.Table, key: Sequence[str]) -> sa.Insert:
+        """An insert that replaces what lies under the same `key` (columns of a unique index)."""
+        insert = self._insert(table)
+        new = {column.name: insert.excluded[column.name] for column in table.c if column.name not in key}
+        return insert.on_conflict_do_update(index_elements=key, set_=new)
+
     def close(self) -> None:
         self.engine.dispose()
+
+    def _insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     def _create(self) -> None:
         """Make the schema; several processes may try at the same time, one wins and the others find it."""

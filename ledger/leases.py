@@ -10,9 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from canary.explain import DecisionRow
 from ledger.database import Database
+from ledger.decisions import write_decisions
 from ledger.jobs import job_of
 from ledger.records import ClaimedJob, Delivery, LeaseLost
+from ledger.shadow_records import ShadowTask
+from ledger.shadows import enqueue_shadows
 from ledger.state import JobState
 from ledger.tables import deliveries, documents, jobs
 
@@ -62,8 +66,14 @@ class Leases:
         stages_s: Mapping[str, float],
         model: str,
         now: datetime,
+        decisions: Sequence[DecisionRow] = (),
+        shadows: Sequence[ShadowTask] = (),
+        study_key: str = "",
     ) -> None:
-        """Result, documents and outbox in one transaction. Raises LeaseLost, and then nothing was written."""
+        """Result, documents, outbox, decisions and the silent readings that are owed, in one transaction.
+
+        `study_key` is the study's pseudonym. Raises LeaseLost, and then nothing was written.
+        """
         with self._db.write() as connection:
             job = self._mine(connection, token)
             for kind, content in documents_by_kind.items():
@@ -71,6 +81,8 @@ class Leases:
                 connection.execute(sa.insert(documents).values(**row))
             for delivery in deliveries_to_make:
                 connection.execute(sa.insert(deliveries).values(**_outbox_row(job["id"], delivery, now)))
+            write_decisions(self._db, connection, job["id"], study_key, decisions, now)
+            enqueue_shadows(self._db, connection, job["id"], study_key, shadows, now)
             storing = bool(deliveries_to_make)
             connection.execute(
                 sa.update(jobs)

@@ -9,13 +9,17 @@ from sqlalchemy.engine import Connection
 
 from ledger.database import Database
 from ledger.state import FINISHED
-from ledger.tables import deliveries, documents, idempotency, jobs
+from ledger.tables import deliveries, documents, idempotency, jobs, shadow_tasks
 
 AT_ONCE = 500  # a transaction of many rows would keep callers waiting
 
 
 class Retention:
-    """Deletes old finished jobs with all that belongs to them. The audit chain stays whole."""
+    """Deletes old finished jobs with all that names a study.
+
+    What judges a version stays, by pseudonyms only: decisions, exposures, silent outcomes, escalations; and the
+    audit chain stays whole. A silent reading that is still owed stays too, whatever became of its job.
+    """
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -31,7 +35,10 @@ class Retention:
                 deleted = self._purge_some(connection, older_than)
             total += deleted
             if deleted < AT_ONCE:
-                return total
+                break
+        while self._purge_silent(older_than) == AT_ONCE:
+            pass
+        return total
 
     def _purge_some(self, connection: Connection, older_than: datetime) -> int:
         old = jobs.c.state.in_(sorted(FINISHED)) & (jobs.c.finished_at < older_than)
@@ -40,3 +47,9 @@ class Retention:
         for table in (documents, deliveries, idempotency):
             connection.execute(sa.delete(table).where(table.c.job_id.in_(ids)))
         return connection.execute(sa.delete(jobs).where(jobs.c.id.in_(ids))).rowcount if ids else 0
+
+    def _purge_silent(self, older_than: datetime) -> int:
+        old = sa.select(shadow_tasks.c.id).where(shadow_tasks.c.ended_at < older_than).limit(AT_ONCE)
+        with self._db.write() as connection:
+            ids = connection.execute(old).scalars().all()
+            return connection.execute(sa.delete(shadow_tasks).where(shadow_tasks.c.id.in_(ids))).rowcount

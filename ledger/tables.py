@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -118,4 +118,139 @@ audit = sa.Table(
     sa.Column("detail", sa.JSON, nullable=False),
     sa.Column("previous", sa.String(64), nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
+)
+
+routing = sa.Table(
+    "routing",
+    metadata,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("changed_at", UtcTime, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+
+routing_site = sa.Table(
+    "routing_site",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # there is one site
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("freeze", sa.JSON(none_as_null=True)),
+)
+
+transitions = sa.Table(
+    "transitions",
+    metadata,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("alias", sa.String(64), nullable=False),
+    sa.Column("old", sa.String(64)),
+    sa.Column("new", sa.String(64)),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Index("transitions_of_alias", "model", "alias", "sequence"),
+)
+
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("job_id", sa.String(32), primary_key=True),
+    sa.Column("role", sa.String(16), primary_key=True),
+    sa.Column("version", sa.String(64), primary_key=True),
+    sa.Column("study_key", sa.String(128), nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("identity", sa.String(200), nullable=False),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("ground", sa.String(16), nullable=False),
+    sa.Column("arm", sa.String(64), nullable=False),
+    sa.Column("variant", sa.String(64), nullable=False),
+    sa.Column("digest", sa.String(128), nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("salt", sa.String(64), nullable=False),
+    sa.Column("bucket", sa.Integer),
+    sa.Column("weight_bp", sa.Integer, nullable=False),
+    sa.Column("segments", sa.Text, nullable=False),
+    sa.Column("slot", sa.Text, nullable=False),
+    sa.Column("rule", sa.Text),
+    sa.Column("latency_ms", sa.Float),
+    sa.Index("decisions_by_time", "model", "at"),
+)
+
+exposures = sa.Table(  # the first draw of each identity under each salt: its later studies are no new draw
+    "exposures",
+    metadata,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("salt", sa.String(64), primary_key=True),
+    sa.Column("identity", sa.String(200), primary_key=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("job_id", sa.String(32), nullable=False),
+    sa.Column("study_key", sa.String(128), nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("arm", sa.String(64), nullable=False),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("weight_bp", sa.Integer, nullable=False),
+    sa.Column("segments", sa.Text, nullable=False),
+    sa.Index("exposures_by_time", "model", "at"),
+)
+
+shadow_tasks = sa.Table(
+    "shadow_tasks",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("job_id", sa.String(32), nullable=False),
+    sa.Column("app", sa.String(128), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("rank", sa.Integer, nullable=False),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("variant", sa.String(64), nullable=False),
+    sa.Column("source", sa.String(64), nullable=False),
+    sa.Column("study_uid", sa.String(64), nullable=False),
+    sa.Column("series_uids", sa.JSON, nullable=False),
+    sa.Column("inputs", sa.JSON, nullable=False),
+    sa.Column("study_key", sa.String(128), nullable=False),
+    sa.Column("decision", sa.JSON, nullable=False),
+    sa.Column("delivered", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("not_before", UtcTime, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("token", sa.String(32), index=True),
+    sa.Column("worker", sa.String(128)),
+    sa.Column("ended_at", UtcTime, index=True),
+    sa.Column("error_code", sa.String(64)),
+    sa.UniqueConstraint("job_id", "app", "role"),
+    sa.Index("shadow_tasks_to_claim", "state", "app", "rank", "created_at"),
+)
+
+shadow_outcomes = sa.Table(  # apart from documents and deliveries, and no key leads from here to them
+    "shadow_outcomes",
+    metadata,
+    sa.Column("job_id", sa.String(32), primary_key=True),
+    sa.Column("app", sa.String(128), primary_key=True),
+    sa.Column("role", sa.String(16), primary_key=True),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("variant", sa.String(64), nullable=False),
+    sa.Column("study_key", sa.String(128), nullable=False),
+    sa.Column("identity", sa.String(200), nullable=False),
+    sa.Column("delivered", sa.JSON, nullable=False),
+    sa.Column("outcome", sa.JSON(none_as_null=True)),
+    sa.Column("error_code", sa.String(64)),
+    sa.Column("latency_ms", sa.Float),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Index("shadow_outcomes_by_time", "model", "at"),
+)
+
+escalations = sa.Table(
+    "escalations",
+    metadata,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("job_id", sa.String(32), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("detail", sa.JSON, nullable=False),
+    sa.UniqueConstraint("job_id", "digest"),
 )

@@ -1,0 +1,191 @@
+"""Which version read which study, and why: enough to explain it, to compute it again, and to count the shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from canary.assignment import Ground
+from canary.explain import DecisionRow
+from canary.routing_table import BASELINE, CHAMPION
+from canary.sample_ratio import Served
+from ledger.database import Database
+from ledger.tables import decisions, exposures
+
+ANSWERED: Final = "answered"
+FAILED: Final = "failed"
+KEY: Final = ("job_id", "role", "version")
+DRAW_ONCE: Final = ("model", "salt", "identity")
+_COLUMNS: Final = tuple(field.name for field in fields(DecisionRow))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """A decision of one job; `study_key` is the study's pseudonym."""
+
+    job_id: str
+    study_key: str
+    at: datetime
+    row: DecisionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """The first draw of an identity under a salt, with the weights in force then, in basis points by arm."""
+
+    identity: str
+    salt: str
+    arm: str
+    version: str
+    weight_bp: int
+    weights_bp: Mapping[str, int]
+    generation: int
+    job_id: str
+    study_key: str
+    at: datetime
+
+
+class Decisions:
+    """One row per job, role and version; pseudonyms only."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def record(self, job_id: str, study_key: str, rows: Sequence[DecisionRow], now: datetime) -> None:
+        """Write a job's decisions over those that it wrote before."""
+        with self._db.write() as connection:
+            write_decisions(self._db, connection, job_id, study_key, rows, now)
+
+    def of_job(self, job_id: str) -> tuple[StoredDecision, ...]:
+        """Who was to answer comes first."""
+        query = (
+            sa.select(decisions)
+            .where(decisions.c.job_id == job_id)
+            .order_by(_silent(), decisions.c.role.desc(), decisions.c.version)
+        )
+        with self._db.read() as connection:
+            return tuple(_stored(dict(row)) for row in connection.execute(query).mappings())
+
+    def counts(
+        self, model: str, since: datetime, generation: int | None = None
+    ) -> Mapping[tuple[str, str, str], int]:
+        """Identities by (variant, version, role) where the draw sent them; a stand-in's answer counts for nobody."""
+        query = (
+            sa.select(
+                decisions.c.variant,
+                decisions.c.version,
+                decisions.c.role,
+                sa.func.count(decisions.c.identity.distinct()),
+            )
+            .where(_assigned(model, since, generation) & (decisions.c.ground == Ground.DRAW.value))
+            .group_by(decisions.c.variant, decisions.c.version, decisions.c.role)
+        )
+        with self._db.read() as connection:
+            found = connection.execute(query)
+            return {(variant, version, role): number for variant, version, role, number in found}
+
+    def served(self, model: str, since: datetime, generation: int | None = None) -> tuple[Served, ...]:
+        """What `verify_data_plane` compares with the table: each identity, arm and version once, oldest first."""
+        columns = (
+            decisions.c.identity,
+            decisions.c.generation,
+            decisions.c.arm,
+            decisions.c.version,
+            decisions.c.ground,
+        )
+        query = (
+            sa.select(*columns)
+            .where(_assigned(model, since, generation))
+            .group_by(*columns)
+            .order_by(sa.func.min(decisions.c.at), decisions.c.identity)
+        )
+        with self._db.read() as connection:
+            return tuple(
+                Served(identity, at_generation, arm, version, ground == Ground.DRAW)
+                for identity, at_generation, arm, version, ground in connection.execute(query)
+            )
+
+    def exposures(self, model: str, since: datetime) -> tuple[Exposure, ...]:
+        """The exposure log, oldest first: nobody comes twice under one salt, however many studies follow."""
+        query = (
+            sa.select(exposures)
+            .where((exposures.c.model == model) & (exposures.c.at >= since))
+            .order_by(exposures.c.at, exposures.c.identity)
+        )
+        with self._db.read() as connection:
+            return tuple(_exposure(dict(row)) for row in connection.execute(query).mappings())
+
+
+def write_decisions(
+    database: Database,
+    connection: Connection,
+    job_id: str,
+    study_key: str,
+    rows: Sequence[DecisionRow],
+    now: datetime,
+) -> None:
+    """The same within a transaction, with the exposure that comes of the draw."""
+    if not rows:
+        return
+    about = {"job_id": job_id, "study_key": study_key, "at": now}
+    by_key = {(row.role, row.version): asdict(row) | about for row in rows}
+    connection.execute(database.insert_over(decisions, KEY), list(by_key.values()))
+    drawn = next((row for row in rows if _is_exposure(row)), None)
+    if drawn is not None:
+        connection.execute(database.insert_once(exposures, DRAW_ONCE), _exposure_row(drawn) | about)
+
+
+def assigned_variant(arm: str) -> str:
+    """Who reads for an arm: the champion for the baseline, else the variant of the arm's name."""
+    return CHAMPION if arm == BASELINE else arm
+
+
+def _is_exposure(row: DecisionRow) -> bool:
+    """Whether the row is of the variant that the draw chose, and not of a stand-in or a silent reader."""
+    assigned = row.role in (ANSWERED, FAILED) and row.variant == assigned_variant(row.arm)
+    return assigned and row.ground == Ground.DRAW
+
+
+def _assigned(model: str, since: datetime, generation: int | None) -> sa.ColumnElement[bool]:
+    chosen = sa.case((decisions.c.arm == BASELINE, CHAMPION), else_=decisions.c.arm)
+    found = (
+        (decisions.c.model == model)
+        & (decisions.c.at >= since)
+        & decisions.c.role.in_((ANSWERED, FAILED))
+        & (decisions.c.variant == chosen)
+    )
+    return found if generation is None else found & (decisions.c.generation == generation)
+
+
+def _silent() -> sa.Case[int]:
+    return sa.case((decisions.c.role.in_((ANSWERED, FAILED)), 0), else_=1)
+
+
+def _stored(row: Mapping[str, Any]) -> StoredDecision:
+    told = DecisionRow(**{name: row[name] for name in _COLUMNS})
+    return StoredDecision(row["job_id"], row["study_key"], row["at"], told)
+
+
+def _exposure_row(row: DecisionRow) -> dict[str, Any]:
+    names = (*DRAW_ONCE, "generation", "arm", "version", "weight_bp", "segments")
+    return {name: getattr(row, name) for name in names}
+
+
+def _exposure(row: Mapping[str, Any]) -> Exposure:
+    names = (field.name for field in fields(Exposure) if field.name != "weights_bp")
+    return Exposure(**{name: row[name] for name in names}, weights_bp=_weights(row["segments"]))
+
+
+def _weights(segments: str) -> dict[str, int]:
+    """`canary:0-500 baseline:5000-5500` as a width by arm."""
+    widths: dict[str, int] = {}
+    for part in segments.split():
+        arm, _, span = part.rpartition(":")
+        start, _, stop = span.partition("-")
+        widths[arm] = int(stop) - int(start)
+    return widths
