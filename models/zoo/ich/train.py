@@ -61,7 +61,7 @@ RECIPES = {
 
 
 def small(recipe: Recipe) -> Recipe:
-    return replace(recipe, phantoms=128, epochs=1, validation_slices=64, validation_studies=4)
+    return replace(recipe, phantoms=64, epochs=1, validation_slices=32, validation_studies=4)
 
 
 @dataclass(frozen=True, slots=True)
