@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 # pip, not uv: a CPU wheel of torch may lie where only pip looks
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP    := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help up down status test test-fast test-slow lint type format bench train clean
 help:

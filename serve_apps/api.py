@@ -22,6 +22,8 @@ from serve_apps.errors import Problem, problem_of
 from serve_apps.inbox import Inbox
 from serve_apps.job_service import JobService, job_problem, to_wire
 from serve_apps.problem_docs import PROBLEMS
+from serve_apps.routes_api import add_routes
+from serve_apps.routing_service import RoutingService
 from serve_apps.schemas import (
     CompleteOut,
     InferCall,
@@ -41,8 +43,11 @@ API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False)
 class Services:
     """What the routes need, made by whoever hosts the application."""
 
-    def __init__(self, settings: Settings, jobs: JobService, keys: ApiKeys, inbox: Inbox) -> None:
-        self.settings, self.jobs, self.keys, self.inbox = settings, jobs, keys, inbox
+    def __init__(
+        self, settings: Settings, jobs: JobService, routing: RoutingService, keys: ApiKeys, inbox: Inbox
+    ) -> None:
+        self.settings, self.jobs, self.routing = settings, jobs, routing
+        self.keys, self.inbox = keys, inbox
 
 
 def create_app(services: Callable[[], Services]) -> FastAPI:
@@ -56,6 +61,7 @@ def create_app(services: Callable[[], Services]) -> FastAPI:
         openapi_tags=[
             {"name": "jobs", "description": "Read a study and fetch its result"},
             {"name": "studies", "description": "Push studies by STOW-RS, or say that one is complete"},
+            {"name": "routing", "description": "Who reads what, why, and how to change it"},
             {"name": "system", "description": "Health and what is in service"},
         ],
     )
@@ -65,6 +71,7 @@ def create_app(services: Callable[[], Services]) -> FastAPI:
     _add_infer(app, services, guard)
     _add_studies(app, services, guard)
     _add_system(app, services, guard)
+    add_routes(app, services, guard)
     return app
 
 

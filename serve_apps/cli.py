@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from serve_apps.commands import models, samples, stack, study
+from serve_apps.commands import models, routing, samples, stack, study
 
 app = typer.Typer(
     name="serinus",
@@ -17,6 +17,11 @@ app.command()(stack.down)
 app.command()(stack.status)
 app.command()(study.submit)
 app.command()(study.job)
+app.command()(routing.variants)
+app.command()(routing.explain)
+app.command()(routing.freeze)
+app.command()(routing.unfreeze)
+app.add_typer(routing.route, name="route", help="Who reads which share of the studies.")
 app.command(name="samples")(samples.samples)
 app.command(name="check-config")(stack.check_config)
 app.add_typer(models.app, name="models", help="Register, list and verify model versions in MLflow.")

@@ -27,12 +27,17 @@ class ApiError(RuntimeError):
 class ApiClient:
     """Talks to one stack with one key."""
 
-    def __init__(self, base_url: str, key: str, timeout_s: float = 60.0) -> None:
-        self._http = httpx.Client(base_url=base_url, headers={"X-API-Key": key}, timeout=timeout_s)
+    def __init__(self, base_url: str, key: str, timeout_s: float = 60.0, actor: str | None = None) -> None:
+        headers = {"X-API-Key": key} | ({"X-Serinus-Actor": actor} if actor else {})
+        self._http = httpx.Client(base_url=base_url, headers=headers, timeout=timeout_s)
 
     @classmethod
-    def of(cls, settings: Settings) -> ApiClient:
-        return cls(settings.api_url, settings.paths.api_key.read_text().strip())
+    def of(cls, settings: Settings, actor: str | None = None) -> ApiClient:
+        return cls(settings.api_url, settings.paths.api_key.read_text().strip(), actor=actor)
+
+    def ask(self, method: str, path: str, body: JSON | None = None) -> JSON:
+        """Any request; raises ApiError."""
+        return self._json(self._http.request(method, path, json=None if body is None else dict(body)))
 
     def submit(self, body: JSON, idempotency_key: str | None = None) -> JSON:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}

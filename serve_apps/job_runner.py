@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from imaging.errors import SerinusError
-from ledger import ClaimedJob, Job, LeaseLost, Ledger
+from ledger import ClaimedJob, Job, LeaseLost, Ledger, ShadowTask
 from observability.names import Stage
 from observability.record import StageTiming
 from observability.stage_clock import StageClock
@@ -23,6 +23,9 @@ from serve_apps.deliveries import deliveries_for
 from serve_apps.fleet import Fleet
 from serve_apps.job_service import retry_at
 from serve_apps.settings import Settings, SourceSettings
+from serve_apps.shadow import StudyPlace, critical_codes, silenced, silent_tasks
+from serve_apps.shadow_runner import RecentStudies
+from serve_apps.study_decisions import decision_rows
 from serve_apps.study_reading import StudyReading
 from serve_apps.tracing import StudyTracer
 
@@ -42,6 +45,7 @@ class RunnerContext:
     rules: SiteRules
     sources: Callable[[str], SourceSettings]
     tracer: StudyTracer
+    recent: RecentStudies
 
 
 class JobRunner:
@@ -50,6 +54,11 @@ class JobRunner:
     def __init__(self, context: RunnerContext) -> None:
         self._c = context
         self._running: dict[str, tuple[ClaimedJob, asyncio.Task[None]]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether live studies need the machine now."""
+        return bool(self._running)
 
     async def run_forever(self) -> None:
         """Claim what there is room for; the one loop that must not end."""
@@ -135,8 +144,22 @@ class JobRunner:
             stages_s=seconds_by_stage((*own, *analysis.stages)),
             model=analysis.study.model,
             now=now(),
+            decisions=decision_rows(analysis.study.model, analysis.assignment, analysis.answered),
+            shadows=self._owed(job, analysis),
+            study_key=self._c.rules.keys.study(job.study_uid),
         )
+        self._c.recent.keep(job.id, analysis.study)
         logger.info("jobs.completed", extra={"job": job.id, "version": analysis.answered.variant.version})
+
+    def _owed(self, job: Job, analysis: Analysis) -> tuple[ShadowTask, ...]:
+        """The silent readings of this study: they are written with its result, so none can be lost."""
+        model = analysis.study.model
+        place = StudyPlace(job.source, job.study_uid, job.series_uids, job.inputs)
+        delivered = silenced(
+            analysis.answered.answer.prediction, critical_codes(analysis.answered.version.spec)
+        )
+        champion = self._c.fleet().table(model).champion
+        return silent_tasks(model, place, analysis.assignment, champion, delivered)
 
     async def _fail(self, claimed: ClaimedJob, error: SerinusError, clock: StageClock) -> None:
         """Retry what may succeed later, as often as the site allows; then say why it failed."""

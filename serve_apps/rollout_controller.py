@@ -14,16 +14,18 @@ from dataclasses import dataclass, replace
 
 from ray import serve
 
-from canary.observation import AppPhase, KeepWarm, Look, RegistryView, SiteRouting, VersionView
+from canary.observation import AppPhase, KeepWarm, Look, RegistryView, VersionView
 from canary.routing_table import CHAMPION, RoutingTable, Variant
 from canary.target import ModelTarget, Target, target
 from imaging.errors import RegistryUnavailable
+from ledger import Ledger, ModelRouting
 from observability.event_log import configure_logging
 from registry.cache import NodeCache
 from registry.client import RegisteredModel, RegistryClient
 from registry.signing import load_verify_key
 from serve_apps.admission_desk import AdmissionDesk, Admitted, Refused, served_of, view_of
 from serve_apps.app_phases import AppPhases
+from serve_apps.clock import now
 from serve_apps.controller_memory import MemoryFile
 from serve_apps.fleet import Fleet, VariantState, VariantStatus
 from serve_apps.messages import ServedVersion, app_name
@@ -43,6 +45,8 @@ class Observation:
     admitted: Mapping[tuple[str, str], Admitted]
     refused: Mapping[tuple[str, str], Refused]
     phases: Mapping[str, AppPhase]
+    wishes: Mapping[str, ModelRouting]
+    frozen: bool
 
 
 @serve.deployment(max_ongoing_requests=50, health_check_period_s=2, graceful_shutdown_timeout_s=5)
@@ -61,10 +65,18 @@ class RolloutController:
         self._file = MemoryFile(settings.paths.last_known_good)
         self._memory = self._file.load()
         self._fleet = Fleet()
+        self._looking = asyncio.Lock()
+        self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger)
         self._loop = asyncio.create_task(self._run_forever())
 
     async def fleet(self) -> Fleet:
         """The view that routers pull."""
+        return self._fleet
+
+    async def wake(self) -> Fleet:
+        """Look now, because something was decided; returns the view that came of it."""
+        async with self._looking:
+            await self._tick()
         return self._fleet
 
     async def check_health(self) -> None:
@@ -75,15 +87,18 @@ class RolloutController:
         while True:
             started = time.monotonic()
             try:
-                await self._tick()
+                async with self._looking:
+                    await self._tick()
             except Exception as error:
                 logger.exception("controller.tick_failed", extra={"error": type(error).__name__})
             await asyncio.sleep(max(0.05, self._settings.registry_poll_s - (time.monotonic() - started)))
 
     async def _tick(self) -> None:
         seen = await self._observe()
-        wanted = target(self._looks(seen))
+        looks = self._looks(seen)
+        wanted = target(looks)
         await self._act(wanted, seen)
+        await self._note_transitions(looks, wanted)
 
     # ---- observe
 
@@ -97,7 +112,11 @@ class RolloutController:
                 admitted[key] = answer
             elif isinstance(answer, Refused):
                 refused[key] = answer
-        return Observation(registry, admitted, refused, await self._phases.look())
+        people = await asyncio.to_thread(self._people)
+        return Observation(registry, admitted, refused, await self._phases.look(), *people)
+
+    def _people(self) -> tuple[Mapping[str, ModelRouting], bool]:
+        return self._ledger.routing.all(), self._ledger.routing.frozen() is not None
 
     async def _registry(self) -> Mapping[str, RegisteredModel] | None:
         try:
@@ -125,12 +144,15 @@ class RolloutController:
     def _look(self, name: str, seen: Observation) -> Look:
         prefix = app_name(name, "")
         registered = seen.registry.get(name) if seen.registry is not None else None
+        wish = seen.wishes.get(name, ModelRouting(name))
         return Look(
             model=name,
             registry=RegistryView(registered.aliases, self._views(name, seen)) if registered else None,
             apps={a.removeprefix(prefix): p for a, p in seen.phases.items() if a.startswith(prefix)},
             now_s=time.time(),
-            site=SiteRouting(key=self._settings.assignment_key),
+            rollout=wish.rollout,
+            ab_test=wish.ab,
+            site=wish.site(self._settings.assignment_key, frozen=seen.frozen),
             keep=KeepWarm(rollback_window_s=self._settings.rollback_window_s),
             memory=self._memory.of(name),
         )
@@ -180,6 +202,22 @@ class RolloutController:
             self._memory = replace(self._memory, models=models)
             await asyncio.to_thread(self._file.save, self._memory)
 
+    async def _note_transitions(self, looks: tuple[Look, ...], wanted: Target) -> None:
+        """Every alias that moved, with old and new version: MLflow keeps no history of them."""
+        before = {look.model: look.memory.aliases for look in looks}
+        for model in wanted.models:
+            for alias, old, new in moved(before.get(model.model, {}), model.memory.aliases):
+                await asyncio.to_thread(
+                    self._ledger.transitions.record,
+                    model.model,
+                    alias,
+                    old,
+                    new,
+                    now=now(),
+                    generation=self._fleet.generation,
+                    reason="the alias was moved in the registry",
+                )
+
     async def _publish(self, wanted: Target, seen: Observation, served: Mapping[str, ServedVersion]) -> None:
         """Number the view if it differs from the last one, keep the number, and push it to every router."""
         fleet = self._view(wanted, seen, served)
@@ -225,6 +263,17 @@ def champions_wanted(wanted: Target, seen: Observation) -> frozenset[str]:
         if CHAMPION in model.aliases and (name, model.aliases[CHAMPION]) not in seen.refused
     }
     return frozenset(known | named)
+
+
+def moved(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> tuple[tuple[str, str | None, str | None], ...]:
+    """Aliases of ours that differ: (alias, old version, new version)."""
+    return tuple(
+        (alias, before.get(alias), after.get(alias))
+        for alias in sorted(set(before) | set(after))
+        if is_ours(alias) and before.get(alias) != after.get(alias)
+    )
 
 
 def is_ours(alias: str) -> bool:

@@ -13,6 +13,7 @@ import secrets
 
 from fastapi import FastAPI
 from ray import serve
+from ray.exceptions import ActorDiedError, ActorUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from imaging.errors import SerinusError
@@ -28,8 +29,10 @@ from serve_apps.job_runner import JobRunner, RunnerContext
 from serve_apps.job_service import JobService
 from serve_apps.messages import ServedVersion
 from serve_apps.report_store import ReportStores
+from serve_apps.routing_service import RoutingService
 from serve_apps.serve_reading import ServeReading, call
 from serve_apps.settings import Settings
+from serve_apps.shadow_runner import RecentStudies, ShadowContext, ShadowRunner
 from serve_apps.sources import INBOX, Archives
 from serve_apps.tracing import build_tracer, pseudonymiser
 
@@ -58,9 +61,11 @@ class Router:
         ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.max_attempts)
         archives = Archives(settings)
         worker = f"router-{os.getpid()}-{secrets.token_hex(4)}"
+        rules, recent = site_rules(settings), RecentStudies(settings.shadow_recent_studies)
         self._services = Services(
             settings,
             JobService(settings, ledger, lambda: self._fleet),
+            RoutingService(ledger, lambda: self._fleet, rules.keys, self._announce),
             ApiKeys(settings.paths.api_keys),
             Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes),
         )
@@ -71,9 +76,23 @@ class Router:
                 ledger,
                 lambda: self._fleet,
                 self._reading,
-                site_rules(settings),
+                rules,
                 archives.source,
                 build_tracer(settings),
+                recent,
+            )
+        )
+        shadows = ShadowRunner(
+            ShadowContext(
+                worker,
+                ledger,
+                self._reading,
+                lambda: self._fleet,
+                lambda: self._runner.busy,
+                recent,
+                settings.lease_s,
+                settings.fetch_timeout_s,
+                settings.forward_timeout_s,
             )
         )
         signer = CallbackSigner(settings.paths.callback_key.read_text().strip().encode())
@@ -87,6 +106,7 @@ class Router:
                 self._runner.run_forever(),
                 self._runner.keep_leases(),
                 self._deliveries.run_forever(),
+                shadows.run_forever(),
             )
         ]
 
@@ -100,6 +120,13 @@ class Router:
                 self._warm(version)
             self._fleet = fleet
         return self._fleet.generation
+
+    async def _announce(self) -> None:
+        """Tell the controller that something was decided, and take what it makes of it."""
+        try:
+            await self.push_fleet(await call(self._controller.wake, deadline_s=PULL_DEADLINE_S))
+        except (SerinusError, ActorDiedError, ActorUnavailableError) as error:
+            logger.info("router.announce_failed", extra={"error": type(error).__name__})
 
     async def check_health(self) -> None:
         """Unhealthy when one of the loops has ended, which none ever should."""

@@ -177,3 +177,26 @@ class ModelsOut(_Wire):
     generation: int
     registry: str
     variants: tuple[VariantOut, ...]
+
+
+class WeightIn(_Wire):
+    """Share of the patients that the challenger reads, in basis points (1/10 000)."""
+
+    version: Name
+    weight_bp: int = Field(ge=0, le=10_000)
+
+
+class ShadowIn(_Wire):
+    """Share of the studies that the version behind a `shadow-…` alias reads in silence."""
+
+    alias: Annotated[str, StringConstraints(pattern=r"^(challenger|shadow-[A-Za-z0-9_-]{1,60})$")]
+    percent: int = Field(ge=0, le=100)
+
+
+class PinIn(_Wire):
+    patient_id: str = Field(min_length=1, max_length=64)
+    variant: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")] | None = None
+
+
+class FreezeIn(_Wire):
+    reason: str = Field(min_length=3, max_length=200)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import secrets
 import subprocess
@@ -62,7 +61,7 @@ def prepare_state(settings: Settings) -> Stack:
     stack.save(settings.paths.stack)
     os.environ[STACK_ID] = stack.id  # inherited by every process that we start from here on
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # our own output is a document or a table
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    os.environ["MLFLOW_LOGGING_LEVEL"] = "WARNING"
     return stack
 
 

@@ -11,12 +11,14 @@ import httpx
 import pytest
 
 from ledger import Delivery, Ledger
+from observability.redaction import Pseudonymiser
 from serve_apps.api import Services, create_app
 from serve_apps.auth import ApiKeys, Scope, create_key
 from serve_apps.fleet import Fleet
 from serve_apps.inbox import Inbox
 from serve_apps.job_service import JobService
 from serve_apps.result import to_result
+from serve_apps.routing_service import RoutingService
 from serve_apps.settings import Settings
 from tests.unit.shell.builders import a_fleet, a_prediction, a_version
 
@@ -34,13 +36,21 @@ class Site:
         self.settings = Settings(state_dir=folder, infer_wait_s=0.0, sources=(S3,), **settings)
         self.ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
         self.fleet = a_fleet(a_version())
+        self.announced = 0
         keys = folder / "keys.json"
         self.key = create_key(keys, "ris", [Scope.ADMIN])
         self.reader_key = create_key(keys, "reader", [Scope.RESULTS_READ])
         jobs = JobService(self.settings, self.ledger, lambda: self.fleet)
         self.services = Services(
-            self.settings, jobs, ApiKeys(keys), Inbox(folder / "inbox", "inbox", 1 << 20)
+            self.settings,
+            jobs,
+            RoutingService(self.ledger, lambda: self.fleet, Pseudonymiser(b"k" * 32), self.announce),
+            ApiKeys(keys),
+            Inbox(folder / "inbox", "inbox", 1 << 20),
         )
+
+    async def announce(self) -> None:
+        self.announced += 1
 
     def finish(self, job_id: str) -> None:
         """What a runner does with a job, in short."""
@@ -213,6 +223,37 @@ async def test_calls_per_object_share_a_job(site: Site, http: httpx.AsyncClient)
     }
     assert len(jobs) == 1
     assert len(site.ledger.jobs.get(jobs.pop()).inputs) == 5
+
+
+async def test_a_weight_is_written_with_its_actor_and_then_announced(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    wish = {"version": "2", "weight_bp": 500}
+    answer = await http.put("/v1/routes/ich-triage/weight", json=wish, headers={"X-Serinus-Actor": "ada"})
+    assert answer.status_code == 200, answer.text
+    assert site.ledger.routing.get("ich-triage").weight_bp == 500
+    assert site.announced == 1
+    assert site.ledger.audit.rows(limit=1)[0].actor == "ris/ada"
+
+
+async def test_a_pin_keeps_only_the_pseudonym(site: Site, http: httpx.AsyncClient) -> None:
+    await http.put("/v1/routes/ich-triage/pin", json={"patient_id": "PAT-4711", "variant": "champion"})
+    (pin,) = site.ledger.routing.get("ich-triage").pins
+    assert pin.key.startswith("pt-")
+    assert "4711" not in str(site.ledger.audit.rows(limit=5))
+
+
+async def test_a_reader_may_look_at_routes_and_not_change_them(site: Site, http: httpx.AsyncClient) -> None:
+    headers = {"X-API-Key": site.reader_key}
+    assert (await http.get("/v1/routes", headers=headers)).json()["models"][0]["champion"]["version"] == "1"
+    assert (await http.put("/v1/freeze", json={"reason": "a drill"}, headers=headers)).status_code == 403
+
+
+async def test_a_freeze_is_shown_with_its_reason(site: Site, http: httpx.AsyncClient) -> None:
+    await http.put("/v1/freeze", json={"reason": "scanner service day"})
+    assert (await http.get("/v1/routes")).json()["frozen"]["reason"] == "scanner service day"
+    await http.delete("/v1/freeze")
+    assert (await http.get("/v1/routes")).json()["frozen"] is None
 
 
 async def test_the_docs_page_loads_nothing_from_outside(http: httpx.AsyncClient) -> None:

@@ -1,0 +1,135 @@
+"""`variants`, `route`, `explain`, `freeze`, `unfreeze`: who reads what, why, and how to change it."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from serve_apps.client import ApiClient, ApiError
+from serve_apps.commands.output import AsJson, fail, out, print_json, table
+from serve_apps.settings import load_settings
+
+route = typer.Typer(no_args_is_help=True)
+BASIS_POINTS_PER_PERCENT = 100
+
+
+def variants(as_json: AsJson = False) -> None:
+    """Every version with a role: its state, and why."""
+    document = _ask("GET", "/v1/models", as_json)
+    if as_json:
+        print_json(document)
+        return
+    table(
+        f"variants (generation {document['generation']}, registry {document['registry']})",
+        ("model", "version", "role", "state", "reason"),
+        [(v["model"], v["version"], v["role"], v["state"], v["reason"]) for v in document["variants"]],
+    )
+
+
+@route.command(name="get")
+def get(as_json: AsJson = False) -> None:
+    """The routing tables in force."""
+    _print_routes(_ask("GET", "/v1/routes", as_json), as_json)
+
+
+@route.command(name="set-weight")
+def set_weight(
+    model: str,
+    version: str,
+    percent: Annotated[float, typer.Argument(help="0 to 100, in steps of 0.01.")],
+    as_json: AsJson = False,
+) -> None:
+    """Send a share of the patients to the version behind `challenger`."""
+    body = {"version": version, "weight_bp": round(percent * BASIS_POINTS_PER_PERCENT)}
+    _print_routes(_ask("PUT", f"/v1/routes/{model}/weight", as_json, body), as_json)
+
+
+@route.command()
+def shadow(
+    model: str,
+    alias: Annotated[str, typer.Argument(help="challenger or shadow-…")],
+    percent: int,
+    as_json: AsJson = False,
+) -> None:
+    """Have a share of the studies read in silence by the version behind an alias."""
+    body = {"alias": alias, "percent": percent}
+    _print_routes(_ask("PUT", f"/v1/routes/{model}/shadow", as_json, body), as_json)
+
+
+@route.command()
+def pin(
+    model: str,
+    patient_id: str,
+    variant: Annotated[str | None, typer.Argument(help="Left out: take the pin away.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have one patient always read by one variant; only a pseudonym of the patient is kept."""
+    body = {"patient_id": patient_id, "variant": variant}
+    _print_routes(_ask("PUT", f"/v1/routes/{model}/pin", as_json, body), as_json)
+
+
+def freeze(
+    reason: Annotated[str, typer.Argument(help="Stands in the audit.")], as_json: AsJson = False
+) -> None:
+    """The kill switch: all traffic to the champions, and nothing moves."""
+    _print_routes(_ask("PUT", "/v1/freeze", as_json, {"reason": reason}), as_json)
+
+
+def unfreeze(as_json: AsJson = False) -> None:
+    """Let aliases and weights count again."""
+    _print_routes(_ask("DELETE", "/v1/freeze", as_json), as_json)
+
+
+def explain(job_id: Annotated[str, typer.Argument(metavar="JOB")], as_json: AsJson = False) -> None:
+    """Why did this version read that study? In plain words, recomputed from the ledger."""
+    document = _ask("GET", f"/v1/jobs/{job_id}/explain", as_json)
+    if as_json:
+        print_json(document)
+        return
+    for decision in document["decisions"]:
+        mark = "[green]✓[/]" if decision["agrees"] else "[red]✗[/]"
+        out.print(f"{mark} {' '.join(decision['sentences'])}", soft_wrap=True)
+    for escalation in document["escalations"]:
+        out.print(f"[bold red]![/] {escalation['sentence']}", soft_wrap=True)
+    if not document["decisions"]:
+        out.print("nothing was decided about this job yet")
+
+
+def _ask(method: str, path: str, as_json: bool, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    settings = load_settings()
+    try:
+        return dict(ApiClient.of(settings, actor=getpass.getuser()).ask(method, path, body))
+    except ApiError as error:
+        fail(str(error), as_json, error.code)
+    except (httpx.HTTPError, FileNotFoundError):
+        fail(f"the API at {settings.api_url} does not answer; `serinus up` starts it", as_json, "api-away")
+
+
+def _print_routes(document: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+        return
+    if document["frozen"]:
+        out.print(f"[bold yellow]frozen[/] by {document['frozen']['by']}: {document['frozen']['reason']}")
+    table(
+        f"routes (generation {document['generation']})",
+        ("model", "champion", "canary", "weight", "shadows", "arms", "key"),
+        [_route_row(model) for model in document["models"]],
+    )
+
+
+def _route_row(model: Mapping[str, Any]) -> tuple[object, ...]:
+    canary = model["canary"]
+    return (
+        model["model"],
+        model["champion"]["version"],
+        canary["version"] if canary else None,
+        f"{canary['weight_bp'] / BASIS_POINTS_PER_PERCENT:g} %" if canary else None,
+        ", ".join(f"{s['version']} {s['percent']} %" for s in model["shadows"]) or None,
+        ", ".join(f"{a['name']} {a['version']}" for a in model["arms"]) or None,
+        model["key"],
+    )

@@ -1,0 +1,84 @@
+"""The HTTP surface of routing: what a platform engineer may change, and why a study was read by whom.
+
+FastAPI reads the annotations of the routes at run time, so they are not postponed here.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Protocol
+
+from fastapi import Depends, FastAPI, Header, Query
+
+from serve_apps.auth import Caller, Scope
+from serve_apps.problem_docs import PROBLEMS
+from serve_apps.routing_service import RoutingService
+from serve_apps.schemas import FreezeIn, PinIn, ShadowIn, WeightIn
+
+Guard = Callable[[Scope], Callable[..., Caller]]
+
+
+class HasRouting(Protocol):
+    routing: RoutingService
+
+
+def add_routes(app: FastAPI, services: Callable[[], HasRouting], need: Guard) -> None:
+    """Everything below `/v1/routes`, the freeze, explanations and the event stream."""
+    _add_reading(app, services, need)
+    _add_changing(app, services, need)
+
+
+def _add_reading(app: FastAPI, services: Callable[[], HasRouting], need: Guard) -> None:
+    reader = need(Scope.RESULTS_READ)
+
+    @app.get("/v1/routes", responses=PROBLEMS, tags=["routing"])
+    async def routes(_: Annotated[Caller, Depends(reader)]) -> dict[str, Any]:
+        return await services().routing.routes()
+
+    @app.get("/v1/jobs/{job_id}/explain", responses=PROBLEMS, tags=["routing"])
+    async def explain(job_id: str, _: Annotated[Caller, Depends(reader)]) -> dict[str, Any]:
+        """Why which version read this study, recomputed from the ledger."""
+        return await services().routing.explain(job_id)
+
+    @app.get("/v1/events", responses=PROBLEMS, tags=["routing"])
+    async def events(
+        _: Annotated[Caller, Depends(reader)], cursor: Annotated[int, Query(ge=0)] = 0
+    ) -> dict[str, Any]:
+        """Critical disagreements, oldest first; ask again with the cursor that came back."""
+        return await services().routing.events(cursor)
+
+
+def _add_changing(app: FastAPI, services: Callable[[], HasRouting], need: Guard) -> None:
+    admin = need(Scope.ADMIN)
+
+    def actor(
+        caller: Annotated[Caller, Depends(admin)],
+        x_serinus_actor: Annotated[str | None, Header(max_length=100)] = None,
+    ) -> str:
+        """Who did it, for the audit: the key's name, and the person it speaks for."""
+        return f"{caller.name}/{x_serinus_actor}" if x_serinus_actor else caller.name
+
+    @app.put("/v1/routes/{model}/weight", responses=PROBLEMS, tags=["routing"])
+    async def set_weight(model: str, wish: WeightIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
+        await services().routing.set_weight(model, wish.version, wish.weight_bp, who)
+        return await services().routing.routes()
+
+    @app.put("/v1/routes/{model}/shadow", responses=PROBLEMS, tags=["routing"])
+    async def set_shadow(model: str, wish: ShadowIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
+        await services().routing.set_shadow(model, wish.alias, wish.percent, who)
+        return await services().routing.routes()
+
+    @app.put("/v1/routes/{model}/pin", responses=PROBLEMS, tags=["routing"])
+    async def pin(model: str, wish: PinIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
+        """Pin one patient to a variant, or take the pin away; only the pseudonym is kept."""
+        await services().routing.pin(model, wish.patient_id, wish.variant, who)
+        return await services().routing.routes()
+
+    @app.put("/v1/freeze", responses=PROBLEMS, tags=["routing"])
+    async def freeze(wish: FreezeIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
+        """The kill switch: all traffic to the champions, and nothing moves."""
+        await services().routing.freeze(wish.reason, who)
+        return await services().routing.routes()
+
+    @app.delete("/v1/freeze", responses=PROBLEMS, tags=["routing"])
+    async def unfreeze(who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
+        await services().routing.unfreeze(who)
+        return await services().routing.routes()
