@@ -39,7 +39,7 @@ class Ledger:
         self.routing = Routing(database, self.audit)
         self.transitions = Transitions(database, self.audit)
         self.decisions = Decisions(database)
-        self.shadows = ShadowTasks(database)
+        self.shadows = ShadowTasks(database, self.audit)
         self.escalations = Escalations(database)
 
     @classmethod

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from canary.explain import DecisionRow
+from ledger.audit import Audit
 from ledger.database import Database
 from ledger.decisions import write_decisions
 from ledger.records import LeaseLost
@@ -27,14 +28,17 @@ DUE, DONE, FAILED = "due", "done", "failed"
 READ: Final = "read"
 MAX_ATTEMPTS: Final = 25  # a study that takes its silent reader down with it must not do so for ever
 GIVEN_UP: Final = "given-up"
+ABANDONED: Final = "abandoned"
+AT_ONCE: Final = 200  # a transaction of many rows would keep callers waiting
 OWED_ONCE: Final = ("job_id", "app", "role")
 
 
 class ShadowTasks:
     """Claim what is due, say how it went. A released reading was not an attempt."""
 
-    def __init__(self, database: Database, max_attempts: int = MAX_ATTEMPTS) -> None:
+    def __init__(self, database: Database, audit: Audit, max_attempts: int = MAX_ATTEMPTS) -> None:
         self._db = database
+        self._audit = audit
         self._max_attempts = max_attempts
 
     def enqueue(self, job_id: str, tasks: Sequence[ShadowTask], now: datetime, study_key: str = "") -> None:
@@ -92,6 +96,26 @@ class ShadowTasks:
             row = self._mine(connection, token)
             back = {"not_before": row["created_at"], "attempt": row["attempt"] - 1}
             self._put_back(connection, row, back)
+
+    def abandon(self, model: str, version: str, *, actor: str, reason: str, now: datetime) -> int:
+        """A person gives up what a version still owes, as when it will never run again; returns the number.
+
+        Each is kept as a failure. Nothing else ends a debt without a reading or its error.
+        """
+        owed = (shadow_tasks.c.model == model) & (shadow_tasks.c.version == version)
+        query = self._db.held(sa.select(shadow_tasks).where(owed & (shadow_tasks.c.state == DUE)))
+        total, some = 0, AT_ONCE
+        while some == AT_ONCE:
+            with self._db.write() as connection:
+                rows = connection.execute(query.limit(AT_ONCE)).mappings().all()
+                for row in rows:
+                    self._end(connection, row, now, error_code=ABANDONED)
+                detail = {"version": version, "reason": reason, "readings": len(rows)}
+                if rows:
+                    self._audit.append_within(connection, actor, "abandon-readings", model, detail, now)
+            some = len(rows)
+            total += some
+        return total
 
     def backlog(self, model: str | None = None) -> Mapping[tuple[str, str], int]:
         """Readings still owed, those in hand among them, by (model, version)."""
@@ -218,8 +242,8 @@ def enqueue_shadows(
 
 def _decision(task: ShadowTask) -> DecisionRow:
     """The study's draw, told of its silent reader."""
-    silent = {"variant": task.variant, "version": task.version, "role": task.role}
-    return replace(task.decision, **silent, outcome=DUE, latency_ms=None)
+    told = replace(task.decision, variant=task.variant, version=task.version, role=task.role)
+    return replace(told, outcome=DUE, latency_ms=None)
 
 
 def _due(now: datetime, roles: Collection[str] | None) -> sa.ColumnElement[bool]:

@@ -7,9 +7,15 @@ from hypothesis import settings
 
 from tests.postgres import Postgres
 from tests.unit.ledger.test_audit import *  # noqa: F403
+from tests.unit.ledger.test_decisions import *  # noqa: F403
+from tests.unit.ledger.test_escalations import *  # noqa: F403
 from tests.unit.ledger.test_jobs import *  # noqa: F403
 from tests.unit.ledger.test_ledger_machine import LedgerMachine
 from tests.unit.ledger.test_retention import *  # noqa: F403
+from tests.unit.ledger.test_routing import *  # noqa: F403
+from tests.unit.ledger.test_shadow_machine import ShadowMachine
+from tests.unit.ledger.test_shadows import *  # noqa: F403
+from tests.unit.ledger.test_transitions import *  # noqa: F403
 
 
 class PostgresqlMachine(LedgerMachine):
@@ -19,10 +25,20 @@ class PostgresqlMachine(LedgerMachine):
         return self.server.new_database()
 
 
+class PostgresqlShadowMachine(ShadowMachine):
+    server: Postgres
+
+    def new_url(self) -> str:
+        return self.server.new_database()
+
+
 @pytest.fixture(scope="module", autouse=True)
-def server_of_the_machine(postgres: Postgres) -> None:
-    PostgresqlMachine.server = postgres
+def server_of_the_machines(postgres: Postgres) -> None:
+    PostgresqlMachine.server = PostgresqlShadowMachine.server = postgres
 
 
 TestPostgresqlMachine = PostgresqlMachine.TestCase
 TestPostgresqlMachine.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+
+TestPostgresqlShadowMachine = PostgresqlShadowMachine.TestCase
+TestPostgresqlShadowMachine.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)

@@ -1,0 +1,105 @@
+"""Why which version read which study: kept once, computable again, and countable."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from canary.explain import explain
+from canary.sample_ratio import Intent, verify_data_plane
+from canary.verdict import Verdict
+from ledger import LeaseLost, Ledger
+from tests.unit.ledger.conftest import NOON
+from tests.unit.ledger.routed import complete_study, decided, read_study, stood_in, table
+
+HOUR = timedelta(hours=1)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(patient=st.text(min_size=1, max_size=12), weight_bp=st.integers(0, 10_000))
+def test_a_stored_decision_computes_to_what_it_says(ledger: Ledger, patient: str, weight_bp: int) -> None:
+    row = decided(patient, table(weight_bp))
+    (stored,) = ledger.decisions.of_job(read_study(ledger, [row]))
+    assert (stored.row, stored.study_key, stored.at) == (row, "study-key", NOON)
+    assert explain(stored.row).agrees
+
+
+def test_a_decision_is_written_with_the_result_or_not_at_all(ledger: Ledger) -> None:
+    with pytest.raises(LeaseLost):
+        complete_study(ledger, "no such token", [decided()])
+    assert ledger.decisions.served("ich", NOON) == ()
+    assert ledger.decisions.exposures("ich", NOON) == ()
+
+
+def test_a_job_that_is_repeated_writes_over_its_own_rows(ledger: Ledger) -> None:
+    first = decided()
+    ledger.decisions.record("job", "s", [first], NOON)
+    ledger.decisions.record("job", "s", [replace(first, latency_ms=99.0)], NOON + HOUR)
+    (stored,) = ledger.decisions.of_job("job")
+    assert (stored.row.latency_ms, stored.at) == (99.0, NOON + HOUR)
+
+
+def test_two_attempts_by_one_version_in_one_job_are_one_row(ledger: Ledger) -> None:
+    failed = decided(role="failed")
+    ledger.decisions.record("job", "s", [failed, replace(failed, latency_ms=7.0)], NOON)
+    assert [stored.row.latency_ms for stored in ledger.decisions.of_job("job")] == [7.0]
+
+
+def test_who_was_to_answer_is_told_first(ledger: Ledger) -> None:
+    rows = (replace(decided(), role="shadow", version="3"), *reversed(stood_in(decided())))
+    job = read_study(ledger, rows)
+    assert [s.row.role for s in ledger.decisions.of_job(job)] == ["failed", "answered", "shadow"]
+
+
+def test_an_identity_counts_once_where_the_draw_sent_it(ledger: Ledger) -> None:
+    for patient in ("a", "a", "b"):
+        read_study(ledger, [decided(patient)])
+    read_study(ledger, stood_in(decided("c")))
+    assert ledger.decisions.counts("ich", NOON) == {
+        ("canary", "2", "answered"): 2,
+        ("canary", "2", "failed"): 1,
+    }
+    assert ledger.decisions.counts("ich", NOON + HOUR) == {}
+    assert ledger.decisions.counts("ich", NOON, generation=2) == {}
+    assert ledger.decisions.counts("chest", NOON) == {}
+
+
+def test_what_a_rule_or_a_silent_reader_did_is_no_draw(ledger: Ledger) -> None:
+    row = decided()
+    read_study(ledger, [replace(row, ground="rule", rule="north")])
+    read_study(ledger, [replace(row, role="shadow", variant="shadow-next", version="3")])
+    assert ledger.decisions.counts("ich", NOON) == {}
+    assert ledger.decisions.exposures("ich", NOON) == ()
+    assert [s.drawn for s in ledger.decisions.served("ich", NOON)] == [False]
+
+
+def test_the_data_plane_is_verified_from_what_is_stored(ledger: Ledger) -> None:
+    routing = table(5_000)
+    for number in range(60):
+        read_study(ledger, [decided(f"patient {number}", routing)])
+    read_study(ledger, stood_in(decided("patient 1", table(10_000))))  # a stand-in is no stranger
+    served = ledger.decisions.served("ich", NOON, generation=1)
+    versions = {"champion": "1", "baseline": "1", "canary": "2"}
+    assert verify_data_plane(Intent(1, versions, {"canary": 5_000}), served).verdict is Verdict.SUCCESSFUL
+    assert verify_data_plane(Intent(1, versions, {"canary": 500}), served).verdict is Verdict.FAILED
+    assert verify_data_plane(Intent(1, {**versions, "canary": "9"}, {}), served).verdict is Verdict.FAILED
+
+
+def test_an_identity_is_exposed_once_per_salt_with_the_weights_of_that_moment(ledger: Ledger) -> None:
+    read_study(ledger, [decided("a", table(0, salt="s1"))])
+    read_study(ledger, [decided("a", table(10_000, salt="s1"))], at=NOON + HOUR)
+    read_study(ledger, [decided("a", table(10_000, salt="s2"))], at=NOON + 2 * HOUR)
+    first, second = ledger.decisions.exposures("ich", NOON)
+    assert (first.salt, first.arm, first.weights_bp["canary"], first.at) == ("s1", "champion", 0, NOON)
+    assert (second.salt, second.arm, second.weights_bp["canary"]) == ("s2", "canary", 10_000)
+    assert ledger.decisions.exposures("ich", NOON + HOUR) == (second,)
+
+
+def test_a_canary_that_failed_was_exposed_all_the_same(ledger: Ledger) -> None:
+    read_study(ledger, stood_in(decided("a")))
+    (exposure,) = ledger.decisions.exposures("ich", NOON)
+    assert (exposure.arm, exposure.version) == ("canary", "2")

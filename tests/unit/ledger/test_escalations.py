@@ -1,0 +1,42 @@
+"""Critical disagreements: once, with their job, and as a stream that nobody misses anything of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from canary.disagreement import Seen, Sighting, VersionReading, escalations
+from ledger import Ledger
+from tests.unit.ledger.conftest import NOON
+
+
+def escalation(code: str = "1386000@SCT") -> dict[str, Any]:
+    """The canary's delivered reading missed what the champion saw."""
+    seen = Sighting(code, "Intracranial hemorrhage", Seen.PRESENT, True)
+    champion = VersionReading("champion", "1", False, (seen,))
+    (found,) = escalations(VersionReading("canary", "2", True, ()), champion)
+    return asdict(found)
+
+
+def test_an_escalation_comes_back_with_its_job(ledger: Ledger) -> None:
+    assert ledger.escalations.record("job", escalation(), NOON)
+    assert ledger.escalations.of_job("job") == (escalation(),)
+    assert ledger.escalations.of_job("other") == ()
+
+
+def test_a_reading_that_is_repeated_escalates_once(ledger: Ledger) -> None:
+    told = [ledger.escalations.record("job", escalation(), NOON) for _ in range(2)]
+    assert (told, len(ledger.escalations.since(0))) == ([True, False], 1)
+    assert ledger.escalations.record("other", escalation(), NOON)
+
+
+def test_the_stream_goes_on_after_the_cursor_and_tells_each_once(ledger: Ledger) -> None:
+    for number in range(5):
+        ledger.escalations.record(f"job {number}", escalation(), NOON)
+    cursor, heard = 0, []
+    while events := ledger.escalations.since(cursor, limit=2):
+        heard += [event.job_id for event in events]
+        cursor = events[-1].sequence
+    assert heard == [f"job {number}" for number in range(5)]
+    ledger.escalations.record("late", escalation(), NOON)
+    assert [event.job_id for event in ledger.escalations.since(cursor)] == ["late"]

@@ -1,0 +1,225 @@
+"""What people set about traffic: audited in the same breath, and a raise moves nobody back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.engine import Connection
+
+from canary.assignment import StudyFacts, assign
+from canary.observation import ABView
+from canary.routing_table import AssignmentKey, Rule, Slot
+from ledger import AuditRow, Ledger, ModelRouting, Pin
+from ledger.audit import Audit
+from ledger.routing import Routing
+from ledger.routing_records import document_of, routing_of
+from tests.unit.ledger.conftest import NOON
+from tests.unit.ledger.routed import table
+
+WHO: dict[str, Any] = {"actor": "alice", "now": NOON}
+WITH_LEDGER = settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+NAMES = st.text(min_size=1, max_size=8)
+SHARES_BP = st.integers(0, 10_000)
+PERCENTS = st.integers(0, 100)
+RULES = st.builds(Rule, name=NAMES, variant=NAMES, sites=st.lists(NAMES, min_size=1, max_size=2).map(tuple))
+PINS = st.builds(Pin, key=NAMES, variant=NAMES, actor=NAMES, at=st.just(NOON))
+TESTS = st.builds(
+    ABView,
+    salt=NAMES,
+    weights_bp=st.integers(1, 9_999).map(lambda a: {"arm-a": a, "arm-b": 10_000 - a}),
+    coverage_bp=SHARES_BP,
+    slot=st.none() | st.just(Slot("layer", "salt", 0, 5_000)),
+)
+ROUTINGS = st.builds(
+    ModelRouting,
+    model=NAMES,
+    version=st.just("2"),
+    weight_bp=SHARES_BP,
+    salt=NAMES,
+    mirror_percent=PERCENTS,
+    shadow_percent=st.dictionaries(NAMES, PERCENTS, max_size=3),
+    safety_net_bp=SHARES_BP,
+    pins=st.lists(PINS, max_size=3).map(tuple),
+    rules=st.lists(RULES, max_size=3).map(tuple),
+    ab=st.none() | TESTS,
+    changed_at=st.just(NOON),
+    revision=st.integers(1, 9),
+)
+
+
+def test_a_model_that_nobody_touched_has_the_defaults(ledger: Ledger) -> None:
+    untouched = ledger.routing.get("ich")
+    assert (untouched.weight_bp, untouched.mirror_percent, untouched.safety_net_bp) == (0, 100, 10_000)
+    assert untouched.rollout is None
+    assert (ledger.routing.all(), ledger.routing.frozen(), ledger.routing.revision()) == ({}, None, 0)
+
+
+@given(routing=ROUTINGS)
+def test_what_was_set_comes_back_as_it_was(routing: ModelRouting) -> None:
+    kept = json.loads(json.dumps(document_of(routing)))
+    row = {"model": routing.model, "revision": routing.revision, "changed_at": routing.changed_at}
+    assert routing_of(row | {"document": kept}) == routing
+
+
+@WITH_LEDGER
+@given(wishes=st.lists(st.tuples(st.sampled_from("23"), SHARES_BP), min_size=1, max_size=6))
+def test_a_salt_is_drawn_anew_exactly_when_another_version_gets_the_weight(
+    ledger: Ledger, wishes: list[tuple[str, int]]
+) -> None:
+    model = uuid4().hex
+    before = ledger.routing.get(model)
+    for version, weight_bp in wishes:
+        after = ledger.routing.set_weight(model, version, weight_bp, **WHO)
+        assert (after.salt == before.salt) == (after.version == before.version)
+        assert after == ledger.routing.get(model)
+        before = after
+
+
+@WITH_LEDGER
+@given(low=SHARES_BP, high=SHARES_BP, patients=st.sets(st.text(min_size=1, max_size=6), max_size=30))
+def test_a_raise_moves_nobody_back(ledger: Ledger, low: int, high: int, patients: set[str]) -> None:
+    low, high = sorted((low, high))
+    first = ledger.routing.set_weight("ich", "2", low, **WHO)
+    raised = ledger.routing.set_weight("ich", "2", high, **WHO)
+    for patient in patients:
+        facts = StudyFacts("s", patient)
+        was, now = (assign(facts, table(r.weight_bp, salt=r.salt)).arm for r in (first, raised))
+        assert was != "canary" or now == "canary"
+
+
+def test_each_change_has_its_audit_row_and_a_higher_revision(ledger: Ledger) -> None:
+    routing = ledger.routing
+    changes = (
+        lambda: routing.set_weight("ich", "2", 500, **WHO),
+        lambda: routing.set_mirror("ich", 50, **WHO),
+        lambda: routing.set_shadow("ich", "shadow-next", 20, **WHO),
+        lambda: routing.set_safety_net("ich", 5_000, **WHO),
+        lambda: routing.set_rules("ich", [Rule("r", "canary", sites=("north",))], **WHO),
+        lambda: routing.pin("ich", "k", "canary", **WHO),
+        lambda: routing.unpin("ich", "k", **WHO),
+        lambda: routing.set_ab("ich", {"arm-a": 5_000, "arm-b": 5_000}, **WHO),
+        lambda: routing.end_ab("ich", **WHO),
+        lambda: routing.freeze(reason="odd reports", **WHO),
+        lambda: routing.unfreeze(**WHO),
+    )
+    for number, change in enumerate(changes, start=1):
+        change()
+        assert (routing.revision(), len(ledger.audit.rows())) == (number, number)
+    assert {row.actor for row in ledger.audit.rows()} == {"alice"}
+    assert ledger.audit.first_broken() is None
+
+
+def test_the_audit_tells_what_was_asked_and_what_stood_there(ledger: Ledger) -> None:
+    ledger.routing.set_weight("ich", "2", 500, **WHO)
+    ledger.routing.set_weight("ich", "2", 5_000, **WHO)
+    row = ledger.audit.rows(subject="ich")[0]
+    assert (row.action, row.detail) == (
+        "route-weight",
+        {"version": "2", "weight_bp": 5_000, "was": {"version": "2", "weight_bp": 500}},
+    )
+
+
+def test_the_same_wish_again_leaves_no_trace(ledger: Ledger) -> None:
+    later: dict[str, Any] = {"actor": "bob", "now": NOON + timedelta(hours=1)}
+    for who in (WHO, later):
+        ledger.routing.set_weight("ich", "2", 500, **who)
+        ledger.routing.pin("ich", "k", "canary", **who)
+        ledger.routing.unpin("ich", "unknown", **who)
+        ledger.routing.end_ab("ich", **who)
+        ledger.routing.unfreeze(**who)
+    assert (ledger.routing.revision(), len(ledger.audit.rows())) == (2, 2)
+
+
+class SilentAudit(Audit):
+    """Cannot write."""
+
+    def append_within(
+        self,
+        connection: Connection,
+        actor: str,
+        action: str,
+        subject: str,
+        detail: Mapping[str, Any],
+        now: datetime,
+    ) -> AuditRow:
+        raise OSError("the disk is full")
+
+
+def test_what_cannot_be_audited_does_not_happen(ledger: Ledger) -> None:
+    unheard = Routing(ledger.database, SilentAudit(ledger.database))
+    with pytest.raises(OSError, match="full"):
+        unheard.set_weight("ich", "2", 500, **WHO)
+    with pytest.raises(OSError, match="full"):
+        unheard.freeze(reason="odd reports", **WHO)
+    assert (ledger.routing.get("ich").weight_bp, ledger.routing.frozen(), ledger.routing.revision()) == (
+        0,
+        None,
+        0,
+    )
+
+
+@pytest.mark.parametrize("weight_bp", [-1, 10_001])
+def test_a_weight_out_of_its_range_is_refused_and_nothing_written(ledger: Ledger, weight_bp: int) -> None:
+    with pytest.raises(ValueError, match="basis points"):
+        ledger.routing.set_weight("ich", "2", weight_bp, **WHO)
+    with pytest.raises(ValueError, match="percent"):
+        ledger.routing.set_shadow("ich", "shadow-next", weight_bp, **WHO)
+    assert (ledger.routing.revision(), ledger.audit.rows()) == (0, ())
+
+
+def test_one_model_s_change_leaves_the_others_alone(ledger: Ledger) -> None:
+    first = ledger.routing.set_weight("ich", "2", 500, **WHO)
+    ledger.routing.set_weight("chest", "7", 100, **WHO)
+    assert ledger.routing.all()["ich"] == first
+    assert sorted(ledger.routing.all()) == ["chest", "ich"]
+
+
+def test_a_key_has_one_pin_the_last(ledger: Ledger) -> None:
+    ledger.routing.pin("ich", "k", "canary", **WHO)
+    ledger.routing.pin("ich", "other", "canary", **WHO)
+    pinned = ledger.routing.pin("ich", "k", "champion", **WHO)
+    assert {pin.key: pin.variant for pin in pinned.pins} == {"other": "canary", "k": "champion"}
+    assert [pin.key for pin in ledger.routing.unpin("ich", "k", **WHO).pins] == ["other"]
+
+
+def test_a_pin_goes_before_any_rule(ledger: Ledger) -> None:
+    ledger.routing.set_rules("ich", [Rule("north", "canary", sites=("north",))], **WHO)
+    site = ledger.routing.pin("ich", "k", "champion", **WHO).site(AssignmentKey.PATIENT, frozen=False)
+    ruled = replace(table(0), rules=site.rules)
+    assert assign(StudyFacts("s", "k", site="north"), ruled).arm == "champion"
+    assert assign(StudyFacts("s", "x", site="north"), ruled).arm == "canary"
+
+
+def test_an_ab_test_keeps_its_salt_while_it_is_opened_wider_and_other_weights_are_another(
+    ledger: Ledger,
+) -> None:
+    half = {"arm-a": 5_000, "arm-b": 5_000}
+    first = ledger.routing.set_ab("ich", half, coverage_bp=1_000, **WHO).ab
+    wider = ledger.routing.set_ab("ich", half, coverage_bp=10_000, **WHO).ab
+    other = ledger.routing.set_ab("ich", {"arm-a": 2_000, "arm-b": 8_000}, **WHO).ab
+    assert first is not None
+    assert wider is not None
+    assert other is not None
+    assert first.salt == wider.salt != other.salt
+    assert ledger.routing.end_ab("ich", **WHO).ab is None
+
+
+def test_a_freeze_is_for_all_models_and_tells_who_and_why(ledger: Ledger, ledger_url: str) -> None:
+    thrown = ledger.routing.freeze(reason="odd reports", **WHO)
+    ledger.routing.set_weight("ich", "2", 500, **WHO)  # noted, and in force after the thaw
+    other = Ledger.open(ledger_url)
+    assert other.routing.frozen() == thrown
+    other.routing.unfreeze(**WHO)
+    other.close()
+    assert ledger.routing.frozen() is None
+    assert [row.action for row in ledger.audit.rows(subject="site")] == ["unfreeze", "freeze"]

@@ -1,0 +1,133 @@
+"""Any interleaving of studies, silent readers and their deaths: no reading is lost, and none is told twice."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from ledger import ClaimedJob, ClaimedShadow, JobRequest, LeaseLost, Ledger, ShadowTask
+from tests.unit.ledger.conftest import NOON
+from tests.unit.ledger.routed import complete_study, decided, owed
+
+LEASE_S = 10
+NET = owed("safety-net", "app-1", "1")
+Reading = tuple[str, str]  # job, role
+
+
+class ShadowMachine(RuleBasedStateMachine):
+    """Workers may hold stale claims for as long as they like; the clock only moves forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.ledger = Ledger.open(self.new_url(), max_attempts=1000)
+        self.clock: datetime = NOON
+        self.studies: list[ClaimedJob] = []
+        self.claims: list[ClaimedShadow] = []
+        self.owed: set[Reading] = set()
+        self.told: Counter[Reading] = Counter()
+
+    def new_url(self) -> str:
+        """An empty database for this example."""
+        return f"sqlite:///{Path(self.folder.name) / 'ledger.db'}"
+
+    @rule()
+    def a_study_is_begun(self) -> None:
+        request = JobRequest("1.2.3", "pacs")
+        self.ledger.jobs.submit(request, idempotency_key=None, tenant="ris", now=self.clock)
+        self.studies += self.ledger.leases.claim("w", now=self.clock, lease_s=LEASE_S, limit=1)
+
+    @rule(data=st.data(), tasks=st.sampled_from(((), (owed(),), (NET,), (owed(), NET))))
+    def a_study_is_answered(self, data: st.DataObject, tasks: tuple[ShadowTask, ...]) -> None:
+        """Perhaps by a worker whose lease is gone, or a second time."""
+        if not self.studies:
+            return
+        study = data.draw(st.sampled_from(self.studies))
+        with suppress(LeaseLost):
+            complete_study(self.ledger, study.token, [decided()], tasks, self.clock)
+            self.owed |= {(study.job.id, task.role) for task in tasks}
+
+    @rule(data=st.data())
+    def the_readings_of_a_study_are_enqueued_again(self, data: st.DataObject) -> None:
+        if not self.owed:
+            return
+        job, role = data.draw(st.sampled_from(sorted(self.owed)))
+        task = owed() if role == "shadow" else NET
+        self.ledger.shadows.enqueue(job, [task], self.clock)
+
+    @rule(seconds=st.integers(1, LEASE_S * 2))
+    def time_passes(self, seconds: int) -> None:
+        self.clock += timedelta(seconds=seconds)
+
+    @rule(
+        worker=st.sampled_from("ab"),
+        limit=st.integers(1, 3),
+        apps=st.sampled_from((None, ("app-1",), ("app-3",), ("app-9",))),
+        roles=st.sampled_from((None, ("safety-net",))),
+    )
+    def claim(
+        self, worker: str, limit: int, apps: tuple[str, ...] | None, roles: tuple[str, ...] | None
+    ) -> None:
+        self.claims += self.ledger.shadows.claim(
+            worker, now=self.clock, lease_s=LEASE_S, limit=limit, apps=apps, roles=roles
+        )
+
+    @rule(data=st.data(), how=st.sampled_from(("done", "failed", "again", "preempted", "renewed")))
+    def a_reading_goes_on(self, data: st.DataObject, how: str) -> None:
+        if not self.claims:
+            return
+        task = data.draw(st.sampled_from(self.claims))
+        with suppress(LeaseLost):
+            self.say(task, how)
+
+    def say(self, task: ClaimedShadow, how: str) -> None:
+        shadows = self.ledger.shadows
+        if how == "done":
+            shadows.done(task.token, {}, 1.0, self.clock)
+        elif how == "failed":
+            shadows.failed(task.token, "model-error", None, self.clock)
+        elif how == "again":
+            shadows.failed(task.token, "source-timeout", self.clock + timedelta(seconds=5), self.clock)
+        elif how == "preempted":
+            shadows.release(task.token)
+        else:
+            shadows.renew("a", [task.token], now=self.clock, lease_s=LEASE_S)
+        if how in ("done", "failed"):
+            self.told[task.job_id, task.role] += 1
+
+    @rule()
+    def old_jobs_are_purged(self) -> None:
+        self.ledger.retention.purge(self.clock - timedelta(seconds=LEASE_S))
+
+    @invariant()
+    def no_reading_is_told_twice(self) -> None:
+        assert all(count == 1 for count in self.told.values())
+
+    @invariant()
+    def every_reading_is_owed_or_told(self) -> None:
+        open_ones = sum(self.ledger.shadows.backlog().values())
+        ended = self.ledger.shadows.outcomes("ich", limit=1000)
+        assert {(each.job_id, each.role) for each in ended} == set(self.told)
+        assert open_ones + len(ended) == len(self.owed)
+
+    def teardown(self) -> None:
+        """Whatever happened before: with time and one honest worker every reading that was owed is told."""
+        self.clock += timedelta(seconds=LEASE_S * 3)
+        while due := self.ledger.shadows.claim("honest", now=self.clock, lease_s=LEASE_S, limit=5):
+            for task in due:
+                self.say(task, "done")
+        assert set(self.told) == self.owed
+        self.no_reading_is_told_twice()
+        self.ledger.close()
+        self.folder.cleanup()
+
+
+TestShadowMachine = ShadowMachine.TestCase
+TestShadowMachine.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
