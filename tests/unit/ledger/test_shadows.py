@@ -192,6 +192,16 @@ def test_only_a_person_abandons_what_a_version_owes_and_is_named(
         ledger.shadows.done(in_hand.token, {}, 1.0, after(2))
 
 
+def test_an_alias_as_long_as_mlflow_allows_fails_nobody_s_study(ledger: Ledger) -> None:
+    long = "shadow-" + "x" * 248
+    row = replace(decided(), variant=long, arm=long)
+    job = read_study(ledger, [row], [replace(owed(), variant=long, app="a" * 255)])
+    (task,) = claim(ledger)
+    ledger.shadows.done(task.token, {}, 1.0, NOON)
+    ledger.transitions.record("ich", long, None, "3", now=NOON, generation=1, reason="set")
+    assert [stored.row.variant for stored in ledger.decisions.of_job(job)] == [long, long]
+
+
 def test_a_silent_reader_is_a_shadow_or_the_safety_net() -> None:
     with pytest.raises(ValueError, match="silent"):
         replace(owed(), role="answered")
