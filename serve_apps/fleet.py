@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from canary.routing_table import RoutingTable, Variant
-from imaging.errors import ModelUnavailable, UnknownModel
+from imaging.errors import ModelRefused, ModelUnavailable, UnknownModel
 from models.spec import ModelSpec
 from serve_apps.messages import Candidate, ServedVersion
 from serve_apps.schemas import InferenceType
@@ -42,7 +42,8 @@ class Fleet:
     """An immutable view with a generation; a router takes only a newer one.
 
     `wanted` are the models that have a champion in the registry; `tables` those whose champion is warm.
-    `served` are the warm versions by application name; `registry` is "live" or "last known good".
+    `served` are the warm versions by application name; `registry` is "live" or "last known good". `barred` says
+    of a model why its champion may not answer here; waiting would not help it.
     """
 
     generation: int = -1
@@ -51,6 +52,7 @@ class Fleet:
     tables: Mapping[str, RoutingTable] = field(default_factory=dict)
     served: Mapping[str, ServedVersion] = field(default_factory=dict)
     variants: tuple[VariantStatus, ...] = ()
+    barred: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cold(self) -> tuple[str, ...]:
@@ -65,6 +67,8 @@ class Fleet:
         """Who reads the model's studies; raises ModelUnavailable or UnknownModel."""
         if model in self.tables:
             return self.tables[model]
+        if model in self.barred:
+            raise ModelRefused(f"the model's champion may not answer: {self.barred[model]}")
         if model in self.wanted:
             raise ModelUnavailable("the model's champion is not warm yet")
         raise UnknownModel("no model of that name has a champion in the registry")
@@ -88,6 +92,8 @@ def candidates(
         return (Candidate(model, fleet.champion(model).spec.input.series),)
     fitting = [v for v in fleet.champions if _fits(v.spec, modality, kind)]
     if not fitting:
+        if fleet.barred:
+            raise ModelRefused("no champion may answer here; `serinus status` says why")
         if fleet.cold:
             raise ModelUnavailable("no champion is warm yet")
         raise UnknownModel("no model in service reads this modality for this purpose")

@@ -233,9 +233,11 @@ class RolloutController:
     def _view(self, wanted: Target, seen: Observation, served: Mapping[str, ServedVersion]) -> Fleet:
         tables = wanted.tables
         named = {variant.app for table in tables.values() for variant in variants_of(table)}
+        barred = champions_barred(wanted)
         return Fleet(
             registry="live" if seen.registry is not None else "last known good",
-            wanted=champions_wanted(wanted, seen),
+            wanted=champions_wanted(wanted, seen, barred),
+            barred=barred,
             tables={name: table for name, table in tables.items() if table.champion.app in served},
             served={app: served[app] for app in sorted(named) if app in served},
             variants=statuses(wanted, seen, served),
@@ -251,10 +253,10 @@ class RolloutController:
             logger.info("controller.push_failed", extra={"error": type(error).__name__})
 
 
-def champions_wanted(wanted: Target, seen: Observation) -> frozenset[str]:
+def champions_wanted(wanted: Target, seen: Observation, barred: Mapping[str, str]) -> frozenset[str]:
     """The models whose champion is to be warm: all that name one, also one whose files are still on their way.
 
-    A champion that was refused will never be warm; it is shown as refused instead of holding up the others.
+    One that was refused or may not answer will never be warm; it is shown so instead of holding up the others.
     """
     known = {m.model for m in wanted.models if CHAMPION in m.memory.aliases}
     named = {
@@ -262,7 +264,18 @@ def champions_wanted(wanted: Target, seen: Observation) -> frozenset[str]:
         for name, model in (seen.registry or {}).items()
         if CHAMPION in model.aliases and (name, model.aliases[CHAMPION]) not in seen.refused
     }
-    return frozenset(known | named)
+    return frozenset((known | named) - barred.keys())
+
+
+def champions_barred(wanted: Target) -> dict[str, str]:
+    """Models that nobody answers for, since the version behind `champion` may not; with the gate's reason."""
+    found = {}
+    for model in wanted.models:
+        version = model.memory.aliases.get(CHAMPION)
+        view = model.memory.versions.get(version) if version else None
+        if model.table is None and view is not None and not view.gate.may_answer:
+            found[model.model] = view.gate.reason
+    return found
 
 
 def moved(

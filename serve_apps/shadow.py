@@ -8,7 +8,7 @@ imports).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from canary.assignment import Assignment
@@ -123,7 +123,7 @@ def _task(
     variant: Variant,
     delivered: ShadowOutcome,
 ) -> ShadowTask:
-    row = decision_row(assignment, model, role=role, outcome="due")
+    row = replace(decision_row(assignment, model, role=role, outcome="due"), digest=variant.digest)
     return ShadowTask(
         model=model,
         version=variant.version,

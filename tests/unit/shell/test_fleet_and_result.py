@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imaging.errors import ModelUnavailable, UnknownModel
+from imaging.errors import ModelRefused, ModelUnavailable, UnknownModel
 from imaging.finding import Code, Measurement, Presence, Urgency
 from serve_apps.fleet import Fleet, candidates
 from serve_apps.result import to_result, worklist_note
@@ -42,6 +42,15 @@ def test_a_cold_champion_is_a_reason_to_wait_and_an_unknown_model_is_not() -> No
         candidates(cold, "ich-triage")
     with pytest.raises(UnknownModel):
         candidates(cold, "nobody")
+
+
+def test_a_champion_that_may_not_answer_says_why_and_holds_nobody_up() -> None:
+    barred = Fleet(
+        generation=1, barred={"ich-triage": "it is for research only, so it only reads in silence"}
+    )
+    assert barred.cold == ()
+    with pytest.raises(ModelRefused, match="research only"):
+        candidates(barred, "ich-triage")
 
 
 def test_no_model_for_the_modality_is_an_error_not_a_guess() -> None:
