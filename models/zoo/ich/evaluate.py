@@ -26,7 +26,7 @@ from models.zoo.ich.scored import Scored, figures, gains
 from models.zoo.ich.scoring import slice_probabilities, top3_mean
 from models.zoo.ich.trained import VERSIONS, WEIGHTS, load_network, threshold_of
 
-SLICE_SEED, HEAD_SEED, REAL_SLICE_SEED, REAL_HEAD_SEED = 10_000_000, 20_000_000, 30_000_000, 40_000_000
+SLICE_SEED, HEAD_SEED, REAL_SLICE_SEED, REAL_HEAD_SEED = 50_000_000, 60_000_000, 70_000_000, 80_000_000
 WORLD = Mixture(thick=0.7, metal=0.05)  # most head CT is read in thick slices
 BASELINES = {2: 1, 3: 2, 4: 2}
 

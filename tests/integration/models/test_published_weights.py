@@ -152,6 +152,8 @@ def test_a_leg_is_not_a_chest(weights: Path) -> None:
 @pytest.mark.parametrize("turn", ["upside down", "on its side"])
 def test_a_chest_film_that_hangs_wrong_is_not_passed(weights: Path, turn: str) -> None:
     upright = film("RG1_UNCR.dcm")
-    voxels: Any = upright.voxels[:, ::-1] if turn == "upside down" else upright.voxels.transpose(0, 2, 1)[:, ::-1]
+    voxels: Any = (
+        upright.voxels[:, ::-1] if turn == "upside down" else upright.voxels.transpose(0, 2, 1)[:, ::-1]
+    )
     read = check_film(weights, replace(upright, voxels=voxels))
     assert read.findings[0].presence is not Presence.PRESENT
