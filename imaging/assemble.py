@@ -279,7 +279,7 @@ def _fill(target: Any, item: _Slice, plane: Pixels) -> None:
 
 
 def _input_digest(instance_uids: Sequence[str], digests: Sequence[bytes]) -> str:
-    """sha256 over UID and digest of stored pixels, slice by slice: the same study from any source, the same."""
+    """sha256 over UID and BLAKE3 of stored pixels, slice by slice: the same study from any source, the same."""
     whole = hashlib.sha256()
     for uid, digest in zip(instance_uids, digests, strict=True):
         whole.update(uid.encode() + b"\0" + digest)

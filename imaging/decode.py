@@ -6,12 +6,12 @@ decoders (pylibjpeg, pyjpegls, GDCM). Texts of errors below may carry tag values
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
+from blake3 import blake3
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -66,13 +66,13 @@ def stored_pixels(dataset: Dataset, layout: PixelLayout | None = None) -> Pixels
 
 
 def pixel_digest(dataset: Dataset, stored: Pixels) -> bytes:
-    """sha256 of the stored values, little-endian: the same for every lossless transfer syntax."""
+    """BLAKE3 of the stored values, little-endian: the same for every lossless transfer syntax."""
     element = dataset.get_item("PixelData")
     if element is not None and is_view(element.value):
-        return hashlib.sha256(element.value).digest()  # they are those bytes; no need to convert
+        return blake3(element.value).digest()  # they are those bytes; no need to convert
     values = np.ascontiguousarray(stored, stored.dtype.newbyteorder("<"))
     odd = bytes(values.nbytes % 2)  # PS3.5 §8.1.1 pads to even length
-    return hashlib.sha256(values.tobytes() + odd).digest()
+    return blake3(values.tobytes() + odd).digest()
 
 
 def is_view(value: object) -> TypeGuard[memoryview]:

@@ -7,7 +7,6 @@ much that gains is measured in benchmarks/fetch_to_volume.md.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ from threading import Event
 from typing import Any, Final, TypeVar
 
 import httpx
+from blake3 import blake3
 from pydicom.dataset import Dataset
 
 from imaging.archive import (
@@ -74,7 +74,7 @@ class DicomwebArchive:
         self._client = _client(source)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="dicomweb")
         self._memory = BlockPool()
-        self._hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="dicomweb-sha256")
+        self._hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="dicomweb-digest")
 
     async def fetch_study(
         self,
@@ -202,7 +202,7 @@ class _Fetch:
         """Begin to digest native pixels beside the transfer, which leaves a core idle."""
         element = dataset.get_item("PixelData")
         if element is not None and is_view(element.value):
-            self.digests[text(dataset, "SOPInstanceUID")] = self.hashing.submit(_sha256, element.value)
+            self.digests[text(dataset, "SOPInstanceUID")] = self.hashing.submit(_digest, element.value)
         return dataset
 
 
@@ -228,8 +228,8 @@ class _Attempt:
             raise SourceUnavailable("the fetch was given up")
 
 
-def _sha256(value: memoryview) -> bytes:
-    return hashlib.sha256(value).digest()
+def _digest(value: memoryview) -> bytes:
+    return blake3(value).digest()
 
 
 def _authorization(source: DicomwebSource) -> dict[str, str]:

@@ -29,7 +29,8 @@ class Volume:
 
     `instance_uids` are the SOP Instance UIDs in slice order. `evidence` is one DICOM dataset without pixels,
     encoded as a Part 10 file: the patient, study, equipment and series modules a report must repeat. It holds
-    patient data: never log it. `input_digest` is a sha256 over UIDs and stored pixels, in slice order.
+    patient data: never log it. `input_digest` is a sha256 over UIDs and BLAKE3 digests of
+    stored pixels, in slice order.
     `notes` are what a reader of the result must know of the input, in plain words without patient data.
     """
 
