@@ -272,6 +272,9 @@ def _fill(target: Any, item: _Slice, plane: Pixels) -> None:
     slope, intercept = _rescale(item)
     if (slope, intercept) == (1.0, 0.0):
         np.copyto(target, plane, casting="unsafe")
+    elif target.dtype == np.int16 and slope == 1.0 and plane.dtype.itemsize == 2 and plane.dtype.isnative:
+        # modulo 2**16, and still exact: every sum fits, or `_fits_int16` had not said so
+        np.add(plane.view(np.int16), np.array(int(intercept) & 0xFFFF, np.uint16).view(np.int16), out=target)
     elif target.dtype == np.int16:
         np.copyto(target, plane.astype(np.int32) * int(slope) + int(intercept), casting="unsafe")
     else:

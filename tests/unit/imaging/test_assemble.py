@@ -44,7 +44,7 @@ def test_geometry_is_slices_rows_columns_in_mm() -> None:
 @given(
     values=st.lists(st.integers(0, 65535), min_size=1, max_size=6),
     slope=st.sampled_from([1, 2, -1, 0.5]),
-    intercept=st.sampled_from([0, -1024, 0.25]),
+    intercept=st.sampled_from([0, -1024, -40000, 0.25]),
 )
 def test_rescaling_is_exact_and_int16_only_when_nothing_is_lost(
     values: list[int], slope: float, intercept: float
