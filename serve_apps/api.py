@@ -96,6 +96,11 @@ def _guard(services: Callable[[], Services]) -> Guard:
 
 
 def _add_jobs(app: FastAPI, services: Callable[[], Services], need: Guard) -> None:
+    _add_submission(app, services, need)
+    _add_following(app, services, need)
+
+
+def _add_submission(app: FastAPI, services: Callable[[], Services], need: Guard) -> None:
     @app.post("/v1/jobs", status_code=202, response_model=JobOut, responses=PROBLEMS, tags=["jobs"])
     async def submit_job(
         submission: JobSubmission,
@@ -113,6 +118,14 @@ def _add_jobs(app: FastAPI, services: Callable[[], Services], need: Guard) -> No
         job = await jobs.wait(job.id, wait)
         return await _result_or_accepted(jobs, job, headers | {"Preference-Applied": f"wait={wait:g}"})
 
+    @app.delete(
+        "/v1/jobs/{job_id}", status_code=202, response_model=JobOut, responses=PROBLEMS, tags=["jobs"]
+    )
+    async def cancel_job(job_id: str, _: Annotated[Caller, Depends(need(Scope.JOBS_WRITE))]) -> JobOut:
+        return to_wire(await services().jobs.cancel(job_id))
+
+
+def _add_following(app: FastAPI, services: Callable[[], Services], need: Guard) -> None:
     @app.get("/v1/jobs", response_model=JobPage, responses=PROBLEMS, tags=["jobs"])
     async def list_jobs(
         _: Annotated[Caller, Depends(need(Scope.RESULTS_READ))],
@@ -135,12 +148,6 @@ def _add_jobs(app: FastAPI, services: Callable[[], Services], need: Guard) -> No
         wait: Annotated[float, Query(ge=0, le=MAX_WAIT_S)] = 0.0,
     ) -> JobOut:
         return to_wire(await services().jobs.wait(job_id, wait))
-
-    @app.delete(
-        "/v1/jobs/{job_id}", status_code=202, response_model=JobOut, responses=PROBLEMS, tags=["jobs"]
-    )
-    async def cancel_job(job_id: str, _: Annotated[Caller, Depends(need(Scope.JOBS_WRITE))]) -> JobOut:
-        return to_wire(await services().jobs.cancel(job_id))
 
     @app.get("/v1/jobs/{job_id}/results", response_model=ResultOut, responses=PROBLEMS, tags=["jobs"])
     async def get_results(

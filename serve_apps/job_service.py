@@ -130,13 +130,15 @@ class JobService:
         return await asyncio.to_thread(self._ledger.jobs.cancel, job_id, now())
 
     async def result(self, job_id: str) -> Mapping[str, object]:
-        """The JSON result; raises Problem with the job's own error when it failed."""
+        """The JSON result with what the safety net has found since; raises Problem with the job's own error."""
         job = await self.get(job_id)
         if job.state is JobState.FAILED:
             raise job_problem(job)
         if job.state is JobState.CANCELED:
             raise Problem("canceled", "the job was cancelled")
-        return await asyncio.to_thread(self._ledger.jobs.result, job_id)
+        result = await asyncio.to_thread(self._ledger.jobs.result, job_id)
+        escalations = await asyncio.to_thread(self._ledger.escalations.of_job, job_id)
+        return {**result, "escalations": [dict(each) for each in escalations]}
 
     async def document(self, job_id: str, kind: str) -> bytes:
         await self.result(job_id)

@@ -82,7 +82,23 @@ class Router:
                 recent,
             )
         )
-        shadows = ShadowRunner(
+        shadows = self._shadow_runner(worker, settings, ledger, recent)
+        deliveries = delivery_runner(worker, settings, ledger, archives)
+        self._tasks = [
+            asyncio.create_task(loop)
+            for loop in (
+                self._pull_forever(),
+                self._runner.run_forever(),
+                self._runner.keep_leases(),
+                deliveries.run_forever(),
+                shadows.run_forever(),
+            )
+        ]
+
+    def _shadow_runner(
+        self, worker: str, settings: Settings, ledger: Ledger, recent: RecentStudies
+    ) -> ShadowRunner:
+        return ShadowRunner(
             ShadowContext(
                 worker,
                 ledger,
@@ -95,20 +111,6 @@ class Router:
                 settings.forward_timeout_s,
             )
         )
-        signer = CallbackSigner(settings.paths.callback_key.read_text().strip().encode())
-        self._deliveries = DeliveryRunner(
-            worker, ledger, ReportStores(archives, settings.paths.reports), signer
-        )
-        self._tasks = [
-            asyncio.create_task(loop)
-            for loop in (
-                self._pull_forever(),
-                self._runner.run_forever(),
-                self._runner.keep_leases(),
-                self._deliveries.run_forever(),
-                shadows.run_forever(),
-            )
-        ]
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return create_app(lambda: self._services)
@@ -148,6 +150,11 @@ class Router:
             except Exception as error:  # noqa: BLE001 - outermost loop: the controller may be restarting
                 logger.info("router.pull_failed", extra={"error": type(error).__name__})
             await asyncio.sleep(PULL_PAUSE_S if self._fleet.generation < 0 else PULL_PAUSE_S * 10)
+
+
+def delivery_runner(worker: str, settings: Settings, ledger: Ledger, archives: Archives) -> DeliveryRunner:
+    signer = CallbackSigner(settings.paths.callback_key.read_text().strip().encode())
+    return DeliveryRunner(worker, ledger, ReportStores(archives, settings.paths.reports), signer)
 
 
 def site_rules(settings: Settings) -> SiteRules:

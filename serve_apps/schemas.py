@@ -135,6 +135,10 @@ class ResultOut(_Wire):
     input_digest: str
     sr_sop_instance_uid: str | None = None
     routing: dict[str, Any] = Field(default_factory=dict)
+    escalations: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        description="critical findings that another version saw and this one missed, or the reverse",
+    )
 
 
 class JobOut(_Wire):

@@ -276,6 +276,17 @@ async def test_an_object_outside_the_sites_prefixes_makes_no_job(
     assert site.ledger.jobs.open_jobs() == 0
 
 
+async def test_an_escalation_that_came_later_stands_in_the_result(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    job = (await http.post("/v1/jobs", json=BODY)).json()["id"]
+    site.finish(job)
+    assert (await http.get(f"/v1/jobs/{job}/results")).json()["escalations"] == []
+    site.ledger.escalations.record(job, {"code": "x", "sentence": "look now"}, datetime.now(UTC))
+    assert (await http.get(f"/v1/jobs/{job}/results")).json()["escalations"][0]["sentence"] == "look now"
+    assert (await http.get("/v1/events")).json()["events"][0]["job"] == job
+
+
 async def test_a_finished_job_cannot_be_cancelled(site: Site, http: httpx.AsyncClient) -> None:
     job = (await http.post("/v1/jobs", json=BODY)).json()["id"]
     site.finish(job)
