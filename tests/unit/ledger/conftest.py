@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import strategies as st
 
 from ledger import Ledger
 
+# what a pseudonym or a name may hold: no control character, which PostgreSQL does not store
+PRINTABLE = st.characters(exclude_categories=("Cc", "Cs"))
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 

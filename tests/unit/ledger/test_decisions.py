@@ -13,14 +13,14 @@ from canary.explain import explain
 from canary.sample_ratio import Intent, verify_data_plane
 from canary.verdict import Verdict
 from ledger import LeaseLost, Ledger
-from tests.unit.ledger.conftest import NOON
+from tests.unit.ledger.conftest import NOON, PRINTABLE
 from tests.unit.ledger.routed import complete_study, decided, read_study, stood_in, table
 
 HOUR = timedelta(hours=1)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(patient=st.text(min_size=1, max_size=12), weight_bp=st.integers(0, 10_000))
+@given(patient=st.text(PRINTABLE, min_size=1, max_size=12), weight_bp=st.integers(0, 10_000))
 def test_a_stored_decision_computes_to_what_it_says(ledger: Ledger, patient: str, weight_bp: int) -> None:
     row = decided(patient, table(weight_bp))
     (stored,) = ledger.decisions.of_job(read_study(ledger, [row]))

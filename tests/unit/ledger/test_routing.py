@@ -21,14 +21,14 @@ from ledger import AuditRow, Ledger, ModelRouting, Pin
 from ledger.audit import Audit
 from ledger.routing import Routing
 from ledger.routing_records import document_of, routing_of
-from tests.unit.ledger.conftest import NOON
+from tests.unit.ledger.conftest import NOON, PRINTABLE
 from tests.unit.ledger.routed import table
 
 WHO: dict[str, Any] = {"actor": "alice", "now": NOON}
 WITH_LEDGER = settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-NAMES = st.text(min_size=1, max_size=8)
+NAMES = st.text(PRINTABLE, min_size=1, max_size=8)
 SHARES_BP = st.integers(0, 10_000)
 PERCENTS = st.integers(0, 100)
 RULES = st.builds(Rule, name=NAMES, variant=NAMES, sites=st.lists(NAMES, min_size=1, max_size=2).map(tuple))
@@ -86,7 +86,9 @@ def test_a_salt_is_drawn_anew_exactly_when_another_version_gets_the_weight(
 
 
 @WITH_LEDGER
-@given(low=SHARES_BP, high=SHARES_BP, patients=st.sets(st.text(min_size=1, max_size=6), max_size=30))
+@given(
+    low=SHARES_BP, high=SHARES_BP, patients=st.sets(st.text(PRINTABLE, min_size=1, max_size=6), max_size=30)
+)
 def test_a_raise_moves_nobody_back(ledger: Ledger, low: int, high: int, patients: set[str]) -> None:
     low, high = sorted((low, high))
     first = ledger.routing.set_weight("ich", "2", low, **WHO)
