@@ -168,11 +168,12 @@ def _champion(known: _Known) -> str | None:
 
 def _wanted(known: _Known, champion: str | None) -> frozenset[str]:
     """The versions with a role: those of our aliases that may do anything, and the one that answers."""
-    named = {v for alias, v in known.aliases.items() if _is_ours(alias) and known.may_run(v)}
+    named = {v for alias, v in known.aliases.items() if is_ours(alias) and known.may_run(v)}
     return frozenset(named | ({champion} if champion else set()))
 
 
-def _is_ours(alias: str) -> bool:
+def is_ours(alias: str) -> bool:
+    """Whether an alias gives a role here; all others in the registry are somebody else's."""
     return alias in (CHAMPION, CHALLENGER) or alias.startswith((SHADOW_PREFIX, ARM_PREFIX))
 
 
@@ -274,7 +275,7 @@ def _shadows(known: _Known, table: RoutingTable, ready_once: frozenset[str]) -> 
 def _is_silent(known: _Known, alias: str, version: str) -> bool:
     if alias == CHALLENGER or alias.startswith(SHADOW_PREFIX):
         return True
-    return _is_ours(alias) and not known.may_answer(version)
+    return is_ours(alias) and not known.may_answer(version)
 
 
 def _mirror_percent(look: Look, alias: str, version: str) -> int:
@@ -297,7 +298,7 @@ def _standings(known: _Known, champion: str | None, table: RoutingTable | None) 
     standings = [
         Standing(version, alias, _reason(known, version, table))
         for alias, version in sorted(known.aliases.items())
-        if _is_ours(alias) and version in known.versions
+        if is_ours(alias) and version in known.versions
     ]
     if champion is not None and champion != known.aliases.get(CHAMPION):
         reason = "goes on answering until the version of the alias may and can"

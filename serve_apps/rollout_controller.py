@@ -16,7 +16,7 @@ from ray import serve
 
 from canary.observation import AppPhase, KeepWarm, Look, RegistryView, VersionView
 from canary.routing_table import CHAMPION, RoutingTable, Variant
-from canary.target import ModelTarget, Target, target
+from canary.target import ModelTarget, Target, is_ours, target
 from imaging.errors import RegistryUnavailable
 from ledger import Ledger, ModelRouting
 from observability.event_log import configure_logging
@@ -287,10 +287,6 @@ def moved(
         for alias in sorted(set(before) | set(after))
         if is_ours(alias) and before.get(alias) != after.get(alias)
     )
-
-
-def is_ours(alias: str) -> bool:
-    return alias in (CHAMPION, "challenger") or alias.startswith(("shadow-", "arm-"))
 
 
 def variants_of(table: RoutingTable) -> tuple[Variant, ...]:

@@ -66,16 +66,11 @@ def prepare_state(settings: Settings) -> Stack:
 
 
 def start_registry(settings: Settings, stack: Stack, progress: Progress) -> Stack:
-    """The embedded MLflow server, unless the site names its own."""
+    """The embedded MLflow server, unless the site names its own. One that runs is found and kept."""
     if settings.mlflow_url is not None:
         return stack
-    if registry_answers(settings):
-        _require_ours(
-            settings, stack.mlflow_pid, stack, "MLflow", settings.mlflow_port, "SERINUS_MLFLOW_PORT"
-        )
-        return stack
-    require_free({"SERINUS_MLFLOW_PORT": settings.mlflow_port})
-    progress("starting the MLflow server")
+    if not registry_answers(settings):
+        progress("starting the MLflow server")
     server = start_embedded(settings.paths.mlflow, port=settings.mlflow_port)
     stack = replace(stack, mlflow_pid=server.pid)
     stack.save(settings.paths.stack)
@@ -85,9 +80,7 @@ def start_registry(settings: Settings, stack: Stack, progress: Progress) -> Stac
 def start_serving(settings: Settings, stack: Stack, progress: Progress) -> Stack:
     """The Ray head and, by `serve deploy`, what serve_config.yaml says."""
     if dashboard_answers(settings):
-        _require_ours(
-            settings, stack.ray_pid, stack, "Ray", settings.ray_dashboard_port, "SERINUS_RAY_DASHBOARD_PORT"
-        )
+        _require_own_ray(settings, stack)
     else:
         require_free(
             {
@@ -182,10 +175,7 @@ def registry_answers(settings: Settings) -> bool:
         return False
 
 
-def _require_ours(
-    settings: Settings, pid: int | None, stack: Stack, what: str, port: int, setting: str
-) -> None:
-    """A server that answers on our port and is not ours belongs to somebody else."""
-    if pid is None or not owned_processes(stack.id):
-        require_free({setting: port}, settings.host)
-        raise NotReady(f"{what} on port {port} is not of this stack; move ours with {setting}")
+def _require_own_ray(settings: Settings, stack: Stack) -> None:
+    """A dashboard that answers on our port and is not ours belongs to somebody else."""
+    if stack.ray_pid is None or not owned_processes(stack.id):
+        require_free({"SERINUS_RAY_DASHBOARD_PORT": settings.ray_dashboard_port})
