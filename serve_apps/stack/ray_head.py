@@ -20,7 +20,8 @@ from serve_apps.settings import Settings
 from serve_apps.stack.ports import free_ports
 
 NODE_IP = "127.0.0.2"  # Ray replaces 127.0.0.1 by the address of the network card
-SOCKET_PATH_ROOM = 45  # Ray's socket paths add about 60 characters; the kernel allows 107
+SOCKET_PATH_LIMIT = 107  # of the kernel, for a Unix socket
+LONGEST_SOCKET = "/session_2026-01-01_00-00-00_000000_4194304/sockets/dash_MetricsHead"  # with the largest pid
 START_TIMEOUT_S = 90.0
 
 
@@ -31,7 +32,7 @@ class RayDidNotStart(RuntimeError):
 def ray_directory(settings: Settings) -> Path:
     """The state folder's `ray`, or a short stand-in where that path is too long for a Unix socket."""
     wanted = settings.paths.ray
-    if len(str(wanted)) <= SOCKET_PATH_ROOM:
+    if len(str(wanted)) + len(LONGEST_SOCKET) <= SOCKET_PATH_LIMIT:
         return wanted
     digest = hashlib.blake2b(str(wanted).encode(), digest_size=5).hexdigest()
     return Path(tempfile.gettempdir()) / f"serinus-{digest}"
