@@ -28,7 +28,7 @@ from canary.routing_table import (
 )
 
 
-class UnknownVariant(LookupError):
+class NoSuchVariant(LookupError):
     """A tester asked by name for a variant that may not answer now; no other takes its place in silence."""
 
 
@@ -119,7 +119,7 @@ class _Choice:
 def assign(facts: StudyFacts, table: RoutingTable) -> Assignment:
     """Decide by the first that applies: freeze, an authorised tester's wish, a rule, the draw, the champion.
 
-    Raises UnknownVariant if a tester names a variant that may not answer.
+    Raises NoSuchVariant if a tester names a variant that may not answer.
     """
     identity = identity_of(facts, table.key)
     choice = next(c for decide in _GROUNDS if (c := decide(facts, table, identity)) is not None)
@@ -174,7 +174,7 @@ def _tester(facts: StudyFacts, table: RoutingTable, identity: str) -> _Choice | 
     if name is None:
         return None
     if name not in table.answering:
-        raise UnknownVariant("no variant of that name may answer now")
+        raise NoSuchVariant("no variant of that name may answer now")
     return _Choice(name, Ground.TESTER, f"an authorised tester asked for {name}")
 
 

@@ -15,7 +15,8 @@ to HTTP. A message never holds a patient datum: no UID, no tag value, no URL. Th
     ├── DeadlineExceeded
     ├── ReportRejected         the PACS did not store the report
     └── RequestError           the caller can mend it
-        └── IdempotencyConflict · JobNotFound · JobNotCancelable · ResultNotReady · UnknownSource · UnknownModel
+        └── IdempotencyConflict · JobNotFound · JobNotCancelable · ResultNotReady · UnknownSource · UnknownModel ·
+                                    UnknownVariant
 """
 
 from __future__ import annotations
@@ -138,3 +139,9 @@ class UnknownSource(RequestError):
 
 class UnknownModel(RequestError):
     code = "unknown-model"
+
+
+class UnknownVariant(RequestError):
+    """A tester named a variant that may not answer now; no other takes its place in silence."""
+
+    code = "unknown-variant"

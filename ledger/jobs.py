@@ -177,6 +177,7 @@ class Jobs:
             "by_object": bool(inputs),
             "model": request.model,
             "requested_model": request.model,
+            "tester_variant": request.tester_variant,
             "inference_type": request.inference_type,
             "outputs": list(request.outputs),
             "callback": request.callback,
@@ -240,6 +241,7 @@ def fingerprint_of(request: JobRequest) -> str:
         list(request.outputs),
         request.callback,
         dict(request.context),
+        request.tester_variant,
     ]
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
@@ -266,6 +268,7 @@ def job_of(row: RowMapping, undelivered: tuple[str, ...] = ()) -> Job:
         error_code=row["error_code"],
         error_detail=row["error_detail"],
         undelivered=undelivered,
+        tester_variant=row["tester_variant"],
     )
 
 

@@ -20,7 +20,10 @@ class LeaseLost(SerinusError):
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What a caller asks for. `model` is empty when the first fitting one is to be taken."""
+    """What a caller asks for. `model` is empty when the first fitting one is to be taken.
+
+    `tester_variant` is the variant that an authorised tester asked for.
+    """
 
     study_uid: str = field(repr=False)
     source: str
@@ -31,6 +34,7 @@ class JobRequest:
     callback: str | None = None
     context: Mapping[str, str] = field(default_factory=dict, repr=False)
     inference_type: str = ""
+    tester_variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Job:
     error_code: str | None
     error_detail: str | None
     undelivered: tuple[str, ...] = ()
+    tester_variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

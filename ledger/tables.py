@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,6 +50,7 @@ jobs = sa.Table(
     sa.Column("by_object", sa.Boolean, nullable=False),
     sa.Column("model", sa.String(64), nullable=False),
     sa.Column("requested_model", sa.String(64), nullable=False),  # `model` becomes the one that read it
+    sa.Column("tester_variant", sa.String(255)),
     sa.Column("inference_type", sa.String(16), nullable=False),
     sa.Column("outputs", sa.JSON, nullable=False),
     sa.Column("callback", sa.Text),

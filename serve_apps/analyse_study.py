@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from canary.assignment import Assignment, assign
+from canary.assignment import Assignment, NoSuchVariant, assign
 from canary.fallback import FallbackPolicy
 from canary.gates import SitePolicy
+from imaging.errors import UnknownVariant
 from imaging.finding import Prediction
 from imaging.report_sr import to_part10, to_sr
 from imaging.segmentation import to_seg
@@ -43,6 +44,7 @@ class StudyOrder:
     model: str | None
     outputs: tuple[str, ...]
     created_at: datetime
+    tester_variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class SiteRules:
     fetch_s: float
     forward_s: float
     champion_reserve_s: float
+    candidate_patience_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,11 @@ async def analyse_study(
     await on_stage(Stage.FETCH)
     study = await reading.read(request, rules.fetch_s)
 
-    assignment = assign(
-        routing_facts(order.study_uid, study.facts, rules.site, rules.keys), fleet.table(study.model)
-    )
+    assignment = _assign(order, study, fleet, rules)
     await on_stage(Stage.FORWARD)
-    policy = FallbackPolicy(champion_reserve_s=rules.champion_reserve_s)
+    policy = FallbackPolicy(
+        champion_reserve_s=rules.champion_reserve_s, patience_s=rules.candidate_patience_s
+    )
     answering = StudyAnswering(fleet, reading, policy, rules.policy)
     answered = await answering.answer(study, assignment, rules.forward_s)
 
@@ -96,6 +99,14 @@ async def analyse_study(
     result = to_result(prediction, order.study_uid, sr_uid=sr_uid, routing=routing)
     stages = (*study.stages, *answered.answer.stages, *clock.timings)
     return Analysis(result, documents, study, assignment, answered, stages)
+
+
+def _assign(order: StudyOrder, study: ReadStudy, fleet: Fleet, rules: SiteRules) -> Assignment:
+    facts = routing_facts(order.study_uid, study.facts, rules.site, rules.keys, order.tester_variant)
+    try:
+        return assign(facts, fleet.table(study.model))
+    except NoSuchVariant as error:
+        raise UnknownVariant(str(error)) from None
 
 
 def _documents(

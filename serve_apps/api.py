@@ -37,6 +37,7 @@ from serve_apps.schemas import (
 from serve_apps.settings import Settings
 
 MAX_WAIT_S = 300.0
+VARIANT = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False)
 
 
@@ -107,10 +108,17 @@ def _add_submission(app: FastAPI, services: Callable[[], Services], need: Guard)
         caller: Annotated[Caller, Depends(need(Scope.JOBS_WRITE))],
         idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
         prefer: Annotated[str | None, Header(examples=["wait=30"])] = None,
+        x_serinus_variant: Annotated[
+            str | None,
+            Header(pattern=VARIANT, max_length=255, description="for testers: the variant that is to read"),
+        ] = None,
     ) -> Response:
-        """Accept a study for reading. `Prefer: wait=N` answers with the result when it is ready in N seconds."""
+        """Accept a study for reading. `Prefer: wait=N` answers with the result when it is ready in N seconds.
+
+        `X-Serinus-Variant` needs a key with the scope `variants:choose`.
+        """
         jobs = services().jobs
-        job, replayed = await jobs.submit(submission, caller, idempotency_key)
+        job, replayed = await jobs.submit(submission, caller, idempotency_key, x_serinus_variant)
         headers = {"Idempotent-Replayed": "true"} if replayed else {}
         wait = preferred_wait(prefer)
         if wait is None:

@@ -18,6 +18,7 @@ class Scope(StrEnum):
     JOBS_WRITE = "jobs:write"
     RESULTS_READ = "results:read"
     STUDIES_WRITE = "studies:write"
+    VARIANTS_CHOOSE = "variants:choose"
     ADMIN = "admin"
 
 

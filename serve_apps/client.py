@@ -39,8 +39,9 @@ class ApiClient:
         """Any request; raises ApiError."""
         return self._json(self._http.request(method, path, json=None if body is None else dict(body)))
 
-    def submit(self, body: JSON, idempotency_key: str | None = None) -> JSON:
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+    def submit(self, body: JSON, idempotency_key: str | None = None, variant: str | None = None) -> JSON:
+        wished = {"Idempotency-Key": idempotency_key, "X-Serinus-Variant": variant}
+        headers = {name: value for name, value in wished.items() if value}
         return self._json(self._http.post("/v1/jobs", json=dict(body), headers=headers))
 
     def job(self, job_id: str, wait_s: float = 0.0) -> JSON:

@@ -22,6 +22,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "study-not-found": 404,
         "unknown-source": 422,
         "unknown-model": 422,
+        "unknown-variant": 422,
         "not-acceptable": 406,
         "not-ready": 409,
         "not-cancelable": 409,

@@ -197,4 +197,5 @@ def order_of(job: Job) -> StudyOrder:
         model=job.model or None,
         outputs=job.outputs,
         created_at=job.created_at,
+        tester_variant=job.tester_variant,
     )

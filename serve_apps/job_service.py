@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from imaging.errors import RequestError
 from imaging.object_store import permitted
 from ledger import FINISHED, Job, JobRequest, JobState, Ledger, Priority
-from serve_apps.auth import Caller
+from serve_apps.auth import Caller, Scope
 from serve_apps.clock import now
 from serve_apps.errors import Problem
 from serve_apps.fleet import Fleet, candidates
@@ -34,10 +34,20 @@ class JobService:
         self._sources = configured_sources(settings)
 
     async def submit(
-        self, submission: JobSubmission, caller: Caller, idempotency_key: str | None
+        self,
+        submission: JobSubmission,
+        caller: Caller,
+        idempotency_key: str | None,
+        tester_variant: str | None = None,
     ) -> tuple[Job, bool]:
-        """Make the job durable; returns it and whether an earlier one was replayed. Raises Problem."""
+        """Make the job durable; returns it and whether an earlier one was replayed. Raises Problem.
+
+        `tester_variant` is for callers with the scope `variants:choose`: the variant that is to read the study.
+        """
         self._check(submission)
+        if tester_variant is not None:
+            caller.require(Scope.VARIANTS_CHOOSE)
+            self._check_variant(submission.model, tester_variant)
         await self._check_load()
         request = JobRequest(
             study_uid=submission.study_uid,
@@ -48,6 +58,7 @@ class JobService:
             outputs=tuple(output.value for output in submission.outputs),
             callback=submission.callback,
             context=submission.context,
+            tester_variant=tester_variant,
         )
         submitted = await asyncio.to_thread(
             self._ledger.jobs.submit, request, idempotency_key=idempotency_key, tenant=caller.name, now=now()
@@ -181,6 +192,11 @@ class JobService:
             candidates(self._fleet(), submission.model)
         if submission.callback is not None:
             check_callback(submission.callback, self._settings.callback_hosts)
+
+    def _check_variant(self, model: str | None, variant: str) -> None:
+        """Say at once what can be known now; whose model will read the study may turn out only later."""
+        if model is not None and variant not in self._fleet().table(model).answering:
+            raise Problem("unknown-variant", "no variant of that name may answer now")
 
     async def _check_load(self) -> None:
         if await asyncio.to_thread(self._ledger.jobs.open_jobs) >= self._settings.max_open_jobs:

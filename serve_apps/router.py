@@ -165,4 +165,5 @@ def site_rules(settings: Settings) -> SiteRules:
         fetch_s=settings.fetch_timeout_s,
         forward_s=settings.forward_timeout_s,
         champion_reserve_s=settings.champion_reserve_s,
+        candidate_patience_s=settings.candidate_patience_s,
     )

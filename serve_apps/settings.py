@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     rollback_window_s: float = 3600.0
     assignment_key: AssignmentKey = AssignmentKey.PATIENT
     champion_reserve_s: float = 20.0
+    candidate_patience_s: float = 30.0
     shadow_recent_studies: int = 4
 
     otlp_endpoint: str | None = None

@@ -27,6 +27,9 @@ def submit(
     source: Annotated[str, typer.Option(help="Id of a configured source.")] = SAMPLES,
     model: Annotated[str | None, typer.Option(help="Left out: the first model that can read it.")] = None,
     priority: Annotated[str, typer.Option(help="stat, urgent, routine or batch.")] = "routine",
+    variant: Annotated[
+        str | None, typer.Option(help="For testers: the variant that is to read, e.g. canary.")
+    ] = None,
     seg: Annotated[bool, typer.Option(help="Also make a DICOM SEG where the model segments.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -42,7 +45,7 @@ def submit(
         "outputs": outputs,
     }
     try:
-        document = run_study(settings, body, show=not as_json)
+        document = run_study(settings, body, show=not as_json, variant=variant)
     except ApiError as error:
         fail(str(error), as_json, error.code)
     except httpx.HTTPError:
@@ -73,10 +76,14 @@ def job(
         print_result(document)
 
 
-def run_study(settings: Settings, body: Mapping[str, Any], show: bool) -> dict[str, Any]:
+def run_study(
+    settings: Settings, body: Mapping[str, Any], show: bool, variant: str | None = None
+) -> dict[str, Any]:
     """Submit, follow, and keep the SR in the state folder. Raises ApiError when the job fails."""
     client = ApiClient.of(settings)
-    submitted = client.submit({key: value for key, value in body.items() if value is not None})
+    submitted = client.submit(
+        {key: value for key, value in body.items() if value is not None}, variant=variant
+    )
     with Live(Text(""), console=err, transient=True, refresh_per_second=8) as live:
         final = client.follow(submitted["id"], lambda each: live.update(stage_line(each)) if show else None)
     if final["state"] != "completed":

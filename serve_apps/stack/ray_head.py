@@ -21,7 +21,9 @@ from serve_apps.stack.ports import free_ports
 
 NODE_IP = "127.0.0.2"  # Ray replaces 127.0.0.1 by the address of the network card
 SOCKET_PATH_LIMIT = 107  # of the kernel, for a Unix socket
-LONGEST_SOCKET = "/session_2026-01-01_00-00-00_000000_4194304/sockets/dash_MetricsHead"  # with the largest pid
+LONGEST_SOCKET = (
+    "/session_2026-01-01_00-00-00_000000_4194304/sockets/dash_MetricsHead"  # with the largest pid
+)
 START_TIMEOUT_S = 90.0
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.assignment import Ground, StudyFacts, UnknownVariant, assign, bucket_of, identity_of
+from canary.assignment import Ground, NoSuchVariant, StudyFacts, assign, bucket_of, identity_of
 from canary.routing_table import AssignmentKey, Canary, RoutingTable, Rule, Segment, Slot
 
 from .tables import ab_test, canary, facts, shadow, table, variant
@@ -218,7 +218,7 @@ def test_a_testers_wish_goes_before_a_rule() -> None:
 
 @pytest.mark.parametrize("name", ["shadow-next", "arm-0", "challenger", ""])
 def test_a_tester_cannot_have_a_variant_that_may_not_answer(name: str) -> None:
-    with pytest.raises(UnknownVariant):
+    with pytest.raises(NoSuchVariant):
         assign(facts(tester_variant=name), table(canary=canary(0), shadows=(shadow(100),)))
 
 

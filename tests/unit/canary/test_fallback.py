@@ -88,3 +88,11 @@ def test_a_canarys_share_always_leaves_the_champion_its_time(left: float) -> Non
 def test_an_impossible_policy_cannot_be_made(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError):
         FallbackPolicy(**({"champion_reserve_s": 1.0} | wrong))  # type: ignore[arg-type]
+
+
+@given(left=seconds, patience=st.floats(0.1, 60))
+def test_a_variant_that_hangs_is_waited_for_no_longer_than_the_sites_patience(
+    left: float, patience: float
+) -> None:
+    budget = variant_budget_s(left, FallbackPolicy(champion_reserve_s=1.0, patience_s=patience))
+    assert budget is None or budget <= patience

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,84 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger import Delivery, Ledger
-from observability.redaction import Pseudonymiser
-from serve_apps.api import Services, create_app
-from serve_apps.auth import ApiKeys, Scope, create_key
+from ledger import Delivery
+from serve_apps.api import create_app
 from serve_apps.fleet import Fleet
-from serve_apps.inbox import Inbox
-from serve_apps.job_service import JobService
-from serve_apps.result import to_result
-from serve_apps.routing_service import RoutingService
-from serve_apps.settings import Settings
-from tests.unit.shell.builders import a_fleet, a_prediction, a_version
-
-STUDY = "1.2.840.77"
-BODY = {"study_uid": STUDY, "source": "samples", "model": "ich-triage"}
-
-
-S3 = {"id": "s3", "kind": "s3", "allowed_prefixes": ["s3://incoming/"]}
-
-
-class Site:
-    """One site: its ledger, its fleet, and what its routes need."""
-
-    def __init__(self, folder: Path, **settings: Any) -> None:
-        self.settings = Settings(state_dir=folder, infer_wait_s=0.0, sources=(S3,), **settings)
-        self.ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
-        self.fleet = a_fleet(a_version())
-        self.announced = 0
-        keys = folder / "keys.json"
-        self.key = create_key(keys, "ris", [Scope.ADMIN])
-        self.reader_key = create_key(keys, "reader", [Scope.RESULTS_READ])
-        jobs = JobService(self.settings, self.ledger, lambda: self.fleet)
-        self.services = Services(
-            self.settings,
-            jobs,
-            RoutingService(self.ledger, lambda: self.fleet, Pseudonymiser(b"k" * 32), self.announce),
-            ApiKeys(keys),
-            Inbox(folder / "inbox", "inbox", 1 << 20),
-        )
-
-    async def announce(self) -> None:
-        self.announced += 1
-
-    def finish(self, job_id: str) -> None:
-        """What a runner does with a job, in short."""
-        now = datetime.now(UTC)
-        (claimed,) = self.ledger.leases.claim("t", now=now, lease_s=60, limit=1)
-        assert claimed.job.id == job_id
-        result = to_result(a_prediction(), STUDY, sr_uid="1.2.9", routing={})
-        self.ledger.leases.complete(
-            claimed.token,
-            result=result.model_dump(mode="json"),
-            documents_by_kind={"sr": b"DICM"},
-            deliveries_to_make=[],
-            stages_s={"fetch": 0.1},
-            model="ich-triage",
-            now=now,
-        )
-
-    def fail(self, code: str) -> None:
-        now = datetime.now(UTC)
-        (claimed,) = self.ledger.leases.claim("t", now=now, lease_s=60, limit=1)
-        self.ledger.leases.fail(claimed.token, code, "why", retry_at=None, now=now)
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    yield made
-    made.ledger.close()
-
-
-@pytest.fixture
-async def http(site: Site) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(create_app(lambda: site.services), raise_app_exceptions=False)
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://serinus", headers={"X-API-Key": site.key}
-    ) as client:
-        yield client
+from tests.unit.shell.site import BODY, STUDY, Site
 
 
 async def test_an_accepted_job_is_in_the_ledger_before_the_202(site: Site, http: httpx.AsyncClient) -> None:
