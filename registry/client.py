@@ -115,6 +115,16 @@ class RegistryClient:
     def delete_alias(self, name: str, alias: str) -> None:
         self._send("DELETE", "/registered-models/alias", {"name": name, "alias": alias})
 
+    def webhooks(self) -> tuple[Mapping[str, Any], ...]:
+        """Every webhook of the server, as it describes them; secrets are never among it."""
+        return tuple(self._get("/webhooks", {"max_results": "1000"}).get("webhooks", []))
+
+    def create_webhook(self, wanted: Mapping[str, Any]) -> None:
+        self._send("POST", "/webhooks", wanted)
+
+    def delete_webhook(self, webhook_id: str) -> None:
+        self._send("DELETE", f"/webhooks/{quote(webhook_id, safe='')}", {})
+
     def artifact_root(self, version: ModelVersion) -> str:
         """Where the server's artifact proxy keeps the version's files."""
         uri = version.source
@@ -158,7 +168,7 @@ class RegistryClient:
         present = {key: value for key, value in params.items() if value}
         return dict(self._request("GET", API + path, params=present).json())
 
-    def _send(self, method: str, path: str, body: Mapping[str, str]) -> None:
+    def _send(self, method: str, path: str, body: Mapping[str, Any]) -> None:
         self._request(method, API + path, json=dict(body))
 
     def _request(self, method: str, url: str, **arguments: Any) -> httpx.Response:

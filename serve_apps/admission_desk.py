@@ -74,6 +74,10 @@ class AdmissionDesk:
             task.add_done_callback(lambda _: self._pending.pop(key, None))
         return known[1] if known else None
 
+    def expire(self) -> None:
+        """Ask anew about every version at the next look: its tags may have changed."""
+        self._answers = {key: (0.0, answer) for key, (_, answer) in self._answers.items()}
+
     async def _ask(self, key: tuple[str, str]) -> None:
         try:
             answer: Answer = await asyncio.to_thread(self._admit, key)

@@ -35,6 +35,7 @@ from serve_apps.schemas import (
     Uid,
 )
 from serve_apps.settings import Settings
+from serve_apps.webhook_desk import WebhookDesk
 
 MAX_WAIT_S = 300.0
 VARIANT = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -45,10 +46,16 @@ class Services:
     """What the routes need, made by whoever hosts the application."""
 
     def __init__(
-        self, settings: Settings, jobs: JobService, routing: RoutingService, keys: ApiKeys, inbox: Inbox
+        self,
+        settings: Settings,
+        jobs: JobService,
+        routing: RoutingService,
+        keys: ApiKeys,
+        inbox: Inbox,
+        webhooks: WebhookDesk,
     ) -> None:
         self.settings, self.jobs, self.routing = settings, jobs, routing
-        self.keys, self.inbox = keys, inbox
+        self.keys, self.inbox, self.webhooks = keys, inbox, webhooks
 
 
 def create_app(services: Callable[[], Services]) -> FastAPI:
@@ -220,6 +227,11 @@ def _add_system(app: FastAPI, services: Callable[[], Services], need: Guard) -> 
     @app.get("/v1/models", response_model=ModelsOut, responses=PROBLEMS, tags=["system"])
     async def models(_: Annotated[Caller, Depends(need(Scope.RESULTS_READ))]) -> ModelsOut:
         return services().jobs.models()
+
+    @app.post("/v1/webhooks/mlflow", status_code=204, responses=PROBLEMS, tags=["system"])
+    async def mlflow_webhook(request: Request) -> None:
+        """Something changed in MLflow: look now. Signed with HMAC instead of a key; the body is not believed."""
+        await services().webhooks.receive(request.headers, request.stream())
 
     @app.get("/v1/queue", responses=PROBLEMS, tags=["system"])
     async def queue(_: Annotated[Caller, Depends(need(Scope.RESULTS_READ))]) -> dict[str, int]:

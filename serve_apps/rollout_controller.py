@@ -66,6 +66,7 @@ class RolloutController:
         self._memory = self._file.load()
         self._fleet = Fleet()
         self._looking = asyncio.Lock()
+        self._looks_begun = 0
         self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger)
         self._loop = asyncio.create_task(self._run_forever())
 
@@ -74,9 +75,15 @@ class RolloutController:
         return self._fleet
 
     async def wake(self) -> Fleet:
-        """Look now, because something was decided; returns the view that came of it."""
+        """Look now, because something was decided; returns the view that came of it.
+
+        Calls that come while a look is under way share the next one.
+        """
+        begun = self._looks_begun
+        self._desk.expire()
         async with self._looking:
-            await self._tick()
+            if self._looks_begun == begun:
+                await self._tick()
         return self._fleet
 
     async def check_health(self) -> None:
@@ -94,6 +101,7 @@ class RolloutController:
             await asyncio.sleep(max(0.05, self._settings.registry_poll_s - (time.monotonic() - started)))
 
     async def _tick(self) -> None:
+        self._looks_begun += 1
         seen = await self._observe()
         looks = self._looks(seen)
         wanted = target(looks)

@@ -35,6 +35,7 @@ from serve_apps.settings import Settings
 from serve_apps.shadow_runner import RecentStudies, ShadowContext, ShadowRunner
 from serve_apps.sources import INBOX, Archives
 from serve_apps.tracing import build_tracer, pseudonymiser
+from serve_apps.webhook_desk import WebhookDesk
 
 logger = logging.getLogger("serinus.router")
 PULL_DEADLINE_S = 5.0
@@ -68,6 +69,7 @@ class Router:
             RoutingService(ledger, lambda: self._fleet, rules.keys, self._announce),
             ApiKeys(settings.paths.api_keys),
             Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes),
+            WebhookDesk(settings.paths.webhook_key.read_text().strip(), self._announce),
         )
         self._runner = JobRunner(
             RunnerContext(

@@ -131,6 +131,7 @@ class StatePaths:
         self.signing_key = root / "keys" / "signing.key"
         self.verify_key = root / "keys" / "signing.pub"
         self.pseudonym_key = root / "keys" / "pseudonym.key"
+        self.webhook_key = root / "keys" / "webhook.key"
         self.callback_key = root / "keys" / "callback.key"
         self.api_keys = root / "keys" / "api_keys.json"
         self.api_key = root / "keys" / "api_key"

@@ -33,7 +33,7 @@ class MlflowPageError(AssertionError):
 class MlflowPage:
     """A headless Chromium for one MLflow server, from `with` to its end; usable from any thread.
 
-    `pictures` is where a failure leaves its screenshot (default: a new temporary folder). Every method
+    `pictures` is where a failure leaves its screenshot (default: the system's temporary folder). Every method
     raises MlflowPageError when the page has not shown within `wait_s` what a person would look for.
     """
 
@@ -180,8 +180,10 @@ class MlflowPage:
             raise MlflowPageError(f"MLflow shows no sign of {what}; {self._evidence()}") from error
 
     def _evidence(self) -> str:
-        folder = self._pictures or Path(tempfile.mkdtemp(prefix="mlflow-page-"))
-        picture = folder / "mlflow-page-failed.png"
+        with tempfile.NamedTemporaryFile(
+            prefix="mlflow-page-", suffix=".png", dir=self._pictures, delete=False
+        ) as file:
+            picture = file.name
         try:
             self._page.screenshot(path=picture)
         except Error:

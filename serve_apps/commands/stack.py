@@ -59,6 +59,7 @@ def _bring_up(settings: Settings, demo: bool, as_json: bool) -> dict[str, Any]:
         if demo:
             register_demo_models(settings, say)
         lifecycle.start_serving(settings, stack, say)
+        lifecycle.subscribe_to_registry(settings)
         lifecycle.wait_ready(settings, say)
         document: dict[str, Any] = {"addresses": addresses(settings)}
         if demo:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ from typing import Any
 import httpx
 import yaml
 
+from imaging.errors import RegistryUnavailable
+from registry.client import RegistryClient
 from registry.server import start_embedded
+from registry.webhook_subscription import subscribe
 from serve_apps.settings import Settings
 from serve_apps.stack.ports import require_free
 from serve_apps.stack.processes import STACK_ID, end_processes, owned_processes
@@ -75,6 +79,16 @@ def start_registry(settings: Settings, stack: Stack, progress: Progress) -> Stac
     stack = replace(stack, mlflow_pid=server.pid)
     stack.save(settings.paths.stack)
     return stack
+
+
+def subscribe_to_registry(settings: Settings) -> None:
+    """Have the embedded MLflow wake us at a change. Without it a change is seen at the next poll."""
+    if settings.mlflow_url is not None:
+        return
+    secret = settings.paths.webhook_key.read_text().strip()
+    with suppress(RegistryUnavailable):
+        url = f"{settings.api_url}/v1/webhooks/mlflow"
+        subscribe(RegistryClient(settings.registry_url), url, secret)
 
 
 def start_serving(settings: Settings, stack: Stack, progress: Progress) -> Stack:

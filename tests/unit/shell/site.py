@@ -15,6 +15,7 @@ from serve_apps.job_service import JobService
 from serve_apps.result import to_result
 from serve_apps.routing_service import RoutingService
 from serve_apps.settings import Settings
+from serve_apps.webhook_desk import WebhookDesk
 from tests.unit.shell.builders import a_fleet, a_prediction, a_version
 
 STUDY = "1.2.840.77"
@@ -42,6 +43,7 @@ class Site:
             RoutingService(self.ledger, lambda: self.fleet, Pseudonymiser(b"k" * 32), self.announce),
             ApiKeys(keys),
             Inbox(folder / "inbox", "inbox", 1 << 20),
+            WebhookDesk("secret", self.announce),
         )
 
     async def announce(self) -> None:

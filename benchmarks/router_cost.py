@@ -1,0 +1,131 @@
+"""What does the router cost? Serinus against the same model behind one bare Serve deployment, on the same Ray.
+
+    python -m benchmarks.router_cost [--seconds 20] [--repeats 3] [--callers 1 8 32] [--slices 24] [--size 256]
+
+Both sides fetch the same studies from the same Orthanc, decode, prepare, forward and interpret with the same
+functions and as many at a time, through the same HTTP proxy, and answer with the same JSON. Blocks take turns.
+
+bare     one replica does it all in memory; a study whose replica dies is lost to its caller.
+serinus  key check, durable job (written, claimed and completed with fsync), assignment, decision ledger, spans;
+         three replicas, between which the volume goes through the object store; the waiting caller is answered
+         from the ledger, which is polled every 50 ms. The fetch and the forward batch are each in a replica of
+         their own, so that they use both cores where the bare replica's threads share an interpreter.
+sr       the same with a structured report, which is made, stored and sent to Orthanc behind the caller's back.
+
+Latencies are of closed loops: with many callers they are mostly waiting, and throughput is what tells. Callers
+are threads on the same cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.bare_app import PREFIX, deploy_beside
+from benchmarks.live import (
+    MODEL,
+    SOURCE,
+    Block,
+    Read,
+    SerinusCaller,
+    Site,
+    StudyShape,
+    closed_loop,
+    http_client,
+    live_site,
+    merged,
+    print_table,
+    quantile,
+    result_of,
+    say,
+)
+
+WARM_UP = 4
+
+
+def main() -> None:
+    options = _options()
+    with live_site(StudyShape(options.studies, options.slices, options.size)) as site:
+        deploy_beside(site.stack, MODEL, "1")
+        contenders = _contenders(site)
+        _warm_up(site, contenders)
+        rows = []
+        for callers in options.callers:
+            blocks = _turns(site, contenders, callers, options)
+            rows += _rows(callers, blocks)
+    print_table(("callers", "side", "studies", "refused", "p50 ms", "p99 ms", "studies/s"), rows)
+    print()
+    print_table(("callers", "ratio to bare", "p50", "p99", "throughput"), _ratios(rows))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each block")
+    parser.add_argument("--repeats", type=int, default=3, help="blocks of each side")
+    parser.add_argument("--callers", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--studies", type=int, default=40)
+    parser.add_argument("--slices", type=int, default=24)
+    parser.add_argument("--size", type=int, default=256)
+    return parser.parse_args()
+
+
+class BareCaller:
+    """Reads a study by the bare application."""
+
+    def __init__(self, site: Site) -> None:
+        self._http = http_client(site.stack.settings.api_url)
+
+    def __call__(self, study: str) -> tuple[dict[str, Any] | None, str]:
+        return result_of(self._http.post(PREFIX, json={"study_uid": study, "source": SOURCE})), ""
+
+
+def _contenders(site: Site) -> Mapping[str, Read]:
+    return {
+        "bare": BareCaller(site),
+        "serinus": SerinusCaller(site.stack),
+        "serinus sr": SerinusCaller(site.stack, ["sr"]),
+    }
+
+
+def _warm_up(site: Site, contenders: Mapping[str, Read]) -> None:
+    """Every side reads a few studies, and each gives the same findings."""
+    for study in site.studies[:WARM_UP]:
+        answers = [read(study)[0] for read in contenders.values()]
+        findings = [answer["findings"] if answer else None for answer in answers]
+        if any(found != findings[0] for found in findings):
+            raise RuntimeError("the sides do not agree about a study")
+
+
+def _turns(
+    site: Site, contenders: Mapping[str, Read], callers: int, options: argparse.Namespace
+) -> Mapping[str, Block]:
+    blocks: dict[str, list[Block]] = {name: [] for name in contenders}
+    for turn in range(options.repeats):
+        for name, read in contenders.items():
+            say(f"{callers} callers, turn {turn + 1}, {name}")
+            blocks[name].append(closed_loop(read, site.studies, callers=callers, seconds=options.seconds))
+    return {name: merged(found) for name, found in blocks.items()}
+
+
+def _rows(callers: int, blocks: Mapping[str, Block]) -> list[tuple[Any, ...]]:
+    return [(callers, name, *_figures(block)) for name, block in blocks.items()]
+
+
+def _figures(block: Block) -> tuple[int, int, float, float, float]:
+    latencies = block.latencies_ms
+    p50, p99 = quantile(latencies, 0.5), quantile(latencies, 0.99)
+    return len(latencies), block.refused, p50, p99, len(latencies) / block.elapsed_s
+
+
+def _ratios(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    bare = {row[0]: row for row in rows if row[1] == "bare"}
+    return [
+        (row[0], row[1], *(mine / base for mine, base in zip(row[4:], bare[row[0]][4:], strict=True)))
+        for row in rows
+        if row[1] != "bare"
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Has MLflow tell us when an alias, a version or a tag changes. It is a wake-up only; polling finds it anyway.
+
+MLflow keeps at most one subscription of ours; one that leads elsewhere or knows another secret is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+from registry.client import RegistryClient
+
+NAME: Final = "serinus"
+EVENTS: Final = (
+    ("MODEL_VERSION_ALIAS", "CREATED"),
+    ("MODEL_VERSION_ALIAS", "DELETED"),
+    ("MODEL_VERSION_TAG", "SET"),
+    ("MODEL_VERSION_TAG", "DELETED"),
+)
+
+
+def subscribe(client: RegistryClient, url: str, secret: str) -> bool:
+    """Whether a subscription was made; False when the right one was there. Raises RegistryUnavailable."""
+    wanted = _wanted(url, secret)
+    ours = [each for each in client.webhooks() if each["name"] == NAME]
+    stale = [each for each in ours if any(each.get(key) != wanted[key] for key in ("url", "description"))]
+    for each in stale:
+        client.delete_webhook(str(each["webhook_id"]))
+    if len(stale) < len(ours):
+        return False
+    client.create_webhook({**wanted, "secret": secret})
+    return True
+
+
+def _wanted(url: str, secret: str) -> dict[str, Any]:
+    """MLflow never shows a secret again, so the description carries its fingerprint."""
+    fingerprint = hashlib.sha256(secret.encode()).hexdigest()[:12]
+    return {
+        "name": NAME,
+        "description": f"wakes Serinus; secret {fingerprint}",
+        "url": url,
+        "events": [{"entity": entity, "action": action} for entity, action in EVENTS],
+    }
