@@ -20,6 +20,7 @@ class AppPhase(StrEnum):
 
     LOADING = "loading"
     READY = "ready"  # RUNNING, its handle warm, the golden input answered
+    ASLEEP = "asleep"  # was ready, and has no replica until a silent study comes
     UNWELL = "unwell"  # was ready, is not now
     FAILED = "failed"  # will not come up
     STOPPING = "stopping"

@@ -44,6 +44,7 @@ class Standing:
 class ModelTarget:
     """What one model needs. `table` is None when nobody may answer. `memory` goes into the next look.
 
+    `may_sleep` are versions that only read in silence: nobody waits for them to wake up.
     Order of acting: start `run`, push `table`, and only then delete `delete`, none of which the table names.
     """
 
@@ -53,6 +54,7 @@ class ModelTarget:
     table: RoutingTable | None
     memory: Memory
     standings: tuple[Standing, ...]
+    may_sleep: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def target_of(look: Look) -> ModelTarget:
         table=table,
         memory=memory,
         standings=_standings(known, champion, table),
+        may_sleep=(wanted & ready_once) - _awake(known, champion),
     )
 
 
@@ -170,6 +173,14 @@ def _wanted(known: _Known, champion: str | None) -> frozenset[str]:
     """The versions with a role: those of our aliases that may do anything, and the one that answers."""
     named = {v for alias, v in known.aliases.items() if is_ours(alias) and known.may_run(v)}
     return frozenset(named | ({champion} if champion else set()))
+
+
+def _awake(known: _Known, champion: str | None) -> frozenset[str | None]:
+    """The versions that answer, or are wished to: they need a replica before their first study comes."""
+    look = known.look
+    arms = look.ab_test.weights_bp if look.ab_test else ()
+    named = {known.aliases.get(alias) for alias in (CHAMPION, *arms)}
+    return frozenset(named | {champion, look.rollout.version if look.rollout else None})
 
 
 def is_ours(alias: str) -> bool:

@@ -18,7 +18,7 @@ from models.spec import ModelSpec
 from registry.cache import CachedModel, NodeCache
 from registry.client import ModelVersion, RegistryClient
 from registry.signing import DIGEST_TAG
-from serve_apps.messages import ServedVersion, app_name
+from serve_apps.messages import Resources, ServedVersion, app_name
 from serve_apps.version_resources import resources_of
 
 REFRESH_S = 5.0
@@ -118,8 +118,8 @@ def view_of(admitted: Admitted, gate: GateVerdict) -> VersionView:
     return VersionView(version.version, admitted.digest, app_name(version.name, version.version), gate)
 
 
-def served_of(admitted: Admitted, gate: GateVerdict) -> ServedVersion:
-    """What the router needs to know of an admitted version."""
+def served_of(admitted: Admitted, gate: GateVerdict, resources: Resources) -> ServedVersion:
+    """What the router needs to know of an admitted version; `resources` are the site's defaults."""
     version = admitted.version
     return ServedVersion(
         model=version.name,
@@ -128,5 +128,5 @@ def served_of(admitted: Admitted, gate: GateVerdict) -> ServedVersion:
         spec=admitted.spec,
         regulatory_status=version.tags.get(STATUS_TAG, "none"),
         research_only=gate.research_only,
-        resources=resources_of(version.tags),
+        resources=resources_of(version.tags, resources),
     )

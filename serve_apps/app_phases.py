@@ -23,17 +23,20 @@ class AppPhases:
     async def look(self) -> Mapping[str, AppPhase]:
         """The phase of every version's application."""
         statuses = await self._apps.statuses()
-        self._warm &= {name for name, status in statuses.items() if status.state is AppState.RUNNING}
+        self._warm &= {name for name, status in statuses.items() if _serves(status)}
         self._failed_at = {name: at for name, at in self._failed_at.items() if name in statuses}
         return {name: await self._phase(name, status) for name, status in statuses.items()}
 
     async def _phase(self, name: str, status: AppStatus) -> AppPhase:
-        if status.state is AppState.RUNNING:
-            return await self._running(name)
         if status.state is AppState.FAILED:
             self._failed_at.setdefault(name, self._clock())
             return AppPhase.FAILED
-        return AppPhase.STOPPING if status.state is AppState.STOPPING else AppPhase.LOADING
+        if status.state is AppState.STOPPING:
+            return AppPhase.STOPPING
+        if status.replicas == 0 and status.state is AppState.RUNNING and self._apps.may_sleep(name):
+            self._warm.discard(name)
+            return AppPhase.ASLEEP
+        return await self._running(name) if _serves(status) else AppPhase.LOADING
 
     async def _running(self, name: str) -> AppPhase:
         if name not in self._warm and await self._apps.warm(name):
@@ -43,3 +46,8 @@ class AppPhases:
     def may_retry(self, name: str) -> bool:
         """Whether a failed application has failed for long enough to be tried again."""
         return self._clock() - self._failed_at.get(name, self._clock()) >= RETRY_AFTER_S
+
+
+def _serves(status: AppStatus) -> bool:
+    """Whether its replicas take studies; while Serve changes an application, the old ones do until the new are up."""
+    return status.state is AppState.RUNNING or (status.state is AppState.STARTING and status.replicas > 0)

@@ -19,6 +19,7 @@ MODALITIES: Mapping[str, tuple[str, ...]] = {"XR": ("CR", "DX"), "CR": ("CR", "D
 class VariantState(StrEnum):
     LOADING = "loading"
     WARM = "warm"
+    ASLEEP = "asleep"
     FAILED = "failed"
     REFUSED = "refused"
     STOPPING = "stopping"

@@ -8,6 +8,8 @@ batch to fill.
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 
 import torch
 from ray import serve
@@ -43,8 +45,9 @@ MAX_STUDIES_PER_BATCH = 8
 class ModelServer:
     """Reads volumes with one version. Answers name the version that really produced them."""
 
-    def __init__(self, settings: Settings, model: str, version: str) -> None:
+    def __init__(self, settings: Settings, model: str, version: str, memory_bytes: int = 0) -> None:
         configure_logging("INFO")
+        self._memory_bytes = memory_bytes
         torch.set_num_threads(1)
         self._device = choose_device(settings.device)
         cache = NodeCache(
@@ -87,3 +90,15 @@ class ModelServer:
     async def warm(self) -> str:
         """The digest of the version that is ready here."""
         return self._stamp.digest
+
+    def check_health(self) -> None:
+        """A replica that leaks is replaced before its neighbours feel it."""
+        if self._memory_bytes and own_memory_bytes() > self._memory_bytes:
+            raise RuntimeError("the replica holds more memory than its version may")
+
+
+def own_memory_bytes() -> int:
+    """What this process alone holds: no shared libraries, no volumes in the object store (proc(5), RssAnon)."""
+    status = Path("/proc/self/status").read_text()
+    (kib,) = re.findall(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
+    return int(kib) * 1024

@@ -35,6 +35,7 @@ from serve_apps.version_tags import TagWriter
 
 logger = logging.getLogger("serinus.controller")
 PUSH_DEADLINE_S = 5.0
+STARTABLE = (None, AppPhase.READY, AppPhase.ASLEEP)  # in these a version is started, or given other resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,8 @@ class RolloutController:
                 await self._delete(app_name(model.model, version), seen)
 
     def _served(self, seen: Observation) -> dict[str, ServedVersion]:
-        found = (served_of(admitted, self._desk.gate(admitted)) for admitted in seen.admitted.values())
+        default = self._settings.default_resources
+        found = (served_of(each, self._desk.gate(each), default) for each in seen.admitted.values())
         return {served.app_name: served for served in found}
 
     async def _start(
@@ -195,9 +197,8 @@ class RolloutController:
             phase = seen.phases.get(view.app)
             if phase is AppPhase.FAILED and self._phases.may_retry(view.app):
                 await self._apps.delete(view.app)
-            elif phase is None and view.app in served:
-                logger.info("controller.start", extra={"app": view.app})
-                await self._apps.start(served[view.app])
+            elif phase in STARTABLE and view.app in served:
+                await self._apps.ensure(served[view.app], may_sleep=view.version in model.may_sleep)
 
     async def _delete(self, app: str, seen: Observation) -> None:
         if seen.phases.get(app) is not AppPhase.STOPPING:
@@ -339,6 +340,7 @@ def _refused(seen: Observation) -> list[VariantStatus]:
 STATE_OF_PHASE: Mapping[AppPhase, VariantState] = {
     AppPhase.LOADING: VariantState.LOADING,
     AppPhase.READY: VariantState.WARM,
+    AppPhase.ASLEEP: VariantState.ASLEEP,
     AppPhase.UNWELL: VariantState.WARM,
     AppPhase.FAILED: VariantState.FAILED,
     AppPhase.STOPPING: VariantState.STOPPING,

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from canary.gates import SitePolicy
 from canary.routing_table import AssignmentKey
+from serve_apps.messages import Resources
 
 
 class _Source(BaseModel):
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     infer_source: str = "s3"
     callback_hosts: tuple[str, ...] = ()
 
+    default_resources: Resources = Resources()
     device: Literal["auto", "cpu", "cuda"] = "auto"
     registry_poll_s: float = 0.5
     max_study_bytes: int = 8 << 30

@@ -7,6 +7,7 @@ leaves them alone.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,7 @@ from typing import Any
 import ray
 from ray import serve
 from ray.serve import api as serve_api
+from ray.serve.schema import ApplicationStatusOverview
 
 from imaging.errors import SerinusError
 from serve_apps.config_check import RESERVED_PREFIX
@@ -22,7 +24,9 @@ from serve_apps.messages import ServedVersion
 from serve_apps.model_server import ModelServer
 from serve_apps.serve_reading import call
 from serve_apps.settings import Settings
+from serve_apps.version_resources import deployment_options
 
+logger = logging.getLogger("serinus.apps")
 WARM_DEADLINE_S = 10.0
 
 
@@ -37,8 +41,11 @@ class AppState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AppStatus:
+    """`replicas` counts those that run."""
+
     state: AppState
     message: str = ""
+    replicas: int = 0
 
 
 SERVE_STATES: Mapping[str, AppState] = {
@@ -56,47 +63,45 @@ class VersionApps:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._deployed: dict[str, dict[str, Any]] = {}
 
     async def statuses(self) -> Mapping[str, AppStatus]:
         """Every version's application by name."""
         applications = (await asyncio.to_thread(serve.status)).applications
         return {
-            name: AppStatus(SERVE_STATES.get(str(found.status.value), AppState.STARTING), found.message)
+            name: AppStatus(
+                SERVE_STATES.get(str(found.status.value), AppState.STARTING), found.message, _replicas(found)
+            )
             for name, found in applications.items()
             if name.startswith(RESERVED_PREFIX)
         }
 
-    async def start(self, version: ServedVersion) -> None:
-        """Have Serve begin to start the version; returns before it is ready."""
-        await asyncio.to_thread(self._run, version)
+    async def ensure(self, version: ServedVersion, *, may_sleep: bool) -> None:
+        """Have Serve begin to start the version, or change its resources; returns before that is done.
 
-    def _run(self, version: ServedVersion) -> None:
-        server: Any = ModelServer  # Serve's decorator made it a Deployment
-        deployment = server.options(**self._options(version))
-        application = deployment.bind(self._settings, version.model, version.version)
-        serve_api._run(application, name=version.app_name, route_prefix=None, _blocking=False)
-
-    def _options(self, version: ServedVersion) -> dict[str, Any]:
+        Asking again for the same does nothing. Other numbers of replicas restart none of them.
+        """
         gpu = self._settings.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
-        resources = version.resources
-        options: dict[str, Any] = {
-            "ray_actor_options": {
-                "num_cpus": resources.num_cpus,
-                "num_gpus": resources.num_gpus if gpu else 0,
-                "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}},
-            }
-        }
-        if resources.memory_bytes is not None:
-            options["ray_actor_options"]["memory"] = resources.memory_bytes
-        if resources.max_replicas > resources.min_replicas:
-            options["autoscaling_config"] = {
-                "min_replicas": resources.min_replicas,
-                "max_replicas": resources.max_replicas,
-                "target_ongoing_requests": 2,
-            }
-        else:
-            options["num_replicas"] = max(1, resources.min_replicas)
-        return options
+        options = deployment_options(version.resources, has_gpu=gpu, may_sleep=may_sleep)
+        if self._deployed.get(version.app_name) == options:
+            return
+        logger.info("apps.deploy", extra={"app": version.app_name})
+        await asyncio.to_thread(self._run, version, options)
+        self._deployed[version.app_name] = options
+
+    def may_sleep(self, app_name: str) -> bool:
+        """Whether the application was told that it may be without a replica."""
+        autoscaling = self._deployed.get(app_name, {}).get("autoscaling_config", {})
+        return bool(autoscaling.get("min_replicas") == 0)
+
+    def _run(self, version: ServedVersion, options: dict[str, Any]) -> None:
+        server: Any = ModelServer  # Serve's decorator made it a Deployment
+        memory_bytes = version.resources.memory_bytes
+        # with a code version of ours, Serve restarts replicas only for what needs it
+        code = f"{version.digest}-{memory_bytes}"
+        deployment = server.options(**options, version=code, _internal=True)
+        application = deployment.bind(self._settings, version.model, version.version, memory_bytes)
+        serve_api._run(application, name=version.app_name, route_prefix=None, _blocking=False)
 
     async def warm(self, app_name: str) -> bool:
         """Whether a replica of the application answers: it has loaded, verified and passed the golden input."""
@@ -108,4 +113,9 @@ class VersionApps:
         return True
 
     async def delete(self, app_name: str) -> None:
+        self._deployed.pop(app_name, None)
         await asyncio.to_thread(serve.delete, app_name, False)
+
+
+def _replicas(application: ApplicationStatusOverview) -> int:
+    return sum(each.replica_states.get("RUNNING", 0) for each in application.deployments.values())

@@ -180,15 +180,15 @@ class MlflowPage:
             raise MlflowPageError(f"MLflow shows no sign of {what}; {self._evidence()}") from error
 
     def _evidence(self) -> str:
+        try:
+            picture = self._page.screenshot()
+        except Error:
+            return "its picture could not be taken"
         with tempfile.NamedTemporaryFile(
             prefix="mlflow-page-", suffix=".png", dir=self._pictures, delete=False
         ) as file:
-            picture = file.name
-        try:
-            self._page.screenshot(path=picture)
-        except Error:
-            return "its picture could not be taken"
-        return f"see {picture}"
+            file.write(picture)
+        return f"see {file.name}"
 
 
 def _shown_aliases(page: Page) -> Locator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,14 @@ def test_champion_moves_to_the_version_on_whose_page_it_is_added(
 def test_adding_an_alias_that_the_version_has_keeps_it(page: MlflowPage, aliased: RegistryClient) -> None:
     page.add_alias(MODEL, "1", "champion")
     assert _aliases(aliased) == {"champion": "1"}
+
+
+def test_a_server_that_does_not_answer_is_told(free_port: Callable[[], int], tmp_path: Path) -> None:
+    with (
+        MlflowPage(f"http://127.0.0.1:{free_port()}", pictures=tmp_path) as page,
+        pytest.raises(MlflowPageError, match="the page of version 1"),
+    ):
+        page.aliases(MODEL, "1")
 
 
 def test_an_alias_set_elsewhere_is_shown_by_the_next_visit(page: MlflowPage, aliased: RegistryClient) -> None:

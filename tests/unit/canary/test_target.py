@@ -366,3 +366,31 @@ def check_laws(seen: Look, step: ModelTarget) -> None:
         assert step.table.generation > before.generation
     if seen.site.frozen:
         assert not step.delete
+
+
+def test_a_version_that_only_reads_in_silence_may_sleep_and_one_that_answers_may_not() -> None:
+    seen = registry(champion="1", challenger="2", shadow_next="3", arm_a="4", arm_b="5")
+    apps = dict.fromkeys("12345", READY)
+    assert target_of(look(seen, apps)).may_sleep == {"2", "3", "4", "5"}
+    assert target_of(look(seen, apps, rollout=RolloutView("2", "s", 0))).may_sleep == {"3", "4", "5"}
+    test = ABView("s", {"arm-a": 5_000, "arm-b": 5_000})
+    assert target_of(look(seen, apps, ab_test=test)).may_sleep == {"2", "3"}
+
+
+def test_a_version_that_was_never_ready_may_not_sleep() -> None:
+    assert (
+        target_of(look(registry(champion="1", shadow_next="3"), {"1": READY, "3": LOADING})).may_sleep
+        == set()
+    )
+
+
+def test_a_sleeping_shadow_goes_on_owing_studies_and_a_sleeping_canary_gets_none() -> None:
+    before = target_of(look(registry(champion="1", challenger="2"), {"1": READY, "2": READY}))
+    asleep = {"1": READY, "2": AppPhase.ASLEEP}
+    silent = then(before, registry(champion="1", challenger="2"), asleep)
+    assert silent.table is not None
+    assert [s.variant.version for s in silent.table.shadows] == ["2"]
+    called = then(before, registry(champion="1", challenger="2"), asleep, rollout=RolloutView("2", "s", 500))
+    assert called.table is not None
+    assert called.table.canary is None
+    assert called.may_sleep == set()

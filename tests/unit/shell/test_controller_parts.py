@@ -12,7 +12,6 @@ from serve_apps.app_phases import AppPhases
 from serve_apps.controller_memory import ControllerMemory, MemoryFile
 from serve_apps.fleet import VariantState, VariantStatus
 from serve_apps.version_apps import AppState, AppStatus
-from serve_apps.version_resources import resources_of
 from serve_apps.version_tags import standings
 
 
@@ -45,6 +44,7 @@ def test_the_first_start_remembers_nothing(tmp_path: Path) -> None:
 class FakeApps:
     def __init__(self, statuses: Mapping[str, AppStatus], warm: bool) -> None:
         self.found, self.is_warm, self.asked = statuses, warm, 0
+        self.sleepy = False
 
     async def statuses(self) -> Mapping[str, AppStatus]:
         return self.found
@@ -52,6 +52,9 @@ class FakeApps:
     async def warm(self, app_name: str) -> bool:
         self.asked += 1
         return self.is_warm
+
+    def may_sleep(self, app_name: str) -> bool:
+        return self.sleepy
 
 
 async def test_running_is_not_ready_until_a_replica_has_answered() -> None:
@@ -74,6 +77,32 @@ async def test_an_application_that_restarts_must_answer_again() -> None:
     assert await phases.look() == {"mv-ich-1": AppPhase.LOADING}
 
 
+async def test_an_application_that_is_changed_serves_on_while_its_old_replicas_run() -> None:
+    apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING, replicas=1)}, warm=True)
+    phases = AppPhases(apps)  # type: ignore[arg-type]
+    await phases.look()
+    apps.found = {"mv-ich-1": AppStatus(AppState.STARTING, replicas=1)}
+    assert await phases.look() == {"mv-ich-1": AppPhase.READY}
+
+
+async def test_one_that_may_sleep_is_asleep_without_a_replica_and_must_answer_when_it_wakes() -> None:
+    apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING, replicas=1)}, warm=True)
+    phases = AppPhases(apps)  # type: ignore[arg-type]
+    await phases.look()
+    apps.sleepy, apps.found = True, {"mv-ich-1": AppStatus(AppState.RUNNING, replicas=0)}
+    assert await phases.look() == {"mv-ich-1": AppPhase.ASLEEP}
+    apps.found, apps.is_warm = {"mv-ich-1": AppStatus(AppState.RUNNING, replicas=1)}, False
+    assert await phases.look() == {"mv-ich-1": AppPhase.LOADING}
+
+
+async def test_one_whose_replicas_all_died_is_not_asleep() -> None:
+    apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING, replicas=1)}, warm=True)
+    phases = AppPhases(apps)  # type: ignore[arg-type]
+    await phases.look()
+    apps.found = {"mv-ich-1": AppStatus(AppState.RUNNING, replicas=0)}
+    assert await phases.look() == {"mv-ich-1": AppPhase.READY}
+
+
 async def test_a_failed_application_is_tried_again_after_a_while() -> None:
     now = 0.0
     apps = FakeApps({"mv-ich-1": AppStatus(AppState.FAILED)}, warm=False)
@@ -90,8 +119,3 @@ def test_a_version_with_two_roles_has_one_standing() -> None:
         for role in ("challenger", "shadow-a")
     ]
     assert standings(rows) == {("ich", "2"): ("warm as challenger, shadow-a", "ready")}
-
-
-def test_resources_come_from_tags_and_a_typing_error_is_as_if_it_were_not_there() -> None:
-    found = resources_of({"serinus.resources.num_cpus": "2", "serinus.resources.num_gpus": "half"})
-    assert (found.num_cpus, found.num_gpus) == (2.0, 0.25)
