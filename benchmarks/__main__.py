@@ -5,7 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("fetch_to_volume", "ledger_latency", "replica_memory")
+BENCHMARKS = (
+    "fetch_to_volume",
+    "ledger_latency",
+    "replica_memory",
+    "router_cost",
+    "shadow_cost",
+    "rollout_latency",
+)
 
 
 def main() -> None:

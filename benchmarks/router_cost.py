@@ -19,7 +19,9 @@ are threads on the same cores.
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from benchmarks.bare_app import PREFIX, deploy_beside
@@ -39,7 +41,10 @@ from benchmarks.live import (
     quantile,
     result_of,
     say,
+    timed,
 )
+from ledger import Ledger
+from observability.names import Stage
 
 WARM_UP = 4
 
@@ -54,9 +59,12 @@ def main() -> None:
         for callers in options.callers:
             blocks = _turns(site, contenders, callers, options)
             rows += _rows(callers, blocks)
+        stages = _stages(site, contenders["serinus"])
     print_table(("callers", "side", "studies", "refused", "p50 ms", "p99 ms", "studies/s"), rows)
     print()
     print_table(("callers", "ratio to bare", "p50", "p99", "throughput"), _ratios(rows))
+    print()
+    print_table(("one study at a time", "mean ms"), stages)
 
 
 def _options() -> argparse.Namespace:
@@ -106,6 +114,21 @@ def _turns(
             say(f"{callers} callers, turn {turn + 1}, {name}")
             blocks[name].append(closed_loop(read, site.studies, callers=callers, seconds=options.seconds))
     return {name: merged(found) for name, found in blocks.items()}
+
+
+def _stages(site: Site, read: Read) -> list[tuple[str, float]]:
+    """Where the time of a study goes in Serinus, by its own clock; and what lies between the stages."""
+    found = [timed(read, study, time.time()) for study in site.studies]
+    ledger = Ledger.open(site.stack.settings.ledger)
+    try:
+        stages = [ledger.jobs.get(reading.job).stages_s for reading in found]
+    finally:
+        ledger.close()
+    names = [stage.value for stage in Stage if any(stage.value in each for each in stages)]
+    means = {name: fmean(each.get(name, 0.0) * 1e3 for each in stages) for name in names}
+    total = fmean(reading.latency_ms for reading in found)
+    between = total - sum(means.values())
+    return [*means.items(), ("between the stages", between), ("in all", total)]
 
 
 def _rows(callers: int, blocks: Mapping[str, Block]) -> list[tuple[Any, ...]]:
