@@ -1,9 +1,9 @@
-"""Is the split what we asked for? A test to be looked at after each study; a check of the data plane."""
+"""Is the split what we asked for? A test that may be looked at after each study."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -98,56 +98,6 @@ def judge_ratio(states: Iterable[SampleRatio], alpha: float = ALPHA) -> RatioVer
     if log10_e >= limit:
         return RatioVerdict(Verdict.FAILED, log10_e, f"the split is not the weight: {found}")
     return RatioVerdict(Verdict.SUCCESSFUL, log10_e, f"no mismatch so far: {found}")
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """One identity as the data plane served it, under one table. `drawn`: by the hash, not by a rule."""
-
-    identity: str
-    generation: int
-    arm: str
-    version: str
-    drawn: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """What a table asks for: the version behind each arm, and the weight of each arm that is drawn."""
-
-    generation: int
-    versions: Mapping[str, str]
-    weights_bp: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class PlaneVerdict:
-    verdict: Verdict
-    reason: str
-
-
-def verify_data_plane(intent: Intent, served: Sequence[Served]) -> PlaneVerdict:
-    """Compare what was served since a change with what the table asks for: stamps first, then shares.
-
-    Readings of other generations are left out, and each identity counts once. Without any: inconclusive.
-    """
-    current = [s for s in served if s.generation == intent.generation]
-    if not current:
-        return PlaneVerdict(Verdict.INCONCLUSIVE, "no study has been read under this table yet")
-    strangers = sorted({s.arm for s in current if intent.versions.get(s.arm) != s.version})
-    if strangers:
-        return PlaneVerdict(
-            Verdict.FAILED, f"another version than intended answered as {', '.join(strangers)}"
-        )
-    arm_of = {s.identity: s.arm for s in current if s.drawn}
-    for arm, weight in intent.weights_bp.items():
-        hits = sum(a == arm for a in arm_of.values())
-        if not share_fits(hits, len(arm_of), weight):
-            found = f"{arm} read {hits} of {len(arm_of)}"
-            return PlaneVerdict(
-                Verdict.FAILED, f"{found}, which a weight of {weight / 100:g} % does not give"
-            )
-    return PlaneVerdict(Verdict.SUCCESSFUL, f"{len(current)} readings match the table")
 
 
 def share_fits(hits: int, total: int, weight_bp: int) -> bool:

@@ -188,6 +188,11 @@ def is_ours(alias: str) -> bool:
     return alias in (CHAMPION, CHALLENGER) or alias.startswith((SHADOW_PREFIX, ARM_PREFIX))
 
 
+def may_be_asked_to_answer(alias: str) -> bool:
+    """Whether the alias wishes its version to answer callers; a shadow's never does."""
+    return is_ours(alias) and not alias.startswith(SHADOW_PREFIX)
+
+
 def _retired(look: Look, wanted: frozenset[str]) -> tuple[Retired, ...]:
     """The versions without a role, since when: those that just lost theirs, and applications nobody knows."""
     since = {r.version: r for r in look.memory.retired}

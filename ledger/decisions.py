@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from canary.assignment import Ground
+from canary.data_plane import Served
 from canary.explain import DecisionRow
 from canary.routing_table import BASELINE, CHAMPION
-from canary.sample_ratio import Served
 from ledger.database import Database
 from ledger.tables import decisions, exposures
 
@@ -90,33 +90,22 @@ class Decisions:
             return {(variant, version, role): number for variant, version, role, number in found}
 
     def served(self, model: str, since: datetime, generation: int | None = None) -> tuple[Served, ...]:
-        """What `verify_data_plane` compares with the table: each identity, arm and version once, oldest first."""
-        columns = (
-            decisions.c.identity,
-            decisions.c.generation,
-            decisions.c.arm,
-            decisions.c.version,
-            decisions.c.ground,
-        )
+        """What `verify_data_plane` compares with the table: readings by generation, arm and version."""
+        columns = (decisions.c.generation, decisions.c.arm, decisions.c.version)
         query = (
-            sa.select(*columns)
+            sa.select(*columns, sa.func.count())
             .where(_assigned(model, since, generation))
             .group_by(*columns)
-            .order_by(sa.func.min(decisions.c.at), decisions.c.identity)
+            .order_by(*columns)
         )
         with self._db.read() as connection:
-            return tuple(
-                Served(identity, at_generation, arm, version, ground == Ground.DRAW)
-                for identity, at_generation, arm, version, ground in connection.execute(query)
-            )
+            return tuple(Served(*row) for row in connection.execute(query))
 
-    def exposures(self, model: str, since: datetime) -> tuple[Exposure, ...]:
+    def exposures(self, model: str, since: datetime, *, salt: str | None = None) -> tuple[Exposure, ...]:
         """The exposure log, oldest first: nobody comes twice under one salt, however many studies follow."""
-        query = (
-            sa.select(exposures)
-            .where((exposures.c.model == model) & (exposures.c.at >= since))
-            .order_by(exposures.c.at, exposures.c.identity)
-        )
+        wanted = (exposures.c.model == model) & (exposures.c.at >= since)
+        wanted = wanted if salt is None else wanted & (exposures.c.salt == salt)
+        query = sa.select(exposures).where(wanted).order_by(exposures.c.at, exposures.c.identity)
         with self._db.read() as connection:
             return tuple(_exposure(dict(row)) for row in connection.execute(query).mappings())
 

@@ -44,7 +44,8 @@ class Fleet:
 
     `wanted` are the models that have a champion in the registry; `tables` those whose champion is warm.
     `served` are the warm versions by application name; `registry` is "live" or "last known good". `barred` says
-    of a model why its champion may not answer here; waiting would not help it.
+    of a model why its champion may not answer here; waiting would not help it. `alarms` say of a model, or of
+    `routers`, that studies are not read as the tables say.
     """
 
     generation: int = -1
@@ -54,6 +55,7 @@ class Fleet:
     served: Mapping[str, ServedVersion] = field(default_factory=dict)
     variants: tuple[VariantStatus, ...] = ()
     barred: Mapping[str, str] = field(default_factory=dict)
+    alarms: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cold(self) -> tuple[str, ...]:

@@ -160,6 +160,7 @@ class JobService:
         return ModelsOut(
             generation=fleet.generation,
             registry=fleet.registry,
+            alarms=dict(fleet.alarms),
             variants=tuple(
                 VariantOut(
                     model=v.model,

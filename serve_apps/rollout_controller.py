@@ -16,7 +16,7 @@ from ray import serve
 
 from canary.observation import AppPhase, KeepWarm, Look, RegistryView, VersionView
 from canary.routing_table import CHAMPION, RoutingTable, Variant
-from canary.target import ModelTarget, Target, is_ours, target
+from canary.target import ModelTarget, Target, is_ours, may_be_asked_to_answer, target
 from imaging.errors import RegistryUnavailable
 from ledger import Ledger, ModelRouting
 from observability.event_log import configure_logging
@@ -27,14 +27,16 @@ from serve_apps.admission_desk import AdmissionDesk, Admitted, Refused, served_o
 from serve_apps.app_phases import AppPhases
 from serve_apps.clock import now
 from serve_apps.controller_memory import MemoryFile
+from serve_apps.data_plane_watch import DataPlaneWatch
 from serve_apps.fleet import Fleet, VariantState, VariantStatus
 from serve_apps.messages import ServedVersion, app_name
+from serve_apps.refusal_log import Refusal, RefusalLog
+from serve_apps.router_push import RouterPush
 from serve_apps.settings import Settings
 from serve_apps.version_apps import VersionApps
 from serve_apps.version_tags import TagWriter
 
 logger = logging.getLogger("serinus.controller")
-PUSH_DEADLINE_S = 5.0
 STARTABLE = (None, AppPhase.READY, AppPhase.ASLEEP)  # in these a version is started, or given other resources
 
 
@@ -66,10 +68,18 @@ class RolloutController:
         self._file = MemoryFile(settings.paths.last_known_good)
         self._memory = self._file.load()
         self._fleet = Fleet()
+        self._routers = RouterPush()
         self._looking = asyncio.Lock()
         self._looks_begun = 0
         self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger)
-        self._loop = asyncio.create_task(self._run_forever())
+        self._watch = DataPlaneWatch(self._ledger)
+        self._refusals = RefusalLog(self._ledger)
+        loops = (
+            self._run_forever(),
+            self._routers.run_forever(),
+            self._watch.run_forever(lambda: self._fleet.tables),
+        )
+        self._loops = [asyncio.create_task(loop) for loop in loops]
 
     async def fleet(self) -> Fleet:
         """The view that routers pull."""
@@ -88,8 +98,8 @@ class RolloutController:
         return self._fleet
 
     async def check_health(self) -> None:
-        if self._loop.done():
-            raise RuntimeError("the control loop has ended")
+        if any(loop.done() for loop in self._loops):
+            raise RuntimeError("a loop of the controller has ended")
 
     async def _run_forever(self) -> None:
         while True:
@@ -236,7 +246,8 @@ class RolloutController:
         await asyncio.to_thread(self._file.save, self._memory)
         self._fleet = replace(fleet, generation=self._memory.generation)
         logger.info("controller.fleet", extra={"generation": self._fleet.generation})
-        await self._push(self._fleet)
+        await self._routers.push(self._fleet)
+        await asyncio.to_thread(self._refusals.note, refusals(wanted, seen))
         await self._tags.write(self._fleet.variants)
 
     def _view(self, wanted: Target, seen: Observation, served: Mapping[str, ServedVersion]) -> Fleet:
@@ -250,16 +261,8 @@ class RolloutController:
             tables={name: table for name, table in tables.items() if table.champion.app in served},
             served={app: served[app] for app in sorted(named) if app in served},
             variants=statuses(wanted, seen, served),
+            alarms=self._watch.alarms | ({"routers": self._routers.alarm} if self._routers.alarm else {}),
         )
-
-    async def _push(self, fleet: Fleet) -> None:
-        try:
-            handle = serve.get_deployment_handle("Router", app_name="serinus")
-            await handle.broadcast("push_fleet", fleet).results_async(
-                timeout_s=PUSH_DEADLINE_S, return_exceptions=True
-            )
-        except Exception as error:  # noqa: BLE001 - a router that missed the push pulls
-            logger.info("controller.push_failed", extra={"error": type(error).__name__})
 
 
 def champions_wanted(wanted: Target, seen: Observation, barred: Mapping[str, str]) -> frozenset[str]:
@@ -285,6 +288,17 @@ def champions_barred(wanted: Target) -> dict[str, str]:
         if model.table is None and view is not None and not view.gate.may_answer:
             found[model.model] = view.gate.reason
     return found
+
+
+def refusals(wanted: Target, seen: Observation) -> tuple[Refusal, ...]:
+    """Versions that were not admitted, and those of answering aliases that the gate keeps silent."""
+    closed = [Refusal(name, version, answer.reason) for (name, version), answer in seen.refused.items()]
+    for model in wanted.models:
+        for alias, version in model.memory.aliases.items():
+            view = model.memory.versions.get(version)
+            if view is not None and may_be_asked_to_answer(alias) and not view.gate.may_answer:
+                closed.append(Refusal(model.model, version, view.gate.reason))
+    return tuple(closed)
 
 
 def moved(

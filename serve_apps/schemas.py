@@ -181,6 +181,9 @@ class ModelsOut(_Wire):
     generation: int
     registry: str
     variants: tuple[VariantOut, ...]
+    alarms: dict[str, str] = Field(
+        default_factory=dict, description="by model: why its studies are not routed as its table says"
+    )
 
 
 class WeightIn(_Wire):

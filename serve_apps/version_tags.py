@@ -11,8 +11,9 @@ from registry.client import RegistryClient
 from serve_apps.fleet import VariantStatus
 
 logger = logging.getLogger("serinus.tags")
-STATE_TAG = "serinus.state"
-REASON_TAG = "serinus.reason"
+# MLflow sorts tags and shows the first few: these come before those of the artifact
+STATE_TAG = "rollout.state"
+REASON_TAG = "rollout.reason"
 
 
 class TagWriter:

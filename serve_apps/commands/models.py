@@ -136,6 +136,6 @@ def _row(model: RegisteredModel, found: ModelVersion) -> dict[str, Any]:
         "version": found.version,
         "aliases": sorted(a for a, v in model.aliases.items() if v == found.version),
         "regulatory": found.tags.get("regulatory.status", "none"),
-        "state": found.tags.get("serinus.state", ""),
+        "state": found.tags.get("rollout.state", ""),
         "digest": found.tags.get(DIGEST_TAG, ""),
     }

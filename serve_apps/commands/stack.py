@@ -122,6 +122,8 @@ def _print_status(document: Mapping[str, Any]) -> None:
                 for v in models["variants"]
             ],
         )
+        for subject, alarm in models["alarms"].items():
+            out.print(f"[bold red]alarm[/] {subject}: {alarm}", soft_wrap=True)
     if document["queue"] is not None:
         out.print("queue  " + "  ".join(f"{state} {count}" for state, count in document["queue"].items()))
     _print_addresses(document["addresses"])

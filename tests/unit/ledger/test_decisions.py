@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from canary.data_plane import Intent, Served, intent_of, verify_data_plane
 from canary.explain import explain
-from canary.sample_ratio import Intent, verify_data_plane
 from canary.verdict import Verdict
 from ledger import LeaseLost, Ledger
 from tests.unit.ledger.conftest import NOON, PRINTABLE
@@ -74,7 +74,7 @@ def test_what_a_rule_or_a_silent_reader_did_is_no_draw(ledger: Ledger) -> None:
     read_study(ledger, [replace(row, role="shadow", variant="shadow-next", version="3")])
     assert ledger.decisions.counts("ich", NOON) == {}
     assert ledger.decisions.exposures("ich", NOON) == ()
-    assert [s.drawn for s in ledger.decisions.served("ich", NOON)] == [False]
+    assert ledger.decisions.served("ich", NOON) == (Served(1, "canary", "2", 1),)
 
 
 def test_the_data_plane_is_verified_from_what_is_stored(ledger: Ledger) -> None:
@@ -83,10 +83,9 @@ def test_the_data_plane_is_verified_from_what_is_stored(ledger: Ledger) -> None:
         read_study(ledger, [decided(f"patient {number}", routing)])
     read_study(ledger, stood_in(decided("patient 1", table(10_000))))  # a stand-in is no stranger
     served = ledger.decisions.served("ich", NOON, generation=1)
-    versions = {"champion": "1", "baseline": "1", "canary": "2"}
-    assert verify_data_plane(Intent(1, versions, {"canary": 5_000}), served).verdict is Verdict.SUCCESSFUL
-    assert verify_data_plane(Intent(1, versions, {"canary": 500}), served).verdict is Verdict.FAILED
-    assert verify_data_plane(Intent(1, {**versions, "canary": "9"}, {}), served).verdict is Verdict.FAILED
+    assert sum(s.readings for s in served) == 61
+    assert verify_data_plane(intent_of(routing), served).verdict is Verdict.SUCCESSFUL
+    assert verify_data_plane(Intent(1, {"champion": "1", "canary": "9"}), served).verdict is Verdict.FAILED
 
 
 def test_an_identity_is_exposed_once_per_salt_with_the_weights_of_that_moment(ledger: Ledger) -> None:

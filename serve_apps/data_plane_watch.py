@@ -1,0 +1,77 @@
+"""Looks every other second whether the routers do what the tables say; says so in an alarm when they do not.
+
+The evidence is the decision ledger, which every router writes with a study's result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from canary.data_plane import PlaneVerdict, intent_of, verify_data_plane
+from canary.routing_table import RoutingTable
+from canary.sample_ratio import RatioVerdict, SampleRatio, judge_ratio, observe_arms
+from canary.verdict import Verdict
+from ledger import Ledger
+from serve_apps.clock import now
+
+logger = logging.getLogger("serinus.alarms")
+LOOK_S = 2.0
+STAMPS_OF = timedelta(minutes=10)
+OVERLAP = timedelta(minutes=1)  # routers' clocks differ, and what was written late must not be passed by
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class _Experiment:
+    """The evidence on one experiment's split so far; each identity counts once."""
+
+    states: dict[str, SampleRatio] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    since: datetime = BEGINNING
+
+
+class DataPlaneWatch:
+    """`alarms` holds a sentence for each model whose studies are not routed as its table says."""
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], datetime] = now) -> None:
+        self.alarms: dict[str, str] = {}
+        self._ledger = ledger
+        self._clock = clock
+        self._experiments: dict[tuple[str, str], _Experiment] = {}
+
+    async def run_forever(self, tables: Callable[[], Mapping[str, RoutingTable]]) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self.look, tables())
+            except Exception as error:  # noqa: BLE001 - outermost loop: the ledger may be away for a while
+                logger.warning("alarms.look_failed", extra={"error": type(error).__name__})
+            await asyncio.sleep(LOOK_S)
+
+    def look(self, tables: Mapping[str, RoutingTable]) -> None:
+        """Look at every model once; a new alarm is logged and put into the audit."""
+        verdicts = {model: self._verdict(table) for model, table in tables.items()}
+        found = {model: v.reason for model, v in verdicts.items() if v.verdict is Verdict.FAILED}
+        for model in sorted(found.keys() - self.alarms.keys()):
+            logger.error("alarms.data_plane", extra={"model": model, "reason": found[model]})
+            detail = {"reason": found[model], "generation": tables[model].generation}
+            self._ledger.audit.append("controller", "data-plane-alarm", model, detail, self._clock())
+        self.alarms = found
+
+    def _verdict(self, table: RoutingTable) -> PlaneVerdict:
+        since = self._clock() - STAMPS_OF
+        served = self._ledger.decisions.served(table.model, since, table.generation)
+        ratios = [self._ratio(table.model, experiment.salt) for experiment in table.experiments]
+        return verify_data_plane(intent_of(table), served, ratios)
+
+    def _ratio(self, model: str, salt: str) -> RatioVerdict:
+        known = self._experiments.setdefault((model, salt), _Experiment())
+        for exposure in self._ledger.decisions.exposures(model, known.since - OVERLAP, salt=salt):
+            if exposure.identity not in known.seen:
+                known.seen.add(exposure.identity)
+                known.states = observe_arms(known.states, exposure.arm, exposure.weights_bp)
+                known.since = max(known.since, exposure.at)
+        return judge_ratio(known.states.values())

@@ -1,0 +1,63 @@
+"""Brings each new fleet to every router replica, and says so when one does not follow.
+
+A replica that misses a push also pulls every few seconds; only one that does neither is an alarm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from ray import serve
+
+from serve_apps.fleet import Fleet
+
+logger = logging.getLogger("serinus.controller")
+PUSH_DEADLINE_S = 5.0
+AGAIN_S = 1.0
+GRACE_S = 10.0
+
+
+class RouterPush:
+    """`alarm` is set while a router has not taken the newest fleet for longer than GRACE_S."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.alarm: str | None = None
+        self._clock = clock
+        self._newest = Fleet()
+        self._behind_since: float | None = None
+
+    async def push(self, fleet: Fleet) -> None:
+        """Push once to all replicas that live now; whoever does not confirm is asked again by `run_forever`."""
+        self._newest = fleet
+        self.note(await self._broadcast(fleet))
+
+    async def run_forever(self) -> None:
+        while True:
+            await asyncio.sleep(AGAIN_S)
+            if self._behind_since is not None:
+                self.note(await self._broadcast(self._newest))
+
+    def note(self, answers: Sequence[object]) -> None:
+        """Take the generations that the replicas answered with, or the errors."""
+        behind = [a for a in answers if not isinstance(a, int) or a < self._newest.generation]
+        if answers and not behind:
+            self._behind_since = self.alarm = None
+            return
+        if self._behind_since is None:
+            self._behind_since = self._clock()
+        if self._clock() - self._behind_since > GRACE_S:
+            told = f"{len(behind)} of {len(answers)}" if answers else "all"
+            self.alarm = f"{told} router replicas are behind generation {self._newest.generation}"
+            logger.error("controller.router_behind", extra={"generation": self._newest.generation})
+
+    async def _broadcast(self, fleet: Fleet) -> Sequence[object]:
+        try:
+            handle = serve.get_deployment_handle("Router", app_name="serinus")
+            response = handle.broadcast("push_fleet", fleet)
+            return list(await response.results_async(timeout_s=PUSH_DEADLINE_S, return_exceptions=True))
+        except Exception as error:  # noqa: BLE001 - the router may be starting, or gone for the moment
+            logger.info("controller.push_failed", extra={"error": type(error).__name__})
+            return []
