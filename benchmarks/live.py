@@ -7,6 +7,7 @@ cores with Ray. What they cost hits every contender alike.
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 import tempfile
 import threading
@@ -246,9 +247,8 @@ def timed(read: Read, study: str, due_s: float) -> Reading:
 
 
 def quantile(values: Sequence[float], q: float) -> float:
-    """The smallest value that a share `q` of the values does not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * q))]
+    """The smallest value that at least a share `q` of the values does not exceed (nearest rank)."""
+    return sorted(values)[max(0, math.ceil(len(values) * q) - 1)]
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
