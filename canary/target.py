@@ -251,7 +251,8 @@ def _canary(known: _Known, champion: str) -> Canary | None:
     version, rollout = known.aliases.get(CHALLENGER), known.look.rollout
     if version is None or rollout is None or rollout.version != version or version == champion:
         return None
-    if not known.can_answer(version):
+    idle = rollout.weight_bp == 0 and known.look.ab_test is not None  # it would shut the test out
+    if idle or not known.can_answer(version):
         return None
     return Canary(known.variant(CANARY, version), rollout.weight_bp, rollout.salt, rollout.slot)
 

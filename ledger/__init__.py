@@ -1,5 +1,6 @@
 """What must survive a crash: jobs, results, the outbox, routing and its decisions, silent readings, the audit."""
 
+from ledger.ab_results import ABResults
 from ledger.audit import Audit
 from ledger.database import Database
 from ledger.decisions import Decisions, Exposure, StoredDecision
@@ -39,6 +40,7 @@ class Ledger:
         self.routing = Routing(database, self.audit)
         self.transitions = Transitions(database, self.audit)
         self.decisions = Decisions(database)
+        self.ab_results = ABResults(database)
         self.shadows = ShadowTasks(database, self.audit)
         self.escalations = Escalations(database)
 

@@ -82,7 +82,7 @@ class Decisions:
                 decisions.c.role,
                 sa.func.count(decisions.c.identity.distinct()),
             )
-            .where(_assigned(model, since, generation) & (decisions.c.ground == Ground.DRAW.value))
+            .where(assigned_readings(model, since, generation) & (decisions.c.ground == Ground.DRAW.value))
             .group_by(decisions.c.variant, decisions.c.version, decisions.c.role)
         )
         with self._db.read() as connection:
@@ -94,7 +94,7 @@ class Decisions:
         columns = (decisions.c.generation, decisions.c.arm, decisions.c.version)
         query = (
             sa.select(*columns, sa.func.count())
-            .where(_assigned(model, since, generation))
+            .where(assigned_readings(model, since, generation))
             .group_by(*columns)
             .order_by(*columns)
         )
@@ -140,7 +140,8 @@ def _is_exposure(row: DecisionRow) -> bool:
     return assigned and row.ground == Ground.DRAW
 
 
-def _assigned(model: str, since: datetime, generation: int | None) -> sa.ColumnElement[bool]:
+def assigned_readings(model: str, since: datetime, generation: int | None) -> sa.ColumnElement[bool]:
+    """Readings by the variant that was chosen: neither a stand-in's nor a silent reader's."""
     chosen = sa.case((decisions.c.arm == BASELINE, CHAMPION), else_=decisions.c.arm)
     found = (
         (decisions.c.model == model)

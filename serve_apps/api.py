@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from imaging.errors import SerinusError
 from ledger import FINISHED, Job, JobState
+from serve_apps.ab_service import ABService
 from serve_apps.auth import ApiKeys, Caller, Scope
 from serve_apps.errors import Problem, problem_of
 from serve_apps.inbox import Inbox
@@ -50,11 +51,13 @@ class Services:
         settings: Settings,
         jobs: JobService,
         routing: RoutingService,
+        ab_tests: ABService,
         keys: ApiKeys,
         inbox: Inbox,
         webhooks: WebhookDesk,
     ) -> None:
         self.settings, self.jobs, self.routing = settings, jobs, routing
+        self.ab_tests = ab_tests
         self.keys, self.inbox, self.webhooks = keys, inbox, webhooks
 
 

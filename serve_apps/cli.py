@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from serve_apps.commands import models, routing, samples, stack, study
+from serve_apps.commands import ab, models, routing, samples, stack, study
 
 app = typer.Typer(
     name="serinus",
@@ -22,6 +22,7 @@ app.command()(routing.explain)
 app.command()(routing.freeze)
 app.command()(routing.unfreeze)
 app.add_typer(routing.route, name="route", help="Who reads which share of the studies.")
+app.add_typer(ab.ab, name="ab", help="A/B tests of versions that are equal in rights.")
 app.command(name="samples")(samples.samples)
 app.command(name="check-config")(stack.check_config)
 app.add_typer(models.app, name="models", help="Register, list and verify model versions in MLflow.")

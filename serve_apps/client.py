@@ -74,7 +74,7 @@ class ApiClient:
 
     def _json(self, answer: httpx.Response) -> JSON:
         self._raise(answer)
-        found: JSON = answer.json()
+        found: JSON = answer.json() if answer.content else {}
         return found
 
     def _raise(self, answer: httpx.Response) -> None:

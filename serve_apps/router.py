@@ -19,6 +19,7 @@ from ray.serve.handle import DeploymentHandle
 from imaging.errors import SerinusError
 from ledger import Ledger
 from observability.event_log import configure_logging
+from serve_apps.ab_service import ABService
 from serve_apps.analyse_study import SiteRules
 from serve_apps.api import Services, create_app
 from serve_apps.auth import ApiKeys
@@ -67,6 +68,7 @@ class Router:
             settings,
             JobService(settings, ledger, lambda: self._fleet),
             RoutingService(ledger, lambda: self._fleet, rules.keys, self._announce),
+            ABService(ledger, lambda: self._fleet, self._announce),
             ApiKeys(settings.paths.api_keys),
             Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes),
             WebhookDesk(settings.paths.webhook_key.read_text().strip(), self._announce),

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, FastAPI, Header, Query
 
+from serve_apps.ab_api import add_ab_tests
+from serve_apps.ab_service import ABService
 from serve_apps.auth import Caller, Scope
 from serve_apps.problem_docs import PROBLEMS
 from serve_apps.routing_service import RoutingService
@@ -18,12 +20,15 @@ Guard = Callable[[Scope], Callable[..., Caller]]
 
 class HasRouting(Protocol):
     routing: RoutingService
+    ab_tests: ABService
 
 
 def add_routes(app: FastAPI, services: Callable[[], HasRouting], need: Guard) -> None:
     """Everything below `/v1/routes`, the freeze, explanations and the event stream."""
     _add_reading(app, services, need)
-    _add_changing(app, services, need)
+    actor = _actor(need)
+    _add_changing(app, services, actor)
+    add_ab_tests(app, services, need, actor)
 
 
 def _add_reading(app: FastAPI, services: Callable[[], HasRouting], need: Guard) -> None:
@@ -46,7 +51,7 @@ def _add_reading(app: FastAPI, services: Callable[[], HasRouting], need: Guard) 
         return await services().routing.events(cursor)
 
 
-def _add_changing(app: FastAPI, services: Callable[[], HasRouting], need: Guard) -> None:
+def _actor(need: Guard) -> Callable[..., str]:
     admin = need(Scope.ADMIN)
 
     def actor(
@@ -56,6 +61,10 @@ def _add_changing(app: FastAPI, services: Callable[[], HasRouting], need: Guard)
         """Who did it, for the audit: the key's name, and the person it speaks for."""
         return f"{caller.name}/{x_serinus_actor}" if x_serinus_actor else caller.name
 
+    return actor
+
+
+def _add_changing(app: FastAPI, services: Callable[[], HasRouting], actor: Callable[..., str]) -> None:
     @app.put("/v1/routes/{model}/weight", responses=PROBLEMS, tags=["routing"])
     async def set_weight(model: str, wish: WeightIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
         await services().routing.set_weight(model, wish.version, wish.weight_bp, who)

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Uid = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+$", max_length=64)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -203,6 +203,31 @@ class ShadowIn(_Wire):
 class PinIn(_Wire):
     patient_id: str = Field(min_length=1, max_length=64)
     variant: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")] | None = None
+
+
+class SlotIn(_Wire):
+    """A share of a layer: tests in disjoint slots of one layer never share a patient, in any model."""
+
+    layer: Name
+    start: int = Field(ge=0, lt=10_000)
+    stop: int = Field(gt=0, le=10_000)
+
+    @model_validator(mode="after")
+    def _has_room(self) -> SlotIn:
+        if self.start >= self.stop:
+            raise ValueError("a slot ends after its start")
+        return self
+
+
+class ABTestIn(_Wire):
+    """Weights by alias in basis points, which sum to 10 000; `coverage_bp` of the patients take part."""
+
+    weights_bp: dict[
+        Annotated[str, StringConstraints(pattern=r"^arm-[A-Za-z0-9_-]{1,60}$")],
+        Annotated[int, Field(gt=0, lt=10_000)],
+    ] = Field(min_length=2, max_length=10)
+    coverage_bp: int = Field(default=10_000, ge=0, le=10_000)
+    slot: SlotIn | None = None
 
 
 class FreezeIn(_Wire):

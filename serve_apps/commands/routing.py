@@ -19,7 +19,7 @@ BASIS_POINTS_PER_PERCENT = 100
 
 def variants(as_json: AsJson = False) -> None:
     """Every version with a role: its state, and why."""
-    document = _ask("GET", "/v1/models", as_json)
+    document = ask("GET", "/v1/models", as_json)
     if as_json:
         print_json(document)
         return
@@ -33,7 +33,7 @@ def variants(as_json: AsJson = False) -> None:
 @route.command(name="get")
 def get(as_json: AsJson = False) -> None:
     """The routing tables in force."""
-    _print_routes(_ask("GET", "/v1/routes", as_json), as_json)
+    _print_routes(ask("GET", "/v1/routes", as_json), as_json)
 
 
 @route.command(name="set-weight")
@@ -45,7 +45,7 @@ def set_weight(
 ) -> None:
     """Send a share of the patients to the version behind `challenger`."""
     body = {"version": version, "weight_bp": round(percent * BASIS_POINTS_PER_PERCENT)}
-    _print_routes(_ask("PUT", f"/v1/routes/{model}/weight", as_json, body), as_json)
+    _print_routes(ask("PUT", f"/v1/routes/{model}/weight", as_json, body), as_json)
 
 
 @route.command()
@@ -57,7 +57,7 @@ def shadow(
 ) -> None:
     """Have a share of the studies read in silence by the version behind an alias."""
     body = {"alias": alias, "percent": percent}
-    _print_routes(_ask("PUT", f"/v1/routes/{model}/shadow", as_json, body), as_json)
+    _print_routes(ask("PUT", f"/v1/routes/{model}/shadow", as_json, body), as_json)
 
 
 @route.command()
@@ -69,24 +69,24 @@ def pin(
 ) -> None:
     """Have one patient always read by one variant; only a pseudonym of the patient is kept."""
     body = {"patient_id": patient_id, "variant": variant}
-    _print_routes(_ask("PUT", f"/v1/routes/{model}/pin", as_json, body), as_json)
+    _print_routes(ask("PUT", f"/v1/routes/{model}/pin", as_json, body), as_json)
 
 
 def freeze(
     reason: Annotated[str, typer.Argument(help="Stands in the audit.")], as_json: AsJson = False
 ) -> None:
     """The kill switch: all traffic to the champions, and nothing moves."""
-    _print_routes(_ask("PUT", "/v1/freeze", as_json, {"reason": reason}), as_json)
+    _print_routes(ask("PUT", "/v1/freeze", as_json, {"reason": reason}), as_json)
 
 
 def unfreeze(as_json: AsJson = False) -> None:
     """Let aliases and weights count again."""
-    _print_routes(_ask("DELETE", "/v1/freeze", as_json), as_json)
+    _print_routes(ask("DELETE", "/v1/freeze", as_json), as_json)
 
 
 def explain(job_id: Annotated[str, typer.Argument(metavar="JOB")], as_json: AsJson = False) -> None:
     """Why did this version read that study? In plain words, recomputed from the ledger."""
-    document = _ask("GET", f"/v1/jobs/{job_id}/explain", as_json)
+    document = ask("GET", f"/v1/jobs/{job_id}/explain", as_json)
     if as_json:
         print_json(document)
         return
@@ -99,7 +99,8 @@ def explain(job_id: Annotated[str, typer.Argument(metavar="JOB")], as_json: AsJs
         out.print("nothing was decided about this job yet")
 
 
-def _ask(method: str, path: str, as_json: bool, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def ask(method: str, path: str, as_json: bool, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Any request to this stack's API in the name of who runs the command; a problem ends the command."""
     settings = load_settings()
     try:
         return dict(ApiClient.of(settings, actor=getpass.getuser()).ask(method, path, body))

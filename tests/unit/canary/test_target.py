@@ -394,3 +394,12 @@ def test_a_sleeping_shadow_goes_on_owing_studies_and_a_sleeping_canary_gets_none
     assert called.table is not None
     assert called.table.canary is None
     assert called.may_sleep == set()
+
+
+def test_a_challenger_without_a_weight_does_not_shut_an_ab_test_out() -> None:
+    seen = registry(champion="1", challenger="2", arm_a="1", arm_b="3")
+    test = ABView("s", {"arm-a": 5_000, "arm-b": 5_000})
+    found = target_of(look(seen, dict.fromkeys("123", READY), rollout=RolloutView("2", "r", 0), ab_test=test))
+    assert found.table is not None
+    assert found.table.ab_test is not None
+    assert [s.variant.version for s in found.table.shadows] == ["2"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from ledger import Ledger
 from observability.redaction import Pseudonymiser
+from serve_apps.ab_service import ABService
 from serve_apps.api import Services
 from serve_apps.auth import ApiKeys, Scope, create_key
 from serve_apps.inbox import Inbox
@@ -41,6 +42,7 @@ class Site:
             self.settings,
             jobs,
             RoutingService(self.ledger, lambda: self.fleet, Pseudonymiser(b"k" * 32), self.announce),
+            ABService(self.ledger, lambda: self.fleet, self.announce),
             ApiKeys(keys),
             Inbox(folder / "inbox", "inbox", 1 << 20),
             WebhookDesk("secret", self.announce),
