@@ -21,7 +21,7 @@ $(VENV)/.dev: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.debian:
-	@deploy/debian-packages orthanc orthanc-dicomweb dcmtk postgresql
+	@deploy/debian-packages orthanc orthanc-dicomweb dcmtk postgresql chromium
 	@mkdir -p $(VENV) && touch $@
 
 up: $(VENV)/.installed ## start the embedded stack and read a real study
@@ -33,7 +33,7 @@ down: ## stop what `make up` started
 status: $(VENV)/.installed ## versions, health, queue, addresses
 	@$(BIN)/serinus status
 
-test: test-fast test-slow ## everything (installs Orthanc and dcmtk from Debian when missing)
+test: test-fast test-slow ## everything (installs Orthanc, dcmtk and Chromium from Debian when missing)
 
 test-fast: $(VENV)/.dev ## unit tests: no Ray, no sockets, no sleep
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2

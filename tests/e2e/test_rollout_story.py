@@ -1,80 +1,33 @@
-"""One change, told whole, under steady load: challenger, silence, half the patients, freeze, promotion, rollback.
+"""One change, told whole, under steady load: from the registry to promotion, and back.
 
-No study fails or is lost, a patient's versions only move forward with the weight, and nothing silent is heard.
+No study fails or is lost, a patient's version changes only when a person moves a weight or an alias, the shares
+are the weights, and nothing silent is heard.
 """
 
 from __future__ import annotations
 
-import random
-import threading
-from collections import Counter
+import os
+import signal
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
-import httpx
 import pytest
 
+from canary.sample_ratio import share_fits
 from imaging.samples.synthetic import make_ct_study
 from ledger import Ledger
 from registry.client import RegistryClient
+from registry.server import owned_processes
+from serve_apps.demo_models import DEMO_MODELS, register_version
 from tests.e2e.conftest import NewStack
 from tests.e2e.pacs import reports_in
+from tests.load import Load, readers
+from tests.mlflow_page import MlflowPage
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack, eventually
 
 PATIENTS = 40
 MODEL = "ich-triage"
-
-
-class Load:
-    """A steady caller: reads one patient's study after the other and keeps what came back."""
-
-    def __init__(self, stack: LiveStack, studies: dict[str, str]) -> None:
-        self.stack = stack
-        self.studies = studies
-        self.results: list[tuple[str, dict[str, Any]]] = []
-        self.failures: list[str] = []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(seed,)) for seed in (1, 2)]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, seed: int) -> None:
-        order = random.Random(seed)
-        while not self._stop.is_set():
-            patient = order.choice(sorted(self.studies))
-            answer = read(self.stack, self.studies[patient])
-            if answer.status_code == 200:
-                self.results.append((patient, answer.json()))
-            else:
-                self.failures.append(answer.text)
-
-    def since(self, mark: int) -> list[tuple[str, dict[str, Any]]]:
-        return self.results[mark:]
-
-    def wait_for(self, count: int) -> int:
-        """Wait for `count` more results; returns where they begin."""
-        mark = len(self.results)
-        eventually(lambda: len(self.results) >= mark + count or None, 120, f"{count} results")
-        return mark
-
-
-def read(stack: LiveStack, study: str) -> httpx.Response:
-    with stack.http() as http:
-        body = {"study_uid": study, "source": "pacs", "model": MODEL}
-        return http.post("/v1/jobs", json=body, headers={"Prefer": "wait=60"})
-
-
-def version_of(stack: LiveStack, study: str) -> str:
-    return str(read(stack, study).json()["model"]["version"])
 
 
 @pytest.fixture(scope="module")
@@ -107,69 +60,116 @@ def studies(story_pacs: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> di
 
 
 def test_a_version_comes_goes_and_comes_back_under_load(
-    story: LiveStack, story_pacs: Orthanc, studies: dict[str, str]
+    story: LiveStack, story_pacs: Orthanc, studies: dict[str, str], tmp_path: Path
 ) -> None:
     registry = RegistryClient(story.settings.registry_url)
     ledger = Ledger.open(story.settings.ledger)
-    with Load(story, studies) as load:
-        # the challenger reads in silence
+    with (
+        Load(story, studies, MODEL) as load,
+        MlflowPage(registry_url(story), pictures=tmp_path, wait_s=60) as page,
+    ):
         load.wait_for(4)
-        registry.set_alias(MODEL, "challenger", "2")
-        eventually(lambda: state_of(story, "2") == "warm" or None, 90, "version 2 to be warm")
-        load.wait_for(6)
-        assert {r["model"]["version"] for _, r in load.results} == {"1"}
-        eventually(lambda: len(ledger.shadows.outcomes(MODEL)) >= 3 or None, 60, "silent readings")
-        assert {s.version for s in ledger.shadows.outcomes(MODEL)} == {"2"}
-
-        # half of the patients
-        story.run("route", "set-weight", MODEL, "2", "50")
-        mark = load.wait_for(40)
-        by_patient: dict[str, set[str]] = {}
-        for patient, result in load.since(mark + 4):  # what was on its way when the weight came
-            by_patient.setdefault(patient, set()).add(result["routing"]["version"])
-        assert all(len(versions) == 1 for versions in by_patient.values()), "a patient changed its version"
-        shares = Counter(next(iter(versions)) for versions in by_patient.values())
-        assert shares["1"] > 0
-        assert shares["2"] > 0
-        canaries = {p for p, v in by_patient.items() if v == {"2"}}
-
-        # the champion reads behind the canary, and says so in the ledger only
-        eventually(
-            lambda: any(s.role == "safety-net" for s in ledger.shadows.outcomes(MODEL)) or None,
-            60,
-            "the safety net",
-        )
-
-        # the kill switch, and back: the same patients, the same versions
-        story.run("freeze", "a drill")
-        mark = load.wait_for(12)
-        assert {r["model"]["version"] for _, r in load.since(mark + 4)} == {"1"}
-        story.run("unfreeze")
-        mark = load.wait_for(30)
-        again = {p for p, r in load.since(mark + 4) if r["model"]["version"] == "2"}
-        assert again
-        assert again <= canaries | (set(studies) - by_patient.keys())
-
-        # a canary whose replicas die is answered by the champion
-        for _ in range(2):
-            story.kill(f"ServeReplica:mv-{MODEL}-2:ModelServer")
-            load.wait_for(6)
-
-        # promoted, and rolled back
-        registry.set_alias(MODEL, "champion", "2")
-        eventually(lambda: versions_now(story, studies) == {"2"} or None, 60, "the promotion")
-        registry.delete_alias(MODEL, "challenger")
-        registry.set_alias(MODEL, "champion", "1")
-        eventually(lambda: versions_now(story, studies) == {"1"} or None, 30, "the rollback")
-        story.run("status")
+        new = register_version(story.settings, DEMO_MODELS[0].versions[1]).version
+        reads_in_silence(story, registry, ledger, load, new)
+        few, half = answers_a_share(story, load, new)
+        assert few <= half, "a raised weight took a patient away from the canary"
+        is_frozen_and_back(story, load, new, half)
+        survives(story, load, new, half)
+        promoted_in_mlflow(story, page, load, new)
+        assert page.tags(MODEL, new)["rollout.state"].startswith("warm as")
+        rolled_back_in_mlflow(story, page, load, new)
+        a_broken_version_is_refused(story, registry, load)
+        deployed_again_unchanged(story, load)
     assert load.failures == []
-    assert len(load.results) > 100
+    assert len(load.results) > 10 * PATIENTS
     assert ledger.audit.first_broken() is None
     moves = [(t.alias, t.old, t.new) for t in reversed(ledger.transitions.history(MODEL))]
-    assert ("champion", "1", "2") in moves
-    assert ("champion", "2", "1") in moves
+    assert ("champion", "1", new) in moves
+    assert ("champion", new, "1") in moves
+    with story.http() as http:
+        assert http.get("/v1/models").json()["alarms"] == {}
     for study in list(studies.values())[:10]:
         assert len(reports_in(story_pacs, study)) <= 2  # one per version that answered, none of a silent one
+
+
+def reads_in_silence(
+    story: LiveStack, registry: RegistryClient, ledger: Ledger, load: Load, new: str
+) -> None:
+    registry.set_alias(MODEL, "challenger", new)
+    eventually(lambda: state_of(story, new) == "warm" or None, 120, "the challenger to be warm")
+    mark = load.wait_for(10)
+    assert all(versions == {"1"} for versions in load.versions_since(mark).values())
+    eventually(lambda: len(ledger.shadows.outcomes(MODEL)) >= 3 or None, 120, "silent readings")
+    assert {s.version for s in ledger.shadows.outcomes(MODEL)} == {new}
+
+
+def answers_a_share(story: LiveStack, load: Load, new: str) -> tuple[set[str], set[str]]:
+    """5 %, then 50 %: the canary's patients at each."""
+    found = []
+    for percent in (5, 50):
+        story.run("route", "set-weight", MODEL, new, str(percent))
+        who = readers(load.everybody_once(), new)
+        assert share_fits(len(who), PATIENTS, percent * 100), f"{len(who)} of {PATIENTS} at {percent} %"
+        found.append(who)
+    return found[0], found[1]
+
+
+def is_frozen_and_back(story: LiveStack, load: Load, new: str, canaries: set[str]) -> None:
+    story.run("freeze", "a drill")
+    mark = load.settle()
+    load.wait_for(12)
+    assert all(versions == {"1"} for versions in load.versions_since(mark).values())
+    story.run("unfreeze")
+    assert readers(load.everybody_once(), new) == canaries
+
+
+def survives(story: LiveStack, load: Load, new: str, canaries: set[str]) -> None:
+    """The death of the canary's replicas, the router, the controller and MLflow, one after the other."""
+    assert story.kill(f"ServeReplica:mv-{MODEL}-{new}:ModelServer")
+    load.wait_for(10)
+    for deployment in ("Router", "RolloutController"):
+        assert story.kill(f"ServeReplica:serinus:{deployment}")
+        load.wait_for(10)
+    for pid in owned_processes(story.settings.paths.mlflow):
+        os.kill(pid, signal.SIGKILL)
+    load.wait_for(10)
+    eventually(lambda: state_of(story, new) == "warm" or None, 60, "the canary to be warm again")
+    assert readers(load.everybody_once(), new) == canaries, "a kill moved a patient"
+    story.run("up", "--no-demo")
+
+
+def promoted_in_mlflow(story: LiveStack, page: MlflowPage, load: Load, new: str) -> None:
+    page.add_alias(MODEL, new, "champion")
+    eventually(lambda: champion_of(story) == new or None, 30, "the promotion")
+    assert set(load.everybody_once().values()) == {new}
+
+
+def rolled_back_in_mlflow(story: LiveStack, page: MlflowPage, load: Load, new: str) -> None:
+    page.remove_alias(MODEL, new, "challenger")
+    page.add_alias(MODEL, "1", "champion")
+    eventually(lambda: champion_of(story) == "1" or None, 30, "the rollback")
+    assert set(load.everybody_once().values()) == {"1"}
+
+
+def a_broken_version_is_refused(story: LiveStack, registry: RegistryClient, load: Load) -> None:
+    artifact = registry.artifact_root(registry.version(MODEL, "3"))
+    folder = story.settings.paths.mlflow / "artifacts" / artifact
+    (model,) = [path for path in folder.rglob("*") if path.suffix in (".pt2", ".onnx")]
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(bytes(content))
+    registry.set_alias(MODEL, "challenger", "3")
+    eventually(lambda: state_of(story, "3") == "refused" or None, 90, "version 3 to be refused")
+    mark = load.wait_for(10)
+    assert "3" not in set().union(*load.versions_since(mark).values())
+    registry.delete_alias(MODEL, "challenger")
+
+
+def deployed_again_unchanged(story: LiveStack, load: Load) -> None:
+    before = story.processes("ServeReplica:")
+    story.run("up", "--no-demo")
+    load.wait_for(10)
+    assert set(before) <= set(story.processes("ServeReplica:")), "an unchanged config restarted a replica"
 
 
 def test_every_decision_can_be_explained_and_recomputed(story: LiveStack) -> None:
@@ -203,8 +203,14 @@ def test_an_uncleared_version_only_reads_in_silence_at_a_strict_site(new_stack: 
     assert eventually(cleared, 60, "the clearance to count")
 
 
-def versions_now(stack: LiveStack, studies: dict[str, str]) -> set[str]:
-    return {version_of(stack, study) for study in list(studies.values())[:6]}
+def registry_url(stack: LiveStack) -> str:
+    return stack.settings.registry_url
+
+
+def champion_of(stack: LiveStack) -> str | None:
+    with stack.http() as http:
+        models = http.get("/v1/routes").json()["models"]
+    return next((str(m["champion"]["version"]) for m in models if m["model"] == MODEL), None)
 
 
 def state_of(stack: LiveStack, version: str) -> str | None:
