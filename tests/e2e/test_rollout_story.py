@@ -172,6 +172,43 @@ def deployed_again_unchanged(story: LiveStack, load: Load) -> None:
     assert set(before) <= set(story.processes("ServeReplica:")), "an unchanged config restarted a replica"
 
 
+def test_two_arms_share_the_patients_until_the_test_ends(story: LiveStack, studies: dict[str, str]) -> None:
+    registry = RegistryClient(story.settings.registry_url)
+    registry.set_alias(MODEL, "arm-a", "1")
+    registry.set_alias(MODEL, "arm-b", "2")
+    eventually(lambda: state_of(story, "2") == "warm" or None, 120, "arm-b to be warm")
+    with Load(story, studies, MODEL, callers=2) as load:
+        story.run("ab", "start", MODEL, "arm-a=50", "arm-b=50")
+        eventually(lambda: story.run("ab", "show", MODEL)["serving"] or None, 30, "the test to serve")
+        who = load.everybody_once()
+        report = story.run("ab", "show", MODEL)
+        story.run("ab", "end", MODEL)
+        assert set(load.everybody_once().values()) == {"1"}
+    assert load.failures == []
+    assert share_fits(len(readers(who, "2")), PATIENTS, 5_000)
+    patients = {arm["name"]: arm["versions"][0]["patients"] for arm in report["arms"]}
+    assert patients["arm-b"] == len(readers(who, "2"))
+    assert sum(patients.values()) == PATIENTS
+    assert report["sample_ratio"]["verdict"] == "Successful"
+    for alias in ("arm-a", "arm-b"):
+        registry.delete_alias(MODEL, alias)
+
+
+def test_a_tester_is_read_by_the_variant_that_he_names(story: LiveStack, studies: dict[str, str]) -> None:
+    registry = RegistryClient(story.settings.registry_url)
+    registry.set_alias(MODEL, "challenger", "2")
+    eventually(lambda: state_of(story, "2") == "warm" or None, 120, "the challenger to be warm")
+    story.run("route", "set-weight", MODEL, "2", "0")
+    for study in list(studies.values())[:3]:
+        submitted = ("submit", study, "--source", "pacs", "--model", MODEL)
+        assert story.run(*submitted)["result"]["model"]["version"] == "1"
+        asked = story.run(*submitted, "--variant", "canary")
+        assert asked["result"]["model"]["version"] == "2"
+        (decision, *_) = story.run("explain", asked["job"]["id"])["decisions"]
+        assert "tester" in " ".join(decision["sentences"])
+    registry.delete_alias(MODEL, "challenger")
+
+
 def test_every_decision_can_be_explained_and_recomputed(story: LiveStack) -> None:
     with story.http() as http:
         jobs = http.get("/v1/jobs", params={"state": "completed", "limit": 60}).json()["jobs"]
@@ -215,5 +252,5 @@ def champion_of(stack: LiveStack) -> str | None:
 
 def state_of(stack: LiveStack, version: str) -> str | None:
     with stack.http() as http:
-        rows = http.get("/v1/models").json()["variants"]
+        rows = http.get("/v1/models").raise_for_status().json()["variants"]
     return next((v["state"] for v in rows if v["model"] == MODEL and v["version"] == version), None)
