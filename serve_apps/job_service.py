@@ -32,6 +32,7 @@ class JobService:
         self._ledger = ledger
         self._fleet = fleet
         self._sources = configured_sources(settings)
+        self.waiting = 0  # callers that wait for their job now
 
     async def submit(
         self,
@@ -107,12 +108,23 @@ class JobService:
         return await asyncio.to_thread(self._ledger.jobs.get, job_id)
 
     async def wait(self, job_id: str, seconds: float) -> Job:
-        """The job when it has finished, or as it stands after `seconds`."""
-        deadline = asyncio.get_running_loop().time() + seconds
+        """The job when it has finished, or as it stands after `seconds`; at once when too many callers wait.
+
+        A wait is a preference (RFC 7240): callers that wait must not keep others from being accepted.
+        """
         job = await self.get(job_id)
+        if self.waiting >= self._settings.max_waiting_callers:
+            return job
+        self.waiting += 1
+        try:
+            return await self._followed(job, asyncio.get_running_loop().time() + seconds)
+        finally:
+            self.waiting -= 1
+
+    async def _followed(self, job: Job, deadline: float) -> Job:
         while job.state not in FINISHED and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(POLL_S)
-            job = await self.get(job_id)
+            job = await self.get(job.id)
         return job
 
     async def list(

@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = 2 << 30
     max_study_instances: int = 5000
     max_open_jobs: int = 10_000
+    max_waiting_callers: int = 100
     jobs_per_router: int = 4
     lease_s: float = 15.0
     max_attempts: int = 8

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from http.client import HTTPConnection
 from typing import Any
 
+import httpx
 import pytest
 
 from serve_apps.auth import Scope, create_key
@@ -112,3 +114,16 @@ def test_the_schema_has_an_example_for_every_request(stack: LiveStack) -> None:
         schema = http.get("/openapi.json").json()
     for name in ("JobSubmission", "InferCall"):
         assert schema["components"]["schemas"][name]["examples"]
+
+
+async def test_a_flood_is_answered_with_results_or_503_and_nobody_hangs(stack: LiveStack) -> None:
+    job = stack.submit(UID, "pacs")
+    limits = httpx.Limits(max_connections=900)
+    async with httpx.AsyncClient(
+        base_url=stack.settings.api_url, headers={"X-API-Key": stack.key}, timeout=90, limits=limits
+    ) as http:
+        answers = await asyncio.gather(*(http.get(f"/v1/jobs/{job}", params={"wait": 2}) for _ in range(800)))
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    assert sum(answer.status_code == 200 for answer in answers) >= 100
+    with stack.http() as http_again:
+        assert http_again.get("/healthz").status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -243,3 +244,23 @@ async def test_what_was_not_delivered_is_shown(site: Site, http: httpx.AsyncClie
     (delivery,) = site.ledger.outbox.claim_deliveries("t", now=now, lease_s=5, limit=1)
     site.ledger.outbox.delivery_failed(delivery.id, "result-store-rejected", retry_at=None, now=now)
     assert (await http.get(f"/v1/jobs/{job}")).json()["undelivered"] == ["stow of sr: result-store-rejected"]
+
+
+async def test_more_callers_than_may_wait_are_told_where_to_look_instead(tmp_path: Path) -> None:
+    site = Site(tmp_path, max_waiting_callers=2)
+    transport = httpx.ASGITransport(create_app(lambda: site.services))
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://s", headers={"X-API-Key": site.key}
+    ) as http:
+        wait = {"Prefer": "wait=60"}
+        calls = [asyncio.create_task(http.post("/v1/jobs", json=BODY, headers=wait)) for _ in range(2)]
+        while site.services.jobs.waiting < 2:
+            await asyncio.sleep(0)
+        third = await http.post("/v1/jobs", json=BODY, headers=wait)
+        assert not any(call.done() for call in calls)
+        for job in (await http.get("/v1/jobs")).json()["jobs"]:
+            await http.delete(f"/v1/jobs/{job['id']}")
+        await asyncio.gather(*calls)
+    assert third.status_code == 202
+    assert third.headers["Location"]
+    site.ledger.close()
