@@ -18,6 +18,7 @@ from observability.names import Stage
 from observability.record import StageTiming
 from observability.stage_clock import StageClock
 from serve_apps.analyse_study import Analysis, SiteRules, StudyOrder, analyse_study
+from serve_apps.bells import Bell, JobBells
 from serve_apps.clock import now
 from serve_apps.deliveries import deliveries_for
 from serve_apps.fleet import Fleet
@@ -30,7 +31,7 @@ from serve_apps.study_reading import StudyReading
 from serve_apps.tracing import StudyTracer
 
 logger = logging.getLogger("serinus.jobs")
-IDLE_S = 0.05
+IDLE_S = 0.2  # for jobs that another router accepted, and for retries that have come due
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class RunnerContext:
     sources: Callable[[str], SourceSettings]
     tracer: StudyTracer
     recent: RecentStudies
+    submitted: Bell
+    ended: JobBells
 
 
 class JobRunner:
@@ -68,7 +71,7 @@ class JobRunner:
             except Exception as error:  # noqa: BLE001 - outermost loop: the ledger may be away for a while
                 logger.warning("jobs.claim_failed", extra={"error": type(error).__name__})
                 await asyncio.sleep(1.0)
-            await asyncio.sleep(IDLE_S)
+            await self._c.submitted.wait(IDLE_S)
 
     async def keep_leases(self) -> None:
         """Renew the leases of running jobs; stop working on a job that was lost or cancelled."""
@@ -97,6 +100,8 @@ class JobRunner:
 
     def _forget(self, job_id: str, _: asyncio.Task[None]) -> None:
         self._running.pop(job_id, None)
+        self._c.ended.ring(job_id)
+        self._c.submitted.ring()  # there is room for the next one
 
     async def _renew(self) -> None:
         if not self._running:

@@ -14,6 +14,7 @@ from imaging.errors import RequestError
 from imaging.object_store import permitted
 from ledger import FINISHED, Job, JobRequest, JobState, Ledger, Priority
 from serve_apps.auth import Caller, Scope
+from serve_apps.bells import Bell, JobBells, heard
 from serve_apps.clock import now
 from serve_apps.errors import Problem
 from serve_apps.fleet import Fleet, candidates
@@ -21,16 +22,25 @@ from serve_apps.schemas import InferCall, InferenceType, JobOut, JobPage, JobSub
 from serve_apps.settings import ObjectSourceSettings, Settings, SourceSettings
 from serve_apps.sources import configured_sources
 
-POLL_S = 0.05
+POLL_S = 0.2  # for jobs that another router runs; this one rings
 
 
 class JobService:
     """Submits, shows and cancels jobs for an authenticated caller."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, fleet: Callable[[], Fleet]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        fleet: Callable[[], Fleet],
+        submitted: Bell | None = None,
+        ended: JobBells | None = None,
+    ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._fleet = fleet
+        self._submitted = submitted or Bell()
+        self._ended = ended or JobBells()
         self._sources = configured_sources(settings)
         self.waiting = 0  # callers that wait for their job now
 
@@ -64,6 +74,7 @@ class JobService:
         submitted = await asyncio.to_thread(
             self._ledger.jobs.submit, request, idempotency_key=idempotency_key, tenant=caller.name, now=now()
         )
+        self._submitted.ring()
         return submitted.job, submitted.replayed
 
     async def infer(self, call: InferCall, caller: Caller) -> Job:
@@ -112,18 +123,19 @@ class JobService:
 
         A wait is a preference (RFC 7240): callers that wait must not keep others from being accepted.
         """
+        bell = self._ended.of(job_id)
         job = await self.get(job_id)
         if self.waiting >= self._settings.max_waiting_callers:
             return job
         self.waiting += 1
         try:
-            return await self._followed(job, asyncio.get_running_loop().time() + seconds)
+            return await self._followed(job, bell, asyncio.get_running_loop().time() + seconds)
         finally:
             self.waiting -= 1
 
-    async def _followed(self, job: Job, deadline: float) -> Job:
-        while job.state not in FINISHED and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(POLL_S)
+    async def _followed(self, job: Job, bell: asyncio.Event, deadline: float) -> Job:
+        while job.state not in FINISHED and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            await heard(bell, min(left, POLL_S))
             job = await self.get(job.id)
         return job
 

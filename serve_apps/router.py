@@ -23,6 +23,7 @@ from serve_apps.ab_service import ABService
 from serve_apps.analyse_study import SiteRules
 from serve_apps.api import Services, create_app
 from serve_apps.auth import ApiKeys
+from serve_apps.bells import Bell, JobBells
 from serve_apps.delivery_runner import CallbackSigner, DeliveryRunner
 from serve_apps.fleet import Fleet
 from serve_apps.inbox import Inbox
@@ -64,9 +65,10 @@ class Router:
         archives = Archives(settings)
         worker = f"router-{os.getpid()}-{secrets.token_hex(4)}"
         rules, recent = site_rules(settings), RecentStudies(settings.shadow_recent_studies)
+        submitted, ended = Bell(), JobBells()
         self._services = Services(
             settings,
-            JobService(settings, ledger, lambda: self._fleet),
+            JobService(settings, ledger, lambda: self._fleet, submitted, ended),
             RoutingService(ledger, lambda: self._fleet, rules.keys, self._announce),
             ABService(ledger, lambda: self._fleet, self._announce),
             ApiKeys(settings.paths.api_keys),
@@ -84,6 +86,8 @@ class Router:
                 archives.source,
                 build_tracer(settings),
                 recent,
+                submitted,
+                ended,
             )
         )
         shadows = self._shadow_runner(worker, settings, ledger, recent)

@@ -1,0 +1,51 @@
+"""Wake-ups within one process, so that nobody here waits for the next poll. Other processes go on polling."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from weakref import WeakValueDictionary
+
+
+class Bell:
+    """Rung whenever there may be something to do; a ring that nobody waits for is kept for the next who does."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        self._event.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Until it rings, at most `timeout_s`."""
+        await _until(self._event, timeout_s)
+        self._event.clear()
+
+
+class JobBells:
+    """One bell per job that somebody waits for."""
+
+    def __init__(self) -> None:
+        self._events: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
+
+    def ring(self, job_id: str) -> None:
+        """The job has ended."""
+        event = self._events.get(job_id)
+        if event is not None:
+            event.set()
+
+    def of(self, job_id: str) -> asyncio.Event:
+        """The job's bell, to be held while waiting. Ask for it before looking at the job, or a ring is missed."""
+        return self._events.setdefault(job_id, asyncio.Event())
+
+
+async def _until(event: asyncio.Event, timeout_s: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+
+
+async def heard(bell: asyncio.Event, timeout_s: float) -> None:
+    """Until the job's bell rings, at most `timeout_s`; one that rang before counts once."""
+    await _until(bell, timeout_s)
+    bell.clear()
