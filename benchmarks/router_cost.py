@@ -10,7 +10,8 @@ serinus  key check, durable job (written, claimed and completed with fsync), ass
          three replicas, between which the volume goes through the object store; the waiting caller is answered
          from the ledger, which is polled every 50 ms. The fetch and the forward batch are each in a replica of
          their own, so that they use both cores where the bare replica's threads share an interpreter.
-sr       the same with a structured report, which is made, stored and sent to Orthanc behind the caller's back.
+sr       the same with a structured report, which is made and stored before the answer and sent to Orthanc after
+         it. These reports pile up in the studies, where both sides pass over them.
 
 Latencies are of closed loops: with many callers they are mostly waiting, and throughput is what tells. Callers
 are threads on the same cores.
@@ -55,16 +56,16 @@ def main() -> None:
         deploy_beside(site.stack, MODEL, "1")
         contenders = _contenders(site)
         _warm_up(site, contenders)
+        stages = {name: _stages(site, contenders[name]) for name in ("serinus", "serinus sr")}
         rows = []
         for callers in options.callers:
             blocks = _turns(site, contenders, callers, options)
             rows += _rows(callers, blocks)
-        stages = _stages(site, contenders["serinus"])
     print_table(("callers", "side", "studies", "refused", "p50 ms", "p99 ms", "studies/s"), rows)
     print()
     print_table(("callers", "ratio to bare", "p50", "p99", "throughput"), _ratios(rows))
     print()
-    print_table(("one study at a time", "mean ms"), stages)
+    print_table(("one study at a time, mean ms", *stages), _beside(*stages.values()))
 
 
 def _options() -> argparse.Namespace:
@@ -116,7 +117,7 @@ def _turns(
     return {name: merged(found) for name, found in blocks.items()}
 
 
-def _stages(site: Site, read: Read) -> list[tuple[str, float]]:
+def _stages(site: Site, read: Read) -> dict[str, float]:
     """Where the time of a study goes in Serinus, by its own clock; and what lies between the stages."""
     found = [timed(read, study, time.time()) for study in site.studies]
     ledger = Ledger.open(site.stack.settings.ledger)
@@ -124,11 +125,14 @@ def _stages(site: Site, read: Read) -> list[tuple[str, float]]:
         stages = [ledger.jobs.get(reading.job).stages_s for reading in found]
     finally:
         ledger.close()
-    names = [stage.value for stage in Stage if any(stage.value in each for each in stages)]
-    means = {name: fmean(each.get(name, 0.0) * 1e3 for each in stages) for name in names}
+    means = {stage.value: fmean(each.get(stage.value, 0.0) * 1e3 for each in stages) for stage in Stage}
     total = fmean(reading.latency_ms for reading in found)
-    between = total - sum(means.values())
-    return [*means.items(), ("between the stages", between), ("in all", total)]
+    return means | {"between the stages": total - sum(means.values()), "in all": total}
+
+
+def _beside(*columns: Mapping[str, float]) -> list[tuple[Any, ...]]:
+    """A row per stage that took any time."""
+    return [(name, *(each[name] for each in columns)) for name in columns[0] if any(c[name] for c in columns)]
 
 
 def _rows(callers: int, blocks: Mapping[str, Block]) -> list[tuple[Any, ...]]:
