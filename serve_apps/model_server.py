@@ -40,6 +40,7 @@ MAX_STUDIES_PER_BATCH = 8
     ray_actor_options={"num_cpus": 0.1},
     health_check_period_s=2,
     graceful_shutdown_timeout_s=20,
+    max_constructor_retry_count=3,  # what is wrong with a version is wrong the next time too
     max_surge_percent=100,
 )
 class ModelServer:

@@ -92,22 +92,20 @@ def test_a_canary_that_hangs_costs_its_studies_the_sites_patience_and_no_more(
     registry.delete_alias(MODEL, "challenger")
 
 
-def test_a_replica_that_holds_more_than_its_version_may_is_replaced_and_no_study_fails(
+def test_a_version_that_needs_more_memory_than_it_may_never_gets_a_study(
     site: LiveStack, registry: RegistryClient, tmp_path: Path
 ) -> None:
     registry.set_tag(MODEL, "2", "serinus.resources.memory_bytes", str(32 << 20))
-    be_canary(site, registry, "2", "100")
-    first = site.processes(f"ServeReplica:mv-{MODEL}-2:ModelServer")
-
-    def replaced() -> bool | None:
-        now = site.processes(f"ServeReplica:mv-{MODEL}-2:ModelServer")
-        return True if now and not set(now) & set(first) else None
-
-    eventually(replaced, 90, "the replica to be replaced")
-    results = [read(site, tmp_path, f"leak-{n}") for n in range(4)]
-    assert {r["model"]["version"] for r in results} <= {"1", "2"}
-    registry.delete_alias(MODEL, "challenger")
+    registry.set_alias(MODEL, "challenger", "2")
+    site.run("route", "set-weight", MODEL, "2", "100")
+    eventually(lambda: state_of(site, "2") == "failed" or None, 180, "version 2 to be given up")
+    assert {read(site, tmp_path, f"leak-{n}")["model"]["version"] for n in range(2)} == {"1"}
     registry.delete_tag(MODEL, "2", "serinus.resources.memory_bytes")
+    eventually(
+        lambda: state_of(site, "2") == "warm" or None, 180, "version 2 to be tried again without the limit"
+    )
+    assert read(site, tmp_path, "mended")["model"]["version"] == "2"
+    registry.delete_alias(MODEL, "challenger")
 
 
 def test_a_silent_version_sleeps_wakes_for_a_study_and_is_awake_before_it_answers(
