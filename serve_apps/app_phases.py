@@ -28,7 +28,7 @@ class AppPhases:
         return {name: await self._phase(name, status) for name, status in statuses.items()}
 
     async def _phase(self, name: str, status: AppStatus) -> AppPhase:
-        if status.state is AppState.FAILED:
+        if status.state is AppState.FAILED and status.replicas == 0:
             self._failed_at.setdefault(name, self._clock())
             return AppPhase.FAILED
         if status.state is AppState.STOPPING:
@@ -49,5 +49,6 @@ class AppPhases:
 
 
 def _serves(status: AppStatus) -> bool:
-    """Whether its replicas take studies; while Serve changes an application, the old ones do until the new are up."""
-    return status.state is AppState.RUNNING or (status.state is AppState.STARTING and status.replicas > 0)
+    """Whether its replicas take studies: the old ones do while Serve changes an application, and when that failed."""
+    changing = status.state in (AppState.STARTING, AppState.FAILED)
+    return status.state is AppState.RUNNING or (changing and status.replicas > 0)

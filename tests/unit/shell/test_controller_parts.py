@@ -85,6 +85,16 @@ async def test_an_application_that_is_changed_serves_on_while_its_old_replicas_r
     assert await phases.look() == {"mv-ich-1": AppPhase.READY}
 
 
+async def test_a_change_of_resources_that_failed_ends_nobody_who_answers() -> None:
+    apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING, replicas=1)}, warm=True)
+    phases = AppPhases(apps)  # type: ignore[arg-type]
+    await phases.look()
+    apps.found = {"mv-ich-1": AppStatus(AppState.FAILED, replicas=1)}
+    assert await phases.look() == {"mv-ich-1": AppPhase.READY}
+    apps.found = {"mv-ich-1": AppStatus(AppState.FAILED, replicas=0)}
+    assert await phases.look() == {"mv-ich-1": AppPhase.FAILED}
+
+
 async def test_one_that_may_sleep_is_asleep_without_a_replica_and_must_answer_when_it_wakes() -> None:
     apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING, replicas=1)}, warm=True)
     phases = AppPhases(apps)  # type: ignore[arg-type]
