@@ -81,6 +81,16 @@ def _add_changing(app: FastAPI, services: Callable[[], HasRouting], actor: Calla
         await services().routing.pin(model, wish.patient_id, wish.variant, who)
         return await services().routing.routes()
 
+    @app.delete("/v1/routes/{model}/owed/{version}", responses=PROBLEMS, tags=["routing"])
+    async def abandon(
+        model: str,
+        version: str,
+        reason: Annotated[str, Query(min_length=3, max_length=200)],
+        who: Annotated[str, Depends(actor)],
+    ) -> dict[str, int]:
+        """Give up the silent readings that a version still owes; each is kept as a failure."""
+        return {"abandoned": await services().routing.abandon(model, version, reason, who)}
+
     @app.put("/v1/freeze", responses=PROBLEMS, tags=["routing"])
     async def freeze(wish: FreezeIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
         """The kill switch: all traffic to the champions, and nothing moves."""

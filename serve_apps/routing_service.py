@@ -37,9 +37,14 @@ class RoutingService:
         fleet = self._fleet()
         wishes = await asyncio.to_thread(self._ledger.routing.all)
         frozen = await asyncio.to_thread(self._ledger.routing.frozen)
+        owed = await asyncio.to_thread(self._ledger.shadows.backlog)
         return {
             "generation": fleet.generation,
             "frozen": None if frozen is None else {"by": frozen.actor, "reason": frozen.reason},
+            "owed": [
+                {"model": model, "version": version, "readings": readings}
+                for (model, version), readings in sorted(owed.items())
+            ],
             "models": [
                 table_json(table) | {"wished_weight_bp": wishes[name].weight_bp if name in wishes else 0}
                 for name, table in sorted(fleet.tables.items())
@@ -64,6 +69,12 @@ class RoutingService:
             await self._change(self._ledger.routing.unpin, model, key, actor=actor, now=now())
         else:
             await self._change(self._ledger.routing.pin, model, key, variant, actor=actor, now=now())
+
+    async def abandon(self, model: str, version: str, reason: str, actor: str) -> int:
+        """Give up the silent readings that a version still owes, as when it will never run again."""
+        return await asyncio.to_thread(
+            self._ledger.shadows.abandon, model, version, actor=actor, reason=reason, now=now()
+        )
 
     async def freeze(self, reason: str, actor: str) -> None:
         """All traffic to the champions, and nothing moves until somebody unfreezes."""

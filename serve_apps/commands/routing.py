@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Mapping
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import httpx
 import typer
@@ -72,6 +73,22 @@ def pin(
     _print_routes(ask("PUT", f"/v1/routes/{model}/pin", as_json, body), as_json)
 
 
+@route.command()
+def abandon(
+    model: str,
+    version: str,
+    reason: Annotated[str, typer.Argument(help="Stands in the audit.")],
+    as_json: AsJson = False,
+) -> None:
+    """Give up the silent readings that a version still owes, as when it will never run again."""
+    path = f"/v1/routes/{quote(model)}/owed/{quote(version)}?reason={quote(reason)}"
+    document = ask("DELETE", path, as_json)
+    if as_json:
+        print_json(document)
+    else:
+        out.print(f"{document['abandoned']} readings were given up")
+
+
 def freeze(
     reason: Annotated[str, typer.Argument(help="Stands in the audit.")], as_json: AsJson = False
 ) -> None:
@@ -121,6 +138,8 @@ def _print_routes(document: Mapping[str, Any], as_json: bool) -> None:
         ("model", "champion", "canary", "weight", "shadows", "arms", "key"),
         [_route_row(model) for model in document["models"]],
     )
+    for debt in document["owed"]:
+        out.print(f"{debt['model']} {debt['version']} owes {debt['readings']} silent readings")
 
 
 def _route_row(model: Mapping[str, Any]) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ledger import Ledger
+from ledger import Ledger, ShadowTask
 from observability.redaction import Pseudonymiser
 from serve_apps.ab_service import ABService
 from serve_apps.api import Services
@@ -51,7 +51,7 @@ class Site:
     async def announce(self) -> None:
         self.announced += 1
 
-    def finish(self, job_id: str) -> None:
+    def finish(self, job_id: str, shadows: tuple[ShadowTask, ...] = ()) -> None:
         """What a runner does with a job, in short."""
         now = datetime.now(UTC)
         (claimed,) = self.ledger.leases.claim("t", now=now, lease_s=60, limit=1)
@@ -65,6 +65,8 @@ class Site:
             stages_s={"fetch": 0.1},
             model="ich-triage",
             now=now,
+            shadows=shadows,
+            study_key="st-1",
         )
 
     def fail(self, code: str) -> None:

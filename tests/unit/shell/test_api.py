@@ -13,6 +13,7 @@ import pytest
 from ledger import Delivery
 from serve_apps.api import create_app
 from serve_apps.fleet import Fleet
+from tests.unit.ledger.routed import owed
 from tests.unit.shell.site import BODY, STUDY, Site
 
 
@@ -264,3 +265,17 @@ async def test_more_callers_than_may_wait_are_told_where_to_look_instead(tmp_pat
     assert third.status_code == 202
     assert third.headers["Location"]
     site.ledger.close()
+
+
+async def test_what_a_version_owes_is_shown_and_given_up_only_by_name(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    job = (await http.post("/v1/jobs", json=BODY)).json()["id"]
+    site.finish(job, shadows=(owed(version="3"),))
+    assert (await http.get("/v1/routes")).json()["owed"] == [{"model": "ich", "version": "3", "readings": 1}]
+    path = "/v1/routes/ich/owed/3"
+    assert (await http.delete(path)).status_code == 422, "a reason is needed"
+    given_up = await http.delete(path, params={"reason": "withdrawn"}, headers={"X-Serinus-Actor": "ada"})
+    assert given_up.json() == {"abandoned": 1}
+    assert site.ledger.audit.rows(limit=1)[0].actor == "ris/ada"
+    assert (await http.get("/v1/routes")).json()["owed"] == []
