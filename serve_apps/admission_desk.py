@@ -56,11 +56,14 @@ class AdmissionDesk:
         cache: NodeCache,
         policy: SitePolicy,
         clock: Callable[[], float] = time.monotonic,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
+        """`changed` is called when an answer differs from the last."""
         self._client = client
         self._cache = cache
         self._policy = policy
         self._clock = clock
+        self._changed = changed
         self._answers: dict[tuple[str, str], tuple[float, Answer]] = {}
         self._pending: dict[tuple[str, str], asyncio.Task[None]] = {}
 
@@ -88,7 +91,10 @@ class AdmissionDesk:
             again_s = REFRESH_S
         except SerinusError as error:
             answer, again_s = Refused(error.detail), RETRY_S
+        known = self._answers.get(key)
         self._answers[key] = (self._clock() + again_s, answer)
+        if known is None or known[1] != answer:
+            self._changed()
 
     def _admit(self, key: tuple[str, str]) -> Answer:
         """Verify the files once, and again when another digest is claimed for them; each replica verifies its own

@@ -14,6 +14,7 @@ from typing import Any
 from canary.assignment import Assignment, NoSuchVariant, assign
 from canary.fallback import FallbackPolicy
 from canary.gates import SitePolicy
+from canary.routing_table import Variant
 from imaging.errors import UnknownVariant
 from imaging.finding import Prediction
 from imaging.report_sr import to_part10, to_sr
@@ -62,26 +63,39 @@ class SiteRules:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What a study's reading came to: the caller's result, the DICOM objects, and the times of its stages."""
+    """What a study's reading came to: the caller's result, the DICOM objects, and the times of its stages.
+
+    `champion` is the model's at the moment of the assignment.
+    """
 
     result: ResultOut
     documents: Mapping[str, bytes]
     study: ReadStudy
     assignment: Assignment
     answered: Answered
+    champion: Variant
     stages: tuple[StageTiming, ...]
 
 
 async def analyse_study(
-    order: StudyOrder, fleet: Fleet, reading: StudyReading, rules: SiteRules, on_stage: OnStage
+    order: StudyOrder,
+    newest_fleet: Callable[[], Fleet],
+    reading: StudyReading,
+    rules: SiteRules,
+    on_stage: OnStage,
 ) -> Analysis:
     """Read one study with the version that routing picks; raises SerinusError."""
     request = ReadRequest(
-        order.source, order.study_uid, candidates(fleet, order.model), order.series_uids, order.inputs
+        order.source,
+        order.study_uid,
+        candidates(newest_fleet(), order.model),
+        order.series_uids,
+        order.inputs,
     )
     await on_stage(Stage.FETCH)
     study = await reading.read(request, rules.fetch_s)
 
+    fleet = newest_fleet()  # what was decided while the study was fetched counts
     assignment = _assign(order, study, fleet, rules)
     await on_stage(Stage.FORWARD)
     policy = FallbackPolicy(
@@ -98,7 +112,8 @@ async def analyse_study(
     routing = routing_of(assignment, answered, study)
     result = to_result(prediction, order.study_uid, sr_uid=sr_uid, routing=routing)
     stages = (*study.stages, *answered.answer.stages, *clock.timings)
-    return Analysis(result, documents, study, assignment, answered, stages)
+    champion = fleet.table(study.model).champion
+    return Analysis(result, documents, study, assignment, answered, champion, stages)
 
 
 def _assign(order: StudyOrder, study: ReadStudy, fleet: Fleet, rules: SiteRules) -> Assignment:

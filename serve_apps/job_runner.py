@@ -136,7 +136,7 @@ class JobRunner:
             await asyncio.to_thread(self._c.ledger.leases.stage, claimed.token, stage.value, now())
 
         order = order_of(claimed.job)
-        return await analyse_study(order, self._c.fleet(), self._c.reading, self._c.rules, on_stage)
+        return await analyse_study(order, self._c.fleet, self._c.reading, self._c.rules, on_stage)
 
     async def _complete(self, claimed: ClaimedJob, analysis: Analysis, own: tuple[StageTiming, ...]) -> None:
         job = claimed.job
@@ -163,8 +163,7 @@ class JobRunner:
         delivered = silenced(
             analysis.answered.answer.prediction, critical_codes(analysis.answered.version.spec)
         )
-        champion = self._c.fleet().table(model).champion
-        return silent_tasks(model, place, analysis.assignment, champion, delivered)
+        return silent_tasks(model, place, analysis.assignment, analysis.champion, delivered)
 
     async def _fail(self, claimed: ClaimedJob, error: SerinusError, clock: StageClock) -> None:
         """Retry what may succeed later, as often as the site allows; then say why it failed."""

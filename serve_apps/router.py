@@ -73,7 +73,7 @@ class Router:
             ABService(ledger, lambda: self._fleet, self._announce),
             ApiKeys(settings.paths.api_keys),
             Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes),
-            WebhookDesk(settings.paths.webhook_key.read_text().strip(), self._announce),
+            WebhookDesk(settings.paths.webhook_key.read_text().strip(), self._wake_controller),
         )
         self._runner = JobRunner(
             RunnerContext(
@@ -134,9 +134,16 @@ class Router:
     async def _announce(self) -> None:
         """Tell the controller that something was decided, and take what it makes of it."""
         try:
-            await self.push_fleet(await call(self._controller.wake, deadline_s=PULL_DEADLINE_S))
+            await self.push_fleet(await call(self._controller.decided, deadline_s=PULL_DEADLINE_S))
         except (SerinusError, ActorDiedError, ActorUnavailableError) as error:
             logger.info("router.announce_failed", extra={"error": type(error).__name__})
+
+    async def _wake_controller(self) -> None:
+        """Tell the controller that something changed in MLflow."""
+        try:
+            await call(self._controller.wake, deadline_s=PULL_DEADLINE_S)
+        except (SerinusError, ActorDiedError, ActorUnavailableError) as error:
+            logger.info("router.wake_failed", extra={"error": type(error).__name__})
 
     async def check_health(self) -> None:
         """Unhealthy when one of the loops has ended, which none ever should."""

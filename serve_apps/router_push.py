@@ -15,7 +15,7 @@ from ray import serve
 from serve_apps.fleet import Fleet
 
 logger = logging.getLogger("serinus.controller")
-PUSH_DEADLINE_S = 5.0
+PUSH_DEADLINE_S = 1.0
 AGAIN_S = 1.0
 GRACE_S = 10.0
 

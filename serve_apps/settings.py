@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     quiet_s: float = 5.0
     infer_wait_s: float = 30.0
     rollback_window_s: float = 3600.0
+    linger_s: float = 600.0
     assignment_key: AssignmentKey = AssignmentKey.PATIENT
     champion_reserve_s: float = 20.0
     candidate_patience_s: float = 30.0
