@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ray import serve
+from ray.serve.handle import DeploymentHandle
 
 from serve_apps.fleet import Fleet
 
@@ -26,6 +27,7 @@ class RouterPush:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.alarm: str | None = None
         self._clock = clock
+        self._handle: DeploymentHandle | None = None
         self._newest = Fleet()
         self._behind_since: float | None = None
 
@@ -55,9 +57,11 @@ class RouterPush:
 
     async def _broadcast(self, fleet: Fleet) -> Sequence[object]:
         try:
-            handle = serve.get_deployment_handle("Router", app_name="serinus")
-            response = handle.broadcast("push_fleet", fleet)
+            if self._handle is None:
+                self._handle = serve.get_deployment_handle("Router", app_name="serinus")
+            response = self._handle.broadcast("push_fleet", fleet)
             return list(await response.results_async(timeout_s=PUSH_DEADLINE_S, return_exceptions=True))
         except Exception as error:  # noqa: BLE001 - the router may be starting, or gone for the moment
+            self._handle = None
             logger.info("controller.push_failed", extra={"error": type(error).__name__})
             return []

@@ -63,6 +63,7 @@ class VersionApps:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.changes = 0  # how often an application was started, changed or deleted
         self._deployed: dict[str, dict[str, Any]] = {}
 
     async def statuses(self) -> Mapping[str, AppStatus]:
@@ -86,6 +87,7 @@ class VersionApps:
         if self._deployed.get(version.app_name) == options:
             return
         logger.info("apps.deploy", extra={"app": version.app_name})
+        self.changes += 1
         await asyncio.to_thread(self._run, version, options)
         self._deployed[version.app_name] = options
 
@@ -113,6 +115,7 @@ class VersionApps:
         return True
 
     async def delete(self, app_name: str) -> None:
+        self.changes += 1
         self._deployed.pop(app_name, None)
         await asyncio.to_thread(serve.delete, app_name, False)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from canary.gates import Clearance, SitePolicy, regulatory_gate
@@ -41,12 +42,21 @@ def test_the_first_start_remembers_nothing(tmp_path: Path) -> None:
     assert MemoryFile(tmp_path / "none.json").load() == ControllerMemory()
 
 
+def ticking() -> Callable[[], float]:
+    """A clock that has moved on by a minute each time it is read."""
+    times = itertools.count(0.0, 60.0)
+    return lambda: next(times)
+
+
 class FakeApps:
     def __init__(self, statuses: Mapping[str, AppStatus], warm: bool) -> None:
         self.found, self.is_warm, self.asked = statuses, warm, 0
         self.sleepy = False
+        self.changes = 0
+        self.looks = 0
 
     async def statuses(self) -> Mapping[str, AppStatus]:
+        self.looks += 1
         return self.found
 
     async def warm(self, app_name: str) -> bool:
@@ -59,7 +69,7 @@ class FakeApps:
 
 async def test_running_is_not_ready_until_a_replica_has_answered() -> None:
     apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING)}, warm=False)
-    phases = AppPhases(apps)  # type: ignore[arg-type]
+    phases = AppPhases(apps, ticking())  # type: ignore[arg-type]
     assert await phases.look() == {"mv-ich-1": AppPhase.LOADING}
     apps.is_warm = True
     assert await phases.look() == {"mv-ich-1": AppPhase.READY}
@@ -69,7 +79,7 @@ async def test_running_is_not_ready_until_a_replica_has_answered() -> None:
 
 async def test_an_application_that_restarts_must_answer_again() -> None:
     apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING)}, warm=True)
-    phases = AppPhases(apps)  # type: ignore[arg-type]
+    phases = AppPhases(apps, ticking())  # type: ignore[arg-type]
     await phases.look()
     apps.found, apps.is_warm = {"mv-ich-1": AppStatus(AppState.STARTING)}, False
     assert await phases.look() == {"mv-ich-1": AppPhase.LOADING}
@@ -79,7 +89,7 @@ async def test_an_application_that_restarts_must_answer_again() -> None:
 
 async def test_an_application_that_is_changed_serves_on_while_its_old_replicas_run() -> None:
     apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING, replicas=1)}, warm=True)
-    phases = AppPhases(apps)  # type: ignore[arg-type]
+    phases = AppPhases(apps, ticking())  # type: ignore[arg-type]
     await phases.look()
     apps.found = {"mv-ich-1": AppStatus(AppState.STARTING, replicas=1)}
     assert await phases.look() == {"mv-ich-1": AppPhase.READY}
@@ -87,7 +97,7 @@ async def test_an_application_that_is_changed_serves_on_while_its_old_replicas_r
 
 async def test_a_change_of_resources_that_failed_ends_nobody_who_answers() -> None:
     apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING, replicas=1)}, warm=True)
-    phases = AppPhases(apps)  # type: ignore[arg-type]
+    phases = AppPhases(apps, ticking())  # type: ignore[arg-type]
     await phases.look()
     apps.found = {"mv-ich-1": AppStatus(AppState.FAILED, replicas=1)}
     assert await phases.look() == {"mv-ich-1": AppPhase.READY}
@@ -97,7 +107,7 @@ async def test_a_change_of_resources_that_failed_ends_nobody_who_answers() -> No
 
 async def test_one_that_may_sleep_is_asleep_without_a_replica_and_must_answer_when_it_wakes() -> None:
     apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING, replicas=1)}, warm=True)
-    phases = AppPhases(apps)  # type: ignore[arg-type]
+    phases = AppPhases(apps, ticking())  # type: ignore[arg-type]
     await phases.look()
     apps.sleepy, apps.found = True, {"mv-ich-1": AppStatus(AppState.RUNNING, replicas=0)}
     assert await phases.look() == {"mv-ich-1": AppPhase.ASLEEP}
@@ -107,7 +117,7 @@ async def test_one_that_may_sleep_is_asleep_without_a_replica_and_must_answer_wh
 
 async def test_one_whose_replicas_all_died_is_not_asleep() -> None:
     apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING, replicas=1)}, warm=True)
-    phases = AppPhases(apps)  # type: ignore[arg-type]
+    phases = AppPhases(apps, ticking())  # type: ignore[arg-type]
     await phases.look()
     apps.found = {"mv-ich-1": AppStatus(AppState.RUNNING, replicas=0)}
     assert await phases.look() == {"mv-ich-1": AppPhase.READY}
@@ -121,6 +131,25 @@ async def test_a_failed_application_is_tried_again_after_a_while() -> None:
     assert not phases.may_retry("mv-ich-1")
     now = 31.0
     assert phases.may_retry("mv-ich-1")
+
+
+async def test_serve_is_asked_less_often_while_nothing_is_on_its_way() -> None:
+    apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING, replicas=1)}, warm=False)
+    now = 0.0
+    phases = AppPhases(apps, lambda: now)  # type: ignore[arg-type]
+    for _ in range(3):
+        await phases.look()
+    assert apps.looks == 3, "while one is loading, at each look"
+    apps.is_warm = True
+    for _ in range(4):
+        await phases.look()
+    assert apps.looks == 4
+    apps.changes += 1
+    await phases.look()
+    assert apps.looks == 5, "something was started or deleted"
+    now = 10.0
+    await phases.look()
+    assert apps.looks == 6
 
 
 def test_a_version_with_two_roles_has_one_standing() -> None:
