@@ -65,6 +65,7 @@ class VersionApps:
         self._settings = settings
         self.changes = 0  # how often an application was started, changed or deleted
         self._deployed: dict[str, dict[str, Any]] = {}
+        self._has_gpu = False
 
     async def statuses(self) -> Mapping[str, AppStatus]:
         """Every version's application by name."""
@@ -82,14 +83,18 @@ class VersionApps:
 
         Asking again for the same does nothing. Other numbers of replicas restart none of them.
         """
-        gpu = self._settings.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
-        options = deployment_options(version.resources, has_gpu=gpu, may_sleep=may_sleep)
+        if version.app_name not in self._deployed:
+            self._has_gpu = await asyncio.to_thread(self._find_gpu)
+        options = deployment_options(version.resources, has_gpu=self._has_gpu, may_sleep=may_sleep)
         if self._deployed.get(version.app_name) == options:
             return
         logger.info("apps.deploy", extra={"app": version.app_name})
         self.changes += 1
         await asyncio.to_thread(self._run, version, options)
         self._deployed[version.app_name] = options
+
+    def _find_gpu(self) -> bool:
+        return self._settings.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
 
     def may_sleep(self, app_name: str) -> bool:
         """Whether the application was told that it may be without a replica."""
