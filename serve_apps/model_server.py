@@ -29,6 +29,7 @@ from registry.client import RegistryClient
 from registry.loading import load_network
 from registry.signing import load_verify_key
 from serve_apps.messages import Answer
+from serve_apps.niceness import step_back
 from serve_apps.settings import Settings
 
 MAX_STUDIES_PER_BATCH = 8
@@ -48,6 +49,7 @@ class ModelServer:
 
     def __init__(self, settings: Settings, model: str, version: str, memory_bytes: int = 0) -> None:
         configure_logging("INFO")
+        step_back()
         self._memory_bytes = memory_bytes
         torch.set_num_threads(1)
         self._device = choose_device(settings.device)

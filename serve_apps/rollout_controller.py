@@ -39,7 +39,7 @@ from serve_apps.version_apps import VersionApps
 from serve_apps.version_tags import TagWriter
 
 logger = logging.getLogger("serinus.controller")
-UNSETTLED_POLL_S = 0.2
+UNSETTLED_POLL_S = 0.1
 LEAST_PAUSE_S = 0.05
 STARTABLE = (None, AppPhase.READY, AppPhase.ASLEEP)  # in these a version is started, or given other resources
 

@@ -27,6 +27,7 @@ from observability.event_log import configure_logging
 from observability.names import Stage
 from observability.stage_clock import StageClock
 from serve_apps.messages import Candidate, PatientFacts, ReadRequest, ReadStudy
+from serve_apps.niceness import step_back
 from serve_apps.settings import Settings
 from serve_apps.sources import Archives
 
@@ -45,6 +46,7 @@ class StudyReader:
 
     def __init__(self, settings: Settings) -> None:
         configure_logging("INFO")
+        step_back()
         self._archives = Archives(settings)
 
     async def read(self, request: ReadRequest) -> ReadStudy:
