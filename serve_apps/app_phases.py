@@ -38,25 +38,31 @@ class AppPhases:
 
     async def _phases(self) -> Mapping[str, AppPhase]:
         statuses = await self._apps.statuses()
-        self._warm &= {name for name, status in statuses.items() if _serves(status)}
+        for name in tuple(self._warm):
+            if name not in statuses or not _serves(statuses[name]):
+                self._cool(name)
         self._failed_at = {name: at for name, at in self._failed_at.items() if name in statuses}
-        return {name: await self._phase(name, status) for name, status in statuses.items()}
+        return {name: self._phase(name, status) for name, status in statuses.items()}
 
-    async def _phase(self, name: str, status: AppStatus) -> AppPhase:
+    def _phase(self, name: str, status: AppStatus) -> AppPhase:
         if status.state is AppState.FAILED and status.replicas == 0:
             self._failed_at.setdefault(name, self._clock())
             return AppPhase.FAILED
         if status.state is AppState.STOPPING:
             return AppPhase.STOPPING
         if status.replicas == 0 and status.state is AppState.RUNNING and self._apps.may_sleep(name):
-            self._warm.discard(name)
+            self._cool(name)
             return AppPhase.ASLEEP
-        return await self._running(name) if _serves(status) else AppPhase.LOADING
+        return self._running(name) if _serves(status) else AppPhase.LOADING
 
-    async def _running(self, name: str) -> AppPhase:
-        if name not in self._warm and await self._apps.warm(name):
+    def _running(self, name: str) -> AppPhase:
+        if name not in self._warm and self._apps.is_warm(name):
             self._warm.add(name)
         return AppPhase.READY if name in self._warm else AppPhase.LOADING
+
+    def _cool(self, name: str) -> None:
+        self._warm.discard(name)
+        self._apps.cool(name)
 
     def may_retry(self, name: str) -> bool:
         """Whether a failed application has failed for long enough to be tried again."""

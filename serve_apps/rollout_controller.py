@@ -55,7 +55,7 @@ class RolloutController:
         client = RegistryClient(settings.registry_url)
         cache = NodeCache(settings.paths.models, client, load_verify_key(settings.paths.verify_key))
         desk = AdmissionDesk(client, cache, settings.site_policy, changed=self._bell.ring)
-        self._apps = VersionApps(settings)
+        self._apps = VersionApps(settings, self._bell.ring)
         self._phases = AppPhases(self._apps)
         self._observer = Observer(client, desk, self._phases, settings.registry_poll_s)
         self._tags = TagWriter(client)

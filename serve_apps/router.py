@@ -126,8 +126,9 @@ class Router:
     async def push_fleet(self, fleet: Fleet) -> int:
         """Take a newer fleet; returns the generation that is in force here."""
         if fleet.generation > self._fleet.generation:
-            for version in fleet.served.values():
-                self._warm(version)
+            cold = [each for each in fleet.served.values() if not self._reading.knows(each)]
+            await asyncio.gather(*(asyncio.to_thread(self._warm, each) for each in cold))
+        if fleet.generation > self._fleet.generation:  # a newer one may have come meanwhile
             self._fleet = fleet
         return self._fleet.generation
 

@@ -23,6 +23,10 @@ class ServeReading:
         self._reader = reader.options(_by_reference=True)
         self._versions: dict[str, DeploymentHandle] = {}
 
+    def knows(self, version: ServedVersion) -> bool:
+        """Whether the version's handle is there already."""
+        return version.app_name in self._versions
+
     def warm(self, version: ServedVersion) -> DeploymentHandle:
         """The handle of a version's application; the first of a process takes 150 ms. Raises ModelUnavailable."""
         name = version.app_name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -18,16 +18,14 @@ from ray import serve
 from ray.serve import api as serve_api
 from ray.serve.schema import ApplicationStatusOverview
 
-from imaging.errors import SerinusError
 from serve_apps.config_check import RESERVED_PREFIX
 from serve_apps.messages import ServedVersion
 from serve_apps.model_server import ModelServer
-from serve_apps.serve_reading import call
 from serve_apps.settings import Settings
 from serve_apps.version_resources import deployment_options
+from serve_apps.warm_ups import WarmUps
 
 logger = logging.getLogger("serinus.apps")
-WARM_DEADLINE_S = 10.0
 
 
 class AppState(StrEnum):
@@ -61,9 +59,12 @@ SERVE_STATES: Mapping[str, AppState] = {
 class VersionApps:
     """The applications of all versions of this cluster."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, changed: Callable[[], None] = lambda: None) -> None:
+        """`changed` is called when an application has become warm."""
         self._settings = settings
-        self.changes = 0  # how often an application was started, changed or deleted
+        self.changes = 0  # how often an application was started, changed, deleted or became warm
+        self._changed = changed
+        self._warm_ups = WarmUps(self._note_change)
         self._deployed: dict[str, dict[str, Any]] = {}
         self._has_gpu = False
 
@@ -92,6 +93,7 @@ class VersionApps:
         self.changes += 1
         await asyncio.to_thread(self._run, version, options)
         self._deployed[version.app_name] = options
+        self._warm_ups.has_answered(version.app_name)
 
     def _find_gpu(self) -> bool:
         return self._settings.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
@@ -110,18 +112,22 @@ class VersionApps:
         application = deployment.bind(self._settings, version.model, version.version, memory_bytes)
         serve_api._run(application, name=version.app_name, route_prefix=None, _blocking=False)
 
-    async def warm(self, app_name: str) -> bool:
-        """Whether a replica of the application answers: it has loaded, verified and passed the golden input."""
-        try:
-            handle = serve.get_deployment_handle("ModelServer", app_name=app_name)
-            await call(handle.warm, deadline_s=WARM_DEADLINE_S)
-        except (KeyError, SerinusError, ray.exceptions.RayError):
-            return False
-        return True
+    def is_warm(self, app_name: str) -> bool:
+        """Whether a replica of the application has answered since it was started; asks it if need be."""
+        return self._warm_ups.has_answered(app_name)
+
+    def cool(self, app_name: str) -> None:
+        """Its replicas are gone: the next ones must answer anew."""
+        self._warm_ups.forget(app_name)
+
+    def _note_change(self) -> None:
+        self.changes += 1
+        self._changed()
 
     async def delete(self, app_name: str) -> None:
         self.changes += 1
         self._deployed.pop(app_name, None)
+        self._warm_ups.forget(app_name)
         await asyncio.to_thread(serve.delete, app_name, False)
 
 

@@ -50,18 +50,22 @@ def ticking() -> Callable[[], float]:
 
 class FakeApps:
     def __init__(self, statuses: Mapping[str, AppStatus], warm: bool) -> None:
-        self.found, self.is_warm, self.asked = statuses, warm, 0
+        self.found, self.answers, self.asked = statuses, warm, 0
         self.sleepy = False
         self.changes = 0
         self.looks = 0
+        self.cooled: list[str] = []
 
     async def statuses(self) -> Mapping[str, AppStatus]:
         self.looks += 1
         return self.found
 
-    async def warm(self, app_name: str) -> bool:
+    def is_warm(self, app_name: str) -> bool:
         self.asked += 1
-        return self.is_warm
+        return self.answers
+
+    def cool(self, app_name: str) -> None:
+        self.cooled.append(app_name)
 
     def may_sleep(self, app_name: str) -> bool:
         return self.sleepy
@@ -71,7 +75,7 @@ async def test_running_is_not_ready_until_a_replica_has_answered() -> None:
     apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING)}, warm=False)
     phases = AppPhases(apps, ticking())  # type: ignore[arg-type]
     assert await phases.look() == {"mv-ich-1": AppPhase.LOADING}
-    apps.is_warm = True
+    apps.answers = True
     assert await phases.look() == {"mv-ich-1": AppPhase.READY}
     await phases.look()
     assert apps.asked == 2  # once it has answered it is not asked again
@@ -81,8 +85,9 @@ async def test_an_application_that_restarts_must_answer_again() -> None:
     apps = FakeApps({"mv-ich-1": AppStatus(AppState.RUNNING)}, warm=True)
     phases = AppPhases(apps, ticking())  # type: ignore[arg-type]
     await phases.look()
-    apps.found, apps.is_warm = {"mv-ich-1": AppStatus(AppState.STARTING)}, False
+    apps.found, apps.answers = {"mv-ich-1": AppStatus(AppState.STARTING)}, False
     assert await phases.look() == {"mv-ich-1": AppPhase.LOADING}
+    assert apps.cooled == ["mv-ich-1"], "an answer of before does not count"
     apps.found = {"mv-ich-1": AppStatus(AppState.RUNNING)}
     assert await phases.look() == {"mv-ich-1": AppPhase.LOADING}
 
@@ -111,7 +116,7 @@ async def test_one_that_may_sleep_is_asleep_without_a_replica_and_must_answer_wh
     await phases.look()
     apps.sleepy, apps.found = True, {"mv-ich-1": AppStatus(AppState.RUNNING, replicas=0)}
     assert await phases.look() == {"mv-ich-1": AppPhase.ASLEEP}
-    apps.found, apps.is_warm = {"mv-ich-1": AppStatus(AppState.RUNNING, replicas=1)}, False
+    apps.found, apps.answers = {"mv-ich-1": AppStatus(AppState.RUNNING, replicas=1)}, False
     assert await phases.look() == {"mv-ich-1": AppPhase.LOADING}
 
 
@@ -140,7 +145,7 @@ async def test_serve_is_asked_less_often_while_nothing_is_on_its_way() -> None:
     for _ in range(3):
         await phases.look()
     assert apps.looks == 3, "while one is loading, at each look"
-    apps.is_warm = True
+    apps.answers = True
     for _ in range(4):
         await phases.look()
     assert apps.looks == 4
