@@ -8,10 +8,12 @@ champion moved   between two warm versions, to the end of the first answer by th
                  It holds what MLflow takes to store the alias and what the first study takes; both are shown.
 challenger cold  set to a version that was never here, whose weight of 100 % waits for it: to the end of its first
                  answer. `load` is the version's own: from when Serve starts its replica to when that has
-                 imported, verified, loaded and answered the golden input, by Serve's logs. `before` is the alias
-                 being seen and the files fetched and admitted, `after` the way into the routers' tables and the
-                 first study. Fetching and admitting the files is timed once more alone, at the end and without
-                 load, since it belongs to the version as well. Goal: what is beside both is at most 1 s.
+                 imported, verified, loaded and answered the golden input, by Serve's logs; `Serve notices it` when
+                 Serve counts it as started, before which it sends it nothing. `before` is the alias being seen
+                 and the files fetched and admitted, `after that` the way into the routers' tables and the first
+                 study. Fetching and admitting the files is timed once more alone, at the end and without load,
+                 since it belongs to the version as well. Goal: what is beside load (as Serve counts it) and files
+                 is at most 1 s.
 weight to 0      of a canary at 50 %: to the last canary answer begun. Begun means assigned and handed to the
                  version. No clock stands there, so it is reckoned from the decision ledger's time of the job's
                  completion, less the stages that followed (report, interpret, forward, prepare). Waiting between
@@ -133,17 +135,21 @@ def _cold_challengers(site: Site, running: Callers, versions: Sequence[str]) -> 
         "challenger cold → first answer": [],
         "· before its load": [],
         "· its load": [],
-        "· after its load": [],
+        "· Serve notices it": [],
+        "· after that": [],
         "· beside its load": [],
     }
     for version in versions:
         site.put("weight", {"version": version, "weight_bp": ALL_BP})
         _pause()
         moved = _move(site, running, CHALLENGER, version)
-        began_s, loaded_s = load_times(site, version)
-        before, load = (began_s - moved.at_s) * 1e3, (loaded_s - began_s) * 1e3
+        began_s, loaded_s, noticed_s = load_times(site, version)
+        before, load, notice = (
+            1e3 * seconds for seconds in (began_s - moved.at_s, loaded_s - began_s, noticed_s - loaded_s)
+        )
         total = moved.first_answer_ms
-        _add(figures, total, before, load, total - before - load, total - load)
+        beside = total - load - notice
+        _add(figures, total, before, load, notice, beside - before, beside)
         site.put("weight", {"version": version, "weight_bp": 0})
         site.registry.delete_alias(MODEL, CHALLENGER)
     return figures
@@ -164,13 +170,14 @@ def fetch_ms(site: Site, version: str) -> float:
         return (time.perf_counter() - started) * 1e3
 
 
-def load_times(site: Site, version: str) -> tuple[float, float]:
-    """When Serve started the version's first replica and when that had finished, of `time.time()`."""
+def load_times(site: Site, version: str) -> tuple[float, float, float]:
+    """When Serve started the version's first replica, when that had loaded, and when Serve counted it as started."""
     folder = ray_directory(site.stack.settings) / "session_latest" / "logs" / "serve"
     app = app_name(MODEL, version)
     began = min(_logged_json(folder, "controller_*.log", "Starting Replica(", f"app='{app}'"))
     loaded = min(_logged_text(folder, f"replica_{app}_*.log", "Finished initializing replica."))
-    return began, loaded
+    noticed = min(_logged_json(folder, "controller_*.log", "started successfully", f"app='{app}'"))
+    return began, loaded, noticed
 
 
 def _logged_json(folder: Path, files: str, *words: str) -> list[float]:
