@@ -14,6 +14,10 @@ from typing import Any
 
 import pytest
 
+from models.zoo.ich import versions as ich
+from registry.client import RegistryClient
+from registry.server import start_embedded, stop_embedded
+from serve_apps.stack.ports import free_ports
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack
 
@@ -36,16 +40,33 @@ def first_up(tmp_path_factory: pytest.TempPathFactory) -> First:
 
 
 @pytest.fixture(scope="session")
-def new_stack(first_up: First, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewStack]:
-    """Makes a stack that is up, in a folder of its own, with the demo models registered."""
-    first, _ = first_up
+def lean(first_up: First, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same folder for stories of one model: the others lose their champion, so that nothing starts for them."""
+    folder = tmp_path_factory.mktemp("lean")
+    copy_kept(first_up[0], folder)
+    mlflow = start_embedded(folder / "mlflow", free_ports(1)[0])
+    try:
+        client = RegistryClient(mlflow.url)
+        for model in set(client.models()) - {ich.NAME}:
+            client.delete_alias(model, "champion")
+    finally:
+        stop_embedded(folder / "mlflow")
+    return folder
+
+
+def copy_kept(source: Path, folder: Path) -> None:
+    for part in KEPT:
+        shutil.copytree(source / part, folder / part)
+
+
+@pytest.fixture(scope="module")
+def new_stack(lean: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewStack]:
+    """Makes a stack that is up until the module ends, in a folder of its own, with the haemorrhage models."""
     with ExitStack() as ending:
 
         def make(name: str, *sources: dict[str, Any], environment: dict[str, str] | None = None) -> LiveStack:
-            folder = tmp_path_factory.mktemp(name)
-            for part in KEPT:
-                shutil.copytree(first / part, folder / part)
-            stack = LiveStack(folder, sources)
+            stack = LiveStack(tmp_path_factory.mktemp(name), sources)
+            copy_kept(lean, stack.settings.state_dir)
             stack.environment |= environment or {}
             ending.callback(stack.down)
             stack.up()
@@ -61,9 +82,16 @@ def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 
 @pytest.fixture(scope="session")
-def stack(new_stack: NewStack, pacs: Orthanc) -> LiveStack:
-    """The stack of all stories that leave it as it was."""
-    return new_stack("live", {"id": "pacs", "kind": "dicomweb", "base_url": pacs.dicomweb_url})
+def stack(first_up: First, pacs: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
+    """The stack of all stories that leave it as it was, with all demo models."""
+    source = {"id": "pacs", "kind": "dicomweb", "base_url": pacs.dicomweb_url}
+    stack = LiveStack(tmp_path_factory.mktemp("live"), [source])
+    copy_kept(first_up[0], stack.settings.state_dir)
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.down()
 
 
 @pytest.fixture(scope="session")

@@ -22,13 +22,13 @@ from tests.e2e.conftest import NewStack
 from tests.stack import LiveStack, eventually
 
 MODEL = "ich-triage"
-PATIENCE_S = 1.5
+PATIENCE_S = 0.8
 
 
 class Hanging(nn.Module):
     """Version 1, but every forward takes many times the site's patience."""
 
-    def __init__(self, inner: nn.Module, rounds: int = 150) -> None:
+    def __init__(self, inner: nn.Module, rounds: int = 60) -> None:
         super().__init__()
         self.inner = inner
         self.rounds = rounds
