@@ -134,6 +134,12 @@ class Jobs:
             found = {str(state): int(number) for state, number in connection.execute(query)}
         return {state.value: found.get(state.value, 0) for state in JobState}
 
+    def any_running(self, now: datetime) -> bool:
+        """Whether a job is in somebody's hands now, in this process or another."""
+        held = (jobs.c.state == JobState.RUNNING) & (jobs.c.lease_until > now)
+        with self._db.read() as connection:
+            return connection.execute(sa.select(jobs.c.id).where(held).limit(1)).first() is not None
+
     def open_jobs(self) -> int:
         """How many jobs have not finished."""
         query = sa.select(sa.func.count()).where(jobs.c.state.in_(sorted(OPEN)))

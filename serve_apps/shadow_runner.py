@@ -47,7 +47,8 @@ class RecentStudies:
 
 @dataclass(frozen=True, slots=True)
 class ShadowContext:
-    """What silent reading needs. `busy` tells whether live studies need the machine. Times in seconds."""
+    """What silent reading needs. `busy` tells whether live studies run here; of other routers the ledger tells. Times
+    in seconds."""
 
     worker: str
     ledger: Ledger
@@ -79,6 +80,7 @@ class ShadowRunner:
     async def run_once(self) -> bool:
         """Do one reading that is due and can be done; whether there was one."""
         served = frozenset(self._c.fleet().served)
+        busy = self._c.busy() or await asyncio.to_thread(self._c.ledger.jobs.any_running, now())
         claimed = await asyncio.to_thread(
             self._c.ledger.shadows.claim,
             self._c.worker,
@@ -86,7 +88,7 @@ class ShadowRunner:
             lease_s=self._c.lease_s + self._c.fetch_s + self._c.forward_s,
             limit=1,
             apps=served,
-            roles=(SAFETY_NET,) if self._c.busy() else None,
+            roles=(SAFETY_NET,) if busy else None,
         )
         for task in claimed:
             await self._run(task)

@@ -304,3 +304,13 @@ def test_an_error_of_the_database_holds_no_study(ledger: Ledger) -> None:
 def test_a_time_comes_back_as_it_was(at: datetime) -> None:
     kept = UtcTime().process_bind_param(at, None)
     assert UtcTime().process_result_value(kept, None) == at
+
+
+def test_a_job_in_anybodys_hands_is_seen_by_all_until_its_lease_runs_out(ledger: Ledger) -> None:
+    submit(ledger)
+    assert not ledger.jobs.any_running(NOON)
+    token = claim_one(ledger, lease_s=10)
+    assert ledger.jobs.any_running(after(9))
+    assert not ledger.jobs.any_running(after(11))
+    complete(ledger, token, at=after(5))
+    assert not ledger.jobs.any_running(after(6))
