@@ -296,9 +296,11 @@ def _is_silent(known: _Known, alias: str, version: str) -> bool:
 
 
 def _mirror_percent(look: Look, alias: str, version: str) -> int:
-    if alias == CHALLENGER and look.rollout is not None and look.rollout.version == version:
-        return look.rollout.mirror_percent
-    return look.site.shadow_percent.get(alias, 100)
+    """What people set for the alias; else what the rollout grants its candidate; else every study."""
+    if alias in look.site.shadow_percent:
+        return look.site.shadow_percent[alias]
+    is_candidate = alias == CHALLENGER and look.rollout is not None and look.rollout.version == version
+    return look.rollout.mirror_percent if is_candidate and look.rollout is not None else 100
 
 
 def _numbered(look: Look, table: RoutingTable | None) -> RoutingTable | None:

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, FastAPI, Header, Query
 
+from canary.routing_table import Rule
 from serve_apps.ab_api import add_ab_tests
 from serve_apps.ab_service import ABService
 from serve_apps.auth import Caller, Scope
 from serve_apps.problem_docs import PROBLEMS
 from serve_apps.routing_service import RoutingService
-from serve_apps.schemas import FreezeIn, PinIn, ShadowIn, WeightIn
+from serve_apps.schemas import FreezeIn, PinIn, RulesIn, SafetyNetIn, ShadowIn, WeightIn
 
 Guard = Callable[[Scope], Callable[..., Caller]]
 
@@ -73,6 +74,20 @@ def _add_changing(app: FastAPI, services: Callable[[], HasRouting], actor: Calla
     @app.put("/v1/routes/{model}/shadow", responses=PROBLEMS, tags=["routing"])
     async def set_shadow(model: str, wish: ShadowIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
         await services().routing.set_shadow(model, wish.alias, wish.percent, who)
+        return await services().routing.routes()
+
+    @app.put("/v1/routes/{model}/safety-net", responses=PROBLEMS, tags=["routing"])
+    async def set_safety_net(
+        model: str, wish: SafetyNetIn, who: Annotated[str, Depends(actor)]
+    ) -> dict[str, Any]:
+        await services().routing.set_safety_net(model, wish.share_bp, who)
+        return await services().routing.routes()
+
+    @app.put("/v1/routes/{model}/rules", responses=PROBLEMS, tags=["routing"])
+    async def set_rules(model: str, wish: RulesIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
+        """All explicit rules of the model, in the order in which they are tried."""
+        rules = [Rule(r.name, r.variant, r.sites, r.modalities, r.scanners) for r in wish.rules]
+        await services().routing.set_rules(model, rules, who)
         return await services().routing.routes()
 
     @app.put("/v1/routes/{model}/pin", responses=PROBLEMS, tags=["routing"])

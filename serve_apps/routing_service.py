@@ -6,12 +6,12 @@ A change is written first and then announced: a controller that misses the annou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from canary.explain import explain
-from canary.routing_table import BASIS_POINTS, RoutingTable
+from canary.routing_table import BASIS_POINTS, RoutingTable, Rule
 from ledger import Ledger
 from observability.redaction import Pseudonymiser
 from serve_apps.clock import now
@@ -60,6 +60,16 @@ class RoutingService:
     async def set_shadow(self, model: str, alias: str, percent: int, actor: str) -> None:
         self._fleet().table(model)
         await self._change(self._ledger.routing.set_shadow, model, alias, percent, actor=actor, now=now())
+
+    async def set_safety_net(self, model: str, share_bp: int, actor: str) -> None:
+        """The share of the canary's studies that the champion reads in silence."""
+        self._fleet().table(model)
+        await self._change(self._ledger.routing.set_safety_net, model, share_bp, actor=actor, now=now())
+
+    async def set_rules(self, model: str, rules: Sequence[Rule], actor: str) -> None:
+        """All explicit rules of a model, in the order in which they are tried. A pin goes before them."""
+        self._fleet().table(model)
+        await self._change(self._ledger.routing.set_rules, model, rules, actor=actor, now=now())
 
     async def pin(self, model: str, patient_id: str, variant: str | None, actor: str) -> None:
         """Have one patient always read by a variant; None takes the pin away. Only the pseudonym is kept."""
@@ -139,6 +149,7 @@ def table_json(table: RoutingTable) -> dict[str, Any]:
             {"name": s.variant.name, "version": s.variant.version, "percent": s.percent}
             for s in table.shadows
         ],
-        "rules": [rule.name for rule in table.rules],
+        "rules": [asdict(rule) | {"keys": len(rule.keys)} for rule in table.rules],
+        "safety_net_bp": table.safety_net_bp,
         "frozen": table.frozen,
     }

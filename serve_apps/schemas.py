@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Uid = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+$", max_length=64)]
+VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -200,9 +201,35 @@ class ShadowIn(_Wire):
     percent: int = Field(ge=0, le=100)
 
 
+class SafetyNetIn(_Wire):
+    """Share of the canary's studies that the champion reads too, in basis points."""
+
+    share_bp: int = Field(ge=0, le=10_000)
+
+
+class RuleIn(_Wire):
+    """Send what matches to one variant before any draw; an empty condition accepts all, one must be set."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    variant: VariantName
+    sites: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    scanners: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_a_condition(self) -> RuleIn:
+        if not (self.sites or self.modalities or self.scanners):
+            raise ValueError("a rule needs a condition")
+        return self
+
+
+class RulesIn(_Wire):
+    rules: tuple[RuleIn, ...] = Field(max_length=100)
+
+
 class PinIn(_Wire):
     patient_id: str = Field(min_length=1, max_length=64)
-    variant: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")] | None = None
+    variant: VariantName | None = None
 
 
 class SlotIn(_Wire):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import httpx
 import typer
+import yaml
 
 from serve_apps.client import ApiClient, ApiError
 from serve_apps.commands.output import AsJson, fail, out, print_json, table
@@ -71,6 +73,24 @@ def pin(
     """Have one patient always read by one variant; only a pseudonym of the patient is kept."""
     body = {"patient_id": patient_id, "variant": variant}
     _print_routes(ask("PUT", f"/v1/routes/{model}/pin", as_json, body), as_json)
+
+
+@route.command(name="safety-net")
+def safety_net(model: str, percent: float, as_json: AsJson = False) -> None:
+    """Have the champion read that share of the canary's studies too; what only one saw is escalated."""
+    body = {"share_bp": round(percent * BASIS_POINTS_PER_PERCENT)}
+    _print_routes(ask("PUT", f"/v1/routes/{model}/safety-net", as_json, body), as_json)
+
+
+@route.command()
+def rules(
+    model: str,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="YAML: a list of rules.")],
+    as_json: AsJson = False,
+) -> None:
+    """Set a model's explicit rules: name, variant, and one or more of sites, modalities, scanners."""
+    body = {"rules": yaml.safe_load(file.read_text()) or []}
+    _print_routes(ask("PUT", f"/v1/routes/{model}/rules", as_json, body), as_json)
 
 
 @route.command()

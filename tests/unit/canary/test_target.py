@@ -403,3 +403,15 @@ def test_a_challenger_without_a_weight_does_not_shut_an_ab_test_out() -> None:
     assert found.table is not None
     assert found.table.ab_test is not None
     assert [s.variant.version for s in found.table.shadows] == ["2"]
+
+
+def test_what_people_set_for_the_challengers_silence_goes_before_what_its_rollout_grants() -> None:
+    seen, apps = registry(champion="1", challenger="2"), {"1": READY, "2": READY}
+    granted = RolloutView("2", "s", 0, mirror_percent=60)
+
+    def percent(**site: int) -> int:
+        found = target_of(look(seen, apps, rollout=granted, site=SiteRouting(shadow_percent=site)))
+        assert found.table is not None
+        return found.table.shadows[0].percent
+
+    assert (percent(), percent(challenger=10)) == (60, 10)

@@ -1,0 +1,48 @@
+"""Rules and the safety net by HTTP: checked, audited, announced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.unit.shell.site import Site
+
+RULES = "/v1/routes/ich-triage/rules"
+
+
+async def test_rules_are_set_as_a_whole_in_their_order(site: Site, http: httpx.AsyncClient) -> None:
+    rules = [
+        {"name": "old scanner", "variant": "champion", "scanners": ["SOMATOM 4"]},
+        {"name": "north", "variant": "champion", "sites": ["north"], "modalities": ["CT"]},
+    ]
+    answer = await http.put(RULES, json={"rules": rules}, headers={"X-Serinus-Actor": "ada"})
+    assert answer.status_code == 200, answer.text
+    assert [rule.name for rule in site.ledger.routing.get("ich-triage").rules] == ["old scanner", "north"]
+    assert site.ledger.audit.rows(limit=1)[0].actor == "ris/ada"
+    assert (await http.put(RULES, json={"rules": []})).status_code == 200
+    assert site.ledger.routing.get("ich-triage").rules == ()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"name": "all", "variant": "champion"},
+        {"name": "", "variant": "champion", "sites": ["x"]},
+        {"name": "x", "variant": "champion", "sites": ["x"], "keys": ["pt-1"]},
+    ],
+    ids=["no condition", "no name", "keys are pins"],
+)
+async def test_a_rule_that_means_nothing_is_refused(
+    site: Site, http: httpx.AsyncClient, rule: dict[str, Any]
+) -> None:
+    answer = await http.put(RULES, json={"rules": [rule]})
+    assert (answer.status_code, site.announced) == (422, 0)
+
+
+async def test_the_safety_nets_share_is_set(site: Site, http: httpx.AsyncClient) -> None:
+    path = "/v1/routes/ich-triage/safety-net"
+    assert (await http.put(path, json={"share_bp": 2_500})).status_code == 200
+    assert site.ledger.routing.get("ich-triage").safety_net_bp == 2_500
+    assert (await http.put(path, json={"share_bp": 10_001})).status_code == 422
