@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from canary.observation import AppPhase
+from canary.observation import CHALLENGER, AppPhase
 from canary.routing_table import CHAMPION, RoutingTable, Variant
 from canary.target import Target, is_ours, may_be_asked_to_answer
+from ledger import ModelRouting
 from serve_apps.fleet import Fleet, VariantState, VariantStatus
 from serve_apps.messages import ServedVersion, app_name
 from serve_apps.observer import Observation
@@ -76,6 +77,11 @@ def moved(
         for alias in sorted(set(before) | set(after))
         if is_ours(alias) and before.get(alias) != after.get(alias)
     )
+
+
+def is_spent(alias: str, old: str, wish: ModelRouting | None) -> bool:
+    """Whether an alias that left version `old` ends the candidacy that a weight was given to."""
+    return alias == CHALLENGER and wish is not None and wish.version == old and wish.weight_bp > 0
 
 
 def variants_of(table: RoutingTable) -> tuple[Variant, ...]:

@@ -29,7 +29,7 @@ from serve_apps.clock import now
 from serve_apps.controller_memory import ControllerMemory, MemoryFile
 from serve_apps.data_plane_watch import DataPlaneWatch
 from serve_apps.fleet import Fleet
-from serve_apps.fleet_view import fleet_of, moved, refusals
+from serve_apps.fleet_view import fleet_of, is_spent, moved, refusals
 from serve_apps.messages import ServedVersion, app_name
 from serve_apps.observer import Observation, Observer, Wishes
 from serve_apps.refusal_log import RefusalLog
@@ -124,7 +124,7 @@ class RolloutController:
         alarms = self._watch.alarms | ({"routers": self._routers.alarm} if self._routers.alarm else {})
         fleet = fleet_of(wanted, seen, self._observer.served(seen, self._settings), alarms)
         await self._publish(fleet, {model.model: model.memory for model in wanted.models})
-        await self._note_transitions(looks, wanted)
+        await self._note_transitions(looks, wanted, wishes)
         return wanted
 
     def _wishes(self) -> Wishes:
@@ -143,8 +143,11 @@ class RolloutController:
             logger.info("controller.fleet", extra={"generation": generation})
             await self._routers.push(self._fleet)
 
-    async def _note_transitions(self, looks: tuple[Look, ...], wanted: Target) -> None:
-        """Every alias that moved, with old and new version: MLflow keeps no history of them."""
+    async def _note_transitions(self, looks: tuple[Look, ...], wanted: Target, wishes: Wishes) -> None:
+        """Every alias that moved, with old and new version: MLflow keeps no history of them.
+
+        A weight ends with the candidacy that it was given to: should the alias come back, so must a decision.
+        """
         before = {look.model: look.memory.aliases for look in looks}
         for model in wanted.models:
             for alias, old, new in moved(before.get(model.model, {}), model.memory.aliases):
@@ -158,6 +161,10 @@ class RolloutController:
                     generation=self._fleet.generation,
                     reason="the alias was moved in the registry",
                 )
+                if old is not None and is_spent(alias, old, wishes.routing.get(model.model)):
+                    await asyncio.to_thread(
+                        self._ledger.routing.set_weight, model.model, old, 0, actor="controller", now=now()
+                    )
 
     # ---- act: what is to run is started; what no table names any more is deleted
 

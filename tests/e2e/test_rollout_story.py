@@ -149,6 +149,7 @@ def rolled_back_in_mlflow(story: LiveStack, page: MlflowPage, load: Load, new: s
     page.add_alias(MODEL, "1", "champion")
     eventually(lambda: champion_of(story) == "1" or None, 30, "the rollback")
     assert set(load.everybody_once().values()) == {"1"}
+    assert Ledger.open(story.settings.ledger).routing.get(MODEL).weight_bp == 0, "it went with the candidacy"
 
 
 def a_broken_version_is_refused(story: LiveStack, registry: RegistryClient, load: Load) -> None:

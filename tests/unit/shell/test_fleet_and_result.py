@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from imaging.errors import ModelRefused, ModelUnavailable, UnknownModel
 from imaging.finding import Code, Measurement, Presence, Urgency
+from ledger import ModelRouting
 from serve_apps.fleet import Fleet, candidates
+from serve_apps.fleet_view import is_spent
 from serve_apps.result import to_result, worklist_note
 from serve_apps.schemas import InferenceType
 from tests.unit.shell.builders import a_fleet, a_prediction, a_version
@@ -85,3 +89,14 @@ def test_every_presence_has_words(presence: Presence) -> None:
     assert (
         "suspected" in worklist_note(a_prediction(findings=(changed,))) or presence is Presence.INDETERMINATE
     )
+
+
+@pytest.mark.parametrize(
+    ("alias", "old", "spent"),
+    [("challenger", "2", True), ("challenger", "1", False), ("shadow-next", "2", False)],
+)
+def test_a_weight_ends_with_the_candidacy_that_it_was_given_to(alias: str, old: str, spent: bool) -> None:
+    wish = ModelRouting("ich-triage", "2", 5_000, salt="s")
+    assert is_spent(alias, old, wish) is spent
+    assert not is_spent(alias, old, replace(wish, weight_bp=0))
+    assert not is_spent(alias, old, None)
