@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 
@@ -37,6 +38,15 @@ class JobBells:
     def of(self, job_id: str) -> asyncio.Event:
         """The job's bell, to be held while waiting. Ask for it before looking at the job, or a ring is missed."""
         return self._events.setdefault(job_id, asyncio.Event())
+
+
+@dataclass(frozen=True, slots=True)
+class Bells:
+    """A router's bells: jobs to run, deliveries to make, and jobs that callers wait for."""
+
+    submitted: Bell = field(default_factory=Bell)
+    to_deliver: Bell = field(default_factory=Bell)
+    ended: JobBells = field(default_factory=JobBells)
 
 
 async def _until(event: asyncio.Event, timeout_s: float) -> None:

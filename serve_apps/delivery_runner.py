@@ -20,6 +20,7 @@ import pydicom
 
 from imaging.errors import ReportRejected, SerinusError
 from ledger import ClaimedDelivery, Ledger
+from serve_apps.bells import Bells
 from serve_apps.clock import now
 from serve_apps.deliveries import CALLBACK
 from serve_apps.job_service import retry_at
@@ -53,11 +54,14 @@ class CallbackSigner:
 class DeliveryRunner:
     """Claims what is due and delivers it, a few at a time."""
 
-    def __init__(self, worker: str, ledger: Ledger, stores: ReportStores, signer: CallbackSigner) -> None:
+    def __init__(
+        self, worker: str, ledger: Ledger, stores: ReportStores, signer: CallbackSigner, bells: Bells
+    ) -> None:
         self._worker = worker
         self._ledger = ledger
         self._stores = stores
         self._signer = signer
+        self._bells = bells
         self._http = httpx.AsyncClient(timeout=CALLBACK_TIMEOUT_S, follow_redirects=False, trust_env=False)
 
     async def run_forever(self) -> None:
@@ -69,7 +73,7 @@ class DeliveryRunner:
                 busy = False
                 await asyncio.sleep(1.0)
             if not busy:
-                await asyncio.sleep(IDLE_S)
+                await self._bells.to_deliver.wait(IDLE_S)
 
     async def run_once(self) -> bool:
         """Deliver what is due now; whether there was anything."""
@@ -90,6 +94,7 @@ class DeliveryRunner:
             await self._failed(delivery, error)
             return
         await asyncio.to_thread(self._ledger.outbox.delivered, delivery.id, now(), time.monotonic() - started)
+        self._bells.ended.ring(delivery.job_id)
 
     async def _store(self, delivery: ClaimedDelivery) -> None:
         assert delivery.document is not None
@@ -117,4 +122,5 @@ class DeliveryRunner:
             retry_at=None if last else retry_at(delivery.attempt, at),
             now=at,
         )
+        self._bells.ended.ring(delivery.job_id)
         logger.warning("outbox.failed", extra={"job": delivery.job_id, "code": code, "last": last})

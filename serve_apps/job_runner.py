@@ -18,7 +18,7 @@ from observability.names import Stage
 from observability.record import StageTiming
 from observability.stage_clock import StageClock
 from serve_apps.analyse_study import Analysis, SiteRules, StudyOrder, analyse_study
-from serve_apps.bells import Bell, JobBells
+from serve_apps.bells import Bells
 from serve_apps.clock import now
 from serve_apps.deliveries import deliveries_for
 from serve_apps.fleet import Fleet
@@ -47,8 +47,7 @@ class RunnerContext:
     sources: Callable[[str], SourceSettings]
     tracer: StudyTracer
     recent: RecentStudies
-    submitted: Bell
-    ended: JobBells
+    bells: Bells
 
 
 class JobRunner:
@@ -71,7 +70,7 @@ class JobRunner:
             except Exception as error:  # noqa: BLE001 - outermost loop: the ledger may be away for a while
                 logger.warning("jobs.claim_failed", extra={"error": type(error).__name__})
                 await asyncio.sleep(1.0)
-            await self._c.submitted.wait(IDLE_S)
+            await self._c.bells.submitted.wait(IDLE_S)
 
     async def keep_leases(self) -> None:
         """Renew the leases of running jobs; stop working on a job that was lost or cancelled."""
@@ -100,8 +99,9 @@ class JobRunner:
 
     def _forget(self, job_id: str, _: asyncio.Task[None]) -> None:
         self._running.pop(job_id, None)
-        self._c.ended.ring(job_id)
-        self._c.submitted.ring()  # there is room for the next one
+        self._c.bells.to_deliver.ring()
+        self._c.bells.ended.ring(job_id)
+        self._c.bells.submitted.ring()  # there is room for the next one
 
     async def _renew(self) -> None:
         if not self._running:

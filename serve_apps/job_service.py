@@ -14,7 +14,7 @@ from imaging.errors import RequestError
 from imaging.object_store import permitted
 from ledger import FINISHED, Job, JobRequest, JobState, Ledger, Priority
 from serve_apps.auth import Caller, Scope
-from serve_apps.bells import Bell, JobBells, heard
+from serve_apps.bells import Bells, heard
 from serve_apps.clock import now
 from serve_apps.errors import Problem
 from serve_apps.fleet import Fleet, candidates
@@ -33,14 +33,12 @@ class JobService:
         settings: Settings,
         ledger: Ledger,
         fleet: Callable[[], Fleet],
-        submitted: Bell | None = None,
-        ended: JobBells | None = None,
+        bells: Bells | None = None,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._fleet = fleet
-        self._submitted = submitted or Bell()
-        self._ended = ended or JobBells()
+        self._bells = bells or Bells()
         self._sources = configured_sources(settings)
         self.waiting = 0  # callers that wait for their job now
 
@@ -74,7 +72,7 @@ class JobService:
         submitted = await asyncio.to_thread(
             self._ledger.jobs.submit, request, idempotency_key=idempotency_key, tenant=caller.name, now=now()
         )
-        self._submitted.ring()
+        self._bells.submitted.ring()
         return submitted.job, submitted.replayed
 
     async def infer(self, call: InferCall, caller: Caller) -> Job:
@@ -123,7 +121,7 @@ class JobService:
 
         A wait is a preference (RFC 7240): callers that wait must not keep others from being accepted.
         """
-        bell = self._ended.of(job_id)
+        bell = self._bells.ended.of(job_id)
         job = await self.get(job_id)
         if self.waiting >= self._settings.max_waiting_callers:
             return job

@@ -23,7 +23,7 @@ from serve_apps.ab_service import ABService
 from serve_apps.analyse_study import SiteRules
 from serve_apps.api import Services, create_app
 from serve_apps.auth import ApiKeys
-from serve_apps.bells import Bell, JobBells
+from serve_apps.bells import Bells
 from serve_apps.delivery_runner import CallbackSigner, DeliveryRunner
 from serve_apps.fleet import Fleet
 from serve_apps.inbox import Inbox
@@ -65,10 +65,10 @@ class Router:
         archives = Archives(settings)
         worker = f"router-{os.getpid()}-{secrets.token_hex(4)}"
         rules, recent = site_rules(settings), RecentStudies(settings.shadow_recent_studies)
-        submitted, ended = Bell(), JobBells()
+        bells = Bells()
         self._services = Services(
             settings,
-            JobService(settings, ledger, lambda: self._fleet, submitted, ended),
+            JobService(settings, ledger, lambda: self._fleet, bells),
             RoutingService(ledger, lambda: self._fleet, rules.keys, self._announce),
             ABService(ledger, lambda: self._fleet, self._announce),
             ApiKeys(settings.paths.api_keys),
@@ -86,12 +86,11 @@ class Router:
                 archives.source,
                 build_tracer(settings),
                 recent,
-                submitted,
-                ended,
+                bells,
             )
         )
         shadows = self._shadow_runner(worker, settings, ledger, recent)
-        deliveries = delivery_runner(worker, settings, ledger, archives)
+        deliveries = delivery_runner(worker, settings, ledger, archives, bells)
         self._tasks = [
             asyncio.create_task(loop)
             for loop in (
@@ -168,9 +167,11 @@ class Router:
             await asyncio.sleep(PULL_PAUSE_S if self._fleet.generation < 0 else PULL_PAUSE_S * 10)
 
 
-def delivery_runner(worker: str, settings: Settings, ledger: Ledger, archives: Archives) -> DeliveryRunner:
+def delivery_runner(
+    worker: str, settings: Settings, ledger: Ledger, archives: Archives, bells: Bells
+) -> DeliveryRunner:
     signer = CallbackSigner(settings.paths.callback_key.read_text().strip().encode())
-    return DeliveryRunner(worker, ledger, ReportStores(archives, settings.paths.reports), signer)
+    return DeliveryRunner(worker, ledger, ReportStores(archives, settings.paths.reports), signer, bells)
 
 
 def site_rules(settings: Settings) -> SiteRules:
