@@ -132,11 +132,23 @@ class JobRunner:
             await self._fail(claimed, SerinusError(f"unexpected {type(error).__name__}"), clock)
 
     async def _analyse(self, claimed: ClaimedJob) -> Analysis:
+        last: asyncio.Task[None] | None = None
+
         async def on_stage(stage: Stage) -> None:
-            await asyncio.to_thread(self._c.ledger.leases.stage, claimed.token, stage.value, now())
+            nonlocal last
+            last = asyncio.create_task(self._show(claimed.token, stage, after=last))
 
         order = order_of(claimed.job)
         return await analyse_study(order, self._c.fleet, self._c.reading, self._c.rules, on_stage)
+
+    async def _show(self, token: str, stage: Stage, after: asyncio.Task[None] | None) -> None:
+        """Write the stage for those who look, in order and beside the work: nothing depends on it."""
+        if after is not None:
+            await asyncio.wait([after])
+        try:
+            await asyncio.to_thread(self._c.ledger.leases.stage, token, stage.value, now())
+        except Exception as error:  # noqa: BLE001 - the lease is lost or the ledger away: the work itself finds out
+            logger.info("jobs.stage_not_shown", extra={"error": type(error).__name__})
 
     async def _complete(self, claimed: ClaimedJob, analysis: Analysis, own: tuple[StageTiming, ...]) -> None:
         job = claimed.job
