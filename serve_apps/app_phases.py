@@ -11,6 +11,7 @@ from serve_apps.version_apps import AppState, AppStatus, VersionApps
 RETRY_AFTER_S = 30.0
 SETTLED = {AppPhase.READY, AppPhase.ASLEEP}
 SETTLED_LOOK_S = 2.0
+WORDS = 200
 
 
 class AppPhases:
@@ -21,6 +22,7 @@ class AppPhases:
         self._clock = clock
         self._warm: set[str] = set()
         self._failed_at: dict[str, float] = {}
+        self.failures: dict[str, str] = {}  # why an application cannot come up, in Serve's last words
         self._last: tuple[int, float, Mapping[str, AppPhase]] | None = None
 
     async def look(self) -> Mapping[str, AppPhase]:
@@ -42,6 +44,11 @@ class AppPhases:
             if name not in statuses or not _serves(statuses[name]):
                 self._cool(name)
         self._failed_at = {name: at for name, at in self._failed_at.items() if name in statuses}
+        self.failures = {
+            name: last_words(status.message)
+            for name, status in statuses.items()
+            if status.state is AppState.FAILED and status.message
+        }
         return {name: self._phase(name, status) for name, status in statuses.items()}
 
     def _phase(self, name: str, status: AppStatus) -> AppPhase:
@@ -73,3 +80,9 @@ def _serves(status: AppStatus) -> bool:
     """Whether its replicas take studies: the old ones do while Serve changes an application, and when that failed."""
     changing = status.state in (AppState.STARTING, AppState.FAILED)
     return status.state is AppState.RUNNING or (changing and status.replicas > 0)
+
+
+def last_words(message: str) -> str:
+    """The last sentence of a traceback, which names the error; the rest is for the logs."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[-1][:WORDS] if lines else ""

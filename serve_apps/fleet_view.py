@@ -104,12 +104,18 @@ def statuses(
                     standing.role,
                     STATE_OF_PHASE.get(seen.phases.get(app, AppPhase.LOADING), VariantState.LOADING),
                     version.digest if version else None,
-                    standing.reason,
+                    reason_of(standing.reason, version, seen.failures.get(app)),
                     version.regulatory_status if version else None,
                 )
             )
     rows += _refused(seen)
     return tuple(sorted(rows, key=lambda row: (row.model, row.role, row.version)))
+
+
+def reason_of(standing: str, version: ServedVersion | None, failure: str | None) -> str:
+    """The standing, with what went wrong, and the warning that belongs to every uncleared version."""
+    told = f"{standing}: {failure}" if failure else standing
+    return f"{told} (for research only)" if version is not None and version.research_only else told
 
 
 def _refused(seen: Observation) -> list[VariantStatus]:

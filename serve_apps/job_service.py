@@ -182,6 +182,7 @@ class JobService:
         return ModelsOut(
             generation=fleet.generation,
             registry=fleet.registry,
+            site_policy=self._settings.site_policy.value,
             alarms=dict(fleet.alarms),
             variants=tuple(
                 VariantOut(

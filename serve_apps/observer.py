@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from canary.observation import AppPhase, KeepWarm, Look, RegistryView, VersionView
 from canary.target import is_ours
@@ -23,12 +23,13 @@ Key = tuple[str, str]  # model, version
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one look saw. `registry` is None while MLflow does not answer."""
+    """What one look saw. `registry` is None while MLflow does not answer; `failures` say why applications failed."""
 
     registry: Mapping[str, RegisteredModel] | None
     admitted: Mapping[Key, Admitted]
     refused: Mapping[Key, Refused]
     phases: Mapping[str, AppPhase]
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_settled(self) -> bool:
@@ -78,7 +79,8 @@ class Observer:
                 admitted[key] = answer
             elif isinstance(answer, Refused):
                 refused[key] = answer
-        return Observation(registry, admitted, refused, await self._phases.look())
+        phases = await self._phases.look()
+        return Observation(registry, admitted, refused, phases, dict(self._phases.failures))
 
     async def _aliases(self) -> Mapping[str, RegisteredModel] | None:
         if self._clock() < self._ask_registry_at:

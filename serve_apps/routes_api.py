@@ -27,6 +27,7 @@ class HasRouting(Protocol):
 def add_routes(app: FastAPI, services: Callable[[], HasRouting], need: Guard) -> None:
     """Everything below `/v1/routes`, the freeze, explanations and the event stream."""
     _add_reading(app, services, need)
+    _add_audit(app, services, need)
     actor = _actor(need)
     _add_changing(app, services, actor)
     add_ab_tests(app, services, need, actor)
@@ -50,6 +51,16 @@ def _add_reading(app: FastAPI, services: Callable[[], HasRouting], need: Guard) 
     ) -> dict[str, Any]:
         """Critical disagreements, oldest first; ask again with the cursor that came back."""
         return await services().routing.events(cursor)
+
+
+def _add_audit(app: FastAPI, services: Callable[[], HasRouting], need: Guard) -> None:
+    @app.get("/v1/audit", responses=PROBLEMS, tags=["routing"])
+    async def audit(
+        _: Annotated[Caller, Depends(need(Scope.ADMIN))],
+        limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    ) -> dict[str, Any]:
+        """Who changed what, newest first; `first_broken` is the first row that was tampered with, or null."""
+        return await services().routing.audit(limit)
 
 
 def _actor(need: Guard) -> Callable[..., str]:

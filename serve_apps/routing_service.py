@@ -114,6 +114,12 @@ class RoutingService:
         events = [{"sequence": e.sequence, "job": e.job_id, "escalation": dict(e.detail)} for e in found]
         return {"events": events, "cursor": found[-1].sequence if found else cursor}
 
+    async def audit(self, limit: int) -> dict[str, Any]:
+        """Who did what, newest first, and whether the chain of rows is whole."""
+        rows = await asyncio.to_thread(self._ledger.audit.rows, limit=limit)
+        broken = await asyncio.to_thread(self._ledger.audit.first_broken)
+        return {"first_broken": broken, "rows": [asdict(row) for row in rows]}
+
     async def _change(self, change: Callable[..., Any], *arguments: Any, **named: Any) -> None:
         await asyncio.to_thread(change, *arguments, **named)
         await self._announce()

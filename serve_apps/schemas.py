@@ -181,6 +181,7 @@ class VariantOut(_Wire):
 class ModelsOut(_Wire):
     generation: int
     registry: str
+    site_policy: str = Field(description="`research`: versions may answer that nobody cleared")
     variants: tuple[VariantOut, ...]
     alarms: dict[str, str] = Field(
         default_factory=dict, description="by model: why its studies are not routed as its table says"

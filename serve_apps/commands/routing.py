@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -119,6 +120,33 @@ def freeze(
 def unfreeze(as_json: AsJson = False) -> None:
     """Let aliases and weights count again."""
     _print_routes(ask("DELETE", "/v1/freeze", as_json), as_json)
+
+
+def audit(
+    limit: Annotated[int, typer.Option(help="How many of the newest rows.")] = 20, as_json: AsJson = False
+) -> None:
+    """Who changed what, newest first, and whether the chain of rows is whole."""
+    document = ask("GET", f"/v1/audit?limit={limit}", as_json)
+    if as_json:
+        print_json(document)
+        return
+    table(
+        "audit",
+        ("row", "at", "actor", "action", "subject", "detail"),
+        [
+            (
+                row["sequence"],
+                row["at"][:19],
+                row["actor"],
+                row["action"],
+                row["subject"],
+                json.dumps(row["detail"]),
+            )
+            for row in document["rows"]
+        ],
+    )
+    broken = document["first_broken"]
+    out.print("[green]the chain is whole[/]" if broken is None else f"[bold red]row {broken} was changed[/]")
 
 
 def explain(job_id: Annotated[str, typer.Argument(metavar="JOB")], as_json: AsJson = False) -> None:

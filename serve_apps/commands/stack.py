@@ -122,6 +122,8 @@ def _print_status(document: Mapping[str, Any]) -> None:
                 for v in models["variants"]
             ],
         )
+        if models["site_policy"] == SitePolicy.RESEARCH:
+            out.print("[yellow]research site[/]: versions may answer that no regulator has cleared")
         for subject, alarm in models["alarms"].items():
             out.print(f"[bold red]alarm[/] {subject}: {alarm}", soft_wrap=True)
     if document["queue"] is not None:

@@ -128,6 +128,14 @@ async def test_one_whose_replicas_all_died_is_not_asleep() -> None:
     assert await phases.look() == {"mv-ich-1": AppPhase.READY}
 
 
+async def test_a_failed_application_says_why_in_the_last_words_of_its_traceback() -> None:
+    message = "Deploying app failed\n  File x.py\nimaging.errors.ModelRefused: a byte was changed\n\n"
+    apps = FakeApps({"mv-ich-1": AppStatus(AppState.FAILED, message)}, warm=False)
+    phases = AppPhases(apps, ticking())  # type: ignore[arg-type]
+    await phases.look()
+    assert phases.failures == {"mv-ich-1": "imaging.errors.ModelRefused: a byte was changed"}
+
+
 async def test_a_failed_application_is_tried_again_after_a_while() -> None:
     now = 0.0
     apps = FakeApps({"mv-ich-1": AppStatus(AppState.FAILED)}, warm=False)

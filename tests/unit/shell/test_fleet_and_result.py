@@ -10,7 +10,7 @@ from imaging.errors import ModelRefused, ModelUnavailable, UnknownModel
 from imaging.finding import Code, Measurement, Presence, Urgency
 from ledger import ModelRouting
 from serve_apps.fleet import Fleet, candidates
-from serve_apps.fleet_view import is_spent
+from serve_apps.fleet_view import is_spent, reason_of
 from serve_apps.result import to_result, worklist_note
 from serve_apps.schemas import InferenceType
 from tests.unit.shell.builders import a_fleet, a_prediction, a_version
@@ -100,3 +100,10 @@ def test_a_weight_ends_with_the_candidacy_that_it_was_given_to(alias: str, old: 
     assert is_spent(alias, old, wish) is spent
     assert not is_spent(alias, old, replace(wish, weight_bp=0))
     assert not is_spent(alias, old, None)
+
+
+def test_a_version_says_why_it_failed_and_that_nobody_cleared_it() -> None:
+    cleared = replace(TRIAGE, research_only=False)
+    assert reason_of("ready: answers as champion", cleared, None) == "ready: answers as champion"
+    told = reason_of("failed: waits", TRIAGE, "ModelRefused: a byte was changed")
+    assert told == "failed: waits: ModelRefused: a byte was changed (for research only)"

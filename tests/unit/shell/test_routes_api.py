@@ -46,3 +46,12 @@ async def test_the_safety_nets_share_is_set(site: Site, http: httpx.AsyncClient)
     assert (await http.put(path, json={"share_bp": 2_500})).status_code == 200
     assert site.ledger.routing.get("ich-triage").safety_net_bp == 2_500
     assert (await http.put(path, json={"share_bp": 10_001})).status_code == 422
+
+
+async def test_the_audit_is_for_administrators_and_says_whether_it_is_whole(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    await http.put("/v1/freeze", json={"reason": "a drill"})
+    found = (await http.get("/v1/audit")).json()
+    assert (found["rows"][0]["action"], found["first_broken"]) == ("freeze", None)
+    assert (await http.get("/v1/audit", headers={"X-API-Key": site.reader_key})).status_code == 403
