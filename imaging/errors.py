@@ -1,6 +1,6 @@
 """Every error that Serinus raises on purpose, as one tree.
 
-The leaves carry a stable `code`, which is what a caller may program against; `serve_apps.errors` maps codes
+The leaves carry a stable `code`, which is what a caller may program against; `serve_apps.http.errors` maps codes
 to HTTP. A message never holds a patient datum: no UID, no tag value, no URL. The arguments go through
 `super().__init__`, so that an error survives pickling between actors.
 

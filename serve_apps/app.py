@@ -6,10 +6,10 @@ from typing import Any
 
 from ray.serve import Application
 
-from serve_apps.rollout_controller import RolloutController
+from serve_apps.control.rollout_controller import RolloutController
+from serve_apps.reading.study_reader import StudyReader
 from serve_apps.router import Router
 from serve_apps.settings import load_settings
-from serve_apps.study_reader import StudyReader
 
 
 def build(args: dict[str, Any]) -> Application:

@@ -9,8 +9,8 @@ from enum import StrEnum
 from canary.routing_table import RoutingTable, Variant
 from imaging.errors import ModelRefused, ModelUnavailable, UnknownModel
 from models.spec import ModelSpec
+from serve_apps.http.schemas import InferenceType
 from serve_apps.messages import Candidate, ServedVersion
-from serve_apps.schemas import InferenceType
 
 # `XR` is no DICOM modality, but what functions outside of radiology send for a plain film
 MODALITIES: Mapping[str, tuple[str, ...]] = {"XR": ("CR", "DX"), "CR": ("CR", "DX"), "DX": ("CR", "DX")}

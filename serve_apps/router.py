@@ -19,25 +19,25 @@ from ray.serve.handle import DeploymentHandle
 from imaging.errors import SerinusError
 from ledger import Ledger
 from observability.event_log import configure_logging
-from serve_apps.ab_service import ABService
-from serve_apps.analyse_study import SiteRules
-from serve_apps.api import Services, create_app
-from serve_apps.auth import ApiKeys
-from serve_apps.bells import Bells
-from serve_apps.delivery_runner import CallbackSigner, DeliveryRunner
 from serve_apps.fleet import Fleet
-from serve_apps.inbox import Inbox
-from serve_apps.job_runner import JobRunner, RunnerContext
-from serve_apps.job_service import JobService
+from serve_apps.http.api import Services, create_app
+from serve_apps.http.auth import ApiKeys
+from serve_apps.http.inbox import Inbox
+from serve_apps.http.webhook_desk import WebhookDesk
+from serve_apps.jobs.bells import Bells
+from serve_apps.jobs.delivery_runner import CallbackSigner, DeliveryRunner
+from serve_apps.jobs.job_runner import JobRunner, RunnerContext
+from serve_apps.jobs.job_service import JobService
+from serve_apps.jobs.report_store import ReportStores
 from serve_apps.messages import ServedVersion
-from serve_apps.report_store import ReportStores
-from serve_apps.routing_service import RoutingService
-from serve_apps.serve_reading import ServeReading, call
+from serve_apps.reading.analyse_study import SiteRules
+from serve_apps.reading.serve_reading import ServeReading, call
+from serve_apps.routing.ab_service import ABService
+from serve_apps.routing.routing_service import RoutingService
 from serve_apps.settings import Settings
-from serve_apps.shadow_runner import RecentStudies, ShadowContext, ShadowRunner
+from serve_apps.silent.shadow_runner import RecentStudies, ShadowContext, ShadowRunner
 from serve_apps.sources import INBOX, Archives
 from serve_apps.tracing import build_tracer, pseudonymiser
-from serve_apps.webhook_desk import WebhookDesk
 
 logger = logging.getLogger("serinus.router")
 PULL_DEADLINE_S = 5.0

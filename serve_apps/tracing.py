@@ -13,7 +13,7 @@ from observability.record import InferenceRecord, InputFacts, Outcome, StageTimi
 from observability.recorder import Recorder
 from observability.redaction import Pseudonymiser
 from observability.telemetry import TelemetrySettings, build_telemetry, mlflow_telemetry
-from serve_apps.analyse_study import Analysis
+from serve_apps.reading.analyse_study import Analysis
 from serve_apps.settings import Settings
 
 logger = logging.getLogger("serinus.tracing")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from registry.signing import ensure_keypair
-from serve_apps.auth import Scope, create_key, write_private
+from serve_apps.http.auth import Scope, create_key, write_private
 from serve_apps.settings import StatePaths
 
 KEY_BYTES = 32

@@ -78,3 +78,21 @@ def test_the_environment_is_read_in_one_place() -> None:
     }
     readers = {name_of(p) for p in modules() if "os.environ" in p.read_text() or "getenv" in p.read_text()}
     assert readers <= allowed | {"registry.loading", "registry.register"}
+
+
+def test_ray_is_known_where_deployments_and_their_callers_are_and_nowhere_else() -> None:
+    """Use cases and decisions of the shell stay plain Python, so that a unit test can run them."""
+    allowed = {
+        "serve_apps.app",
+        "serve_apps.router",
+        "serve_apps.config_check",
+        "serve_apps.control.rollout_controller",
+        "serve_apps.control.router_push",
+        "serve_apps.control.version_apps",
+        "serve_apps.control.warm_ups",
+        "serve_apps.reading.model_server",
+        "serve_apps.reading.serve_reading",
+        "serve_apps.reading.study_reader",
+    }
+    knowing = {name_of(p) for p in modules() if any(i.split(".")[0] == "ray" for i in imports(p))}
+    assert knowing <= allowed

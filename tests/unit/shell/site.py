@@ -8,15 +8,15 @@ from typing import Any
 
 from ledger import Ledger, ShadowTask
 from observability.redaction import Pseudonymiser
-from serve_apps.ab_service import ABService
-from serve_apps.api import Services
-from serve_apps.auth import ApiKeys, Scope, create_key
-from serve_apps.inbox import Inbox
-from serve_apps.job_service import JobService
-from serve_apps.result import to_result
-from serve_apps.routing_service import RoutingService
+from serve_apps.http.api import Services
+from serve_apps.http.auth import ApiKeys, Scope, create_key
+from serve_apps.http.inbox import Inbox
+from serve_apps.http.webhook_desk import WebhookDesk
+from serve_apps.jobs.job_service import JobService
+from serve_apps.reading.result import to_result
+from serve_apps.routing.ab_service import ABService
+from serve_apps.routing.routing_service import RoutingService
 from serve_apps.settings import Settings
-from serve_apps.webhook_desk import WebhookDesk
 from tests.unit.shell.builders import a_fleet, a_prediction, a_version
 
 STUDY = "1.2.840.77"

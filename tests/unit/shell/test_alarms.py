@@ -13,10 +13,10 @@ from canary.assignment import StudyFacts, assign
 from canary.explain import DecisionRow, decision_row
 from canary.routing_table import Canary, RoutingTable, Variant
 from ledger import Ledger
-from serve_apps.data_plane_watch import DataPlaneWatch
+from serve_apps.control.data_plane_watch import DataPlaneWatch
+from serve_apps.control.refusal_log import Refusal, RefusalLog
+from serve_apps.control.router_push import GRACE_S, RouterPush
 from serve_apps.fleet import Fleet
-from serve_apps.refusal_log import Refusal, RefusalLog
-from serve_apps.router_push import GRACE_S, RouterPush
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TABLE = RoutingTable(

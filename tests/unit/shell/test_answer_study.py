@@ -20,9 +20,9 @@ from imaging.errors import (
     SerinusError,
 )
 from models.spec import IntendedUse
-from serve_apps.answer_study import Answered, StudyAnswering
 from serve_apps.fleet import Fleet
 from serve_apps.messages import Answer, PatientFacts, ReadRequest, ReadStudy, ServedVersion
+from serve_apps.reading.answer_study import Answered, StudyAnswering
 from tests.unit.shell.builders import a_fleet, a_prediction, a_version
 
 CHAMPION, CANARY = a_version("1"), a_version("2")

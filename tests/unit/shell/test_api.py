@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from ledger import Delivery
-from serve_apps.api import create_app
 from serve_apps.fleet import Fleet
+from serve_apps.http.api import create_app
 from tests.unit.ledger.routed import owed
 from tests.unit.shell.site import BODY, STUDY, Site
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from canary.gates import Clearance, SitePolicy, regulatory_gate
 from canary.observation import AppPhase, Look, RegistryView, VersionView
 from canary.target import target_of
-from serve_apps.app_phases import AppPhases
-from serve_apps.controller_memory import ControllerMemory, MemoryFile
+from serve_apps.control.app_phases import AppPhases
+from serve_apps.control.controller_memory import ControllerMemory, MemoryFile
+from serve_apps.control.version_apps import AppState, AppStatus
+from serve_apps.control.version_tags import standings
 from serve_apps.fleet import VariantState, VariantStatus
-from serve_apps.version_apps import AppState, AppStatus
-from serve_apps.version_tags import standings
 
 
 def a_memory() -> ControllerMemory:

@@ -11,8 +11,8 @@ import pytest
 
 from imaging import errors as tree
 from imaging.errors import SerinusError
-from serve_apps.auth import ApiKeys, Scope, create_key
-from serve_apps.errors import STATUS_BY_CODE, Problem, problem_of
+from serve_apps.http.auth import ApiKeys, Scope, create_key
+from serve_apps.http.errors import STATUS_BY_CODE, Problem, problem_of
 
 
 def every_error(kind: type[SerinusError] = SerinusError) -> list[type[SerinusError]]:

@@ -9,10 +9,10 @@ import pytest
 from imaging.errors import ModelRefused, ModelUnavailable, UnknownModel
 from imaging.finding import Code, Measurement, Presence, Urgency
 from ledger import ModelRouting
+from serve_apps.control.fleet_view import is_spent, reason_of
 from serve_apps.fleet import Fleet, candidates
-from serve_apps.fleet_view import is_spent, reason_of
-from serve_apps.result import to_result, worklist_note
-from serve_apps.schemas import InferenceType
+from serve_apps.http.schemas import InferenceType
+from serve_apps.reading.result import to_result, worklist_note
 from tests.unit.shell.builders import a_fleet, a_prediction, a_version
 
 TRIAGE = a_version(model="ich-triage")

@@ -14,8 +14,9 @@ from canary.routing_table import BASIS_POINTS
 from imaging.finding import Prediction, Presence, Urgency
 from imaging.report_sr import to_sr
 from imaging.segmentation import to_seg
-from serve_apps import result, shadow, shadow_runner
-from serve_apps.shadow import StudyPlace, critical_codes, disagreements, silenced, silent_tasks
+from serve_apps.reading import result
+from serve_apps.silent import shadow, shadow_runner
+from serve_apps.silent.shadow import StudyPlace, critical_codes, disagreements, silenced, silent_tasks
 from tests.unit.shell.builders import a_fleet, a_prediction, a_spec, a_variant, a_version
 
 FORBIDDEN = (
@@ -23,10 +24,10 @@ FORBIDDEN = (
     "imaging.segmentation",
     "imaging.dicomweb",
     "imaging.stow",
-    "serve_apps.report_store",
-    "serve_apps.deliveries",
-    "serve_apps.delivery_runner",
-    "serve_apps.result",
+    "serve_apps.jobs.report_store",
+    "serve_apps.jobs.deliveries",
+    "serve_apps.jobs.delivery_runner",
+    "serve_apps.reading.result",
 )
 PLACE = StudyPlace("pacs", "1.2.3", (), ())
 CODE = "1386000@SCT"

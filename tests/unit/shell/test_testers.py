@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serve_apps.auth import Scope, create_key
-from serve_apps.job_runner import order_of
+from serve_apps.http.auth import Scope, create_key
+from serve_apps.jobs.job_runner import order_of
 from tests.unit.shell.builders import a_fleet, a_version
 from tests.unit.shell.site import BODY, Site
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.serve.config import AutoscalingConfig
 
+from serve_apps.control.version_resources import deployment_options, resources_of, scaling_of
 from serve_apps.messages import Resources
 from serve_apps.settings import Settings
-from serve_apps.version_resources import deployment_options, resources_of, scaling_of
 
 counts = st.integers(0, 8)
 SITE = Resources(num_cpus=0.5, memory_bytes=1 << 30)

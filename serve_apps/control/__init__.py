@@ -1,0 +1,1 @@
+"""The control plane: what runs, who may read what, and whether the routers do so."""

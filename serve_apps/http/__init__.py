@@ -1,0 +1,1 @@
+"""The wire: routes, schemas, keys, problems, and what is pushed to us."""

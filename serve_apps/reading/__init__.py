@@ -1,0 +1,1 @@
+"""One study through one version: fetch, prepare, forward, answer."""
