@@ -30,6 +30,7 @@ def add_routes(app: FastAPI, services: Callable[[], HasRouting], need: Guard) ->
     _add_audit(app, services, need)
     actor = _actor(need)
     _add_changing(app, services, actor)
+    _add_ending(app, services, actor)
     add_ab_tests(app, services, need, actor)
 
 
@@ -107,6 +108,8 @@ def _add_changing(app: FastAPI, services: Callable[[], HasRouting], actor: Calla
         await services().routing.pin(model, wish.patient_id, wish.variant, who)
         return await services().routing.routes()
 
+
+def _add_ending(app: FastAPI, services: Callable[[], HasRouting], actor: Callable[..., str]) -> None:
     @app.delete("/v1/routes/{model}/owed/{version}", responses=PROBLEMS, tags=["routing"])
     async def abandon(
         model: str,

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from canary.gates import Clearance, GateVerdict, SitePolicy, regulatory_gate
 from canary.observation import (
     ABView,
     AppPhase,
@@ -19,54 +18,23 @@ from canary.observation import (
     RegistryView,
     RolloutView,
     SiteRouting,
-    VersionView,
 )
 from canary.routing_table import Rule, Slot
 from canary.target import ModelTarget, target, target_of
-
-READY, LOADING, FAILED, UNWELL = AppPhase.READY, AppPhase.LOADING, AppPhase.FAILED, AppPhase.UNWELL
-
-
-def gate(status: str = "cleared") -> GateVerdict:
-    return regulatory_gate(Clearance(status, "d"), "d", SitePolicy.STRICT)
-
-
-def view(version: str, status: str = "cleared") -> VersionView:
-    return VersionView(version, "d", f"mv-ich-{version}", gate(status))
-
-
-def registry(statuses: dict[str, str] | None = None, /, **aliases: str) -> RegistryView:
-    """Aliases are written with `_` for `-`."""
-    named = {alias.replace("_", "-"): version for alias, version in aliases.items()}
-    known = statuses or {}
-    return RegistryView(named, {v: view(v, known.get(v, "cleared")) for v in named.values()})
-
-
-def look(seen: RegistryView | None, apps: dict[str, AppPhase] | None = None, **changes: Any) -> Look:
-    return Look(**({"model": "ich", "registry": seen, "apps": apps or {}, "now_s": 1_000.0} | changes))
-
-
-def then(
-    before: ModelTarget, seen: RegistryView | None, apps: dict[str, AppPhase], **changes: Any
-) -> ModelTarget:
-    return target_of(look(seen, apps, memory=before.memory, **({"now_s": 1_001.0} | changes)))
-
-
-def settled(**changes: Any) -> ModelTarget:
-    """Version 1 is champion, warm and answering."""
-    return target_of(look(registry(champion="1"), {"1": READY}, **changes))
-
-
-def running(step: ModelTarget) -> list[str]:
-    return [v.version for v in step.run]
-
-
-def answering(step: ModelTarget) -> dict[str, str]:
-    return {name: v.version for name, v in step.table.answering.items()} if step.table else {}
-
-
-def shadowing(step: ModelTarget) -> dict[str, int]:
-    return {s.variant.name: s.percent for s in step.table.shadows} if step.table else {}
+from tests.unit.canary.looks import (
+    FAILED,
+    LOADING,
+    READY,
+    UNWELL,
+    answering,
+    look,
+    registry,
+    running,
+    settled,
+    shadowing,
+    then,
+    view,
+)
 
 
 def test_a_first_champion_is_started_and_answers_once_it_is_ready() -> None:
@@ -366,52 +334,3 @@ def check_laws(seen: Look, step: ModelTarget) -> None:
         assert step.table.generation > before.generation
     if seen.site.frozen:
         assert not step.delete
-
-
-def test_a_version_that_only_reads_in_silence_may_sleep_and_one_that_answers_may_not() -> None:
-    seen = registry(champion="1", challenger="2", shadow_next="3", arm_a="4", arm_b="5")
-    apps = dict.fromkeys("12345", READY)
-    assert target_of(look(seen, apps)).may_sleep == {"2", "3", "4", "5"}
-    assert target_of(look(seen, apps, rollout=RolloutView("2", "s", 0))).may_sleep == {"3", "4", "5"}
-    test = ABView("s", {"arm-a": 5_000, "arm-b": 5_000})
-    assert target_of(look(seen, apps, ab_test=test)).may_sleep == {"2", "3"}
-
-
-def test_a_version_that_was_never_ready_may_not_sleep() -> None:
-    assert (
-        target_of(look(registry(champion="1", shadow_next="3"), {"1": READY, "3": LOADING})).may_sleep
-        == set()
-    )
-
-
-def test_a_sleeping_shadow_goes_on_owing_studies_and_a_sleeping_canary_gets_none() -> None:
-    before = target_of(look(registry(champion="1", challenger="2"), {"1": READY, "2": READY}))
-    asleep = {"1": READY, "2": AppPhase.ASLEEP}
-    silent = then(before, registry(champion="1", challenger="2"), asleep)
-    assert silent.table is not None
-    assert [s.variant.version for s in silent.table.shadows] == ["2"]
-    called = then(before, registry(champion="1", challenger="2"), asleep, rollout=RolloutView("2", "s", 500))
-    assert called.table is not None
-    assert called.table.canary is None
-    assert called.may_sleep == set()
-
-
-def test_a_challenger_without_a_weight_does_not_shut_an_ab_test_out() -> None:
-    seen = registry(champion="1", challenger="2", arm_a="1", arm_b="3")
-    test = ABView("s", {"arm-a": 5_000, "arm-b": 5_000})
-    found = target_of(look(seen, dict.fromkeys("123", READY), rollout=RolloutView("2", "r", 0), ab_test=test))
-    assert found.table is not None
-    assert found.table.ab_test is not None
-    assert [s.variant.version for s in found.table.shadows] == ["2"]
-
-
-def test_what_people_set_for_the_challengers_silence_goes_before_what_its_rollout_grants() -> None:
-    seen, apps = registry(champion="1", challenger="2"), {"1": READY, "2": READY}
-    granted = RolloutView("2", "s", 0, mirror_percent=60)
-
-    def percent(**site: int) -> int:
-        found = target_of(look(seen, apps, rollout=granted, site=SiteRouting(shadow_percent=site)))
-        assert found.table is not None
-        return found.table.shadows[0].percent
-
-    assert (percent(), percent(challenger=10)) == (60, 10)
