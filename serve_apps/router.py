@@ -35,6 +35,7 @@ from serve_apps.reading.serve_reading import ServeReading, call
 from serve_apps.routing.ab_service import ABService
 from serve_apps.routing.routing_service import RoutingService
 from serve_apps.settings import Settings
+from serve_apps.silent.shadow import SAFETY_NET, SHADOW
 from serve_apps.silent.shadow_runner import RecentStudies, ShadowContext, ShadowRunner
 from serve_apps.sources import INBOX, Archives
 from serve_apps.tracing import build_tracer, pseudonymiser
@@ -89,7 +90,7 @@ class Router:
                 bells,
             )
         )
-        shadows = self._shadow_runner(worker, settings, ledger, recent)
+        shadows = self._shadow_runner(worker, settings, ledger, recent, bells)
         deliveries = delivery_runner(worker, settings, ledger, archives, bells)
         self._tasks = [
             asyncio.create_task(loop)
@@ -98,12 +99,13 @@ class Router:
                 self._runner.run_forever(),
                 self._runner.keep_leases(),
                 deliveries.run_forever(),
-                shadows.run_forever(),
+                shadows.run_forever(SHADOW),
+                shadows.run_forever(SAFETY_NET),
             )
         ]
 
     def _shadow_runner(
-        self, worker: str, settings: Settings, ledger: Ledger, recent: RecentStudies
+        self, worker: str, settings: Settings, ledger: Ledger, recent: RecentStudies, bells: Bells
     ) -> ShadowRunner:
         return ShadowRunner(
             ShadowContext(
@@ -113,6 +115,7 @@ class Router:
                 lambda: self._fleet,
                 lambda: self._runner.busy,
                 recent,
+                bells.silent,
                 settings.lease_s,
                 settings.fetch_timeout_s,
                 settings.forward_timeout_s,

@@ -42,10 +42,11 @@ class JobBells:
 
 @dataclass(frozen=True, slots=True)
 class Bells:
-    """A router's bells: jobs to run, deliveries to make, and jobs that callers wait for."""
+    """A router's bells: jobs to run, deliveries to make, silent readings to go on with, and jobs that are waited for."""
 
     submitted: Bell = field(default_factory=Bell)
     to_deliver: Bell = field(default_factory=Bell)
+    silent: Bell = field(default_factory=Bell)
     ended: JobBells = field(default_factory=JobBells)
 
 

@@ -100,6 +100,7 @@ class JobRunner:
     def _forget(self, job_id: str, _: asyncio.Task[None]) -> None:
         self._running.pop(job_id, None)
         self._c.bells.to_deliver.ring()
+        self._c.bells.silent.ring()
         self._c.bells.ended.ring(job_id)
         self._c.bells.submitted.ring()  # there is room for the next one
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -29,7 +30,7 @@ from registry.client import RegistryClient
 from registry.loading import load_network
 from registry.signing import load_verify_key
 from serve_apps.messages import Answer
-from serve_apps.reading.niceness import step_back
+from serve_apps.reading.niceness import only_when_idle, step_back
 from serve_apps.settings import Settings
 
 MAX_STUDIES_PER_BATCH = 8
@@ -51,6 +52,7 @@ class ModelServer:
         configure_logging("INFO")
         step_back()
         self._memory_bytes = memory_bytes
+        self._idle = ThreadPoolExecutor(1, "idle", initializer=only_when_idle)
         torch.set_num_threads(1)
         self._device = choose_device(settings.device)
         cache = NodeCache(
@@ -80,6 +82,22 @@ class ModelServer:
             prediction = await asyncio.to_thread(
                 interpret, outputs, volume, prepared, self._spec, self._stamp
             )
+        return Answer(prediction, clock.timings, str(self._device))
+
+    async def predict_when_idle(self, volume: Volume) -> Answer:
+        """The same for a reading that nobody waits for: alone, and on cores that no live study wants."""
+        return await asyncio.get_running_loop().run_in_executor(self._idle, self._read_alone, volume)
+
+    def _read_alone(self, volume: Volume) -> Answer:
+        clock = StageClock()
+        with clock.stage(Stage.PREPARE):
+            prepared = prepare(volume, self._spec.input)
+        with clock.stage(Stage.FORWARD):
+            (outputs,) = self._forward_all([prepared])
+        if isinstance(outputs, ModelFailed):
+            raise outputs
+        with clock.stage(Stage.INTERPRET):
+            prediction = interpret(outputs, volume, prepared, self._spec, self._stamp)
         return Answer(prediction, clock.timings, str(self._device))
 
     @serve.batch(max_batch_size=MAX_STUDIES_PER_BATCH, batch_wait_timeout_s=0.0)

@@ -46,19 +46,24 @@ class ServeReading:
         return study
 
     async def answer(self, version: ServedVersion, study: ReadStudy, deadline_s: float) -> Answer:
+        return await self._ask(self.warm(version).predict, study, deadline_s)
+
+    async def answer_when_idle(self, version: ServedVersion, study: ReadStudy, deadline_s: float) -> Answer:
+        return await self._ask(self.warm(version).predict_when_idle, study, deadline_s)
+
+    async def _ask(self, method: DeploymentHandle, study: ReadStudy, deadline_s: float) -> Answer:
         """Reading is idempotent: a replica that dies under it is replaced once within the deadline."""
-        handle = self.warm(version)
         started = asyncio.get_running_loop().time()
         try:
-            answer: Answer = await call(handle.predict, study.volume, deadline_s=deadline_s)
+            answer: Answer = await call(method, study.volume, deadline_s=deadline_s)
         except LOST_REPLICA:
             left = deadline_s - (asyncio.get_running_loop().time() - started)
-            answer = await self._again(handle, study, left)
+            answer = await self._again(method, study, left)
         return answer
 
-    async def _again(self, handle: DeploymentHandle, study: ReadStudy, deadline_s: float) -> Answer:
+    async def _again(self, method: DeploymentHandle, study: ReadStudy, deadline_s: float) -> Answer:
         try:
-            answer: Answer = await call(handle.predict, study.volume, deadline_s=deadline_s)
+            answer: Answer = await call(method, study.volume, deadline_s=deadline_s)
         except LOST_REPLICA:
             raise ModelUnavailable("the version's replica was lost twice under this study") from None
         return answer

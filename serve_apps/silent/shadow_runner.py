@@ -14,13 +14,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
-from imaging.errors import ModelUnavailable, SerinusError
+from imaging.errors import DeadlineExceeded, ModelUnavailable, SerinusError
 from ledger import ClaimedShadow, LeaseLost, Ledger
 from serve_apps.clock import now
 from serve_apps.fleet import Fleet
+from serve_apps.jobs.bells import Bell
 from serve_apps.messages import Candidate, ReadRequest, ReadStudy, ServedVersion
 from serve_apps.reading.study_reading import StudyReading
-from serve_apps.silent.shadow import SAFETY_NET, critical_codes, disagreements, silenced
+from serve_apps.silent.shadow import SHADOW, critical_codes, disagreements, silenced
 
 logger = logging.getLogger("serinus.shadow")
 IDLE_S = 0.2
@@ -47,8 +48,10 @@ class RecentStudies:
 
 @dataclass(frozen=True, slots=True)
 class ShadowContext:
-    """What silent reading needs. `busy` tells whether live studies run here; of other routers the ledger tells. Times
-    in seconds."""
+    """What silent reading needs. Times in seconds.
+
+    `busy` tells whether live studies run here, of other routers the ledger tells; `ended` rings when one has ended.
+    """
 
     worker: str
     ledger: Ledger
@@ -56,31 +59,34 @@ class ShadowContext:
     fleet: Callable[[], Fleet]
     busy: Callable[[], bool]
     recent: RecentStudies
+    ended: Bell
     lease_s: float
     fetch_s: float
     forward_s: float
 
 
 class ShadowRunner:
-    """One silent reading at a time per router."""
+    """One shadow's reading and one of the safety net at a time per router; neither waits for the other."""
 
     def __init__(self, context: ShadowContext) -> None:
         self._c = context
 
-    async def run_forever(self) -> None:
+    async def run_forever(self, role: str) -> None:
+        """Carry out the readings of one role, SHADOW or SAFETY_NET."""
         while True:
             try:
-                found = await self.run_once()
+                found = await self.run_once(role)
             except Exception as error:  # noqa: BLE001 - outermost loop: the ledger may be away for a while
                 logger.warning("shadow.claim_failed", extra={"error": type(error).__name__})
                 found = False
             if not found:
-                await asyncio.sleep(IDLE_S)
+                await self._c.ended.wait(IDLE_S)
 
-    async def run_once(self) -> bool:
+    async def run_once(self, role: str) -> bool:
         """Do one reading that is due and can be done; whether there was one."""
+        if role == SHADOW and await self._is_busy():
+            return False
         served = frozenset(self._c.fleet().served)
-        busy = self._c.busy() or await asyncio.to_thread(self._c.ledger.jobs.any_running, now())
         claimed = await asyncio.to_thread(
             self._c.ledger.shadows.claim,
             self._c.worker,
@@ -88,11 +94,15 @@ class ShadowRunner:
             lease_s=self._c.lease_s + self._c.fetch_s + self._c.forward_s,
             limit=1,
             apps=served,
-            roles=(SAFETY_NET,) if busy else None,
+            roles=(role,),
         )
         for task in claimed:
             await self._run(task)
         return bool(claimed)
+
+    async def _is_busy(self) -> bool:
+        """Whether a live study is being read, here or by another router."""
+        return self._c.busy() or await asyncio.to_thread(self._c.ledger.jobs.any_running, now())
 
     async def _run(self, task: ClaimedShadow) -> None:
         try:
@@ -108,13 +118,20 @@ class ShadowRunner:
             raise ModelUnavailable("the silent reader is not warm")
         study = self._c.recent.get(task.job_id) or await self._fetch(task, version)
         started = time.monotonic()
-        answer = await self._c.reading.answer(version, study, self._c.forward_s)
+        silent_only = task.role == SHADOW and task.app not in self._answering()
+        ask = self._c.reading.answer_when_idle if silent_only else self._c.reading.answer
+        answer = await ask(version, study, self._c.forward_s)
         latency_ms = (time.monotonic() - started) * 1e3
         outcome = silenced(answer.prediction, critical_codes(version.spec))
         for escalation in disagreements(task.primary, outcome, task.variant):
             logger.warning("shadow.critical_disagreement", extra={"job": task.job_id})
             await asyncio.to_thread(self._c.ledger.escalations.record, task.job_id, asdict(escalation), now())
         await asyncio.to_thread(self._c.ledger.shadows.done, task.token, outcome.as_json(), latency_ms, now())
+
+    def _answering(self) -> set[str]:
+        """The applications that callers wait for: a thread for idle cores would hold them up."""
+        tables = self._c.fleet().tables.values()
+        return {variant.app for table in tables for variant in table.answering.values()}
 
     async def _fetch(self, task: ClaimedShadow, version: ServedVersion) -> ReadStudy:
         request = ReadRequest(
@@ -130,10 +147,15 @@ class ShadowRunner:
         """A reading that failed counts as an outcome in the end: a version without an answer is a finding too."""
         code = error.code if isinstance(error, SerinusError) else type(error).__name__
         at = now()
-        again = isinstance(error, SerinusError) and error.retryable and task.attempt < MAX_ATTEMPTS
+        again = may_come_right(error) and task.attempt < MAX_ATTEMPTS
         retry_at = at + timedelta(seconds=RETRY_S * min(task.attempt, 12)) if again else None
         logger.info("shadow.failed", extra={"job": task.job_id, "code": code, "retry": again})
         try:
             await asyncio.to_thread(self._c.ledger.shadows.failed, task.token, code, retry_at, at)
         except LeaseLost:
             return
+
+
+def may_come_right(error: Exception) -> bool:
+    """Whether the reading is worth another try: also after a deadline: a full machine is no fault of a shadow."""
+    return isinstance(error, SerinusError) and (error.retryable or isinstance(error, DeadlineExceeded))
