@@ -42,7 +42,7 @@ class JobBells:
 
 @dataclass(frozen=True, slots=True)
 class Bells:
-    """A router's bells: jobs to run, deliveries to make, silent readings to go on with, and jobs that are waited for."""
+    """A router's bells: jobs to run, deliveries to make, silent readings to go on with, jobs that are waited for."""
 
     submitted: Bell = field(default_factory=Bell)
     to_deliver: Bell = field(default_factory=Bell)
