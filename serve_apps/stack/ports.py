@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import socket
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+EPHEMERAL: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+EPHEMERAL_FROM: Final = 32_768
+LOWEST: Final = 20_000
 
 
 class PortInUse(RuntimeError):
@@ -28,13 +36,15 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
-def free_ports(count: int, host: str = "127.0.0.1") -> tuple[int, ...]:
-    """`count` distinct ports that are free now."""
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((host, 0))
-        return tuple(each.getsockname()[1] for each in sockets)
-    finally:
-        for each in sockets:
-            each.close()
+def free_ports(count: int) -> tuple[int, ...]:
+    """`count` distinct ports that are free now, and that no outgoing connection is given later.
+
+    The kernel hands out ports of its ephemeral range at any moment; a server that starts seconds from now would
+    find its port taken.
+    """
+    low = EPHEMERAL_FROM if not EPHEMERAL.exists() else int(EPHEMERAL.read_text().split()[0])
+    candidates = random.SystemRandom().sample(range(LOWEST, max(low, LOWEST + 10_000)), 1_000)
+    found = tuple(itertools.islice((port for port in candidates if is_free(port)), count))
+    if len(found) < count:
+        raise PortInUse(f"there are no {count} free ports below {low}")
+    return found
