@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from ray import serve
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, ObjectLostError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
@@ -87,6 +87,8 @@ async def call(method: DeploymentHandle, *arguments: Any, deadline_s: float) -> 
         raise ModelUnavailable("too many studies wait for this step") from None
     except DeploymentUnavailableError:
         raise ModelUnavailable("this step's application is being removed or failed to start") from None
+    except ObjectLostError:
+        raise lost_study() from None
     except RayTaskError as error:
         raise cause_of(error) from None
 
@@ -96,7 +98,14 @@ def cause_of(error: RayTaskError) -> Exception:
     cause: Exception = error.cause
     if isinstance(cause, SerinusError):
         return cause
+    if isinstance(cause, ObjectLostError):
+        return lost_study()
     if isinstance(cause, ActorDiedError | ActorUnavailableError):
         lost: Exception = cause
         return lost
     return SerinusError(f"a replica raised {type(cause).__name__}")
+
+
+def lost_study() -> SourceUnavailable:
+    """The volume left the object store, as when a process that held it died: the job fetches it once more."""
+    return SourceUnavailable("the study left the object store before it was read")
