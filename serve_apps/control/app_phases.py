@@ -9,18 +9,17 @@ from canary.observation import AppPhase
 from serve_apps.control.version_apps import AppState, AppStatus, VersionApps
 
 RETRY_AFTER_S = 30.0
-SETTLED = {AppPhase.READY, AppPhase.ASLEEP}
+UNSETTLED = {AppPhase.LOADING, AppPhase.STOPPING}
 SETTLED_LOOK_S = 2.0
 WORDS = 200
 
 
 class AppPhases:
-    """Remembers which applications have answered, and when one failed."""
+    """Remembers when an application failed, and Serve's last words about it."""
 
     def __init__(self, apps: VersionApps, clock: Callable[[], float] = time.monotonic) -> None:
         self._apps = apps
         self._clock = clock
-        self._warm: set[str] = set()
         self._failed_at: dict[str, float] = {}
         self.failures: dict[str, str] = {}  # why an application cannot come up, in Serve's last words
         self._last: tuple[int, float, Mapping[str, AppPhase]] | None = None
@@ -34,15 +33,12 @@ class AppPhases:
         if self._last is not None and self._last[0] == changes and self._clock() < self._last[1]:
             return self._last[2]
         phases = await self._phases()
-        is_settled = set(phases.values()) <= SETTLED
-        self._last = (changes, self._clock() + (SETTLED_LOOK_S if is_settled else 0.0), phases)
+        wait_s = SETTLED_LOOK_S if is_settled(phases) else 0.0
+        self._last = (changes, self._clock() + wait_s, phases)
         return phases
 
     async def _phases(self) -> Mapping[str, AppPhase]:
         statuses = await self._apps.statuses()
-        for name in tuple(self._warm):
-            if name not in statuses or not _serves(statuses[name]):
-                self._cool(name)
         self._failed_at = {name: at for name, at in self._failed_at.items() if name in statuses}
         self.failures = {
             name: last_words(status.message)
@@ -52,28 +48,25 @@ class AppPhases:
         return {name: self._phase(name, status) for name, status in statuses.items()}
 
     def _phase(self, name: str, status: AppStatus) -> AppPhase:
-        if status.state is AppState.FAILED and status.replicas == 0:
+        is_asleep = status.replicas == 0 and status.state is AppState.RUNNING and self._apps.may_sleep(name)
+        if _serves(status) and not is_asleep:
+            return AppPhase.READY if self._apps.is_warm(name) else AppPhase.LOADING
+        self._apps.cool(name)
+        if is_asleep:
+            return AppPhase.ASLEEP
+        if status.state is AppState.FAILED:
             self._failed_at.setdefault(name, self._clock())
             return AppPhase.FAILED
-        if status.state is AppState.STOPPING:
-            return AppPhase.STOPPING
-        if status.replicas == 0 and status.state is AppState.RUNNING and self._apps.may_sleep(name):
-            self._cool(name)
-            return AppPhase.ASLEEP
-        return self._running(name) if _serves(status) else AppPhase.LOADING
-
-    def _running(self, name: str) -> AppPhase:
-        if name not in self._warm and self._apps.is_warm(name):
-            self._warm.add(name)
-        return AppPhase.READY if name in self._warm else AppPhase.LOADING
-
-    def _cool(self, name: str) -> None:
-        self._warm.discard(name)
-        self._apps.cool(name)
+        return AppPhase.STOPPING if status.state is AppState.STOPPING else AppPhase.LOADING
 
     def may_retry(self, name: str) -> bool:
         """Whether a failed application has failed for long enough to be tried again."""
         return self._clock() - self._failed_at.get(name, self._clock()) >= RETRY_AFTER_S
+
+
+def is_settled(phases: Mapping[str, AppPhase]) -> bool:
+    """Whether no application is on its way up or down, so that nothing is to be expected soon."""
+    return UNSETTLED.isdisjoint(phases.values())
 
 
 def _serves(status: AppStatus) -> bool:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.metadata import version as installed_version
 from typing import Any
 
 import ray
@@ -26,6 +27,7 @@ from serve_apps.reading.model_server import ModelServer
 from serve_apps.settings import Settings
 
 logger = logging.getLogger("serinus.apps")
+PLATFORM = installed_version("serinus")
 
 
 class AppState(StrEnum):
@@ -107,7 +109,7 @@ class VersionApps:
         server: Any = ModelServer  # Serve's decorator made it a Deployment
         memory_bytes = version.resources.memory_bytes
         # with a code version of ours, Serve restarts replicas only for what needs it
-        code = f"{version.digest}-{memory_bytes}"
+        code = f"{PLATFORM}-{version.digest}-{memory_bytes}"
         deployment = server.options(**options, version=code, _internal=True)
         application = deployment.bind(self._settings, version.model, version.version, memory_bytes)
         serve_api._run(application, name=version.app_name, route_prefix=None, _blocking=False)
@@ -118,7 +120,7 @@ class VersionApps:
 
     def cool(self, app_name: str) -> None:
         """Its replicas are gone: the next ones must answer anew."""
-        self._warm_ups.forget(app_name)
+        self._warm_ups.cool(app_name)
 
     def _note_change(self) -> None:
         self.changes += 1
