@@ -54,14 +54,12 @@ class AdmissionDesk:
         self,
         client: RegistryClient,
         cache: NodeCache,
-        policy: SitePolicy,
         clock: Callable[[], float] = time.monotonic,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         """`changed` is called when an answer differs from the last."""
         self._client = client
         self._cache = cache
-        self._policy = policy
         self._clock = clock
         self._changed = changed
         self._answers: dict[tuple[str, str], tuple[float, Answer]] = {}
@@ -107,9 +105,6 @@ class AdmissionDesk:
                 return replace(known[1], version=said)
         cached: CachedModel = self._cache.fetch(*key)
         return Admitted(ModelVersion(*key, cached.tags), cached.digest, cached.spec)
-
-    def gate(self, admitted: Admitted) -> GateVerdict:
-        return gate_of(admitted, self._policy)
 
 
 def gate_of(admitted: Admitted, policy: SitePolicy) -> GateVerdict:

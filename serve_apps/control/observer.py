@@ -7,16 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from canary.observation import AppPhase, KeepWarm, Look, RegistryView, VersionView
+from canary.observation import AppPhase
 from canary.target import is_ours
 from imaging.errors import RegistryUnavailable
-from ledger import ModelRouting
 from registry.client import RegisteredModel, RegistryClient
-from serve_apps.control.admission_desk import AdmissionDesk, Admitted, Refused, served_of, view_of
+from serve_apps.control.admission_desk import AdmissionDesk, Admitted, Refused
 from serve_apps.control.app_phases import AppPhases
 from serve_apps.control.controller_memory import ControllerMemory
-from serve_apps.messages import ServedVersion, app_name
-from serve_apps.settings import Settings
 
 Key = tuple[str, str]  # model, version
 
@@ -30,19 +27,6 @@ class Observation:
     refused: Mapping[Key, Refused]
     phases: Mapping[str, AppPhase]
     failures: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether no application is on its way up or down, so that nothing is to be expected soon."""
-        return not {AppPhase.LOADING, AppPhase.STOPPING} & set(self.phases.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What people set about traffic, as the ledger has it."""
-
-    routing: Mapping[str, ModelRouting]
-    frozen: bool
 
 
 class Observer:
@@ -91,44 +75,6 @@ class Observer:
         except RegistryUnavailable:
             self._registry = None
         return self._registry
-
-    def looks(
-        self, seen: Observation, wishes: Wishes, memory: ControllerMemory, settings: Settings
-    ) -> tuple[Look, ...]:
-        """One look per model, for the target to be computed from."""
-        names = {name for name, _ in seen.admitted} | set(memory.models)
-        return tuple(self._look(name, seen, wishes, memory, settings) for name in names)
-
-    def _look(
-        self, name: str, seen: Observation, wishes: Wishes, memory: ControllerMemory, settings: Settings
-    ) -> Look:
-        prefix = app_name(name, "")
-        registered = seen.registry.get(name) if seen.registry is not None else None
-        wish = wishes.routing.get(name, ModelRouting(name))
-        return Look(
-            model=name,
-            registry=RegistryView(registered.aliases, self._views(name, seen)) if registered else None,
-            apps={a.removeprefix(prefix): p for a, p in seen.phases.items() if a.startswith(prefix)},
-            now_s=time.time(),
-            rollout=wish.rollout,
-            ab_test=wish.ab,
-            site=wish.site(settings.assignment_key, frozen=wishes.frozen),
-            keep=KeepWarm(rollback_window_s=settings.rollback_window_s, linger_s=settings.linger_s),
-            memory=memory.of(name),
-        )
-
-    def _views(self, name: str, seen: Observation) -> dict[str, VersionView]:
-        return {
-            version: view_of(admitted, self._desk.gate(admitted))
-            for (model, version), admitted in seen.admitted.items()
-            if model == name
-        }
-
-    def served(self, seen: Observation, settings: Settings) -> dict[str, ServedVersion]:
-        """The admitted versions by the names of their applications."""
-        default = settings.default_resources
-        found = (served_of(each, self._desk.gate(each), default) for each in seen.admitted.values())
-        return {served.app_name: served for served in found}
 
 
 def named(registry: Mapping[str, RegisteredModel] | None, memory: ControllerMemory) -> set[Key]:

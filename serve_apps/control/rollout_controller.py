@@ -24,11 +24,12 @@ from registry.client import RegistryClient
 from registry.signing import load_verify_key
 from serve_apps.clock import now
 from serve_apps.control.admission_desk import AdmissionDesk
-from serve_apps.control.app_phases import AppPhases
+from serve_apps.control.app_phases import AppPhases, is_settled
 from serve_apps.control.controller_memory import ControllerMemory, MemoryFile
 from serve_apps.control.data_plane_watch import DataPlaneWatch
 from serve_apps.control.fleet_view import fleet_of, is_spent, moved, refusals
-from serve_apps.control.observer import Observation, Observer, Wishes
+from serve_apps.control.looks import Wishes, looks_of, served_in
+from serve_apps.control.observer import Observation, Observer
 from serve_apps.control.refusal_log import RefusalLog
 from serve_apps.control.router_push import RouterPush
 from serve_apps.control.version_apps import VersionApps
@@ -54,7 +55,7 @@ class RolloutController:
         self._bell = Bell()
         client = RegistryClient(settings.registry_url)
         cache = NodeCache(settings.paths.models, client, load_verify_key(settings.paths.verify_key))
-        desk = AdmissionDesk(client, cache, settings.site_policy, changed=self._bell.ring)
+        desk = AdmissionDesk(client, cache, changed=self._bell.ring)
         self._apps = VersionApps(settings, self._bell.ring)
         self._phases = AppPhases(self._apps)
         self._observer = Observer(client, desk, self._phases, settings.registry_poll_s)
@@ -103,7 +104,7 @@ class RolloutController:
                 await self._tick()
             except Exception as error:
                 logger.exception("controller.tick_failed", extra={"error": type(error).__name__})
-            settled = self._seen is None or self._seen.is_settled
+            settled = self._seen is None or is_settled(self._seen.phases)
             pause = self._settings.registry_poll_s if settled else UNSETTLED_POLL_S
             await self._bell.wait(max(LEAST_PAUSE_S, pause - (time.monotonic() - started)))
 
@@ -111,21 +112,22 @@ class RolloutController:
         seen = await self._observer.observe(self._memory)
         async with self._deciding:
             self._seen = seen
-            wanted = await self._decide(seen)
-        await self._act(wanted, seen)
+            wanted, served = await self._decide(seen)
+        await self._act(wanted, seen, served)
         await self._tell(wanted, seen)
 
     # ---- decide: wishes are read here and not before, so that none is passed by
 
-    async def _decide(self, seen: Observation) -> Target:
+    async def _decide(self, seen: Observation) -> tuple[Target, Mapping[str, ServedVersion]]:
         wishes = await asyncio.to_thread(self._wishes)
-        looks = self._observer.looks(seen, wishes, self._memory, self._settings)
-        wanted = target(looks)
+        looks = looks_of(seen, wishes, self._memory, self._settings)
+        wanted, served = target(looks), served_in(seen, self._settings)
         alarms = self._watch.alarms | ({"routers": self._routers.alarm} if self._routers.alarm else {})
-        fleet = fleet_of(wanted, seen, self._observer.served(seen, self._settings), alarms)
-        await self._publish(fleet, {model.model: model.memory for model in wanted.models})
         await self._note_transitions(looks, wanted, wishes)
-        return wanted
+        await self._publish(
+            fleet_of(wanted, seen, served, alarms), {model.model: model.memory for model in wanted.models}
+        )
+        return wanted, served
 
     def _wishes(self) -> Wishes:
         return Wishes(self._ledger.routing.all(), self._ledger.routing.frozen() is not None)
@@ -147,6 +149,7 @@ class RolloutController:
         """Every alias that moved, with old and new version: MLflow keeps no history of them.
 
         A weight ends with the candidacy that it was given to: should the alias come back, so must a decision.
+        Called before the memory is kept: after a crash in between the move is seen and noted once more.
         """
         before = {look.model: look.memory.aliases for look in looks}
         for model in wanted.models:
@@ -158,7 +161,7 @@ class RolloutController:
                     old,
                     new,
                     now=now(),
-                    generation=self._fleet.generation,
+                    generation=model.memory.generation,
                     reason="the alias was moved in the registry",
                 )
                 if old is not None and is_spent(alias, old, wishes.routing.get(model.model)):
@@ -168,8 +171,7 @@ class RolloutController:
 
     # ---- act: what is to run is started; what no table names any more is deleted
 
-    async def _act(self, wanted: Target, seen: Observation) -> None:
-        served = self._observer.served(seen, self._settings)
+    async def _act(self, wanted: Target, seen: Observation, served: Mapping[str, ServedVersion]) -> None:
         for model in wanted.models:
             await self._start(model, seen, served)
             for version in model.delete:
