@@ -74,6 +74,15 @@ def observe_arms(
     }
 
 
+def observe_draws(
+    states: Mapping[str, SampleRatio], draws: Iterable[tuple[str, Mapping[str, int]]]
+) -> Mapping[str, SampleRatio]:
+    """Many draws in their order: each with the arm that it hit and the weights of that moment, in basis points."""
+    for arm, weights_bp in draws:
+        states = observe_arms(states, arm, weights_bp)
+    return states
+
+
 @dataclass(frozen=True, slots=True)
 class RatioVerdict:
     verdict: Verdict

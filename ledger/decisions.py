@@ -15,7 +15,7 @@ from canary.data_plane import Served
 from canary.explain import DecisionRow
 from canary.routing_table import BASELINE, CHAMPION
 from ledger.database import Database
-from ledger.tables import decisions, exposures
+from ledger.tables import EPOCH, decisions, exposures
 
 ANSWERED: Final = "answered"
 FAILED: Final = "failed"
@@ -48,6 +48,11 @@ class Exposure:
     job_id: str
     study_key: str
     at: datetime
+
+    @property
+    def draw(self) -> tuple[str, Mapping[str, int]]:
+        """What the sample-ratio check takes of it."""
+        return self.arm, self.weights_bp
 
 
 class Decisions:
@@ -101,7 +106,9 @@ class Decisions:
         with self._db.read() as connection:
             return tuple(Served(*row) for row in connection.execute(query))
 
-    def exposures(self, model: str, since: datetime, *, salt: str | None = None) -> tuple[Exposure, ...]:
+    def exposures(
+        self, model: str, since: datetime = EPOCH, *, salt: str | None = None
+    ) -> tuple[Exposure, ...]:
         """The exposure log, oldest first: nobody comes twice under one salt, however many studies follow."""
         wanted = (exposures.c.model == model) & (exposures.c.at >= since)
         wanted = wanted if salt is None else wanted & (exposures.c.salt == salt)

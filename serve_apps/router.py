@@ -19,12 +19,12 @@ from ray.serve.handle import DeploymentHandle
 from imaging.errors import SerinusError
 from ledger import Ledger
 from observability.event_log import configure_logging
+from serve_apps.bells import Bells
 from serve_apps.fleet import Fleet
 from serve_apps.http.api import Services, create_app
 from serve_apps.http.auth import ApiKeys
 from serve_apps.http.inbox import Inbox
 from serve_apps.http.webhook_desk import WebhookDesk
-from serve_apps.jobs.bells import Bells
 from serve_apps.jobs.delivery_runner import CallbackSigner, DeliveryRunner
 from serve_apps.jobs.job_runner import JobRunner, RunnerContext
 from serve_apps.jobs.job_service import JobService

@@ -9,29 +9,29 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from canary.data_plane import PlaneVerdict, intent_of, verify_data_plane
 from canary.routing_table import RoutingTable
-from canary.sample_ratio import RatioVerdict, SampleRatio, judge_ratio, observe_arms
+from canary.sample_ratio import RatioVerdict, SampleRatio, judge_ratio, observe_draws
 from canary.verdict import Verdict
 from ledger import Ledger
+from ledger.tables import EPOCH
 from serve_apps.clock import now
 
 logger = logging.getLogger("serinus.alarms")
 LOOK_S = 2.0
 STAMPS_OF = timedelta(minutes=10)
 OVERLAP = timedelta(minutes=1)  # routers' clocks differ, and what was written late must not be passed by
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
 class _Experiment:
     """The evidence on one experiment's split so far; each identity counts once."""
 
-    states: dict[str, SampleRatio] = field(default_factory=dict)
+    states: Mapping[str, SampleRatio] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
-    since: datetime = BEGINNING
+    since: datetime = EPOCH
 
 
 class DataPlaneWatch:
@@ -53,6 +53,8 @@ class DataPlaneWatch:
 
     def look(self, tables: Mapping[str, RoutingTable]) -> None:
         """Look at every model once; a new alarm is logged and put into the audit."""
+        running = {(model, e.salt) for model, table in tables.items() for e in table.experiments}
+        self._experiments = {key: each for key, each in self._experiments.items() if key in running}
         verdicts = {model: self._verdict(table) for model, table in tables.items()}
         found = {model: v.reason for model, v in verdicts.items() if v.verdict is Verdict.FAILED}
         for model in sorted(found.keys() - self.alarms.keys()):
@@ -69,9 +71,9 @@ class DataPlaneWatch:
 
     def _ratio(self, model: str, salt: str) -> RatioVerdict:
         known = self._experiments.setdefault((model, salt), _Experiment())
-        for exposure in self._ledger.decisions.exposures(model, known.since - OVERLAP, salt=salt):
-            if exposure.identity not in known.seen:
-                known.seen.add(exposure.identity)
-                known.states = observe_arms(known.states, exposure.arm, exposure.weights_bp)
-                known.since = max(known.since, exposure.at)
+        found = self._ledger.decisions.exposures(model, known.since, salt=salt)
+        new = [each for each in found if each.identity not in known.seen]
+        known.seen |= {each.identity for each in new}
+        known.states = observe_draws(known.states, (each.draw for each in new))
+        known.since = max([known.since, *(each.at - OVERLAP for each in new)])
         return judge_ratio(known.states.values())

@@ -22,6 +22,7 @@ from observability.event_log import configure_logging
 from registry.cache import NodeCache
 from registry.client import RegistryClient
 from registry.signing import load_verify_key
+from serve_apps.bells import Bell
 from serve_apps.clock import now
 from serve_apps.control.admission_desk import AdmissionDesk
 from serve_apps.control.app_phases import AppPhases, is_settled
@@ -35,7 +36,6 @@ from serve_apps.control.router_push import RouterPush
 from serve_apps.control.version_apps import VersionApps
 from serve_apps.control.version_tags import TagWriter
 from serve_apps.fleet import Fleet
-from serve_apps.jobs.bells import Bell
 from serve_apps.messages import ServedVersion, app_name
 from serve_apps.settings import Settings
 

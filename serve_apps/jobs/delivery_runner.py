@@ -20,8 +20,8 @@ import pydicom
 
 from imaging.errors import ReportRejected, SerinusError
 from ledger import ClaimedDelivery, Ledger
+from serve_apps.bells import Bells
 from serve_apps.clock import now
-from serve_apps.jobs.bells import Bells
 from serve_apps.jobs.deliveries import CALLBACK
 from serve_apps.jobs.job_service import retry_at
 from serve_apps.jobs.report_store import ReportStores

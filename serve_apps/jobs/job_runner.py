@@ -17,9 +17,9 @@ from ledger import ClaimedJob, Job, LeaseLost, Ledger, ShadowTask
 from observability.names import Stage
 from observability.record import StageTiming
 from observability.stage_clock import StageClock
+from serve_apps.bells import Bells
 from serve_apps.clock import now
 from serve_apps.fleet import Fleet
-from serve_apps.jobs.bells import Bells
 from serve_apps.jobs.deliveries import deliveries_for
 from serve_apps.jobs.job_service import retry_at
 from serve_apps.reading.analyse_study import Analysis, SiteRules, StudyOrder, analyse_study

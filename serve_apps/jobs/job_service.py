@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from imaging.errors import RequestError
 from imaging.object_store import permitted
 from ledger import FINISHED, Job, JobRequest, JobState, Ledger, Priority
+from serve_apps.bells import Bells, heard
 from serve_apps.clock import now
 from serve_apps.fleet import Fleet, candidates
 from serve_apps.http.auth import Caller, Scope
@@ -26,7 +27,6 @@ from serve_apps.http.schemas import (
     ModelsOut,
     VariantOut,
 )
-from serve_apps.jobs.bells import Bells, heard
 from serve_apps.settings import ObjectSourceSettings, Settings, SourceSettings
 from serve_apps.sources import configured_sources
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from canary.ab_report import ArmMetrics, Share, arm_metrics
 from canary.observation import ABView
 from canary.routing_table import Slot
-from canary.sample_ratio import RatioVerdict, SampleRatio, judge_ratio, observe_arms
+from canary.sample_ratio import RatioVerdict, judge_ratio, observe_draws
 from ledger import Ledger, ModelRouting
 from serve_apps.clock import now
 from serve_apps.fleet import Fleet
 from serve_apps.http.errors import Problem
-
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ABService:
@@ -73,10 +70,8 @@ class ABService:
         }
 
     def _ratio(self, model: str, salt: str) -> RatioVerdict:
-        states: dict[str, SampleRatio] = {}
-        for exposure in self._ledger.decisions.exposures(model, BEGINNING, salt=salt):
-            states = observe_arms(states, exposure.arm, exposure.weights_bp)
-        return judge_ratio(states.values())
+        exposures = self._ledger.decisions.exposures(model, salt=salt)
+        return judge_ratio(observe_draws({}, (each.draw for each in exposures)).values())
 
     async def _wish(self, model: str) -> ModelRouting:
         return await asyncio.to_thread(self._ledger.routing.get, model)

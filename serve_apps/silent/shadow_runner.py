@@ -16,9 +16,9 @@ from datetime import timedelta
 
 from imaging.errors import DeadlineExceeded, ModelUnavailable, SerinusError
 from ledger import ClaimedShadow, LeaseLost, Ledger
+from serve_apps.bells import Bell
 from serve_apps.clock import now
 from serve_apps.fleet import Fleet
-from serve_apps.jobs.bells import Bell
 from serve_apps.messages import Candidate, ReadRequest, ReadStudy, ServedVersion
 from serve_apps.reading.study_reading import StudyReading
 from serve_apps.silent.shadow import SHADOW, critical_codes, disagreements, silenced
@@ -27,7 +27,6 @@ logger = logging.getLogger("serinus.shadow")
 IDLE_S = 0.2
 RETRY_S = 5.0
 MAX_ATTEMPTS = 20
-MIN_DEADLINE_S = 1.0
 
 
 class RecentStudies:
@@ -157,5 +156,5 @@ class ShadowRunner:
 
 
 def may_come_right(error: Exception) -> bool:
-    """Whether the reading is worth another try: also after a deadline: a full machine is no fault of a shadow."""
+    """Whether the reading is worth another try: so after a deadline, for a full machine is no fault of a shadow."""
     return isinstance(error, SerinusError) and (error.retryable or isinstance(error, DeadlineExceeded))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 
-from serve_apps.jobs.bells import Bell, JobBells, heard
+from serve_apps.bells import Bell, JobBells, heard
 
 LONG_S = 60.0
 
