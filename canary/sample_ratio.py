@@ -7,14 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from scipy.special import bdtr, bdtrc
-
 from canary.routing_table import BASIS_POINTS
 from canary.verdict import Verdict
 
 ALPHA: Final = 0.001
 _RATIOS: Final = (0.25, 0.5, 0.8, 1.25, 2.0, 4.0)
-_THREE_SIGMA: Final = 0.00135  # each tail of a normal distribution beyond three standard deviations
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +104,3 @@ def judge_ratio(states: Iterable[SampleRatio], alpha: float = ALPHA) -> RatioVer
     if log10_e >= limit:
         return RatioVerdict(Verdict.FAILED, log10_e, f"the split is not the weight: {found}")
     return RatioVerdict(Verdict.SUCCESSFUL, log10_e, f"no mismatch so far: {found}")
-
-
-def share_fits(hits: int, total: int, weight_bp: int) -> bool:
-    """Whether `hits` of `total` lie within three standard deviations of the weight, by exact binomial tails.
-
-    With a weight of 0 or 100 % a single contradiction does not fit. Without data everything fits.
-    """
-    w = weight_bp / BASIS_POINTS
-    at_most, at_least = bdtr(hits, total, w), bdtrc(hits - 1, total, w)
-    return total == 0 or bool(min(at_most, at_least) >= _THREE_SIGMA)

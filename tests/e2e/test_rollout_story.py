@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from canary.sample_ratio import share_fits
 from imaging.samples.synthetic import make_ct_study
 from ledger import Ledger
 from registry.client import RegistryClient
@@ -24,6 +23,7 @@ from tests.e2e.pacs import reports_in
 from tests.load import Load, readers
 from tests.mlflow_page import MlflowPage
 from tests.orthanc import Orthanc
+from tests.shares import share_fits
 from tests.stack import LiveStack, eventually
 
 PATIENTS = 40

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.sample_ratio import SampleRatio, judge_ratio, observe, observe_arms, share_fits
+from canary.sample_ratio import SampleRatio, judge_ratio, observe, observe_arms
 from canary.verdict import Verdict
+from tests.shares import share_fits
 
 
 def stops_after(true_share: float, weight_bp: int, limit: int, seed: int) -> int | None:
