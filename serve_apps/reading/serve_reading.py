@@ -107,5 +107,9 @@ def cause_of(error: RayTaskError) -> Exception:
 
 
 def lost_study() -> SourceUnavailable:
-    """The volume left the object store, as when a process that held it died: the job fetches it once more."""
+    """The volume left the object store: the job fetches it once more.
+
+    Its holder may have died; and Ray's counting of borrowed references, which the volume is to the router and to the
+    versions, can let go too early (ray-project/ray pull 63560).
+    """
     return SourceUnavailable("the study left the object store before it was read")
