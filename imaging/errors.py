@@ -16,7 +16,7 @@ to HTTP. A message never holds a patient datum: no UID, no tag value, no URL. Th
     ├── ReportRejected         the PACS did not store the report
     └── RequestError           the caller can mend it
         └── IdempotencyConflict · JobNotFound · JobNotCancelable · ResultNotReady · UnknownSource · UnknownModel ·
-                                    UnknownVariant
+                                    UnknownVariant · ExperimentUnderWay
 """
 
 from __future__ import annotations
@@ -145,3 +145,9 @@ class UnknownVariant(RequestError):
     """A tester named a variant that may not answer now; no other takes its place in silence."""
 
     code = "unknown-variant"
+
+
+class ExperimentUnderWay(RequestError):
+    """A rollout and an A/B test of one model exclude each other."""
+
+    code = "experiment-under-way"

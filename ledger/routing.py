@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from canary.observation import ABView
 from canary.routing_table import BASIS_POINTS, Rule, Slot
+from imaging.errors import ExperimentUnderWay
 from ledger.audit import Audit
 from ledger.database import Database
 from ledger.routing_records import Freeze, ModelRouting, Pin, ab_document, document_of, routing_of
@@ -68,9 +69,14 @@ class Routing:
     def set_weight(
         self, model: str, version: str, weight_bp: int, *, actor: str, now: datetime
     ) -> ModelRouting:
-        """Send `version` that share. Another version draws another salt; a raise keeps it and moves nobody back."""
+        """Send `version` that share. Another version draws another salt; a raise keeps it and moves nobody back.
+
+        Raises ExperimentUnderWay while an A/B test runs.
+        """
 
         def apply(before: ModelRouting) -> ModelRouting:
+            if weight_bp > 0 and before.ab is not None:
+                raise ExperimentUnderWay("an A/B test of this model is running; end it first")
             salt = before.salt if before.version == version else self._new_salt()
             return replace(before, version=version, weight_bp=weight_bp, salt=salt)
 
@@ -146,9 +152,14 @@ class Routing:
         actor: str,
         now: datetime,
     ) -> ModelRouting:
-        """Begin an A/B test of `arm-…` aliases, or open a running one wider. Other weights are another test."""
+        """Begin an A/B test of `arm-…` aliases, or open a running one wider. Other weights are another test.
+
+        Raises ExperimentUnderWay while a candidate has a weight.
+        """
 
         def apply(before: ModelRouting) -> ModelRouting:
+            if before.weight_bp > 0:
+                raise ExperimentUnderWay("a rollout is under way; set its weight to 0 first")
             ab = before.ab
             same = ab is not None and (dict(ab.weights_bp), ab.slot) == (dict(weights_bp), slot)
             salt = ab.salt if ab is not None and same else self._new_salt()

@@ -11,7 +11,7 @@ from canary.ab_report import ArmMetrics, Share, arm_metrics
 from canary.observation import ABView
 from canary.routing_table import Slot
 from canary.sample_ratio import RatioVerdict, judge_ratio, observe_draws
-from ledger import Ledger, ModelRouting
+from ledger import Ledger
 from serve_apps.clock import now
 from serve_apps.fleet import Fleet
 from serve_apps.http.errors import Problem
@@ -30,8 +30,7 @@ class ABService:
     async def start(
         self, model: str, weights_bp: Mapping[str, int], coverage_bp: int, slot: Slot | None, actor: str
     ) -> None:
-        """Begin a test, or open a running one wider. Raises Problem 409 or 422, and nothing is changed."""
-        await self._require_free(model)
+        """Begin a test, or open a running one wider. Raises ExperimentUnderWay or Problem 422."""
         self._require_arms(model, weights_bp)
         try:
             await asyncio.to_thread(
@@ -56,7 +55,7 @@ class ABService:
     async def report(self, model: str) -> dict[str, Any]:
         """The running test with its metrics by arm; Problem 404 when none runs."""
         table = self._fleet().table(model)
-        wish = await self._wish(model)
+        wish = await asyncio.to_thread(self._ledger.routing.get, model)
         if wish.ab is None:
             raise Problem("no-ab-test", "no A/B test of this model is running")
         metrics = arm_metrics(await asyncio.to_thread(self._ledger.ab_results.readings, model, wish.ab.salt))
@@ -72,13 +71,6 @@ class ABService:
     def _ratio(self, model: str, salt: str) -> RatioVerdict:
         exposures = self._ledger.decisions.exposures(model, salt=salt)
         return judge_ratio(observe_draws({}, (each.draw for each in exposures)).values())
-
-    async def _wish(self, model: str) -> ModelRouting:
-        return await asyncio.to_thread(self._ledger.routing.get, model)
-
-    async def _require_free(self, model: str) -> None:
-        if (await self._wish(model)).weight_bp > 0:
-            raise Problem("experiment-under-way", "a rollout is under way; set its weight to 0 first")
 
     def _require_arms(self, model: str, weights_bp: Mapping[str, int]) -> None:
         self._fleet().table(model)

@@ -54,7 +54,6 @@ class RoutingService:
     async def set_weight(self, model: str, version: str, weight_bp: int, actor: str) -> None:
         """Send a share of the patients to the challenger. Raises Problem 422 when it cannot answer."""
         self._require_challenger(model, version)
-        await self._require_no_test(model, weight_bp)
         await self._change(self._ledger.routing.set_weight, model, version, weight_bp, actor=actor, now=now())
 
     async def set_shadow(self, model: str, alias: str, percent: int, actor: str) -> None:
@@ -123,11 +122,6 @@ class RoutingService:
     async def _change(self, change: Callable[..., Any], *arguments: Any, **named: Any) -> None:
         await asyncio.to_thread(change, *arguments, **named)
         await self._announce()
-
-    async def _require_no_test(self, model: str, weight_bp: int) -> None:
-        wish = await asyncio.to_thread(self._ledger.routing.get, model)
-        if weight_bp > 0 and wish.ab is not None:
-            raise Problem("experiment-under-way", "an A/B test of this model is running; end it first")
 
     def _require_challenger(self, model: str, version: str) -> None:
         table = self._fleet().table(model)

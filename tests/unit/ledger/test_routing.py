@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from canary.assignment import StudyFacts, assign
 from canary.observation import ABView
 from canary.routing_table import AssignmentKey, Rule, Slot
+from imaging.errors import ExperimentUnderWay
 from ledger import AuditRow, Ledger, ModelRouting, Pin
 from ledger.audit import Audit
 from ledger.routing import Routing
@@ -109,6 +110,7 @@ def test_each_change_has_its_audit_row_and_a_higher_revision(ledger: Ledger) -> 
         lambda: routing.set_rules("ich", [Rule("r", "canary", sites=("north",))], **WHO),
         lambda: routing.pin("ich", "k", "canary", **WHO),
         lambda: routing.unpin("ich", "k", **WHO),
+        lambda: routing.set_weight("ich", "2", 0, **WHO),
         lambda: routing.set_ab("ich", {"arm-a": 5_000, "arm-b": 5_000}, **WHO),
         lambda: routing.end_ab("ich", **WHO),
         lambda: routing.freeze(reason="odd reports", **WHO),
@@ -225,3 +227,17 @@ def test_a_freeze_is_for_all_models_and_tells_who_and_why(ledger: Ledger, ledger
     other.close()
     assert ledger.routing.frozen() is None
     assert [row.action for row in ledger.audit.rows(subject="site")] == ["unfreeze", "freeze"]
+
+
+def test_a_rollout_and_an_ab_test_exclude_each_other_and_the_refused_leaves_no_trace(ledger: Ledger) -> None:
+    arms = {"arm-a": 5_000, "arm-b": 5_000}
+    ledger.routing.set_ab("ich", arms, **WHO)
+    with pytest.raises(ExperimentUnderWay):
+        ledger.routing.set_weight("ich", "2", 500, **WHO)
+    assert ledger.routing.set_weight("ich", "2", 0, **WHO).ab is not None, "a stop is never refused"
+    ledger.routing.end_ab("ich", **WHO)
+    ledger.routing.set_weight("ich", "2", 500, **WHO)
+    revision = ledger.routing.revision()
+    with pytest.raises(ExperimentUnderWay):
+        ledger.routing.set_ab("ich", arms, **WHO)
+    assert ledger.routing.revision() == revision
