@@ -30,10 +30,10 @@ from registry.cache import NodeCache
 from registry.client import RegistryClient
 from registry.loading import load_network
 from registry.signing import load_verify_key
-from serve_apps.reading.result import to_result
+from serve_apps.adapters.archives import Archives
+from serve_apps.application.result import to_result
+from serve_apps.embedded.ray_head import ray_environment
 from serve_apps.settings import Settings, load_settings
-from serve_apps.sources import Archives
-from serve_apps.stack.ray_head import ray_environment
 from tests.stack import LiveStack
 
 ROOT = Path(__file__).parents[1]

@@ -121,7 +121,7 @@ def _arrive(ledger: Ledger, index: int) -> Job:
         priority=Priority.URGENT,
         inference_type="triage",
         tenant="lambda",
-        quiet_s=60.0,
+        stable_age_s=60.0,
         now=_now(),
     ).job
 

@@ -23,7 +23,7 @@ import httpx
 
 from imaging.samples.synthetic import make_ct_study
 from registry.client import RegistryClient
-from serve_apps.demo_models import DEMO_MODELS, register_version
+from serve_apps.embedded.demo_models import DEMO_MODELS, register_version
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack, eventually
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from serve_apps.embedded.lifecycle import Stack
+from serve_apps.embedded.processes import owned_processes
 from serve_apps.settings import load_settings
-from serve_apps.stack.lifecycle import Stack
-from serve_apps.stack.processes import owned_processes
 
 TITLE = re.compile(r"ray::ServeReplica:([^:]+):(\w+)")
 

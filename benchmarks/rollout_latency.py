@@ -50,12 +50,12 @@ from benchmarks.live import (
 from ledger import Ledger
 from registry.cache import NodeCache
 from registry.signing import load_verify_key
-from serve_apps.messages import app_name
-from serve_apps.stack.ray_head import ray_directory
+from serve_apps.application.messages import app_name
+from serve_apps.embedded.ray_head import ray_directory
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 WITHIN_S = 180.0
-LOOK_S = 0.002
+CHECK_INTERVAL_S = 0.002
 PAUSE_S = (1.0, 2.0)  # at random, so that no change keeps step with the registry's polling
 AFTERMATH_S = 2.0
 HALF_BP, ALL_BP = 5_000, 10_000
@@ -258,7 +258,7 @@ def _wait_for(running: Callers, version: str, since_s: float) -> Reading:
         if found:
             return min(found, key=lambda reading: reading.ended_s)
         seen += len(readings)
-        time.sleep(LOOK_S)
+        time.sleep(CHECK_INTERVAL_S)
     raise AssertionError(f"waited {WITHIN_S:.0f} s for an answer by version {version}")
 
 

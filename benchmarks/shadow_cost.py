@@ -31,7 +31,7 @@ from benchmarks.live import (
     quantile,
     say,
 )
-from ledger import Ledger, SilentReading
+from ledger import Ledger, ShadowResult
 from tests.stack import eventually
 
 SHARE_OF_CAPACITY = 1 / 3
@@ -75,7 +75,7 @@ class Turn:
 
     percent: int
     block: Block
-    silent: tuple[SilentReading, ...]
+    silent: tuple[ShadowResult, ...]
     late: int
     drained_s: float
 

@@ -52,7 +52,7 @@ class StudyFacts:
             raise ValueError("a study has a key")
 
 
-class Ground(StrEnum):
+class AssignmentReason(StrEnum):
     """Why a variant was chosen; the first that applies."""
 
     FROZEN = "frozen"
@@ -63,7 +63,7 @@ class Ground(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class BucketDraw:
     """The hash's part in a decision. `weight_bp`: the canary's weight in force, or that of the drawn arm."""
 
     salt: str
@@ -90,12 +90,12 @@ class Assignment:
     arm: str
     shadows: tuple[Variant, ...]
     safety_net: bool
-    ground: Ground
+    assignment_reason: AssignmentReason
     reason: str
     identity: str
     generation: int
     rule: str | None = None
-    draw: Draw | None = None
+    draw: BucketDraw | None = None
 
     @property
     def bucket(self) -> int | None:
@@ -108,12 +108,12 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Choice:
+class _Decision:
     arm: str
-    ground: Ground
+    assignment_reason: AssignmentReason
     reason: str
     rule: str | None = None
-    draw: Draw | None = None
+    draw: BucketDraw | None = None
 
 
 def assign(facts: StudyFacts, table: RoutingTable) -> Assignment:
@@ -129,7 +129,7 @@ def assign(facts: StudyFacts, table: RoutingTable) -> Assignment:
         arm=choice.arm,
         shadows=() if table.frozen else _shadows(facts, table, variant),
         safety_net=_needs_safety_net(facts, table, variant),
-        ground=choice.ground,
+        assignment_reason=choice.assignment_reason,
         reason=choice.reason,
         identity=identity,
         generation=table.generation,
@@ -163,27 +163,30 @@ def in_slot(slot: Slot | None, identity: str) -> bool:
     return slot is None or slot.start <= bucket_of(slot.salt, identity) < slot.stop
 
 
-def _frozen(facts: StudyFacts, table: RoutingTable, identity: str) -> _Choice | None:
+def _frozen(facts: StudyFacts, table: RoutingTable, identity: str) -> _Decision | None:
     if not table.frozen:
         return None
-    return _Choice(CHAMPION, Ground.FROZEN, "routing is frozen: every study goes to the champion")
+    return _Decision(CHAMPION, AssignmentReason.FROZEN, "routing is frozen: every study goes to the champion")
 
 
-def _tester(facts: StudyFacts, table: RoutingTable, identity: str) -> _Choice | None:
+def _tester(facts: StudyFacts, table: RoutingTable, identity: str) -> _Decision | None:
     name = facts.tester_variant
     if name is None:
         return None
     if name not in table.answering:
         raise NoSuchVariant("no variant of that name may answer now")
-    return _Choice(name, Ground.TESTER, f"an authorised tester asked for {name}")
+    return _Decision(name, AssignmentReason.TESTER, f"an authorised tester asked for {name}")
 
 
-def _ruled(facts: StudyFacts, table: RoutingTable, identity: str) -> _Choice | None:
+def _ruled(facts: StudyFacts, table: RoutingTable, identity: str) -> _Decision | None:
     rule = next((r for r in table.rules if _matches(r, facts)), None)
     if rule is None:
         return None
-    return _Choice(
-        rule.variant, Ground.RULE, f"rule {rule.name!r} sends such studies to {rule.variant}", rule.name
+    return _Decision(
+        rule.variant,
+        AssignmentReason.RULE,
+        f"rule {rule.name!r} sends such studies to {rule.variant}",
+        rule.name,
     )
 
 
@@ -197,23 +200,23 @@ def _matches(rule: Rule, facts: StudyFacts) -> bool:
     )
 
 
-def _drawn(facts: StudyFacts, table: RoutingTable, identity: str) -> _Choice | None:
+def _drawn(facts: StudyFacts, table: RoutingTable, identity: str) -> _Decision | None:
     experiment = next((e for e in table.experiments if in_slot(e.slot, identity)), None)
     if experiment is None:
         return None
     draw = draw_in(experiment, identity)
-    return _Choice(draw.arm, Ground.DRAW, draw_reason(draw), draw=draw)
+    return _Decision(draw.arm, AssignmentReason.DRAW, draw_reason(draw), draw=draw)
 
 
-def draw_in(experiment: Canary | ABTest, identity: str) -> Draw:
-    """Draw the identity's bucket in the experiment."""
+def draw_in(experiment: Canary | ABTest, identity: str) -> BucketDraw:
+    """BucketDraw the identity's bucket in the experiment."""
     bucket = bucket_of(experiment.salt, identity)
-    draw = Draw(experiment.salt, bucket, experiment.segments, 0, experiment.slot)
+    draw = BucketDraw(experiment.salt, bucket, experiment.segments, 0, experiment.slot)
     weight = experiment.weight_of(draw.arm)
-    return Draw(experiment.salt, bucket, experiment.segments, weight, experiment.slot)
+    return BucketDraw(experiment.salt, bucket, experiment.segments, weight, experiment.slot)
 
 
-def draw_reason(draw: Draw) -> str:
+def draw_reason(draw: BucketDraw) -> str:
     """The draw in one sentence."""
     segment = next((s for s in draw.segments if draw.bucket in s), None)
     if segment is None:
@@ -222,11 +225,11 @@ def draw_reason(draw: Draw) -> str:
     return f"bucket {draw.bucket} lies in [{segment.start}, {segment.stop}), so {reader}"
 
 
-def _default(facts: StudyFacts, table: RoutingTable, identity: str) -> _Choice:
-    return _Choice(CHAMPION, Ground.DEFAULT, "no experiment is open to it, so the champion reads")
+def _default(facts: StudyFacts, table: RoutingTable, identity: str) -> _Decision:
+    return _Decision(CHAMPION, AssignmentReason.DEFAULT, "no experiment is open to it, so the champion reads")
 
 
-_GROUNDS: Final[tuple[Callable[[StudyFacts, RoutingTable, str], _Choice | None], ...]] = (
+_GROUNDS: Final[tuple[Callable[[StudyFacts, RoutingTable, str], _Decision | None], ...]] = (
     _frozen,
     _tester,
     _ruled,

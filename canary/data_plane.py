@@ -52,14 +52,14 @@ def verify_data_plane(
     reading: inconclusive.
     """
     current = [s for s in served if s.generation == intent.generation]
-    strangers = sorted({s.arm for s in current if intent.versions.get(s.arm) != s.version})
-    if strangers:
+    mismatched = sorted({s.arm for s in current if intent.versions.get(s.arm) != s.version})
+    if mismatched:
         return PlaneVerdict(
-            Verdict.FAILED, f"another version than intended answered as {', '.join(strangers)}"
+            Verdict.FAILED, f"another version than intended answered as {', '.join(mismatched)}"
         )
-    bent = next((ratio for ratio in ratios if ratio.verdict is Verdict.FAILED), None)
-    if bent is not None:
-        return PlaneVerdict(Verdict.FAILED, bent.reason)
+    skewed = next((ratio for ratio in ratios if ratio.verdict is Verdict.FAILED), None)
+    if skewed is not None:
+        return PlaneVerdict(Verdict.FAILED, skewed.reason)
     if not current:
         return PlaneVerdict(Verdict.INCONCLUSIVE, "no study has been read under this table yet")
     return PlaneVerdict(Verdict.SUCCESSFUL, f"{sum(s.readings for s in current)} readings match the table")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Seen(StrEnum):
+class FindingStatus(StrEnum):
     PRESENT = "present"
     ABSENT = "absent"
     INDETERMINATE = "indeterminate"
@@ -14,12 +14,12 @@ class Seen(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class FindingReport:
     """What one version says of one concept. `code` is unique (scheme and value), `meaning` is for people."""
 
     code: str
     meaning: str
-    seen: Seen
+    seen: FindingStatus
     critical: bool  # of the highest urgency if present (ACR category 1, PS3.16 CID 7035)
 
 
@@ -30,7 +30,7 @@ class VersionReading:
     variant: str
     version: str
     delivered: bool
-    sightings: tuple[Sighting, ...]
+    reports: tuple[FindingReport, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Escalation:
     meaning: str
     seen_by: str
     missed_by: str
-    other_says: Seen
+    other_says: FindingStatus
     delivered_missed: bool
     sentence: str
 
@@ -57,17 +57,19 @@ def escalations(one: VersionReading, other: VersionReading) -> tuple[Escalation,
 
 
 def _missed(seeing: VersionReading, blind: VersionReading) -> list[Escalation]:
-    said = {s.code: s.seen for s in blind.sightings}
+    said = {s.code: s.seen for s in blind.reports}
     return [
-        _escalation(sighting, seeing, blind, said.get(sighting.code, Seen.NOT_REPORTED))
-        for sighting in seeing.sightings
+        _escalation(sighting, seeing, blind, said.get(sighting.code, FindingStatus.NOT_REPORTED))
+        for sighting in seeing.reports
         if sighting.critical
-        and sighting.seen is Seen.PRESENT
-        and said.get(sighting.code, Seen.NOT_REPORTED) is not Seen.PRESENT
+        and sighting.seen is FindingStatus.PRESENT
+        and said.get(sighting.code, FindingStatus.NOT_REPORTED) is not FindingStatus.PRESENT
     ]
 
 
-def _escalation(sighting: Sighting, seeing: VersionReading, blind: VersionReading, says: Seen) -> Escalation:
+def _escalation(
+    sighting: FindingReport, seeing: VersionReading, blind: VersionReading, says: FindingStatus
+) -> Escalation:
     sentence = (
         f"{seeing.variant} (version {seeing.version}) saw {sighting.meaning}; "
         f"{blind.variant} (version {blind.version}) says {says.value}"
@@ -81,5 +83,5 @@ def _escalation(sighting: Sighting, seeing: VersionReading, blind: VersionReadin
         missed_by=blind.variant,
         other_says=says,
         delivered_missed=blind.delivered,
-        sentence=sentence + ". A person must look now.",
+        sentence=sentence + ". A person must observation now.",
     )

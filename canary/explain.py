@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from canary.assignment import Assignment, Draw, Ground, bucket_of, draw_reason
+from canary.assignment import Assignment, AssignmentReason, BucketDraw, bucket_of, draw_reason
 from canary.routing_table import BASELINE, BASIS_POINTS, CHAMPION, Segment, Slot
 
 
@@ -20,7 +20,7 @@ class DecisionRow:
     identity: str
     model: str
     generation: int
-    ground: str
+    assignment_reason: str
     arm: str
     variant: str
     version: str
@@ -54,7 +54,7 @@ def decision_row(
         identity=assignment.identity,
         model=model,
         generation=assignment.generation,
-        ground=assignment.ground.value,
+        assignment_reason=assignment.assignment_reason.value,
         arm=assignment.arm,
         variant=assignment.variant.name,
         version=assignment.variant.version,
@@ -96,7 +96,7 @@ def _why(row: DecisionRow) -> str:
 
 
 def _recompute(row: DecisionRow) -> tuple[str, bool]:
-    if row.ground != Ground.DRAW:
+    if row.assignment_reason != AssignmentReason.DRAW:
         return "No hash was drawn, so there is nothing to compute again.", row.bucket is None
     try:
         draw = _read_draw(row)
@@ -111,12 +111,12 @@ def _recompute(row: DecisionRow) -> tuple[str, bool]:
     return f"Computed again, {draw_reason(draw)}: {verdict}.", same
 
 
-def _read_draw(row: DecisionRow) -> Draw:
+def _read_draw(row: DecisionRow) -> BucketDraw:
     bucket = bucket_of(row.salt, row.identity)
-    return Draw(row.salt, bucket, _read_segments(row.segments), row.weight_bp, _read_slot(row.slot))
+    return BucketDraw(row.salt, bucket, _read_segments(row.segments), row.weight_bp, _read_slot(row.slot))
 
 
-def _fits_role(row: DecisionRow, draw: Draw) -> bool:
+def _fits_role(row: DecisionRow, draw: BucketDraw) -> bool:
     """The arm must be the drawn one; whoever was assigned to answer must also bear the arm's name."""
     if draw.arm != row.arm:
         return False

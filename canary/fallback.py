@@ -52,22 +52,25 @@ class Next:
 
 @dataclass(frozen=True, slots=True)
 class FallbackPolicy:
-    """`champion_reserve_s`: what the champion needs to answer, say its p99; `variant_share`: of the time.
+    """`stable_reserve_s`: what the champion needs to answer, say its p99; `variant_share`: of the time.
 
-    No variant is waited for longer than `patience_s`, however far the deadline: a canary that hangs costs its
+    No variant is waited for longer than `canary_timeout_s`, however far the deadline: a canary that hangs costs its
     studies that much. A call is not worth starting with less than `min_budget_s` left.
     """
 
-    champion_reserve_s: float
+    stable_reserve_s: float
     variant_share: float = 0.5
-    patience_s: float = math.inf
+    canary_timeout_s: float = math.inf
     min_budget_s: float = 0.05
     champion_attempts: int = 2
 
     def __post_init__(self) -> None:
         if not 0.0 < self.variant_share <= 1.0:
             raise ValueError("variant_share lies in (0, 1]")
-        if min(self.champion_reserve_s, self.min_budget_s, self.patience_s) < 0 or self.champion_attempts < 1:
+        if (
+            min(self.stable_reserve_s, self.min_budget_s, self.canary_timeout_s) < 0
+            or self.champion_attempts < 1
+        ):
             raise ValueError("times are not negative, and the champion is asked at least once")
 
 
@@ -76,7 +79,7 @@ def variant_budget_s(left_s: float, policy: FallbackPolicy) -> float | None:
 
     None when too little is left: then the champion is asked at once, which counts against nobody.
     """
-    budget = min(left_s * policy.variant_share, left_s - policy.champion_reserve_s, policy.patience_s)
+    budget = min(left_s * policy.variant_share, left_s - policy.stable_reserve_s, policy.canary_timeout_s)
     return budget if budget >= policy.min_budget_s else None
 
 

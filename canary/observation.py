@@ -1,4 +1,4 @@
-"""What is true now, as far as the target needs it: registry, Serve, rollout, site, and our memory."""
+"""What is true now, as far as the target needs it: registry, Serve, rollout, site, and our state."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ class SiteRouting:
 class KeepWarm:
     """How long an application outlives its last role, in seconds.
 
-    `rollback_window_s` for the previous champion, `linger_s` for any other (an alias is soon deleted by
+    `rollback_window_s` for the previous champion, `scale_down_delay_s` for any other (an alias is soon deleted by
     accident), `drain_s` for one that may or can do nothing: as long as the longest request.
     """
 
     rollback_window_s: float = 24 * 3600.0
-    linger_s: float = 600.0
+    scale_down_delay_s: float = 600.0
     drain_s: float = 60.0
 
 
@@ -105,8 +105,8 @@ class Retired:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """What the last look left behind; the ledger keeps it. Empty for a model that is new.
+class ReconcilerState:
+    """What the last observation left behind; the ledger keeps it. Empty for a model that is new.
 
     `champion` is the version that really answers; the alias may be ahead of it. `ready_once`: versions that
     have been ready since they got a role; a shadow among them goes on owing studies while its application is
@@ -124,8 +124,8 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One look at one model. `registry` is None while MLflow does not answer or does not know the model.
+class ModelObservation:
+    """One observation at one model. `registry` is None while MLflow does not answer or does not know the model.
 
     `apps` holds the phase of each of the model's applications, by version. `now_s` is any clock that survives
     a restart, in seconds.
@@ -139,4 +139,4 @@ class Look:
     ab_test: ABView | None = None
     site: SiteRouting = field(default_factory=SiteRouting)
     keep: KeepWarm = field(default_factory=KeepWarm)
-    memory: Memory = field(default_factory=Memory)
+    state: ReconcilerState = field(default_factory=ReconcilerState)

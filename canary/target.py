@@ -1,6 +1,6 @@
-"""What should be running, and who should read what: a function of the present, computed anew at each look.
+"""What should be running, and who should read what: a function of the present, computed anew at each observation.
 
-Two looks at the same present give the same target: a lost tick, a restart or two controllers do no harm.
+Two observations at the same present give the same target: a lost tick, a restart or two controllers do no harm.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from canary.observation import (
     CHALLENGER,
     SHADOW_PREFIX,
     AppPhase,
-    Look,
-    Memory,
+    ModelObservation,
+    ReconcilerState,
     Retired,
     VersionView,
 )
@@ -32,7 +32,7 @@ from canary.routing_table import (
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class VersionStatus:
     """How a version stands, in a sentence, for `serinus status` and its tag in MLflow."""
 
     version: str
@@ -42,7 +42,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class ModelTarget:
-    """What one model needs. `table` is None when nobody may answer. `memory` goes into the next look.
+    """What one model needs. `table` is None when nobody may answer. `state` goes into the next observation.
 
     `may_sleep` are versions that only read in silence: nobody waits for them to wake up.
     Order of acting: start `run`, push `table`, and only then delete `delete`, none of which the table names.
@@ -52,8 +52,8 @@ class ModelTarget:
     run: tuple[VersionView, ...]
     delete: tuple[str, ...]
     table: RoutingTable | None
-    memory: Memory
-    standings: tuple[Standing, ...]
+    state: ReconcilerState
+    version_statuses: tuple[VersionStatus, ...]
     may_sleep: frozenset[str] = frozenset()
 
 
@@ -68,57 +68,62 @@ class Target:
         return {m.model: m.table for m in self.models if m.table is not None}
 
 
-def target(looks: Iterable[Look]) -> Target:
+def target(observations: Iterable[ModelObservation]) -> Target:
     """The target of all models, in the order of their names."""
-    return Target(tuple(target_of(look) for look in sorted(looks, key=lambda look: look.model)))
+    return Target(
+        tuple(
+            target_of(observation)
+            for observation in sorted(observations, key=lambda observation: observation.model)
+        )
+    )
 
 
-def target_of(look: Look) -> ModelTarget:
+def target_of(observation: ModelObservation) -> ModelTarget:
     """The target of one model.
 
     The alias `champion` is a wish: the version that answered until now goes on until the wished one may
     answer and is ready. A champion alias that is missing, like a registry that is, changes nothing. Any other
     alias that is missing ends its version's role at once, and its application after a while.
     """
-    known = _known(look)
+    known = _known(observation)
     champion = _champion(known)
     wanted = _wanted(known, champion)
-    retired = _retired(look, wanted)
+    retired = _retired(observation, wanted)
     run = _running(known, wanted, retired)
-    ready_once = (look.memory.ready_once | known.ready) & run
-    table = _numbered(look, _table(known, champion, ready_once))
-    memory = Memory(
+    ready_once = (observation.state.ready_once | known.ready) & run
+    table = _numbered(observation, _table(known, champion, ready_once))
+    state = ReconcilerState(
         aliases=known.aliases,
         versions=known.only(run | set(known.aliases.values())),
         champion=champion,
         wanted=wanted,
         ready_once=ready_once,
-        retired=tuple(r for r in retired if r.version in run or r.version in look.apps),
-        generation=table.generation if table else look.memory.generation,
+        retired=tuple(r for r in retired if r.version in run or r.version in observation.apps),
+        generation=table.generation if table else observation.state.generation,
         table=table,
     )
     return ModelTarget(
-        model=look.model,
+        model=observation.model,
         run=tuple(known.only(run).values()),
-        delete=tuple(sorted(set(look.apps) - run)),
+        delete=tuple(sorted(set(observation.apps) - run)),
         table=table,
-        memory=memory,
-        standings=_standings(known, champion, table),
+        state=state,
+        version_statuses=_standings(known, champion, table),
         may_sleep=(wanted & ready_once) - _awake(known, champion),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A look with the aliases and versions to go by."""
+    """A observation with the aliases and versions to go by."""
 
-    look: Look
+    observation: ModelObservation
     aliases: dict[str, str]
     versions: dict[str, VersionView]
 
     @property
     def ready(self) -> frozenset[str]:
-        return frozenset(v for v, phase in self.look.apps.items() if phase is AppPhase.READY)
+        return frozenset(v for v, phase in self.observation.apps.items() if phase is AppPhase.READY)
 
     def may_answer(self, version: str) -> bool:
         return version in self.versions and self.versions[version].gate.may_answer
@@ -137,21 +142,21 @@ class _Known:
         return Variant(name, view.version, view.digest, view.app)
 
 
-def _known(look: Look) -> _Known:
+def _known(observation: ModelObservation) -> _Known:
     """Go by the registry, or by what was last known where it is silent or routing is frozen.
 
     A version's gate is always the newest that is known, frozen or not: a withdrawal takes effect.
     """
-    last = dict(look.memory.aliases)
-    if look.registry is None:
-        return _Known(look, last, dict(look.memory.versions))
-    versions = {**look.memory.versions, **look.registry.versions}
-    if look.site.frozen and last:
-        return _Known(look, last, versions)
-    aliases = {alias: v for alias, v in look.registry.aliases.items() if v in versions}
+    last = dict(observation.state.aliases)
+    if observation.registry is None:
+        return _Known(observation, last, dict(observation.state.versions))
+    versions = {**observation.state.versions, **observation.registry.versions}
+    if observation.site.frozen and last:
+        return _Known(observation, last, versions)
+    aliases = {alias: v for alias, v in observation.registry.aliases.items() if v in versions}
     if CHAMPION not in aliases and CHAMPION in last:
         aliases[CHAMPION] = last[CHAMPION]
-    return _Known(look, aliases, versions)
+    return _Known(observation, aliases, versions)
 
 
 def _champion(known: _Known) -> str | None:
@@ -159,13 +164,13 @@ def _champion(known: _Known) -> str | None:
 
     If neither may answer any more, the last champion that is still warm does; else nobody.
     """
-    memory, wished = known.look.memory, known.aliases.get(CHAMPION)
-    last = memory.champion if memory.champion and known.may_answer(memory.champion) else None
-    if wished is not None and known.can_answer(wished) and not (known.look.site.frozen and last):
+    state, wished = known.observation.state, known.aliases.get(CHAMPION)
+    last = state.champion if state.champion and known.may_answer(state.champion) else None
+    if wished is not None and known.can_answer(wished) and not (known.observation.site.frozen and last):
         return wished
     if last is not None or (wished is not None and known.may_answer(wished)):
         return last  # None while the very first is still loading
-    former = sorted((r for r in memory.retired if r.was_champion), key=lambda r: -r.at_s)
+    former = sorted((r for r in state.retired if r.was_champion), key=lambda r: -r.at_s)
     return next((r.version for r in former if known.can_answer(r.version)), None)
 
 
@@ -177,10 +182,10 @@ def _wanted(known: _Known, champion: str | None) -> frozenset[str]:
 
 def _awake(known: _Known, champion: str | None) -> frozenset[str | None]:
     """The versions that answer, or are wished to: they need a replica before their first study comes."""
-    look = known.look
-    arms = look.ab_test.weights_bp if look.ab_test else ()
+    observation = known.observation
+    arms = observation.ab_test.weights_bp if observation.ab_test else ()
     named = {known.aliases.get(alias) for alias in (CHAMPION, *arms)}
-    return frozenset(named | {champion, look.rollout.version if look.rollout else None})
+    return frozenset(named | {champion, observation.rollout.version if observation.rollout else None})
 
 
 def is_ours(alias: str) -> bool:
@@ -189,15 +194,15 @@ def is_ours(alias: str) -> bool:
 
 
 def may_be_asked_to_answer(alias: str) -> bool:
-    """Whether the alias wishes its version to answer callers; a shadow's never does."""
+    """Whether the alias desired its version to answer callers; a shadow's never does."""
     return is_ours(alias) and not alias.startswith(SHADOW_PREFIX)
 
 
-def _retired(look: Look, wanted: frozenset[str]) -> tuple[Retired, ...]:
+def _retired(observation: ModelObservation, wanted: frozenset[str]) -> tuple[Retired, ...]:
     """The versions without a role, since when: those that just lost theirs, and applications nobody knows."""
-    since = {r.version: r for r in look.memory.retired}
-    for version in (look.memory.wanted | set(look.apps)) - set(since):
-        since[version] = Retired(version, look.now_s, version == look.memory.champion)
+    since = {r.version: r for r in observation.state.retired}
+    for version in (observation.state.wanted | set(observation.apps)) - set(since):
+        since[version] = Retired(version, observation.now_s, version == observation.state.champion)
     return tuple(since[v] for v in sorted(since) if v not in wanted)
 
 
@@ -206,32 +211,32 @@ def _running(known: _Known, wanted: frozenset[str], retired: tuple[Retired, ...]
 
     The previous champion is started again if it died; whatever else is kept warm is only not deleted.
     """
-    look = known.look
+    observation = known.observation
     previous = max((r for r in retired if r.was_champion), key=lambda r: r.at_s, default=None)
     warm = {
         r.version
         for r in retired
-        if (r.version in look.apps or (r is previous and r.version in known.versions))
-        and look.now_s - r.at_s < _kept_s(known, r, is_previous=r is previous)
+        if (r.version in observation.apps or (r is previous and r.version in known.versions))
+        and observation.now_s - r.at_s < _kept_s(known, r, is_previous=r is previous)
     }
-    return wanted | warm | (frozenset(look.apps) if look.site.frozen else frozenset())
+    return wanted | warm | (frozenset(observation.apps) if observation.site.frozen else frozenset())
 
 
 def _kept_s(known: _Known, retired: Retired, *, is_previous: bool) -> float:
-    keep = known.look.keep
-    if known.look.apps.get(retired.version) is AppPhase.FAILED or not known.may_run(retired.version):
+    keep = known.observation.keep
+    if known.observation.apps.get(retired.version) is AppPhase.FAILED or not known.may_run(retired.version):
         return keep.drain_s
-    return keep.rollback_window_s if is_previous else keep.linger_s
+    return keep.rollback_window_s if is_previous else keep.scale_down_delay_s
 
 
 def _table(known: _Known, champion: str | None, ready_once: frozenset[str]) -> RoutingTable | None:
     if champion is None:
         return None
-    site = known.look.site
+    site = known.observation.site
     canary = _canary(known, champion)
     table = RoutingTable(
         generation=0,
-        model=known.look.model,
+        model=known.observation.model,
         champion=known.variant(CHAMPION, champion),
         key=site.key,
         canary=canary,
@@ -248,10 +253,10 @@ def _table(known: _Known, champion: str | None, ready_once: frozenset[str]) -> R
 
 def _canary(known: _Known, champion: str) -> Canary | None:
     """The challenger with the weight that its rollout grants; none unless it may answer and is ready now."""
-    version, rollout = known.aliases.get(CHALLENGER), known.look.rollout
+    version, rollout = known.aliases.get(CHALLENGER), known.observation.rollout
     if version is None or rollout is None or rollout.version != version or version == champion:
         return None
-    idle = rollout.weight_bp == 0 and known.look.ab_test is not None  # it would shut the test out
+    idle = rollout.weight_bp == 0 and known.observation.ab_test is not None  # it would shut the test out
     if idle or not known.can_answer(version):
         return None
     return Canary(known.variant(CANARY, version), rollout.weight_bp, rollout.salt, rollout.slot)
@@ -259,7 +264,7 @@ def _canary(known: _Known, champion: str) -> Canary | None:
 
 def _ab_test(known: _Known, canary: Canary | None) -> ABTest | None:
     """The A/B test, if all its arms may answer and are ready: one arm alone would be no test."""
-    wished = known.look.ab_test
+    wished = known.observation.ab_test
     if wished is None or (canary is not None and not _excludes(canary.slot, wished.slot)):
         return None
     versions = {alias: known.aliases.get(alias) for alias in sorted(wished.weights_bp)}
@@ -284,7 +289,7 @@ def _shadows(known: _Known, table: RoutingTable, ready_once: frozenset[str]) -> 
         may = version in ready_once and known.may_run(version) and version != table.champion.version
         if may and _is_silent(known, alias, version):
             name = f"{SHADOW_PREFIX}{CHAMPION}" if alias == CHAMPION else alias
-            share = Shadow(known.variant(name, version), _mirror_percent(known.look, alias, version))
+            share = Shadow(known.variant(name, version), _mirror_percent(known.observation, alias, version))
             shadows.setdefault(version, share)
     return tuple(shadows.values())
 
@@ -295,38 +300,40 @@ def _is_silent(known: _Known, alias: str, version: str) -> bool:
     return is_ours(alias) and not known.may_answer(version)
 
 
-def _mirror_percent(look: Look, alias: str, version: str) -> int:
+def _mirror_percent(observation: ModelObservation, alias: str, version: str) -> int:
     """What people set for the alias; else what the rollout grants its candidate; else every study."""
-    if alias in look.site.shadow_percent:
-        return look.site.shadow_percent[alias]
-    is_candidate = alias == CHALLENGER and look.rollout is not None and look.rollout.version == version
-    return look.rollout.mirror_percent if is_candidate and look.rollout is not None else 100
+    if alias in observation.site.shadow_percent:
+        return observation.site.shadow_percent[alias]
+    is_candidate = (
+        alias == CHALLENGER and observation.rollout is not None and observation.rollout.version == version
+    )
+    return observation.rollout.mirror_percent if is_candidate and observation.rollout is not None else 100
 
 
-def _numbered(look: Look, table: RoutingTable | None) -> RoutingTable | None:
-    """The table with its generation: the old one if nothing changed, so that a second look pushes nothing."""
-    old = look.memory.table
+def _numbered(observation: ModelObservation, table: RoutingTable | None) -> RoutingTable | None:
+    """The table with its generation: the old one if nothing changed, so that a second observation pushes nothing."""
+    old = observation.state.table
     if table is None:
         return None
     if old is not None and replace(table, generation=old.generation) == old:
         return old
-    return replace(table, generation=look.memory.generation + 1)
+    return replace(table, generation=observation.state.generation + 1)
 
 
-def _standings(known: _Known, champion: str | None, table: RoutingTable | None) -> tuple[Standing, ...]:
-    standings = [
-        Standing(version, alias, _reason(known, version, table))
+def _standings(known: _Known, champion: str | None, table: RoutingTable | None) -> tuple[VersionStatus, ...]:
+    version_statuses = [
+        VersionStatus(version, alias, _reason(known, version, table))
         for alias, version in sorted(known.aliases.items())
         if is_ours(alias) and version in known.versions
     ]
     if champion is not None and champion != known.aliases.get(CHAMPION):
         reason = "goes on answering until the version of the alias may and can"
-        standings.append(Standing(champion, CHAMPION, reason))
-    return tuple(standings)
+        version_statuses.append(VersionStatus(champion, CHAMPION, reason))
+    return tuple(version_statuses)
 
 
 def _reason(known: _Known, version: str, table: RoutingTable | None) -> str:
-    phase = known.look.apps.get(version, AppPhase.LOADING).value
+    phase = known.observation.apps.get(version, AppPhase.LOADING).value
     gate = known.versions[version].gate
     if not gate.may_answer:
         return f"{phase}: {gate.reason}"

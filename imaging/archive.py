@@ -18,10 +18,10 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from core.errors import RequestError, StudyNotFound, StudyTooLarge, UnsupportedSeries
 from imaging.elements import text
-from imaging.errors import RequestError, StudyNotFound, StudyTooLarge, UnsupportedSeries
 from imaging.instance import parse_instance
-from imaging.quiet import quiet_pydicom
+from imaging.pydicom_config import configure_pydicom
 
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 
@@ -214,7 +214,7 @@ class FolderArchive:
     """Studies in a folder. A UID is only ever compared with headers, never joined to a path."""
 
     def __init__(self, source: FolderSource, limits: FetchLimits | None = None) -> None:
-        quiet_pydicom()
+        configure_pydicom()
         self._limits = limits or FetchLimits()
         self._index = _Index(source.root.resolve())
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from pydicom.dataset import Dataset
 
+from core.errors import BrokenGeometry, StudyError, UnsupportedSeries
 from imaging.decode import (
     LAYOUT_TAGS,
     PixelLayout,
@@ -28,7 +29,6 @@ from imaging.decode import (
     transfer_syntax,
 )
 from imaging.elements import floats, raw, text
-from imaging.errors import BrokenGeometry, StudyError, UnsupportedSeries
 from imaging.evidence import encode_evidence
 from imaging.geometry import Floats, check_orientations, stack_slices
 from imaging.summary import readable_images

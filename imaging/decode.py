@@ -16,8 +16,8 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from core.errors import UndecodablePixels, UnsupportedSeries
 from imaging.elements import text
-from imaging.errors import UndecodablePixels, UnsupportedSeries
 
 Pixels = npt.NDArray[Any]
 

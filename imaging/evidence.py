@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian
 
-from imaging.errors import StudyError
+from core.errors import StudyError
 
 _CURVES: Final = range(0x5000, 0x5020, 2)
 _OVERLAYS: Final = range(0x6000, 0x6020, 2)

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from imaging.errors import BrokenGeometry
+from core.errors import BrokenGeometry
 
 Floats = npt.NDArray[np.float64]
 

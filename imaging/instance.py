@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian
 
-from imaging.errors import StudyError
+from core.errors import StudyError
 
 _SHORT: Final = Struct("<HH2sH")
 _LONG: Final = Struct("<I")

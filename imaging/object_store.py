@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 from pydicom.dataset import Dataset
 
+from core.errors import RequestError, SourceTimeout, SourceUnavailable, StudyNotFound
 from imaging.archive import (
     Budget,
     FetchLimits,
@@ -28,9 +29,8 @@ from imaging.archive import (
     group_by_series,
     wanted_series,
 )
-from imaging.errors import RequestError, SourceTimeout, SourceUnavailable, StudyNotFound
 from imaging.instance import parse_instance
-from imaging.quiet import quiet_pydicom
+from imaging.pydicom_config import configure_pydicom
 from imaging.retry import Deadline
 
 _THREADS: Final = 8
@@ -91,7 +91,7 @@ class ObjectArchive:
     """Reads studies from the buckets of one source. Objects are fetched in parallel."""
 
     def __init__(self, source: ObjectSource, limits: FetchLimits | None = None) -> None:
-        quiet_pydicom()
+        configure_pydicom()
         self._allowed = tuple(_as_prefix(uri) for uri in source.allowed_prefixes)
         self._limits = limits or FetchLimits()
         self._client = _client(source)

@@ -22,8 +22,8 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as SrCode
 
+from core.errors import ModelFailed
 from imaging import report_codes as words
-from imaging.errors import ModelFailed
 from imaging.finding import Box, Code, Finding, Measurement, ModelStamp, Prediction, Presence, Urgency
 from imaging.report_frame import ReportContext, device_uid, tracking_uid
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from imaging.errors import SourceError, SourceTimeout
+from core.errors import SourceError, SourceTimeout
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from imaging.errors import ModelFailed
+from core.errors import ModelFailed
 from imaging.finding import Code, ModelStamp, Prediction
 from imaging.report_codes import sr_code
 from imaging.report_frame import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
-from imaging.errors import UnsupportedSeries
+from core.errors import UnsupportedSeries
 
 
 class Plane(StrEnum):

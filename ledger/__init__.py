@@ -21,7 +21,7 @@ from ledger.records import (
 from ledger.retention import Retention
 from ledger.routing import Routing
 from ledger.routing_records import Freeze, ModelRouting, Pin
-from ledger.shadow_records import ClaimedShadow, ReadingPair, ShadowTask, SilentReading
+from ledger.shadow_records import ClaimedShadow, PairedResult, ShadowResult, ShadowTask
 from ledger.shadows import ShadowTasks
 from ledger.state import FINISHED, JobState, Priority
 from ledger.transitions import Transition, Transitions
@@ -69,11 +69,11 @@ __all__ = [
     "LeaseLost",
     "Ledger",
     "ModelRouting",
+    "PairedResult",
     "Pin",
     "Priority",
-    "ReadingPair",
+    "ShadowResult",
     "ShadowTask",
-    "SilentReading",
     "StoredDecision",
     "Submitted",
     "Transition",

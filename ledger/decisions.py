@@ -10,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from canary.assignment import Ground
+from canary.assignment import AssignmentReason
 from canary.data_plane import Served
 from canary.explain import DecisionRow
 from canary.routing_table import BASELINE, CHAMPION
@@ -87,7 +87,10 @@ class Decisions:
                 decisions.c.role,
                 sa.func.count(decisions.c.identity.distinct()),
             )
-            .where(assigned_readings(model, since, generation) & (decisions.c.ground == Ground.DRAW.value))
+            .where(
+                assigned_readings(model, since, generation)
+                & (decisions.c.assignment_reason == AssignmentReason.DRAW.value)
+            )
             .group_by(decisions.c.variant, decisions.c.version, decisions.c.role)
         )
         with self._db.read() as connection:
@@ -144,7 +147,7 @@ def assigned_variant(arm: str) -> str:
 def _is_exposure(row: DecisionRow) -> bool:
     """Whether the row is of the variant that the draw chose, and not of a stand-in or a silent reader."""
     assigned = row.role in (ANSWERED, FAILED) and row.variant == assigned_variant(row.arm)
-    return assigned and row.ground == Ground.DRAW
+    return assigned and row.assignment_reason == AssignmentReason.DRAW
 
 
 def assigned_readings(model: str, since: datetime, generation: int | None) -> sa.ColumnElement[bool]:

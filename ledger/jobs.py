@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from imaging.errors import IdempotencyConflict, JobNotCancelable, JobNotFound, ResultNotReady
+from core.errors import IdempotencyConflict, JobNotCancelable, JobNotFound, ResultNotReady
 from ledger.database import Database
 from ledger.records import Job, JobRequest, Submitted
 from ledger.state import HAS_RESULT, OPEN, JobState, Priority, may_move, turn
@@ -44,7 +44,7 @@ class Jobs:
         priority: Priority,
         inference_type: str,
         tenant: str,
-        quiet_s: float,
+        stable_age_s: float,
         now: datetime,
     ) -> Submitted:
         """One object of a study has arrived: all that arrive before the study is quiet share one job.
@@ -52,15 +52,15 @@ class Jobs:
         An object that comes again changes nothing. One that comes later makes a follow-up job of all so far.
         """
         request = JobRequest(study_uid, source, (), model, priority, inference_type=inference_type)
-        quiet_at = now + timedelta(seconds=quiet_s)
+        stable_at = now + timedelta(seconds=stable_age_s)
         with self._db.write() as connection:
             last = self._last_of_study(connection, request, tenant)
             if last is not None and uri in last["inputs"]:
                 return Submitted(job_of(last), True)
             if last is not None and last["state"] == JobState.WAITING:
-                return Submitted(self._add(connection, last, uri, quiet_at), False)
+                return Submitted(self._add(connection, last, uri, stable_at), False)
             inputs = [*(last["inputs"] if last else ()), uri]
-            return Submitted(self._insert(connection, request, tenant, now, inputs, quiet_at), False)
+            return Submitted(self._insert(connection, request, tenant, now, inputs, stable_at), False)
 
     def complete_study(self, study_uid: str, tenant: str, now: datetime) -> int:
         """The study is complete: its waiting jobs may run at once. Returns how many there were."""
@@ -197,8 +197,8 @@ class Jobs:
         connection.execute(sa.insert(jobs).values(**row))
         return self._job(connection, str(row["id"]))
 
-    def _add(self, connection: Connection, row: RowMapping, uri: str, quiet_at: datetime) -> Job:
-        values = {"inputs": [*row["inputs"], uri], "not_before": quiet_at}
+    def _add(self, connection: Connection, row: RowMapping, uri: str, stable_at: datetime) -> Job:
+        values = {"inputs": [*row["inputs"], uri], "not_before": stable_at}
         connection.execute(sa.update(jobs).where(jobs.c.id == row["id"]).values(**values))
         return self._job(connection, row["id"])
 

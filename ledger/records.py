@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from imaging.errors import SerinusError
+from core.errors import SerinusError
 from ledger.state import JobState, Priority
 
 

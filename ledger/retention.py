@@ -11,7 +11,7 @@ from ledger.database import Database
 from ledger.state import FINISHED
 from ledger.tables import deliveries, documents, idempotency, jobs, shadow_tasks
 
-AT_ONCE = 500  # a transaction of many rows would keep callers waiting
+BATCH_SIZE = 500  # a transaction of many rows would keep callers waiting
 
 
 class Retention:
@@ -34,22 +34,22 @@ class Retention:
             with self._db.write() as connection:
                 deleted = self._purge_some(connection, older_than)
             total += deleted
-            if deleted < AT_ONCE:
+            if deleted < BATCH_SIZE:
                 break
-        while self._purge_silent(older_than) == AT_ONCE:
+        while self._purge_silent(older_than) == BATCH_SIZE:
             pass
         return total
 
     def _purge_some(self, connection: Connection, older_than: datetime) -> int:
         old = jobs.c.state.in_(sorted(FINISHED)) & (jobs.c.finished_at < older_than)
-        query = self._db.locked(sa.select(jobs.c.id).where(old).limit(AT_ONCE))
+        query = self._db.locked(sa.select(jobs.c.id).where(old).limit(BATCH_SIZE))
         ids = connection.execute(query).scalars().all()
         for table in (documents, deliveries, idempotency):
             connection.execute(sa.delete(table).where(table.c.job_id.in_(ids)))
         return connection.execute(sa.delete(jobs).where(jobs.c.id.in_(ids))).rowcount if ids else 0
 
     def _purge_silent(self, older_than: datetime) -> int:
-        old = sa.select(shadow_tasks.c.id).where(shadow_tasks.c.ended_at < older_than).limit(AT_ONCE)
+        old = sa.select(shadow_tasks.c.id).where(shadow_tasks.c.ended_at < older_than).limit(BATCH_SIZE)
         with self._db.write() as connection:
             ids = connection.execute(old).scalars().all()
             return connection.execute(sa.delete(shadow_tasks).where(shadow_tasks.c.id.in_(ids))).rowcount

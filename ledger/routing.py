@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from canary.observation import ABView
 from canary.routing_table import BASIS_POINTS, Rule, Slot
-from imaging.errors import ExperimentUnderWay
+from core.errors import ExperimentUnderWay
 from ledger.audit import Audit
 from ledger.database import Database
 from ledger.routing_records import Freeze, ModelRouting, Pin, ab_document, document_of, routing_of

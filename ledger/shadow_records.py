@@ -58,7 +58,7 @@ class ClaimedShadow:
 
 
 @dataclass(frozen=True, slots=True)
-class SilentReading:
+class ShadowResult:
     """How a silent reading ended: with an outcome, or with the code of the error that ended it."""
 
     job_id: str
@@ -75,7 +75,7 @@ class SilentReading:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadingPair:
+class PairedResult:
     """One study read twice: what was delivered, and what the silent version says."""
 
     job_id: str

@@ -21,7 +21,7 @@ from ledger.audit import Audit
 from ledger.database import Database
 from ledger.decisions import write_decisions
 from ledger.records import LeaseLost
-from ledger.shadow_records import RANK, ClaimedShadow, ReadingPair, ShadowTask, SilentReading
+from ledger.shadow_records import RANK, ClaimedShadow, PairedResult, ShadowResult, ShadowTask
 from ledger.tables import decisions, shadow_outcomes, shadow_tasks
 
 DUE, DONE, FAILED = "due", "done", "failed"
@@ -29,7 +29,7 @@ READ: Final = "read"
 MAX_ATTEMPTS: Final = 25  # a study that takes its silent reader down with it must not do so for ever
 GIVEN_UP: Final = "given-up"
 ABANDONED: Final = "abandoned"
-AT_ONCE: Final = 200  # a transaction of many rows would keep callers waiting
+BATCH_SIZE: Final = 200  # a transaction of many rows would keep callers waiting
 OWED_ONCE: Final = ("job_id", "app", "role")
 
 
@@ -104,10 +104,10 @@ class ShadowTasks:
         """
         owed = (shadow_tasks.c.model == model) & (shadow_tasks.c.version == version)
         query = self._db.held(sa.select(shadow_tasks).where(owed & (shadow_tasks.c.state == DUE)))
-        total, some = 0, AT_ONCE
-        while some == AT_ONCE:
+        total, some = 0, BATCH_SIZE
+        while some == BATCH_SIZE:
             with self._db.write() as connection:
-                rows = connection.execute(query.limit(AT_ONCE)).mappings().all()
+                rows = connection.execute(query.limit(BATCH_SIZE)).mappings().all()
                 for row in rows:
                     self._end(connection, row, now, error_code=ABANDONED)
                 detail = {"version": version, "reason": reason, "readings": len(rows)}
@@ -128,9 +128,9 @@ class ShadowTasks:
         with self._db.read() as connection:
             return {(name, version): number for name, version, number in connection.execute(query)}
 
-    def outcomes(self, model: str, limit: int = 100) -> tuple[SilentReading, ...]:
+    def outcomes(self, model: str, limit: int = 100) -> tuple[ShadowResult, ...]:
         """Newest first, failures among them."""
-        columns = [shadow_outcomes.c[name] for name in SilentReading.__dataclass_fields__]
+        columns = [shadow_outcomes.c[name] for name in ShadowResult.__dataclass_fields__]
         query = (
             sa.select(*columns)
             .where(shadow_outcomes.c.model == model)
@@ -138,9 +138,9 @@ class ShadowTasks:
             .limit(limit)
         )
         with self._db.read() as connection:
-            return tuple(SilentReading(**row) for row in connection.execute(query).mappings())
+            return tuple(ShadowResult(**row) for row in connection.execute(query).mappings())
 
-    def pairs(self, model: str, version: str) -> tuple[ReadingPair, ...]:
+    def pairs(self, model: str, version: str) -> tuple[PairedResult, ...]:
         """Studies that the version read in silence, beside what was delivered of them; oldest first."""
         of_version = (shadow_outcomes.c.model == model) & (shadow_outcomes.c.version == version)
         query = (
@@ -303,8 +303,8 @@ def _about(row: RowMapping) -> dict[str, Any]:
     return {name: row[name] for name in same} | {"identity": row["decision"]["identity"]}
 
 
-def _pair(row: RowMapping) -> ReadingPair:
-    return ReadingPair(
+def _pair(row: RowMapping) -> PairedResult:
+    return PairedResult(
         job_id=row["job_id"],
         study_key=row["study_key"],
         identity=row["identity"],

@@ -57,7 +57,7 @@ class Priority(StrEnum):
     BATCH = "batch"
 
 
-HANDICAP_S: Mapping[Priority, float] = MappingProxyType(
+PRIORITY_DELAY_S: Mapping[Priority, float] = MappingProxyType(
     {Priority.STAT: 0.0, Priority.URGENT: 60.0, Priority.ROUTINE: 600.0, Priority.BATCH: 3600.0}
 )
 
@@ -67,7 +67,7 @@ def turn(priority: Priority, created_at: datetime) -> datetime:
 
     So a stat study overtakes a routine one that is less than ten minutes old, and nobody waits for ever.
     """
-    return created_at + timedelta(seconds=HANDICAP_S[priority])
+    return created_at + timedelta(seconds=PRIORITY_DELAY_S[priority])
 
 
 def may_move(before: JobState, after: JobState) -> bool:

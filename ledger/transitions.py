@@ -48,7 +48,7 @@ class Transitions:
         reason: str,
         actor: str = REGISTRY,
     ) -> bool:
-        """Write that the alias moved; returns whether that was news. Seen again it is none."""
+        """Write that the alias moved; returns whether that was news. FindingStatus again it is none."""
         if old == new:
             return False
         detail = {"alias": alias, "old": old, "new": new, "generation": generation, "reason": reason}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from imaging.errors import ModelFailed
+from core.errors import ModelFailed
 from imaging.finding import Finding, Presence, Urgency
 from models.spec import Activation, Aggregation, FindingSpec, OutputSpec
 

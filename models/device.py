@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from imaging.errors import ModelUnavailable
+from core.errors import ModelUnavailable
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from imaging.errors import ModelFailed
+from core.errors import ModelFailed
 from models.prepare import Prepared
 
 

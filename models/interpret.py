@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from imaging.errors import ModelFailed
+from core.errors import ModelFailed
 from imaging.finding import ModelStamp, Prediction
 from imaging.volume import Volume
 from models.boxes import best_items, boxes_on_source

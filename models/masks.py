@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from scipy.ndimage import binary_fill_holes, find_objects, label  # type: ignore[attr-defined]
 
-from imaging.errors import BrokenGeometry
+from core.errors import BrokenGeometry
 from imaging.finding import Code, Measurement
 from imaging.volume import Geometry
 from models.placement import Axis, Placement

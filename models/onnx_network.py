@@ -8,7 +8,7 @@ import torch
 from onnxruntime import InferenceSession, SessionOptions  # type: ignore[attr-defined]
 from torch import Tensor
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 
 
 class OnnxNetwork:

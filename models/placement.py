@@ -8,7 +8,7 @@ from math import isfinite
 
 import numpy as np
 
-from imaging.errors import BrokenGeometry, UnsupportedSeries
+from core.errors import BrokenGeometry, UnsupportedSeries
 from imaging.volume import Geometry
 from models.spec import Fit, InputSpec
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from imaging.errors import UndecodablePixels, UnsupportedSeries
+from core.errors import UndecodablePixels, UnsupportedSeries
 from imaging.series import Plane, SeriesRule
 from imaging.volume import Geometry, Volume
 from models.placement import Placement, closest_axes, place

@@ -13,9 +13,9 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
+from core.codec import from_plain, to_plain
 from imaging.finding import Code, Urgency
 from imaging.series import SeriesRule
-from models.strict_json import from_plain, to_plain
 
 SCHEMA = 1
 

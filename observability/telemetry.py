@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Tracer
 
-from imaging.errors import RegistryUnavailable
+from core.errors import RegistryUnavailable
 from observability.names import SERVICE
 
 MLFLOW_EXPERIMENT_HEADER: Final = "x-mlflow-experiment-id"

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 from registry.digest import files_of
 from registry.pt2_archive import check_pt2
 

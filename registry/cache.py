@@ -22,14 +22,14 @@ from urllib.parse import quote
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from imaging.errors import ModelRefused, RegistryUnavailable, UnknownModel
+from core.atomic_write import atomic_write
+from core.errors import ModelRefused, RegistryUnavailable, UnknownModel
 from models.spec import ModelSpec, spec_from_json
 from registry.admission import AdmittedArtifact, admit
 from registry.client import ModelVersion, RegistryClient
 from registry.digest import tree_digest
 from registry.download import download_tree
 from registry.signing import DIGEST_TAG, SIGNATURE_TAG, verify
-from registry.whole_file import write_whole
 
 logger = logging.getLogger("serinus.registry")
 
@@ -70,7 +70,7 @@ class NodeCache:
         RegistryUnavailable or UnknownModel when the registry cannot say and this node never had it.
         """
         said, live = self._ask(name, version)
-        digest = self._vouched_digest(said)
+        digest = self._signed_digest(said)
         with self._locked(digest):
             root = self._verified(digest) or self._downloaded(digest, said)
             artifact = admit(root)
@@ -89,7 +89,7 @@ class NodeCache:
             logger.info("registry.from_cache", extra={"model": name, "version": version})
             return said, False
 
-    def _vouched_digest(self, said: ModelVersion) -> str:
+    def _signed_digest(self, said: ModelVersion) -> str:
         digest, signature = said.tags.get(DIGEST_TAG), said.tags.get(SIGNATURE_TAG)
         if not digest or not signature:
             raise ModelRefused("the version is not signed: it has no digest and signature tag")
@@ -141,7 +141,7 @@ class NodeCache:
 
     def _remember(self, said: ModelVersion) -> None:
         if self._remembered(said.name, said.version) != said:
-            write_whole(self._record(said.name, said.version), json.dumps(asdict(said)).encode())
+            atomic_write(self._record(said.name, said.version), json.dumps(asdict(said)).encode())
 
     def _remembered(self, name: str, version: str) -> ModelVersion | None:
         try:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from imaging.errors import ModelRefused, RegistryUnavailable, UnknownModel
+from core.errors import ModelRefused, RegistryUnavailable, UnknownModel
 
 API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 
 NOT_PART_OF_IT = frozenset({"registered_model_meta"})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from imaging.errors import ModelRefused, RegistryUnavailable
+from core.errors import ModelRefused, RegistryUnavailable
 from registry.client import ArtifactFile, ModelVersion, RegistryClient
 from registry.digest import NOT_PART_OF_IT, files_of
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 from registry.admission import GOLDEN
 
 INPUT, OUTPUT, TOLERANCE = "input.npy", "output.npy", "tolerance.json"

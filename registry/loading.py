@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.export.passes import move_to_device_pass
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 from models.forward import Network
 from models.spec import ModelSpec
 from registry.admission import AdmittedArtifact, ArtifactFormat

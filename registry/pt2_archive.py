@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 from registry.pt2_graph import check_graph
 
 DAMAGE = (zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, RecursionError)

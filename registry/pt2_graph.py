@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 
 NAME = re.compile(r"[A-Za-z_]\w{0,199}")
 DOTTED = re.compile(r"[\w.]{0,400}")

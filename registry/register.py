@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 from models.export import dynamic_axes, export_network
 from models.spec import ModelSpec, spec_to_json
 from registry.admission import SPEC_KEY, ArtifactFormat, admit

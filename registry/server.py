@@ -24,7 +24,7 @@ from pathlib import Path
 
 import httpx
 
-from registry.marked_processes import marked
+from registry.process_group import marked
 from registry.secret_file import read_or_create_secret
 
 OWNER = "SERINUS_EMBEDDED_MLFLOW"

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 from registry.secret_file import write_secret
 
 DIGEST_TAG = "serinus.artifact.digest"

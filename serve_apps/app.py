@@ -6,9 +6,9 @@ from typing import Any
 
 from ray.serve import Application
 
-from serve_apps.control.rollout_controller import RolloutController
-from serve_apps.reading.study_reader import StudyReader
-from serve_apps.router import Router
+from serve_apps.deployments.rollout_controller import RolloutController
+from serve_apps.deployments.router import Router
+from serve_apps.deployments.study_reader import StudyReader
 from serve_apps.settings import load_settings
 
 

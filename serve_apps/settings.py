@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from canary.gates import SitePolicy
 from canary.routing_table import AssignmentKey
-from serve_apps.messages import Resources
+from serve_apps.application.messages import Resources
 
 
 class _Source(BaseModel):
@@ -91,13 +91,13 @@ class Settings(BaseSettings):
     max_attempts: int = 8
     fetch_timeout_s: float = 120.0
     forward_timeout_s: float = 300.0
-    quiet_s: float = 5.0
+    stable_age_s: float = 5.0
     infer_wait_s: float = 30.0
     rollback_window_s: float = 3600.0
-    linger_s: float = 600.0
+    scale_down_delay_s: float = 600.0
     assignment_key: AssignmentKey = AssignmentKey.PATIENT
-    champion_reserve_s: float = 20.0
-    candidate_patience_s: float = 30.0
+    stable_reserve_s: float = 20.0
+    canary_timeout_s: float = 30.0
     shadow_recent_studies: int = 4
 
     otlp_endpoint: str | None = None

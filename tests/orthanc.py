@@ -155,7 +155,7 @@ def _settings(
         "StorageDirectory": str(folder / "db"),
         "IndexDirectory": str(folder / "db"),
         "HttpPort": port,
-        "RemoteAccessAllowed": False,  # 1.10 has no bind address: it listens everywhere and refuses strangers
+        "RemoteAccessAllowed": False,  # 1.10 has no bind address: it listens everywhere and refuses mismatched
         "AuthenticationEnabled": bool(users),
         "RegisteredUsers": dict(users),
         "DicomServerEnabled": False,

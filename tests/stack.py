@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 import httpx
 
+from serve_apps.embedded.lifecycle import Stack
+from serve_apps.embedded.ports import free_ports
+from serve_apps.embedded.processes import end_processes, owned_processes
 from serve_apps.settings import Settings
-from serve_apps.stack.lifecycle import Stack
-from serve_apps.stack.ports import free_ports
-from serve_apps.stack.processes import end_processes, owned_processes
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
@@ -40,7 +40,7 @@ class LiveStack:
             "SERINUS_SITE_POLICY": "research",
             "SERINUS_SOURCES": json.dumps(list(sources)),
             "SERINUS_LEASE_S": "6",
-            "SERINUS_QUIET_S": "1",
+            "SERINUS_STABLE_AGE_S": "1",
             "SERINUS_CALLBACK_HOSTS": '["127.0.0.1"]',
         }
         for name, value in settings.items():

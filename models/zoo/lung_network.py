@@ -88,9 +88,9 @@ def _votes(image: Tensor) -> Tensor:
 def _pooling() -> Tensor:
     """From a block's pixels to its cells `(4, 1, 16, 16)`: Gaussian, linear between cells, columns first."""
     at = np.arange(BLOCK) - (BLOCK - 1) / 2
-    bell = np.exp(-(at**2) / (2 * BLOCK_SIGMA**2))
+    wakeup = np.exp(-(at**2) / (2 * BLOCK_SIGMA**2))
     cell = (np.arange(BLOCK) + 0.5) / STRIDE - 0.5
-    near = [bell * np.clip(1 - np.abs(cell - index), 0, None) for index in (0, 1)]
+    near = [wakeup * np.clip(1 - np.abs(cell - index), 0, None) for index in (0, 1)]
     kernels = np.stack([np.outer(near[row], near[column]) for column in (0, 1) for row in (0, 1)])
     return torch.from_numpy(kernels[:, None].astype(np.float32))
 

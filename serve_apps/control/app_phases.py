@@ -10,8 +10,8 @@ from serve_apps.control.version_apps import AppState, AppStatus, VersionApps
 
 RETRY_AFTER_S = 30.0
 UNSETTLED = {AppPhase.LOADING, AppPhase.STOPPING}
-SETTLED_LOOK_S = 2.0
-WORDS = 200
+SETTLED_INTERVAL_S = 2.0
+MAX_MESSAGE_CHARS = 200
 
 
 class AppPhases:
@@ -33,7 +33,7 @@ class AppPhases:
         if self._last is not None and self._last[0] == changes and self._clock() < self._last[1]:
             return self._last[2]
         phases = await self._phases()
-        wait_s = SETTLED_LOOK_S if is_settled(phases) else 0.0
+        wait_s = SETTLED_INTERVAL_S if is_settled(phases) else 0.0
         self._last = (changes, self._clock() + wait_s, phases)
         return phases
 
@@ -41,7 +41,7 @@ class AppPhases:
         statuses = await self._apps.statuses()
         self._failed_at = {name: at for name, at in self._failed_at.items() if name in statuses}
         self.failures = {
-            name: last_words(status.message)
+            name: last_sentence(status.message)
             for name, status in statuses.items()
             if status.state is AppState.FAILED and status.message
         }
@@ -51,7 +51,7 @@ class AppPhases:
         is_asleep = status.replicas == 0 and status.state is AppState.RUNNING and self._apps.may_sleep(name)
         if _serves(status) and not is_asleep:
             return AppPhase.READY if self._apps.is_warm(name) else AppPhase.LOADING
-        self._apps.cool(name)
+        self._apps.mark_unready(name)
         if is_asleep:
             return AppPhase.ASLEEP
         if status.state is AppState.FAILED:
@@ -75,7 +75,7 @@ def _serves(status: AppStatus) -> bool:
     return status.state is AppState.RUNNING or (changing and status.replicas > 0)
 
 
-def last_words(message: str) -> str:
+def last_sentence(message: str) -> str:
     """The last sentence of a traceback, which names the error; the rest is for the logs."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return lines[-1][:WORDS] if lines else ""
+    return lines[-1][:MAX_MESSAGE_CHARS] if lines else ""

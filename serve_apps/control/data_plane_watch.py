@@ -15,13 +15,13 @@ from canary.data_plane import PlaneVerdict, intent_of, verify_data_plane
 from canary.routing_table import RoutingTable
 from canary.sample_ratio import RatioVerdict, SampleRatio, judge_ratio, observe_draws
 from canary.verdict import Verdict
+from core.clock import now
 from ledger import Ledger
 from ledger.tables import EPOCH
-from serve_apps.clock import now
 
 logger = logging.getLogger("serinus.alarms")
-LOOK_S = 2.0
-STAMPS_OF = timedelta(minutes=10)
+CHECK_INTERVAL_S = 2.0
+STAMP_WINDOW = timedelta(minutes=10)
 OVERLAP = timedelta(minutes=1)  # routers' clocks differ, and what was written late must not be passed by
 
 
@@ -49,7 +49,7 @@ class DataPlaneWatch:
                 await asyncio.to_thread(self.look, tables())
             except Exception as error:  # noqa: BLE001 - outermost loop: the ledger may be away for a while
                 logger.warning("alarms.look_failed", extra={"error": type(error).__name__})
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_INTERVAL_S)
 
     def look(self, tables: Mapping[str, RoutingTable]) -> None:
         """Look at every model once; a new alarm is logged and put into the audit."""
@@ -64,7 +64,7 @@ class DataPlaneWatch:
         self.alarms = found
 
     def _verdict(self, table: RoutingTable) -> PlaneVerdict:
-        since = self._clock() - STAMPS_OF
+        since = self._clock() - STAMP_WINDOW
         served = self._ledger.decisions.served(table.model, since, table.generation)
         ratios = [self._ratio(table.model, experiment.salt) for experiment in table.experiments]
         return verify_data_plane(intent_of(table), served, ratios)

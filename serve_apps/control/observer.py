@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from canary.observation import AppPhase
 from canary.target import is_ours
-from imaging.errors import RegistryUnavailable
+from core.errors import RegistryUnavailable
 from registry.client import RegisteredModel, RegistryClient
-from serve_apps.control.admission_desk import AdmissionDesk, Admitted, Refused
+from serve_apps.control.admission import AdmissionController, Admitted, Refused
 from serve_apps.control.app_phases import AppPhases
-from serve_apps.control.controller_memory import ControllerMemory
+from serve_apps.control.state_store import ControllerState
 
 Key = tuple[str, str]  # model, version
 
@@ -35,7 +35,7 @@ class Observer:
     def __init__(
         self,
         client: RegistryClient,
-        desk: AdmissionDesk,
+        desk: AdmissionController,
         phases: AppPhases,
         registry_poll_s: float,
         clock: Callable[[], float] = time.monotonic,
@@ -53,11 +53,11 @@ class Observer:
         self._ask_registry_at = 0.0
         self._desk.expire()
 
-    async def observe(self, memory: ControllerMemory) -> Observation:
+    async def observe(self, state: ControllerState) -> Observation:
         registry = await self._aliases()
         admitted: dict[Key, Admitted] = {}
         refused: dict[Key, Refused] = {}
-        for key in named(registry, memory):
+        for key in named(registry, state):
             answer = self._desk.look(*key)
             if isinstance(answer, Admitted):
                 admitted[key] = answer
@@ -77,7 +77,7 @@ class Observer:
         return self._registry
 
 
-def named(registry: Mapping[str, RegisteredModel] | None, memory: ControllerMemory) -> set[Key]:
+def named(registry: Mapping[str, RegisteredModel] | None, state: ControllerState) -> set[Key]:
     """Every version that an alias of ours names now, or that we remember."""
     pointed = {
         (name, version)
@@ -85,5 +85,5 @@ def named(registry: Mapping[str, RegisteredModel] | None, memory: ControllerMemo
         for alias, version in model.aliases.items()
         if is_ours(alias)
     }
-    remembered = {(name, version) for name, known in memory.models.items() for version in known.versions}
+    remembered = {(name, version) for name, known in state.models.items() for version in known.versions}
     return pointed | remembered

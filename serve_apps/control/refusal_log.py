@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from core.clock import now
 from ledger import Ledger
-from serve_apps.clock import now
 
 ACTION = "version-refused"
 

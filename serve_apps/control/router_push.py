@@ -1,4 +1,4 @@
-"""Brings each new fleet to every router replica, and says so when one does not follow.
+"""Brings each new snapshot to every router replica, and says so when one does not follow.
 
 A replica that misses a push also pulls every few seconds; only one that does neither is an alarm.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from serve_apps.fleet import Fleet
+from serve_apps.application.routing_snapshot import RoutingSnapshot
 
 logger = logging.getLogger("serinus.controller")
 PUSH_DEADLINE_S = 1.0
@@ -22,19 +22,19 @@ GRACE_S = 10.0
 
 
 class RouterPush:
-    """`alarm` is set while a router has not taken the newest fleet for longer than GRACE_S."""
+    """`alarm` is set while a router has not taken the newest snapshot for longer than GRACE_S."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.alarm: str | None = None
         self._clock = clock
         self._handle: DeploymentHandle | None = None
-        self._newest = Fleet()
+        self._newest = RoutingSnapshot()
         self._behind_since: float | None = None
 
-    async def push(self, fleet: Fleet) -> None:
+    async def push(self, snapshot: RoutingSnapshot) -> None:
         """Push once to all replicas that live now; whoever does not confirm is asked again by `run_forever`."""
-        self._newest = fleet
-        self.note(await self._broadcast(fleet))
+        self._newest = snapshot
+        self.note(await self._broadcast(snapshot))
 
     async def run_forever(self) -> None:
         while True:
@@ -55,11 +55,11 @@ class RouterPush:
             self.alarm = f"{told} router replicas are behind generation {self._newest.generation}"
             logger.error("controller.router_behind", extra={"generation": self._newest.generation})
 
-    async def _broadcast(self, fleet: Fleet) -> Sequence[object]:
+    async def _broadcast(self, snapshot: RoutingSnapshot) -> Sequence[object]:
         try:
             if self._handle is None:
                 self._handle = serve.get_deployment_handle("Router", app_name="serinus")
-            response = self._handle.broadcast("push_fleet", fleet)
+            response = self._handle.broadcast("push_snapshot", snapshot)
             return list(await response.results_async(timeout_s=PUSH_DEADLINE_S, return_exceptions=True))
         except Exception as error:  # noqa: BLE001 - the router may be starting, or gone for the moment
             self._handle = None

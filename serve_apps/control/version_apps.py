@@ -19,11 +19,11 @@ from ray import serve
 from ray.serve import api as serve_api
 from ray.serve.schema import ApplicationStatusOverview
 
-from serve_apps.config_check import RESERVED_PREFIX
+from serve_apps.application.messages import ServedVersion
+from serve_apps.cli.config_check import RESERVED_PREFIX
+from serve_apps.control.readiness import ReadinessProbes
 from serve_apps.control.version_resources import deployment_options
-from serve_apps.control.warm_ups import WarmUps
-from serve_apps.messages import ServedVersion
-from serve_apps.reading.model_server import ModelServer
+from serve_apps.deployments.model_server import ModelServer
 from serve_apps.settings import Settings
 
 logger = logging.getLogger("serinus.apps")
@@ -66,7 +66,7 @@ class VersionApps:
         self._settings = settings
         self.changes = 0  # how often an application was started, changed, deleted or became warm
         self._changed = changed
-        self._warm_ups = WarmUps(self._note_change)
+        self._warm_ups = ReadinessProbes(self._note_change)
         self._deployed: dict[str, dict[str, Any]] = {}
         self._has_gpu = False
 
@@ -95,7 +95,7 @@ class VersionApps:
         self.changes += 1
         await asyncio.to_thread(self._run, version, options)
         self._deployed[version.app_name] = options
-        self._warm_ups.has_answered(version.app_name)
+        self._warm_ups.is_ready(version.app_name)
 
     def _find_gpu(self) -> bool:
         return self._settings.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
@@ -116,11 +116,11 @@ class VersionApps:
 
     def is_warm(self, app_name: str) -> bool:
         """Whether a replica of the application has answered since it was started; asks it if need be."""
-        return self._warm_ups.has_answered(app_name)
+        return self._warm_ups.is_ready(app_name)
 
-    def cool(self, app_name: str) -> None:
+    def mark_unready(self, app_name: str) -> None:
         """Its replicas are gone: the next ones must answer anew."""
-        self._warm_ups.cool(app_name)
+        self._warm_ups.mark_unready(app_name)
 
     def _note_change(self) -> None:
         self.changes += 1

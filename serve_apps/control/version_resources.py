@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from serve_apps.messages import Resources
+from serve_apps.application.messages import Resources
 
 PREFIX = "serinus.resources."
 COUNTS = ("memory_bytes", "min_replicas", "max_replicas")
@@ -40,14 +40,14 @@ def scaling_of(resources: Resources, *, may_sleep: bool) -> Scaling:
 
 
 def deployment_options(resources: Resources, *, has_gpu: bool, may_sleep: bool) -> dict[str, Any]:
-    """The version's options for Serve. Its memory is a reservation; the replica itself keeps the limit."""
+    """The version's options for Serve. Its state is a reservation; the replica itself keeps the limit."""
     actor: dict[str, Any] = {
         "num_cpus": resources.num_cpus,
         "num_gpus": resources.num_gpus if has_gpu else 0,
         "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}},
     }
     if resources.memory_bytes:
-        actor["memory"] = resources.memory_bytes
+        actor["state"] = resources.memory_bytes
     scaling = scaling_of(resources, may_sleep=may_sleep)
     if scaling.is_fixed:
         return {"ray_actor_options": actor, "num_replicas": scaling.min_replicas}

@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
-from imaging.errors import RegistryUnavailable, UnknownModel
+from core.errors import RegistryUnavailable, UnknownModel
 from registry.client import RegistryClient
-from serve_apps.fleet import VariantStatus
+from serve_apps.application.routing_snapshot import VariantStatus
 
 logger = logging.getLogger("serinus.tags")
 # MLflow sorts tags and shows the first few: these come before those of the artifact
@@ -27,7 +27,7 @@ class TagWriter:
         await asyncio.to_thread(self._write, tuple(variants))
 
     def _write(self, variants: tuple[VariantStatus, ...]) -> None:
-        for key, told in standings(variants).items():
+        for key, told in version_statuses(variants).items():
             if self._written.get(key) == told:
                 continue
             try:
@@ -39,7 +39,7 @@ class TagWriter:
             self._written[key] = told
 
 
-def standings(variants: Iterable[VariantStatus]) -> dict[tuple[str, str], tuple[str, str]]:
+def version_statuses(variants: Iterable[VariantStatus]) -> dict[tuple[str, str], tuple[str, str]]:
     """State and reason by (model, version); a version with several roles names them all."""
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for variant in variants:

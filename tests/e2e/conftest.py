@@ -17,7 +17,7 @@ import pytest
 from models.zoo.ich import versions as ich
 from registry.client import RegistryClient
 from registry.server import start_embedded, stop_embedded
-from serve_apps.stack.ports import free_ports
+from serve_apps.embedded.ports import free_ports
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serve_apps.http.auth import Scope, create_key
+from serve_apps.api.auth import Scope, create_key
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack
 

@@ -44,7 +44,7 @@ class Hanging(nn.Module):
 
 @pytest.fixture(scope="module")
 def site(new_stack: NewStack) -> LiveStack:
-    return new_stack("isolation", environment={"SERINUS_CANDIDATE_PATIENCE_S": str(PATIENCE_S)})
+    return new_stack("isolation", environment={"SERINUS_CANARY_TIMEOUT_S": str(PATIENCE_S)})
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from imaging.samples.synthetic import make_ct_study
 from ledger import Ledger
 from registry.client import RegistryClient
 from registry.server import owned_processes
-from serve_apps.demo_models import DEMO_MODELS, register_version
+from serve_apps.embedded.demo_models import DEMO_MODELS, register_version
 from tests.e2e.conftest import NewStack
 from tests.e2e.pacs import reports_in
 from tests.load import Load, readers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from serve_apps.stack.ports import free_ports, is_free
+from serve_apps.embedded.ports import free_ports, is_free
 
 
 def test_chosen_ports_are_distinct_and_none_that_the_kernel_hands_out() -> None:

@@ -87,7 +87,7 @@ def _cross_section(z_mm: float, height_mm: float) -> float:
 
 
 def draw_head(rng: np.random.Generator, metal_share: float = 0.0) -> Head:
-    """Draw a person; `metal_share` is the chance of a clip or coil, denser than a 12-bit scale can say."""
+    """BucketDraw a person; `metal_share` is the chance of a clip or coil, denser than a 12-bit scale can say."""
     lateral = rng.uniform(66, 80)
     axes = (rng.uniform(80, 95), lateral * rng.uniform(1.15, 1.32), lateral)
     grey = rng.uniform(34, 40)

@@ -62,7 +62,7 @@ class Bleed:
 def draw_bleed(
     rng: np.random.Generator, kind: BleedKind, z_mm: float, depth_mm: Image, tissue_hu: float
 ) -> Bleed:
-    """Draw a bleed that crosses the slice at `z_mm`, whose cavity is where `depth_mm` is positive."""
+    """BucketDraw a bleed that crosses the slice at `z_mm`, whose cavity is where `depth_mm` is positive."""
     density = float(tissue_hu + rng.uniform(12, 36))
     border = smooth_field(rng, 8)
     if kind is BleedKind.RIM:

@@ -11,10 +11,10 @@ from threading import Thread
 
 import pytest
 
+from core.errors import ReportRejected, SerinusError, SourceTimeout, SourceUnavailable
 from imaging.archive import FetchLimits
 from imaging.dicomweb import DicomwebArchive, DicomwebSource
-from imaging.errors import ReportRejected, SerinusError, SourceTimeout, SourceUnavailable
-from imaging.stow import encode_multipart
+from imaging.dicomweb.stow import encode_multipart
 from tests.ct import SERIES, STUDY, ct_series
 
 Answer = tuple[int, dict[str, str], bytes]

@@ -9,10 +9,10 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEGLSLossless
 
+from core.errors import SourceUnavailable, StudyNotFound, StudyTooLarge, UnsupportedSeries
 from imaging.archive import FetchLimits
 from imaging.assemble import to_volume
 from imaging.dicomweb import DicomwebArchive, DicomwebSource
-from imaging.errors import SourceUnavailable, StudyNotFound, StudyTooLarge, UnsupportedSeries
 from tests.ct import SERIES, STUDY, ct_series, ct_slice, encoded
 from tests.orthanc import Orthanc, free_port
 

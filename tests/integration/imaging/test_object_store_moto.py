@@ -8,8 +8,8 @@ from urllib.parse import quote_plus
 
 import pytest
 
+from core.errors import RequestError, SourceUnavailable, StudyNotFound, StudyTooLarge
 from imaging.archive import FetchLimits
-from imaging.errors import RequestError, SourceUnavailable, StudyNotFound, StudyTooLarge
 from imaging.object_store import ObjectArchive, ObjectSource
 from tests.ct import SERIES, STUDY, ct_series, ct_slice, encoded
 from tests.orthanc import free_port

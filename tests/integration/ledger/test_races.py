@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from imaging.errors import JobNotCancelable
+from core.errors import JobNotCancelable
 from ledger import Job, JobRequest, JobState, Ledger, Priority
 from ledger.tables import jobs
 
@@ -38,7 +38,7 @@ def arrive(ledger: Ledger, uri: str) -> Job:
         priority=Priority.URGENT,
         inference_type="triage",
         tenant="ris",
-        quiet_s=QUIET_S,
+        stable_age_s=QUIET_S,
         now=NOON,
     ).job
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from imaging.errors import RegistryUnavailable
+from core.errors import RegistryUnavailable
 from observability.recorder import Recorder
 from observability.telemetry import build_telemetry, mlflow_experiment_id, mlflow_telemetry
 

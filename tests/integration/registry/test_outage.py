@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from imaging.errors import RegistryUnavailable
+from core.errors import RegistryUnavailable
 from registry.cache import NodeCache
 from registry.client import ModelVersion, RegistryClient
 from registry.register import register_model

@@ -12,7 +12,7 @@ import pytest
 import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 from registry.admission import ArtifactFormat
 from registry.cache import NodeCache
 from registry.client import ModelVersion, RegistryClient

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mlflow import MlflowClient
 from torch import Tensor, nn
 
-from imaging.errors import ModelRefused, UnknownModel
+from core.errors import ModelRefused, UnknownModel
 from registry.admission import ArtifactFormat
 from registry.cache import NodeCache
 from registry.client import ModelVersion, RegistryClient

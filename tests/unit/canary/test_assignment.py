@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.assignment import Ground, NoSuchVariant, StudyFacts, assign, bucket_of, identity_of
+from canary.assignment import AssignmentReason, NoSuchVariant, StudyFacts, assign, bucket_of, identity_of
 from canary.routing_table import AssignmentKey, Canary, RoutingTable, Rule, Segment, Slot
 
 from .tables import ab_test, canary, facts, shadow, table, variant
@@ -193,7 +193,11 @@ def test_a_rule_goes_before_the_draw_and_only_where_it_matches(
 ) -> None:
     routing = table(canary=canary(10_000), rules=(Rule("hold", "champion", **condition),))
     ruled = assign(facts("a", **matching), routing)
-    assert (ruled.variant.name, ruled.ground, ruled.rule) == ("champion", Ground.RULE, "hold")
+    assert (ruled.variant.name, ruled.assignment_reason, ruled.rule) == (
+        "champion",
+        AssignmentReason.RULE,
+        "hold",
+    )
     assert ruled.draw is None
     assert assign(facts("b"), routing).variant.name == "canary"
 
@@ -213,7 +217,7 @@ def test_the_first_rule_that_matches_decides() -> None:
 def test_a_testers_wish_goes_before_a_rule() -> None:
     routing = table(canary=canary(0), rules=(Rule("hold", "champion", sites=("n",)),))
     asked = assign(facts(site="n", tester_variant="canary"), routing)
-    assert (asked.variant.version, asked.ground) == ("2", Ground.TESTER)
+    assert (asked.variant.version, asked.assignment_reason) == ("2", AssignmentReason.TESTER)
 
 
 @pytest.mark.parametrize("name", ["shadow-next", "arm-0", "challenger", ""])
@@ -228,9 +232,9 @@ def test_a_freeze_sends_everything_to_the_champion(key: str, tester: str | None)
         canary=canary(10_000), rules=(Rule("r", "canary", sites=("n",)),), shadows=(shadow(100),), frozen=True
     )
     got = assign(facts(key, site="n", tester_variant=tester), routing)
-    assert (got.variant.name, got.ground, got.shadows, got.safety_net) == (
+    assert (got.variant.name, got.assignment_reason, got.shadows, got.safety_net) == (
         "champion",
-        Ground.FROZEN,
+        AssignmentReason.FROZEN,
         (),
         False,
     )
@@ -241,7 +245,9 @@ def test_experiments_in_disjoint_slots_of_a_layer_never_share_a_patient(key: str
     left, right = Slot("ct", "layer", 0, 5_000), Slot("ct", "layer", 5_000, 10_000)
     one = assign(facts(key), table(canary=canary(10_000, slot=left)))
     two = assign(facts(key), table(model="other", ab_test=ab_test(5_000, 5_000, slot=right)))
-    assert (one.ground is Ground.DRAW) != (two.ground is Ground.DRAW)
+    assert (one.assignment_reason is AssignmentReason.DRAW) != (
+        two.assignment_reason is AssignmentReason.DRAW
+    )
 
 
 @given(key=keys)
@@ -262,7 +268,7 @@ def test_each_decision_says_why_in_one_sentence_without_naming_the_patient() -> 
         assign(facts("secret", tester_variant="champion"), table()),
         assign(facts("secret", site="n"), table(rules=(Rule("r", "champion", sites=("n",)),))),
     ]
-    assert len({g.ground for g in grounds}) == 5
+    assert len({g.assignment_reason for g in grounds}) == 5
     assert all(len(g.reason) > 20 and "secret" not in g.reason for g in grounds)
     assert all(g.generation == 7 for g in grounds)
 

@@ -6,72 +6,79 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.disagreement import Seen, Sighting, VersionReading, escalations
+from canary.disagreement import FindingReport, FindingStatus, VersionReading, escalations
 
-sightings = st.lists(
+reports = st.lists(
     st.builds(
-        Sighting, st.sampled_from("abcd"), st.just("a finding"), st.sampled_from(list(Seen)), st.booleans()
+        FindingReport,
+        st.sampled_from("abcd"),
+        st.just("a finding"),
+        st.sampled_from(list(FindingStatus)),
+        st.booleans(),
     ),
     max_size=4,
     unique_by=lambda s: s.code,
 ).map(tuple)
 
 
-def bleed(seen: Seen, *, critical: bool = True) -> tuple[Sighting, ...]:
-    return (Sighting("SCT:1386000", "intracranial haemorrhage", seen, critical),)
+def bleed(seen: FindingStatus, *, critical: bool = True) -> tuple[FindingReport, ...]:
+    return (FindingReport("SCT:1386000", "intracranial haemorrhage", seen, critical),)
 
 
-def canary(found: tuple[Sighting, ...]) -> VersionReading:
-    return VersionReading("canary", "2", delivered=True, sightings=found)
+def canary(found: tuple[FindingReport, ...]) -> VersionReading:
+    return VersionReading("canary", "2", delivered=True, reports=found)
 
 
-def champion(found: tuple[Sighting, ...]) -> VersionReading:
-    return VersionReading("champion", "1", delivered=False, sightings=found)
+def champion(found: tuple[FindingReport, ...]) -> VersionReading:
+    return VersionReading("champion", "1", delivered=False, reports=found)
 
 
-@pytest.mark.parametrize("other", [Seen.ABSENT, Seen.INDETERMINATE, Seen.NOT_REPORTED])
-def test_a_bleed_that_the_canary_missed_is_escalated(other: Seen) -> None:
-    [escalation] = escalations(canary(bleed(other)), champion(bleed(Seen.PRESENT)))
+@pytest.mark.parametrize(
+    "other", [FindingStatus.ABSENT, FindingStatus.INDETERMINATE, FindingStatus.NOT_REPORTED]
+)
+def test_a_bleed_that_the_canary_missed_is_escalated(other: FindingStatus) -> None:
+    [escalation] = escalations(canary(bleed(other)), champion(bleed(FindingStatus.PRESENT)))
     assert (escalation.seen_by, escalation.missed_by, escalation.other_says) == ("champion", "canary", other)
     assert escalation.delivered_missed
     assert "delivered result" in escalation.sentence
 
 
 def test_a_bleed_that_only_the_canary_saw_is_escalated_too() -> None:
-    [escalation] = escalations(canary(bleed(Seen.PRESENT)), champion(bleed(Seen.ABSENT)))
+    [escalation] = escalations(canary(bleed(FindingStatus.PRESENT)), champion(bleed(FindingStatus.ABSENT)))
     assert (escalation.seen_by, escalation.delivered_missed) == ("canary", False)
 
 
 def test_a_version_that_does_not_speak_of_it_has_missed_it() -> None:
-    [escalation] = escalations(canary(()), champion(bleed(Seen.PRESENT)))
-    assert escalation.other_says is Seen.NOT_REPORTED
+    [escalation] = escalations(canary(()), champion(bleed(FindingStatus.PRESENT)))
+    assert escalation.other_says is FindingStatus.NOT_REPORTED
 
 
 def test_what_is_not_critical_is_no_emergency() -> None:
     assert not escalations(
-        canary(bleed(Seen.ABSENT, critical=False)), champion(bleed(Seen.PRESENT, critical=False))
+        canary(bleed(FindingStatus.ABSENT, critical=False)),
+        champion(bleed(FindingStatus.PRESENT, critical=False)),
     )
 
 
-@given(found=sightings)
-def test_versions_that_agree_escalate_nothing(found: tuple[Sighting, ...]) -> None:
+@given(found=reports)
+def test_versions_that_agree_escalate_nothing(found: tuple[FindingReport, ...]) -> None:
     assert not escalations(canary(found), champion(found))
 
 
-@given(one=sightings, other=sightings)
+@given(one=reports, other=reports)
 def test_the_order_of_the_readings_does_not_matter(
-    one: tuple[Sighting, ...], other: tuple[Sighting, ...]
+    one: tuple[FindingReport, ...], other: tuple[FindingReport, ...]
 ) -> None:
     assert escalations(canary(one), champion(other)) == escalations(champion(other), canary(one))
 
 
-@given(one=sightings, other=sightings)
+@given(one=reports, other=reports)
 def test_exactly_the_critical_sightings_that_the_other_lacks_escalate(
-    one: tuple[Sighting, ...], other: tuple[Sighting, ...]
+    one: tuple[FindingReport, ...], other: tuple[FindingReport, ...]
 ) -> None:
-    def alone(these: tuple[Sighting, ...], those: tuple[Sighting, ...]) -> set[str]:
-        seen = {s.code for s in those if s.seen is Seen.PRESENT}
-        return {s.code for s in these if s.seen is Seen.PRESENT and s.critical} - seen
+    def alone(these: tuple[FindingReport, ...], those: tuple[FindingReport, ...]) -> set[str]:
+        seen = {s.code for s in those if s.seen is FindingStatus.PRESENT}
+        return {s.code for s in these if s.seen is FindingStatus.PRESENT and s.critical} - seen
 
     found = escalations(canary(one), champion(other))
     assert {e.code for e in found if e.seen_by == "canary"} == alone(one, other)

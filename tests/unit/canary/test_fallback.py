@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from canary.fallback import Action, Attempt, Failure, FallbackPolicy, after_failure, variant_budget_s
 
-POLICY = FallbackPolicy(champion_reserve_s=1.0)
+POLICY = FallbackPolicy(stable_reserve_s=1.0)
 failures = st.sampled_from(list(Failure))
 seconds = st.floats(0, 600)
 
@@ -77,22 +77,22 @@ def test_a_canarys_share_always_leaves_the_champion_its_time(left: float) -> Non
     if budget is None:
         assert left < 1.1
     else:
-        assert left - budget >= POLICY.champion_reserve_s - 1e-9
+        assert left - budget >= POLICY.stable_reserve_s - 1e-9
         assert POLICY.min_budget_s <= budget <= left * POLICY.variant_share
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"variant_share": 0.0}, {"variant_share": 1.1}, {"champion_reserve_s": -1.0}, {"champion_attempts": 0}],
+    [{"variant_share": 0.0}, {"variant_share": 1.1}, {"stable_reserve_s": -1.0}, {"champion_attempts": 0}],
 )
 def test_an_impossible_policy_cannot_be_made(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError):
-        FallbackPolicy(**({"champion_reserve_s": 1.0} | wrong))  # type: ignore[arg-type]
+        FallbackPolicy(**({"stable_reserve_s": 1.0} | wrong))  # type: ignore[arg-type]
 
 
 @given(left=seconds, patience=st.floats(0.1, 60))
 def test_a_variant_that_hangs_is_waited_for_no_longer_than_the_sites_patience(
     left: float, patience: float
 ) -> None:
-    budget = variant_budget_s(left, FallbackPolicy(champion_reserve_s=1.0, patience_s=patience))
+    budget = variant_budget_s(left, FallbackPolicy(stable_reserve_s=1.0, canary_timeout_s=patience))
     assert budget is None or budget <= patience

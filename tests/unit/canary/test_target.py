@@ -13,21 +13,21 @@ from canary.observation import (
     ABView,
     AppPhase,
     KeepWarm,
-    Look,
-    Memory,
+    ModelObservation,
+    ReconcilerState,
     RegistryView,
     RolloutView,
     SiteRouting,
 )
 from canary.routing_table import Rule, Slot
 from canary.target import ModelTarget, target, target_of
-from tests.unit.canary.looks import (
+from tests.unit.canary.observations import (
     FAILED,
     LOADING,
     READY,
     UNWELL,
     answering,
-    look,
+    observation,
     registry,
     running,
     settled,
@@ -38,7 +38,7 @@ from tests.unit.canary.looks import (
 
 
 def test_a_first_champion_is_started_and_answers_once_it_is_ready() -> None:
-    first = target_of(look(registry(champion="1")))
+    first = target_of(observation(registry(champion="1")))
     assert (running(first), first.table) == (["1"], None)
     ready = then(first, registry(champion="1"), {"1": READY})
     assert answering(ready) == {"champion": "1"}
@@ -58,7 +58,7 @@ def promoted(**changes: Any) -> ModelTarget:
 
 
 def test_the_previous_champion_stays_warm_for_the_rollback_window_and_no_longer() -> None:
-    keep = KeepWarm(rollback_window_s=100.0, linger_s=10.0, drain_s=1.0)
+    keep = KeepWarm(rollback_window_s=100.0, scale_down_delay_s=10.0, drain_s=1.0)
     step = promoted(keep=keep)
     both = {"1": READY, "2": READY}
     inside = then(step, registry(champion="2"), both, now_s=1_100.9, keep=keep)
@@ -169,11 +169,11 @@ def test_an_uncleared_version_only_shadows_whatever_its_alias() -> None:
     step = then(settled(), seen, apps, rollout=rollout(10_000, version="3"))
     assert answering(step) == {"champion": "1"}
     assert shadowing(step) == {"challenger": 100, "shadow-champion": 100}
-    assert {s.role for s in step.standings if "research" in s.reason} == {"champion", "challenger"}
+    assert {s.role for s in step.version_statuses if "research" in s.reason} == {"champion", "challenger"}
 
 
 def test_an_uncleared_version_is_never_a_models_first_champion() -> None:
-    step = target_of(look(registry({"1": "research"}, champion="1"), {"1": READY}))
+    step = target_of(observation(registry({"1": "research"}, champion="1"), {"1": READY}))
     assert (step.table, running(step)) == (None, ["1"])
 
 
@@ -188,7 +188,7 @@ def test_a_withdrawn_champion_stops_at_once_and_its_warm_predecessor_answers() -
 def test_a_withdrawn_champion_without_a_predecessor_leaves_nobody_to_answer() -> None:
     step = then(settled(), registry({"1": "withdrawn"}, champion="1"), {"1": READY})
     assert step.table is None
-    assert step.memory.generation == 1
+    assert step.state.generation == 1
     back = then(step, registry(champion="1"), {"1": READY})
     assert back.table is not None
     assert back.table.generation == 2
@@ -260,16 +260,16 @@ def test_the_generation_rises_with_each_change_and_only_then() -> None:
 
 
 def test_all_models_come_together_by_name() -> None:
-    looks = [look(registry(champion="1"), {"1": READY}, model=m) for m in ("b", "a", "c")]
-    looks.append(look(registry(champion="1"), model="loading"))
-    assert list(target(looks).tables) == ["a", "b", "c"]
+    observations = [observation(registry(champion="1"), {"1": READY}, model=m) for m in ("b", "a", "c")]
+    observations.append(observation(registry(champion="1"), model="loading"))
+    assert list(target(observations).tables) == ["a", "b", "c"]
 
 
 def test_each_version_says_how_it_stands() -> None:
     seen = registry({"4": "research"}, champion="1", challenger="2", shadow_x="3", shadow_y="4", arm_a="5")
     apps = {"1": READY, "2": READY, "3": READY, "4": FAILED, "5": LOADING}
     step = then(settled(), seen, apps, rollout=rollout())
-    assert {s.role: s.reason for s in step.standings} == {
+    assert {s.role: s.reason for s in step.version_statuses} == {
         "champion": "ready: answers as champion",
         "challenger": "ready: answers 5 % as canary",
         "shadow-x": "ready: reads in silence",
@@ -281,7 +281,7 @@ def test_each_version_says_how_it_stands() -> None:
 versions = st.sampled_from(["1", "2", "3"])
 worlds = st.builds(
     lambda aliases, statuses, apps, weight, frozen, here, dt: (
-        look(
+        observation(
             RegistryView(aliases, {v: view(v, statuses[v]) for v in statuses}) if here else None,
             apps,
             rollout=rollout(weight),
@@ -305,21 +305,21 @@ worlds = st.builds(
 
 @given(history=st.lists(worlds, min_size=1, max_size=6))
 @settings(max_examples=400, deadline=None)
-def test_in_every_history_the_laws_hold(history: list[tuple[Look, float]]) -> None:
-    memory, now = Memory(), 0.0
+def test_in_every_history_the_laws_hold(history: list[tuple[ModelObservation, float]]) -> None:
+    state, now = ReconcilerState(), 0.0
     for world, dt in history:
         now += dt
-        seen = replace(world, memory=memory, now_s=now)
+        seen = replace(world, state=state, now_s=now)
         step = target_of(seen)
         check_laws(seen, step)
-        again = target_of(replace(seen, memory=step.memory))
+        again = target_of(replace(seen, state=step.state))
         assert (again.run, again.delete, again.table) == (step.run, step.delete, step.table), (
-            "two looks, one target"
+            "two observations, one target"
         )
-        memory = step.memory
+        state = step.state
 
 
-def check_laws(seen: Look, step: ModelTarget) -> None:
+def check_laws(seen: ModelObservation, step: ModelTarget) -> None:
     named = {v.version for v in step.table.answering.values()} if step.table else set()
     silent = {s.variant.version for s in step.table.shadows} if step.table else set()
     assert not set(step.delete) & (named | silent | set(running(step))), "what is named is not deleted"
@@ -327,9 +327,9 @@ def check_laws(seen: Look, step: ModelTarget) -> None:
     known = seen.registry.versions if seen.registry else {}
     assert all(known[v].gate.may_answer for v in named if v in known), "only the cleared answer"
     assert all(known[v].gate.may_shadow for v in silent if v in known), "the withdrawn read nothing"
-    newcomers = named - ({seen.memory.champion} if seen.memory.champion else set())
+    newcomers = named - ({seen.state.champion} if seen.state.champion else set())
     assert all(seen.apps.get(v) is READY for v in newcomers), "weight goes only to what is ready"
-    before = seen.memory.table
+    before = seen.state.table
     if before is not None and step.table is not None and step.table != before:
         assert step.table.generation > before.generation
     if seen.site.frozen:

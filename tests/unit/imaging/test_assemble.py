@@ -14,9 +14,9 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 
+from core.errors import BrokenGeometry, StudyError, UndecodablePixels, UnsupportedSeries
 from imaging.assemble import to_volume
 from imaging.decode import stored_pixels
-from imaging.errors import BrokenGeometry, StudyError, UndecodablePixels, UnsupportedSeries
 from imaging.instance import parse_instance
 from tests.ct import PATIENT, ct_series, ct_slice, encoded, film
 

@@ -6,6 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import (
+    RequestError,
+    SourceError,
+    StudyError,
+    StudyNotFound,
+    StudyTooLarge,
+    UnsupportedSeries,
+)
 from imaging.archive import (
     Budget,
     FetchLimits,
@@ -16,14 +24,6 @@ from imaging.archive import (
     wanted_series,
 )
 from imaging.assemble import to_volume
-from imaging.errors import (
-    RequestError,
-    SourceError,
-    StudyError,
-    StudyNotFound,
-    StudyTooLarge,
-    UnsupportedSeries,
-)
 from imaging.instance import parse_instance
 from tests.ct import SERIES, STUDY, ct_series, ct_slice, encoded
 

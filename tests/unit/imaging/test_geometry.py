@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.errors import BrokenGeometry
+from core.errors import BrokenGeometry
 from imaging.geometry import check_orientations, stack_slices
 
 Z = np.array([0.0, 0.0, 1.0])

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
-from imaging.errors import StudyError
+from core.errors import StudyError
 from imaging.instance import parse_instance
-from imaging.quiet import quiet_pydicom
+from imaging.pydicom_config import configure_pydicom
 from tests.ct import STUDY, ct_slice, encoded
 
 WHOLE = encoded(ct_slice(0))
@@ -75,7 +75,7 @@ def test_a_truncated_object_is_parsed_or_refused_and_nothing_else(length: int) -
 def test_pydicom_repeats_no_tag_value_in_a_log_or_a_warning(
     caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
 ) -> None:
-    quiet_pydicom()
+    configure_pydicom()
     part = encoded(ct_slice(0, AccessionNumber="S" * 16)).replace(b"S" * 16, b"SECRET_" + b"9" * 9)
     image = parse_instance(part.replace(STUDY.encode(), b"SECRET" + b"." * (len(STUDY) - 6)))
     assert str(image.StudyInstanceUID).startswith("SECRET")  # this very access warns in pydicom by default

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from imaging.multipart import MultipartError, MultipartSplitter, boundary_of
+from imaging.dicomweb.multipart import MultipartError, MultipartSplitter, boundary_of
 
 BOUNDARY = b"bd-42"
 DELIMITER = b"\r\n--" + BOUNDARY

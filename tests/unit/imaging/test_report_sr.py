@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from imaging.errors import ModelFailed
+from core.errors import ModelFailed
 from imaging.finding import Box, Code, Finding, Measurement, ModelStamp, Prediction, Presence, Urgency
 from imaging.report_frame import MANUFACTURER, describe
 from imaging.report_sr import ReportContext, to_failure_sr, to_part10, to_sr

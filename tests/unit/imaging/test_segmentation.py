@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imaging.errors import ModelFailed
+from core.errors import ModelFailed
 from imaging.finding import ModelStamp
 from imaging.report_sr import ReportContext, to_part10
 from imaging.segmentation import to_seg

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.errors import UnsupportedSeries
+from core.errors import UnsupportedSeries
 from imaging.series import Plane, SeriesHeader, SeriesRule, choose_series
 from imaging.summary import summarize
 from tests.ct import PATIENT, ct_series, ct_slice, film
@@ -60,12 +60,12 @@ def test_a_blank_body_part_is_accepted() -> None:
 
 
 def test_most_slices_win_then_the_thinnest() -> None:
-    candidates = [
+    eligible_models = [
         header("1.1", slices=20),
         header("1.2", slices=40, thickness_mm=5),
         header("1.3", slices=40),
     ]
-    choice = choose_series(candidates, RULE)
+    choice = choose_series(eligible_models, RULE)
     assert choice.require().series_uid == "1.3"
     assert choice.refused == {
         "1.1": "20 slices, where another series has 40",

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from imaging.errors import ReportRejected, SourceTimeout, SourceUnavailable
-from imaging.multipart import MultipartSplitter, boundary_of
+from core.errors import ReportRejected, SourceTimeout, SourceUnavailable
+from imaging.dicomweb.multipart import MultipartSplitter, boundary_of
+from imaging.dicomweb.stow import encode_multipart, part10, read_receipt, rejected
 from imaging.retry import Deadline, Transient, retry_after_s, retrying
-from imaging.stow import encode_multipart, part10, read_receipt, rejected
 from tests.ct import STUDY, ct_series
 
 

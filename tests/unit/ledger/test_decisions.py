@@ -70,7 +70,7 @@ def test_an_identity_counts_once_where_the_draw_sent_it(ledger: Ledger) -> None:
 
 def test_what_a_rule_or_a_silent_reader_did_is_no_draw(ledger: Ledger) -> None:
     row = decided()
-    read_study(ledger, [replace(row, ground="rule", rule="north")])
+    read_study(ledger, [replace(row, assignment_reason="rule", rule="north")])
     read_study(ledger, [replace(row, role="shadow", variant="shadow-next", version="3")])
     assert ledger.decisions.counts("ich", NOON) == {}
     assert ledger.decisions.exposures("ich", NOON) == ()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from canary.disagreement import Seen, Sighting, VersionReading, escalations
+from canary.disagreement import FindingReport, FindingStatus, VersionReading, escalations
 from ledger import Ledger
 from tests.unit.ledger.conftest import NOON
 
 
 def escalation(code: str = "1386000@SCT") -> dict[str, Any]:
     """The canary's delivered reading missed what the champion saw."""
-    seen = Sighting(code, "Intracranial hemorrhage", Seen.PRESENT, True)
+    seen = FindingReport(code, "Intracranial hemorrhage", FindingStatus.PRESENT, True)
     champion = VersionReading("champion", "1", False, (seen,))
     (found,) = escalations(VersionReading("canary", "2", True, ()), champion)
     return asdict(found)

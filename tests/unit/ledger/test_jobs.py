@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
-from imaging.errors import IdempotencyConflict, JobNotCancelable, JobNotFound, ResultNotReady
+from core.errors import IdempotencyConflict, JobNotCancelable, JobNotFound, ResultNotReady
 from ledger import Delivery, Job, JobRequest, JobState, LeaseLost, Ledger, Priority
 from ledger.tables import UtcTime, jobs
 from tests.unit.ledger.conftest import NOON
@@ -34,7 +34,7 @@ def arrive(ledger: Ledger, uri: str, at: datetime = NOON, tenant: str = "ris", m
         priority=Priority.URGENT,
         inference_type="triage",
         tenant=tenant,
-        quiet_s=5,
+        stable_age_s=5,
         now=at,
     ).job
 

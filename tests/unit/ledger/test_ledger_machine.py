@@ -1,6 +1,6 @@
 """Any interleaving of callers, workers and their deaths: no job is lost, none is completed twice.
 
-Seen from outside, a job only ever moves as `ledger.state` allows, and every object of a study is read.
+FindingStatus from outside, a job only ever moves as `ledger.state` allows, and every object of a study is read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from imaging.errors import JobNotCancelable
+from core.errors import JobNotCancelable
 from ledger import (
     FINISHED,
     ClaimedDelivery,
@@ -70,7 +70,7 @@ class LedgerMachine(RuleBasedStateMachine):
             priority=Priority.URGENT,
             inference_type="triage",
             tenant="ris",
-            quiet_s=LEASE_S,
+            stable_age_s=LEASE_S,
             now=self.clock,
         )
         if submitted.job.id not in self.submitted:

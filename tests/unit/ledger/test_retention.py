@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from imaging.errors import JobNotFound
+from core.errors import JobNotFound
 from ledger import Delivery, JobRequest, JobState, Ledger, retention
 from tests.unit.ledger.conftest import NOON
 
@@ -51,7 +51,7 @@ def test_a_job_that_finished_later_or_not_yet_stays(ledger: Ledger) -> None:
 
 
 def test_many_old_jobs_all_go(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    monkeypatch.setattr(retention, "BATCH_SIZE", 2)
     for number in range(5):
         finished(ledger, f"k{number}")
     assert ledger.retention.purge(NOON + DAY) == 5

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from canary.assignment import StudyFacts, assign
 from canary.observation import ABView
 from canary.routing_table import AssignmentKey, Rule, Slot
-from imaging.errors import ExperimentUnderWay
+from core.errors import ExperimentUnderWay
 from ledger import AuditRow, Ledger, ModelRouting, Pin
 from ledger.audit import Audit
 from ledger.routing import Routing
@@ -73,13 +73,13 @@ def test_what_was_set_comes_back_as_it_was(routing: ModelRouting) -> None:
 
 
 @WITH_LEDGER
-@given(wishes=st.lists(st.tuples(st.sampled_from("23"), SHARES_BP), min_size=1, max_size=6))
+@given(desired=st.lists(st.tuples(st.sampled_from("23"), SHARES_BP), min_size=1, max_size=6))
 def test_a_salt_is_drawn_anew_exactly_when_another_version_gets_the_weight(
-    ledger: Ledger, wishes: list[tuple[str, int]]
+    ledger: Ledger, desired: list[tuple[str, int]]
 ) -> None:
     model = uuid4().hex
     before = ledger.routing.get(model)
-    for version, weight_bp in wishes:
+    for version, weight_bp in desired:
         after = ledger.routing.set_weight(model, version, weight_bp, **WHO)
         assert (after.salt == before.salt) == (after.version == before.version)
         assert after == ledger.routing.get(model)

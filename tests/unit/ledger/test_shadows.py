@@ -180,7 +180,7 @@ def test_what_is_owed_outlives_its_job_and_what_was_said_outlives_both(ledger: L
 def test_only_a_person_abandons_what_a_version_owes_and_is_named(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.shadows.AT_ONCE", 2)
+    monkeypatch.setattr("ledger.shadows.BATCH_SIZE", 2)
     for _ in range(5):
         read_study(ledger, shadows=[owed(), owed("safety-net", "app-1", "1")])
     (in_hand,) = claim(ledger, apps=("app-3",))

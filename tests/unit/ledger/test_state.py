@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.state import FINISHED, HANDICAP_S, MOVES, OPEN, JobState, Priority, may_move, turn
+from ledger.state import FINISHED, MOVES, OPEN, PRIORITY_DELAY_S, JobState, Priority, may_move, turn
 from tests.unit.ledger.conftest import NOON
 
 STATES = st.sampled_from(JobState)
@@ -43,7 +43,7 @@ def test_of_two_that_came_together_the_more_urgent_is_first(first: Priority, sec
 def test_nobody_is_overtaken_for_longer_than_a_handicap(
     priority: Priority, other: Priority, waited_s: float
 ) -> None:
-    longest = max(HANDICAP_S.values())
+    longest = max(PRIORITY_DELAY_S.values())
     came_later = NOON + timedelta(seconds=waited_s + longest + 1)
     assert turn(priority, NOON) < turn(other, came_later)
 

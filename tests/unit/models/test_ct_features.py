@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from imaging.errors import UnsupportedSeries
+from core.errors import UnsupportedSeries
 from models.base import run
 from models.spec import spec_from_json, spec_to_json
 from models.zoo import ct_features

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from imaging.errors import ModelFailed, ModelUnavailable
+from core.errors import ModelFailed, ModelUnavailable
 from models.device import choose_device
 from models.forward import forward
 from models.prepare import Prepared, prepare

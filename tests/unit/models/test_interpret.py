@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.errors import BrokenGeometry, ModelFailed
+from core.errors import BrokenGeometry, ModelFailed
 from imaging.finding import Code, Prediction, Presence, Urgency
 from models.base import run
 from models.decide import aggregate, presence_of, probabilities

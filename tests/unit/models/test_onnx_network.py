@@ -9,7 +9,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 from models.forward import forward
 from models.onnx_network import OnnxNetwork
 from models.prepare import prepare

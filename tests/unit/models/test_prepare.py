@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.errors import BrokenGeometry, UndecodablePixels, UnsupportedSeries
+from core.errors import BrokenGeometry, UndecodablePixels, UnsupportedSeries
 from imaging.series import Plane, SeriesRule
 from models.export import dynamic_axes
 from models.masks import mask_on_source

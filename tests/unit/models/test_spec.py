@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 from imaging.finding import Code, Urgency
 from models.spec import (
     Activation,

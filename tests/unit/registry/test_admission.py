@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 from registry.admission import ArtifactFormat, admit
 from registry.pt2_archive import check_pt2, check_tensor_pickle
 from registry.pt2_graph import check_expression, check_graph, check_guard

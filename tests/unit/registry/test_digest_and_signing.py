@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 from registry.digest import tree_digest
 from registry.secret_file import read_or_create_secret, write_secret
 from registry.signing import ensure_keypair, load_signing_key, load_verify_key, sign, verify

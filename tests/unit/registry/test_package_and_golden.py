@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from imaging.errors import ModelRefused
+from core.errors import ModelRefused
 from registry.client import ArtifactFile
 from registry.download import target_of
 from registry.golden import Golden, read_golden, write_golden

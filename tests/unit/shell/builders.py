@@ -19,8 +19,8 @@ from models.spec import (
     Scaling,
     Task,
 )
-from serve_apps.fleet import Fleet, VariantState, VariantStatus
-from serve_apps.messages import ServedVersion
+from serve_apps.application.messages import ServedVersion
+from serve_apps.application.routing_snapshot import RoutingSnapshot, VariantState, VariantStatus
 
 HAEMORRHAGE = Code("1386000", "SCT", "Intracranial hemorrhage")
 DIGEST = "a" * 64
@@ -51,8 +51,10 @@ def a_variant(version: ServedVersion, name: str = CHAMPION) -> Variant:
     return Variant(name, version.version, version.digest, version.app_name)
 
 
-def a_fleet(*versions: ServedVersion, canary: ServedVersion | None = None, weight_bp: int = 0) -> Fleet:
-    """A fleet whose `versions` are champions of their models; `canary` challenges the first."""
+def a_snapshot(
+    *versions: ServedVersion, canary: ServedVersion | None = None, weight_bp: int = 0
+) -> RoutingSnapshot:
+    """A snapshot whose `versions` are champions of their models; `canary` challenges the first."""
     champions = versions or (a_version(),)
     tables = {v.model: RoutingTable(7, v.model, a_variant(v)) for v in champions}
     served = {v.app_name: v for v in champions}
@@ -60,7 +62,7 @@ def a_fleet(*versions: ServedVersion, canary: ServedVersion | None = None, weigh
         drawn = Canary(a_variant(canary, "canary"), weight_bp, "salt")
         tables[canary.model] = replace(tables[canary.model], canary=drawn)
         served[canary.app_name] = canary
-    return Fleet(
+    return RoutingSnapshot(
         generation=7,
         registry="live",
         wanted=frozenset(tables),

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serve_apps.http.api import create_app
+from serve_apps.api.app import create_app
 from tests.unit.shell.site import Site
 
 

@@ -1,4 +1,4 @@
-"""One site without Ray or sockets: a real ledger, a fleet that a test makes, and the routes over them."""
+"""One site without Ray or sockets: a real ledger, a snapshot that a test makes, and the routes over them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from ledger import Ledger, ShadowTask
 from observability.redaction import Pseudonymiser
-from serve_apps.http.api import Services
-from serve_apps.http.auth import ApiKeys, Scope, create_key
-from serve_apps.http.inbox import Inbox
-from serve_apps.http.webhook_desk import WebhookDesk
-from serve_apps.jobs.job_service import JobService
-from serve_apps.reading.result import to_result
-from serve_apps.routing.ab_service import ABService
-from serve_apps.routing.routing_service import RoutingService
+from serve_apps.api.app import Services
+from serve_apps.api.auth import ApiKeys, Scope, create_key
+from serve_apps.api.stow import Inbox
+from serve_apps.api.webhook_receiver import WebhookReceiver
+from serve_apps.application.ab_tests import ABService
+from serve_apps.application.jobs import JobService
+from serve_apps.application.result import to_result
+from serve_apps.application.routing import RoutingService
 from serve_apps.settings import Settings
-from tests.unit.shell.builders import a_fleet, a_prediction, a_version
+from tests.unit.shell.builders import a_prediction, a_snapshot, a_version
 
 STUDY = "1.2.840.77"
 BODY = {"study_uid": STUDY, "source": "samples", "model": "ich-triage"}
@@ -27,25 +27,25 @@ S3 = {"id": "s3", "kind": "s3", "allowed_prefixes": ["s3://incoming/"]}
 
 
 class Site:
-    """One site: its ledger, its fleet, and what its routes need."""
+    """One site: its ledger, its snapshot, and what its routes need."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.settings = Settings(state_dir=folder, infer_wait_s=0.0, sources=(S3,), **settings)
         self.ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
-        self.fleet = a_fleet(a_version())
+        self.snapshot = a_snapshot(a_version())
         self.announced = 0
         keys = folder / "keys.json"
         self.key = create_key(keys, "ris", [Scope.ADMIN])
         self.reader_key = create_key(keys, "reader", [Scope.RESULTS_READ])
-        jobs = JobService(self.settings, self.ledger, lambda: self.fleet)
+        jobs = JobService(self.settings, self.ledger, lambda: self.snapshot)
         self.services = Services(
             self.settings,
             jobs,
-            RoutingService(self.ledger, lambda: self.fleet, Pseudonymiser(b"k" * 32), self.announce),
-            ABService(self.ledger, lambda: self.fleet, self.announce),
+            RoutingService(self.ledger, lambda: self.snapshot, Pseudonymiser(b"k" * 32), self.announce),
+            ABService(self.ledger, lambda: self.snapshot, self.announce),
             ApiKeys(keys),
             Inbox(folder / "inbox", "inbox", 1 << 20),
-            WebhookDesk("secret", self.announce),
+            WebhookReceiver("secret", self.announce),
         )
 
     async def announce(self) -> None:

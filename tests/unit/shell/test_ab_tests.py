@@ -13,8 +13,8 @@ import pytest
 from canary.assignment import StudyFacts, assign
 from canary.explain import decision_row
 from canary.routing_table import ABTest, Arm, RoutingTable
-from serve_apps.fleet import VariantState, VariantStatus
-from tests.unit.shell.builders import a_fleet, a_variant, a_version
+from serve_apps.application.routing_snapshot import VariantState, VariantStatus
+from tests.unit.shell.builders import a_snapshot, a_variant, a_version
 from tests.unit.shell.site import BODY, STUDY, Site
 
 PATH = "/v1/ab-tests/ich-triage"
@@ -28,7 +28,7 @@ def with_arms(site: Site) -> Site:
         VariantStatus("ich-triage", version, role, VariantState.WARM)
         for version, role in (("1", "champion"), ("1", "arm-a"), ("2", "arm-b"))
     )
-    site.fleet = replace(a_fleet(a_version("1")), variants=rows)
+    site.snapshot = replace(a_snapshot(a_version("1")), variants=rows)
     return site
 
 

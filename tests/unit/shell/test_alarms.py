@@ -13,10 +13,10 @@ from canary.assignment import StudyFacts, assign
 from canary.explain import DecisionRow, decision_row
 from canary.routing_table import Canary, RoutingTable, Variant
 from ledger import Ledger
+from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.data_plane_watch import DataPlaneWatch
 from serve_apps.control.refusal_log import Refusal, RefusalLog
 from serve_apps.control.router_push import GRACE_S, RouterPush
-from serve_apps.fleet import Fleet
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TABLE = RoutingTable(
@@ -101,7 +101,7 @@ class Clock:
 def test_a_router_that_does_not_follow_is_an_alarm_after_a_while(answers: list[object]) -> None:
     clock = Clock()
     push = RouterPush(clock)
-    push._newest = Fleet(generation=7)
+    push._newest = RoutingSnapshot(generation=7)
     push.note(answers)
     assert push.alarm is None
     clock.now = GRACE_S + 1

@@ -1,4 +1,4 @@
-"""The HTTP surface over a real ledger and a fleet that a test makes; no socket is opened."""
+"""The HTTP surface over a real ledger and a snapshot that a test makes; no socket is opened."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from ledger import Delivery
-from serve_apps.fleet import Fleet
-from serve_apps.http.api import create_app
+from serve_apps.api.app import create_app
+from serve_apps.application.routing_snapshot import RoutingSnapshot
 from tests.unit.ledger.routed import owed
 from tests.unit.shell.site import BODY, STUDY, Site
 
@@ -95,7 +95,7 @@ async def test_an_overloaded_site_says_when_to_come_back(tmp_path: Path) -> None
 
 async def test_ready_means_every_champion_is_warm(site: Site, http: httpx.AsyncClient) -> None:
     assert (await http.get("/readyz")).status_code == 200
-    site.fleet = Fleet(generation=1, wanted=frozenset({"ich-triage"}))
+    site.snapshot = RoutingSnapshot(generation=1, wanted=frozenset({"ich-triage"}))
     answer = await http.get("/readyz")
     assert (answer.status_code, answer.json()["code"]) == (503, "warming")
     assert "ich-triage" in answer.json()["detail"]
@@ -103,7 +103,7 @@ async def test_ready_means_every_champion_is_warm(site: Site, http: httpx.AsyncC
 
 async def test_a_cold_model_is_503_and_an_unknown_one_422(site: Site, http: httpx.AsyncClient) -> None:
     assert (await http.post("/v1/jobs", json=BODY | {"model": "nobody"})).status_code == 422
-    site.fleet = Fleet(generation=1, wanted=frozenset({"ich-triage"}))
+    site.snapshot = RoutingSnapshot(generation=1, wanted=frozenset({"ich-triage"}))
     assert (await http.post("/v1/jobs", json=BODY)).status_code == 503
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from serve_apps.config_check import problems
+from serve_apps.cli.config_check import problems
 
 CONFIG = yaml.safe_load((Path(__file__).parents[3] / "serve_config.yaml").read_text())
 

@@ -7,20 +7,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from canary.gates import Clearance, SitePolicy, regulatory_gate
-from canary.observation import AppPhase, Look, RegistryView, VersionView
+from canary.observation import AppPhase, ModelObservation, RegistryView, VersionView
 from canary.target import target_of
+from serve_apps.application.routing_snapshot import VariantState, VariantStatus
 from serve_apps.control.app_phases import AppPhases
-from serve_apps.control.controller_memory import ControllerMemory, MemoryFile
+from serve_apps.control.state_store import ControllerState, MemoryFile
 from serve_apps.control.version_apps import AppState, AppStatus
-from serve_apps.control.version_tags import standings
-from serve_apps.fleet import VariantState, VariantStatus
+from serve_apps.control.version_tags import version_statuses
 
 
-def a_memory() -> ControllerMemory:
+def a_memory() -> ControllerState:
     gate = regulatory_gate(Clearance("research", None), "d", SitePolicy.RESEARCH)
     view = VersionView("1", "d", "mv-ich-1", gate)
-    look = Look("ich", RegistryView({"champion": "1"}, {"1": view}), {"1": AppPhase.READY}, 1000.0)
-    return ControllerMemory({"ich": target_of(look).memory}, generation=41)
+    look = ModelObservation(
+        "ich", RegistryView({"champion": "1"}, {"1": view}), {"1": AppPhase.READY}, 1000.0
+    )
+    return ControllerState({"ich": target_of(look).state}, generation=41)
 
 
 def test_the_memory_survives_the_disk_whole(tmp_path: Path) -> None:
@@ -32,14 +34,14 @@ def test_the_memory_survives_the_disk_whole(tmp_path: Path) -> None:
 def test_a_restart_without_the_registry_has_the_same_target(tmp_path: Path) -> None:
     MemoryFile(tmp_path / "memory.json").save(a_memory())
     remembered = MemoryFile(tmp_path / "memory.json").load().of("ich")
-    found = target_of(Look("ich", None, {"1": AppPhase.READY}, 2000.0, memory=remembered))
+    found = target_of(ModelObservation("ich", None, {"1": AppPhase.READY}, 2000.0, state=remembered))
     assert found.table is not None
     assert found.table.champion.version == "1"
     assert found.table.generation == remembered.generation
 
 
 def test_the_first_start_remembers_nothing(tmp_path: Path) -> None:
-    assert MemoryFile(tmp_path / "none.json").load() == ControllerMemory()
+    assert MemoryFile(tmp_path / "none.json").load() == ControllerState()
 
 
 def ticking() -> Callable[[], float]:
@@ -63,7 +65,7 @@ class FakeApps:
     def is_warm(self, app_name: str) -> bool:
         return self.answers
 
-    def cool(self, app_name: str) -> None:
+    def mark_unready(self, app_name: str) -> None:
         self.cooled.append(app_name)
 
     def may_sleep(self, app_name: str) -> bool:
@@ -126,11 +128,11 @@ async def test_one_whose_replicas_all_died_is_not_asleep() -> None:
 
 
 async def test_a_failed_application_says_why_in_the_last_words_of_its_traceback() -> None:
-    message = "Deploying app failed\n  File x.py\nimaging.errors.ModelRefused: a byte was changed\n\n"
+    message = "Deploying app failed\n  File x.py\ncore.errors.ModelRefused: a byte was changed\n\n"
     apps = FakeApps({"mv-ich-1": AppStatus(AppState.FAILED, message)}, warm=False)
     phases = AppPhases(apps, ticking())  # type: ignore[arg-type]
     await phases.look()
-    assert phases.failures == {"mv-ich-1": "imaging.errors.ModelRefused: a byte was changed"}
+    assert phases.failures == {"mv-ich-1": "core.errors.ModelRefused: a byte was changed"}
 
 
 async def test_a_failed_application_is_tried_again_after_a_while() -> None:
@@ -167,4 +169,4 @@ def test_a_version_with_two_roles_has_one_standing() -> None:
         VariantStatus("ich", "2", role, VariantState.WARM, reason="ready")
         for role in ("challenger", "shadow-a")
     ]
-    assert standings(rows) == {("ich", "2"): ("warm as challenger, shadow-a", "ready")}
+    assert version_statuses(rows) == {("ich", "2"): ("warm as challenger, shadow-a", "ready")}

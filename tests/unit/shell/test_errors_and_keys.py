@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from imaging import errors as tree
-from imaging.errors import SerinusError
-from serve_apps.http.auth import ApiKeys, Scope, create_key
-from serve_apps.http.errors import STATUS_BY_CODE, Problem, problem_of
+from core import errors as tree
+from core.errors import SerinusError
+from serve_apps.api.auth import ApiKeys, Scope, create_key
+from serve_apps.api.problems import STATUS_BY_CODE, Problem, problem_of
 
 
 def every_error(kind: type[SerinusError] = SerinusError) -> list[type[SerinusError]]:

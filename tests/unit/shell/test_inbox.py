@@ -11,8 +11,8 @@ import pytest
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from serve_apps.http.errors import Problem
-from serve_apps.http.inbox import FAILED, REFERENCED, Inbox, Received
+from serve_apps.api.problems import Problem
+from serve_apps.api.stow import FAILED, REFERENCED, Inbox, Received
 
 BOUNDARY = "b0undary"
 HEADERS = {"content-type": f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serve_apps.reading.model_server import ModelServer, own_memory_bytes
+from serve_apps.deployments.model_server import ModelServer, own_memory_bytes
 
 MIB = 1 << 20
 

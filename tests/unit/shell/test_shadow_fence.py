@@ -14,20 +14,20 @@ from canary.routing_table import BASIS_POINTS
 from imaging.finding import Prediction, Presence, Urgency
 from imaging.report_sr import to_sr
 from imaging.segmentation import to_seg
-from serve_apps.reading import result
-from serve_apps.silent import shadow, shadow_runner
-from serve_apps.silent.shadow import StudyPlace, critical_codes, disagreements, silenced, silent_tasks
-from tests.unit.shell.builders import a_fleet, a_prediction, a_spec, a_variant, a_version
+from serve_apps.application import result, shadow
+from serve_apps.application import run_shadow as shadow_runner
+from serve_apps.application.shadow import StudyPlace, critical_codes, disagreements, shadow_tasks_of, silenced
+from tests.unit.shell.builders import a_prediction, a_snapshot, a_spec, a_variant, a_version
 
 FORBIDDEN = (
     "imaging.report",
     "imaging.segmentation",
-    "imaging.dicomweb",
-    "imaging.stow",
-    "serve_apps.jobs.report_store",
-    "serve_apps.jobs.deliveries",
-    "serve_apps.jobs.delivery_runner",
-    "serve_apps.reading.result",
+    "imaging.dicomweb.client",
+    "imaging.dicomweb.stow",
+    "serve_apps.adapters.report_store",
+    "serve_apps.application.deliveries",
+    "serve_apps.application.deliver",
+    "serve_apps.application.result",
 )
 PLACE = StudyPlace("pacs", "1.2.3", (), ())
 CODE = "1386000@SCT"
@@ -55,19 +55,19 @@ def test_a_silent_outcome_cannot_be_made_a_report() -> None:
 
 def test_a_canarys_study_owes_a_reading_by_the_champion() -> None:
     champion, canary = a_version("1"), a_version("2")
-    fleet = a_fleet(champion, canary=canary, weight_bp=BASIS_POINTS)
-    assignment = assign(StudyFacts("st-1", "pt-1"), fleet.table("ich-triage"))
+    snapshot = a_snapshot(champion, canary=canary, weight_bp=BASIS_POINTS)
+    assignment = assign(StudyFacts("st-1", "pt-1"), snapshot.table("ich-triage"))
     delivered = silenced(a_prediction("2"), frozenset({CODE}))
-    (task,) = silent_tasks("ich-triage", PLACE, assignment, a_variant(champion), delivered)
+    (task,) = shadow_tasks_of("ich-triage", PLACE, assignment, a_variant(champion), delivered)
     assert (task.role, task.version, task.primary["version"]) == ("safety-net", "1", "2")
 
 
 def test_a_study_that_fell_back_to_the_champion_owes_no_second_reading_by_it() -> None:
     champion, canary = a_version("1"), a_version("2")
-    fleet = a_fleet(champion, canary=canary, weight_bp=BASIS_POINTS)
-    assignment = assign(StudyFacts("st-1", "pt-1"), fleet.table("ich-triage"))
+    snapshot = a_snapshot(champion, canary=canary, weight_bp=BASIS_POINTS)
+    assignment = assign(StudyFacts("st-1", "pt-1"), snapshot.table("ich-triage"))
     delivered = silenced(a_prediction("1"), frozenset())
-    assert silent_tasks("ich-triage", PLACE, assignment, a_variant(champion), delivered) == ()
+    assert shadow_tasks_of("ich-triage", PLACE, assignment, a_variant(champion), delivered) == ()
 
 
 def test_a_critical_finding_that_the_delivered_result_missed_is_escalated() -> None:

@@ -13,14 +13,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.errors import StudyNotFound
+from core.errors import StudyNotFound
 from imaging.samples.synthetic import make_ct_study
+from serve_apps.embedded.lifecycle import CONFIG, Stack, effective_config
+from serve_apps.embedded.local_studies import study_of_folder
+from serve_apps.embedded.processes import STACK_ID, end_processes, owned_processes
+from serve_apps.embedded.ray_head import ray_directory, ray_environment
+from serve_apps.embedded.secrets import ensure_secrets
 from serve_apps.settings import Settings
-from serve_apps.stack.lifecycle import CONFIG, Stack, effective_config
-from serve_apps.stack.local_studies import study_of_folder
-from serve_apps.stack.processes import STACK_ID, end_processes, owned_processes
-from serve_apps.stack.ray_head import ray_directory, ray_environment
-from serve_apps.stack.secrets import ensure_secrets
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serve_apps.http.auth import Scope, create_key
-from serve_apps.jobs.job_runner import order_of
-from tests.unit.shell.builders import a_fleet, a_version
+from serve_apps.api.auth import Scope, create_key
+from serve_apps.application.run_job import order_of
+from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.site import BODY, Site
 
 CANARY = {"X-Serinus-Variant": "canary"}
@@ -17,7 +17,7 @@ CANARY = {"X-Serinus-Variant": "canary"}
 
 @pytest.fixture
 def with_canary(site: Site) -> Site:
-    site.fleet = a_fleet(a_version("1"), canary=a_version("2"), weight_bp=100)
+    site.snapshot = a_snapshot(a_version("1"), canary=a_version("2"), weight_bp=100)
     return site
 
 

@@ -1,0 +1,1 @@
+"""What every package speaks of: errors, studies, identifiers, time. Imports nothing of ours."""

@@ -1,0 +1,102 @@
+"""STOW-RS in values: the request body and what its answer really says (PS3.18 §10.5)."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Final
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from core.errors import ReportRejected
+
+_REFERENCED, _FAILED = "00081199", "00081198"
+_REFERENCED_UID, _FAILURE_REASON = "00081155", "00081197"
+# exactly this: with a transfer-syntax parameter Orthanc 1.10 answers 200 and stores nothing
+_PART_HEADER: Final = b"Content-Type: application/dicom\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """`sent` maps SOP Instance UID to study; `missing` are those the answer does not list as stored."""
+
+    status: int
+    sent: Mapping[str, str]
+    missing: tuple[str, ...]
+    reasons: tuple[int, ...]
+
+
+def encode_multipart(datasets: Sequence[Dataset]) -> tuple[str, bytes]:
+    """The Content-Type and body of one STOW-RS request, each dataset a Part 10 file."""
+    parts = [part10(dataset) for dataset in datasets]
+    boundary = _boundary_outside(parts)
+    chunks: list[bytes] = []
+    for part in parts:
+        chunks += [b"--", boundary, b"\r\n", _PART_HEADER, part, b"\r\n"]
+    body = b"".join([*chunks, b"--", boundary, b"--\r\n"])
+    return f'multipart/related; type="application/dicom"; boundary={boundary.decode()}', body
+
+
+def part10(dataset: Dataset) -> bytes:
+    buffer = BytesIO()
+    pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _boundary_outside(parts: Iterable[bytes]) -> bytes:
+    """A boundary that no part contains; parts carry no length, so it must not."""
+    held = tuple(parts)
+    while True:
+        boundary = secrets.token_hex(16).encode()
+        if not any(boundary in part for part in held):
+            return boundary
+
+
+def read_receipt(status: int, body: bytes, datasets: Sequence[Dataset]) -> Receipt:
+    """Count what was stored, by UID. The status proves nothing: 200 may store none, 400 may store some."""
+    answer = _json_object(body)
+    stored = {_first(item, _REFERENCED_UID) for item in _items(answer, _REFERENCED)}
+    sent = {str(dataset.SOPInstanceUID): str(dataset.StudyInstanceUID) for dataset in datasets}
+    reasons = [_first(item, _FAILURE_REASON) for item in _items(answer, _FAILED)]
+    return Receipt(
+        status=status,
+        sent=sent,
+        missing=tuple(uid for uid in sent if uid not in stored),
+        reasons=tuple(int(reason) for reason in reasons if reason.isdigit()),
+    )
+
+
+def rejected(receipt: Receipt, lacking: Sequence[str]) -> ReportRejected:
+    """The error for instances that the archive lacks, with its failure reasons (PS3.18 §10.5.3), no UID."""
+    counts = Counter(f"{reason:04X}H" for reason in receipt.reasons)
+    reasons = (
+        ", ".join(f"{count} x {reason}" for reason, count in sorted(counts.items())) or "no reason given"
+    )
+    lack = f"lacks {len(lacking)} of {len(receipt.sent)} instances"
+    return ReportRejected(f"the archive answered {receipt.status} and {lack}: {reasons}")
+
+
+def _json_object(body: bytes) -> Mapping[str, Any]:
+    """The answer, or an empty one when it is not DICOM JSON: then nothing counts as stored."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _items(answer: Mapping[str, Any], tag: str) -> list[Mapping[str, Any]]:
+    element = answer.get(tag)
+    values = element.get("Value") if isinstance(element, dict) else None
+    return [item for item in values or [] if isinstance(item, dict)]
+
+
+def _first(item: Mapping[str, Any], tag: str) -> str:
+    element = item.get(tag)
+    values = element.get("Value") if isinstance(element, dict) else None
+    return str(values[0]) if values else ""

@@ -1,0 +1,1 @@
+"""Ray Serve, sources and stores behind the ports that the application names."""

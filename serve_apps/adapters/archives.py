@@ -1,0 +1,80 @@
+"""From the settings of a source to its archive: the one place that knows every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.errors import UnknownSource
+from imaging.archive import Archive, FetchLimits, FolderArchive, FolderSource
+from imaging.dicomweb import DicomwebArchive, DicomwebSource
+from imaging.object_store import ObjectArchive, ObjectSource
+from serve_apps.settings import (
+    DicomwebSourceSettings,
+    FolderSourceSettings,
+    ObjectSourceSettings,
+    Settings,
+    SourceSettings,
+)
+
+INBOX = "inbox"  # studies pushed to us by STOW-RS
+SAMPLES = "samples"
+
+
+def configured_sources(settings: Settings) -> Mapping[str, SourceSettings]:
+    """Every source by id: the site's own, and the two folders that always exist."""
+    paths = settings.paths
+    built_in: tuple[SourceSettings, ...] = (
+        FolderSourceSettings(id=INBOX, kind="folder", root=paths.inbox, reports=paths.reports),
+        FolderSourceSettings(id=SAMPLES, kind="folder", root=paths.samples, reports=paths.reports),
+    )
+    return {source.id: source for source in (*built_in, *settings.sources)}
+
+
+class Archives:
+    """Archives by source id, opened when first asked for and kept."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._sources = configured_sources(settings)
+        self._limits = FetchLimits(
+            max_bytes=settings.max_study_bytes,
+            max_instances=settings.max_study_instances,
+            timeout_s=settings.fetch_timeout_s,
+        )
+        self._open: dict[str, Archive] = {}
+
+    def of(self, source_id: str) -> Archive:
+        """The archive of a configured source; raises UnknownSource."""
+        if source_id not in self._open:
+            self._open[source_id] = open_archive(self.source(source_id), self._limits)
+        return self._open[source_id]
+
+    def source(self, source_id: str) -> SourceSettings:
+        try:
+            return self._sources[source_id]
+        except KeyError:
+            raise UnknownSource("no source of that id is configured") from None
+
+    async def aclose(self) -> None:
+        for archive in self._open.values():
+            await archive.aclose()
+
+
+def open_archive(source: SourceSettings, limits: FetchLimits) -> Archive:
+    match source:
+        case FolderSourceSettings():
+            return FolderArchive(FolderSource(source.id, source.root), limits)
+        case DicomwebSourceSettings():
+            return DicomwebArchive(
+                DicomwebSource(
+                    source.id,
+                    source.base_url,
+                    username=source.username,
+                    password=source.password.get_secret_value() if source.password else None,
+                    token=source.token.get_secret_value() if source.token else None,
+                ),
+                limits,
+            )
+        case ObjectSourceSettings():
+            return ObjectArchive(
+                ObjectSource(source.id, source.allowed_prefixes, source.endpoint_url, source.region), limits
+            )

@@ -1,0 +1,98 @@
+"""The one table that maps our errors to HTTP, as RFC 9457 problem details.
+
+A problem holds `type`, `title`, `status`, `detail`, a stable `code` and whether the same request may succeed
+later (`retryable`); never a patient datum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+
+from core.errors import SerinusError
+
+STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
+    {
+        "bad-request": 400,
+        "invalid-json": 400,
+        "unauthenticated": 401,
+        "forbidden": 403,
+        "job-not-found": 404,
+        "study-not-found": 404,
+        "no-ab-test": 404,
+        "unknown-source": 422,
+        "unknown-model": 422,
+        "unknown-variant": 422,
+        "not-acceptable": 406,
+        "not-ready": 409,
+        "not-cancelable": 409,
+        "experiment-under-way": 409,
+        "idempotency-conflict": 409,
+        "canceled": 409,
+        "study-too-large": 413,
+        "body-too-large": 413,
+        "unsupported-media-type": 415,
+        "invalid-field": 422,
+        "url-refused": 422,
+        "no-eligible-series": 422,
+        "geometry-invalid": 422,
+        "unsupported-transfer-syntax": 422,
+        "study-unreadable": 422,
+        "outside-intended-use": 422,
+        "overloaded": 429,
+        "model-error": 500,
+        "internal-error": 500,
+        "model-refused": 503,
+        "model-unavailable": 503,
+        "registry-unavailable": 503,
+        "warming": 503,
+        "source-failed": 502,
+        "source-unavailable": 502,
+        "result-store-rejected": 502,
+        "source-timeout": 504,
+        "deadline-exceeded": 504,
+    }
+)
+RETRY_AFTER_S: Mapping[int, int] = MappingProxyType({429: 2, 503: 2, 409: 1})
+
+
+class Problem(Exception):
+    """An answer that is not a result. Raised at the edge only."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        retryable: bool = False,
+        pointer: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(code, detail, retryable, pointer, status)
+        self.code, self.detail, self.retryable, self.pointer = code, detail, retryable, pointer
+        self.status = status or STATUS_BY_CODE.get(code, 500)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/problem+json"}
+        if self.status in RETRY_AFTER_S and (self.retryable or self.code == "not-ready"):
+            headers["Retry-After"] = str(RETRY_AFTER_S[self.status])
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = 'ApiKey realm="serinus"'
+        return headers
+
+    def body(self) -> dict[str, object]:
+        body: dict[str, object] = {
+            "type": f"urn:serinus:problem:{self.code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "retryable": self.retryable,
+        }
+        return body | ({"pointer": self.pointer} if self.pointer else {})
+
+
+def problem_of(error: SerinusError) -> Problem:
+    """The problem that tells a caller of `error`."""
+    return Problem(error.code, error.detail, error.retryable)

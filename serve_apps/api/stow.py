@@ -1,0 +1,146 @@
+"""STOW-RS into a folder of our own: each instance is on disk before it is acknowledged (PS3.18 10.5)."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+
+from imaging.dicomweb import MultipartError, MultipartSplitter, boundary_of
+from serve_apps.api.problems import Problem
+
+UID = re.compile(r"[0-9][0-9.]{0,63}")
+CANNOT_UNDERSTAND = 0xC000  # PS3.4 B.2.3
+STUDY_MISMATCH = 0xA900
+SOP_CLASS, SOP_INSTANCE = "00081150", "00081155"
+REFERENCED, FAILED, REASON = "00081199", "00081198", "00081197"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    study_uid: str = field(repr=False)
+    instance_uid: str = field(repr=False)
+    sop_class_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailedInstance:
+    reason: int
+    instance_uid: str = field(default="", repr=False)
+    sop_class_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What one store request came to: what lies on disk, and what was not taken."""
+
+    stored: tuple[StoredInstance, ...]
+    failed: tuple[FailedInstance, ...]
+
+    @property
+    def status(self) -> int:
+        """200 all stored, 202 some, 409 none (PS3.18 table 10.5.3-1)."""
+        if not self.failed:
+            return 200
+        return 202 if self.stored else 409
+
+    def body(self) -> str:
+        """The Store Instances Response Module as DICOM JSON."""
+        module: dict[str, object] = {}
+        if self.stored:
+            module[REFERENCED] = {
+                "vr": "SQ",
+                "Value": [_reference(s.sop_class_uid, s.instance_uid) for s in self.stored],
+            }
+        if self.failed:
+            module[FAILED] = {
+                "vr": "SQ",
+                "Value": [
+                    _reference(f.sop_class_uid, f.instance_uid) | {REASON: {"vr": "US", "Value": [f.reason]}}
+                    for f in self.failed
+                ],
+            }
+        return json.dumps(module)
+
+
+class Inbox:
+    """A folder `<study>/<instance>.dcm`; pushing an instance again changes nothing."""
+
+    def __init__(self, root: Path, source: str, max_bytes: int) -> None:
+        self.source = source
+        self._root = root
+        self._max_bytes = max_bytes
+
+    async def receive(
+        self, headers: Mapping[str, str], chunks: AsyncIterator[bytes], study_uid: str | None
+    ) -> Received:
+        """Split the body while it arrives. Raises Problem 400, 413 or 415; what was stored before stays."""
+        splitter = MultipartSplitter(self._boundary(headers))
+        self._refuse_large(int(headers.get("content-length") or 0))
+        stored: list[StoredInstance] = []
+        failed: list[FailedInstance] = []
+        size = 0
+        try:
+            async for chunk in chunks:
+                size += len(chunk)
+                self._refuse_large(size)
+                for body in splitter.feed(chunk):
+                    outcome = await asyncio.to_thread(self._keep, bytes(body), study_uid)
+                    (stored if isinstance(outcome, StoredInstance) else failed).append(outcome)  # type: ignore[arg-type]
+            splitter.close()
+        except MultipartError as error:
+            raise Problem("bad-request", str(error)) from None
+        if not stored and not failed:
+            raise Problem("bad-request", "the body holds no instance")
+        return Received(tuple(stored), tuple(failed))
+
+    def _boundary(self, headers: Mapping[str, str]) -> bytes:
+        try:
+            return boundary_of(headers.get("content-type", ""))
+        except MultipartError as error:
+            raise Problem("unsupported-media-type", f"{error}; send multipart/related") from None
+
+    def _refuse_large(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise Problem("body-too-large", f"at most {self._max_bytes} bytes are taken at once")
+
+    def _keep(self, body: bytes, study_uid: str | None) -> StoredInstance | FailedInstance:
+        try:
+            header = pydicom.dcmread(io.BytesIO(body), stop_before_pixels=True)
+            found = StoredInstance(
+                str(header.StudyInstanceUID), str(header.SOPInstanceUID), str(header.SOPClassUID)
+            )
+        except (InvalidDicomError, AttributeError, EOFError, ValueError, KeyError):
+            return FailedInstance(CANNOT_UNDERSTAND)
+        if not (UID.fullmatch(found.study_uid) and UID.fullmatch(found.instance_uid)):
+            return FailedInstance(CANNOT_UNDERSTAND)
+        if study_uid is not None and found.study_uid != study_uid:
+            return FailedInstance(STUDY_MISMATCH, found.instance_uid, found.sop_class_uid)
+        write_durably(self._root / found.study_uid / f"{found.instance_uid}.dcm", body)
+        return found
+
+
+def write_durably(path: Path, body: bytes) -> None:
+    """Write a file whole or not at all, and have it on disk on return."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as sink:
+        sink.write(body)
+        sink.flush()
+        os.fsync(sink.fileno())
+    part.replace(path)
+
+
+def _reference(sop_class: str, instance: str) -> dict[str, object]:
+    return {
+        SOP_CLASS: {"vr": "UI", "Value": [sop_class] if sop_class else []},
+        SOP_INSTANCE: {"vr": "UI", "Value": [instance] if instance else []},
+    }

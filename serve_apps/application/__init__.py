@@ -1,0 +1,1 @@
+"""The use cases: no Ray, no HTTP, no wire types."""

@@ -1,0 +1,16 @@
+"""The intended-use check of one study, before any variant answers."""
+
+from __future__ import annotations
+
+from canary.gates import SitePolicy, StudyInUse, UseLimits, check_intended_use
+from core.errors import OutsideIntendedUse
+from models.spec import IntendedUse
+from serve_apps.application.messages import PatientFacts
+
+
+def require_intended_use(use: IntendedUse, facts: PatientFacts, policy: SitePolicy) -> None:
+    """Raises OutsideIntendedUse that names the limit, never the patient's own value."""
+    limits = UseLimits(use.modalities, use.body_parts, use.min_age_years, use.max_age_years)
+    verdict = check_intended_use(limits, StudyInUse(facts.modality, facts.body_part, facts.age_years), policy)
+    if not verdict.allowed:
+        raise OutsideIntendedUse(verdict.reason)

@@ -1,0 +1,106 @@
+"""What the deployments say to each other. Small things by value, the volume as an object-store reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from imaging.finding import Prediction
+from imaging.report_sr import ReportContext
+from imaging.series import SeriesRule
+from imaging.volume import Geometry
+from models.spec import ModelSpec
+from observability.record import StageTiming
+
+
+@dataclass(frozen=True, slots=True)
+class EligibleModel:
+    """A model that could read the study, by the rule of its champion."""
+
+    model: str
+    rule: SeriesRule
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRequest:
+    """Fetch a study from `source` and make one volume of it: for the first candidate that can read a series."""
+
+    source: str
+    study_uid: str = field(repr=False)
+    eligible_models: tuple[EligibleModel, ...]
+    series_uids: tuple[str, ...] = field(default=(), repr=False)
+    inputs: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PatientFacts:
+    """What routing and the intended-use check need to know. Patient data: never logged, never in a span."""
+
+    patient_id: str = field(repr=False)
+    accession: str = field(repr=False)
+    age_years: float | None = field(repr=False)
+    modality: str
+    body_part: str
+    scanner: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedStudy:
+    """A study as it lies in the object store: `volume` is a Ray ObjectRef to an `imaging.volume.Volume`."""
+
+    model: str
+    volume: Any
+    context: ReportContext
+    geometry: Geometry
+    facts: PatientFacts
+    refused: Mapping[str, str]
+    bytes_received: int
+    stages: tuple[StageTiming, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one version says of one study, and how long each of its stages took."""
+
+    prediction: Prediction
+    stages: tuple[StageTiming, ...]
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one replica of a version needs, and how many there may be.
+
+    With `min_replicas` 0 a version that only reads in silence goes to sleep after `downscale_delay_s` without
+    a study. A replica that holds more than `memory_bytes` of its own is replaced; 0: no limit.
+    """
+
+    num_cpus: float = 0.1
+    num_gpus: float = 0.25
+    memory_bytes: int = 0
+    min_replicas: int = 1
+    max_replicas: int = 1
+    downscale_delay_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServedVersion:
+    """A model version with an application of its own, named `mv-<model>-<version>`."""
+
+    model: str
+    version: str
+    digest: str
+    spec: ModelSpec
+    regulatory_status: str
+    research_only: bool
+    resources: Resources = Resources()
+
+    @property
+    def app_name(self) -> str:
+        return app_name(self.model, self.version)
+
+
+def app_name(model: str, version: str) -> str:
+    """The reserved prefix keeps the controller's applications apart from those of serve_config.yaml."""
+    return f"mv-{model}-{version}"

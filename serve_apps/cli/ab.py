@@ -1,0 +1,89 @@
+"""`ab start|show|end`: A/B tests of versions that are equal in rights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from serve_apps.cli.output import AsJson, fail, out, print_json, table
+from serve_apps.cli.routing import BASIS_POINTS_PER_PERCENT, ask
+
+ab = typer.Typer(no_args_is_help=True)
+
+
+@ab.command()
+def start(
+    model: str,
+    arms: Annotated[list[str], typer.Argument(help="arm-…=PERCENT, two or more; they sum to 100.")],
+    coverage: Annotated[float, typer.Option(help="Percent of the patients that take part.")] = 100.0,
+    as_json: AsJson = False,
+) -> None:
+    """Split the patients between the versions behind `arm-…` aliases."""
+    try:
+        weights = {name: _basis_points(percent) for name, percent in (arm.split("=") for arm in arms)}
+    except ValueError:
+        fail("write each arm as arm-NAME=PERCENT", as_json, "bad-argument")
+    body = {"weights_bp": weights, "coverage_bp": round(coverage * BASIS_POINTS_PER_PERCENT)}
+    _print(ask("PUT", f"/v1/ab-tests/{model}", as_json, body), as_json)
+
+
+@ab.command()
+def show(model: str, as_json: AsJson = False) -> None:
+    """Metrics by arm, and whether the split is the one that was asked for."""
+    _print(ask("GET", f"/v1/ab-tests/{model}", as_json), as_json)
+
+
+@ab.command()
+def end(model: str, as_json: AsJson = False) -> None:
+    """All patients go back to the champion."""
+    ask("DELETE", f"/v1/ab-tests/{model}", as_json)
+    if as_json:
+        print_json({"ended": model})
+    else:
+        out.print(f"the A/B test of {model} has ended")
+
+
+def _basis_points(percent: str) -> int:
+    return round(float(percent) * BASIS_POINTS_PER_PERCENT)
+
+
+def _print(document: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+        return
+    state = "serving" if document["serving"] else "waits until all its arms are warm"
+    table(
+        f"A/B test of {document['model']}: {state}",
+        ("arm", "weight", "version", "patients", "studies", "failed", "flagged (95 %)", "p50", "p95"),
+        [_row(arm, version) for arm in document["arms"] for version in arm["versions"] or [None]],
+    )
+    ratio = document["sample_ratio"]
+    out.print(f"split: {ratio['verdict']}, {ratio['reason']}")
+
+
+def _row(arm: Mapping[str, Any], version: Mapping[str, Any] | None) -> tuple[object, ...]:
+    weight = f"{arm['weight_bp'] / BASIS_POINTS_PER_PERCENT:g} %"
+    if version is None:
+        return (arm["name"], weight, None, 0, 0, None, None, None, None)
+    flagged = version["flagged"]
+    told = None
+    if flagged["interval_95"]:
+        low, high = flagged["interval_95"]
+        told = f"{flagged['share']:.0%} ({low:.0%} to {high:.0%})"
+    return (
+        arm["name"],
+        weight,
+        version["version"],
+        version["patients"],
+        version["studies"],
+        version["failed"]["hits"],
+        told,
+        _milliseconds(version["latency_p50_ms"]),
+        _milliseconds(version["latency_p95_ms"]),
+    )
+
+
+def _milliseconds(value: float | None) -> str | None:
+    return None if value is None else f"{value:.0f} ms"

@@ -1,0 +1,33 @@
+"""The `serinus` command."""
+
+from __future__ import annotations
+
+import typer
+
+from serve_apps.cli import ab, models, routing, samples, stack, study
+
+app = typer.Typer(
+    name="serinus",
+    help="Canary releases for imaging AI, on Ray Serve.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(stack.up)
+app.command()(stack.down)
+app.command()(stack.status)
+app.command()(study.submit)
+app.command()(study.job)
+app.command()(routing.variants)
+app.command()(routing.explain)
+app.command()(routing.audit)
+app.command()(routing.freeze)
+app.command()(routing.unfreeze)
+app.add_typer(routing.route, name="route", help="Who reads which share of the studies.")
+app.add_typer(ab.ab, name="ab", help="A/B tests of versions that are equal in rights.")
+app.command(name="samples")(samples.samples)
+app.command(name="check-config")(stack.check_config)
+app.add_typer(models.app, name="models", help="Register, list and verify model versions in MLflow.")
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,1 @@
+"""The Serve deployments: the only classes that Ray Serve runs."""

@@ -1,0 +1,116 @@
+"""Our own Ray head: explicit ports, everything under one short folder.
+
+Ray listens on every interface whatever it is told, so that calls need the token in the state folder; the
+dashboard and the HTTP proxy do bind to loopback.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+
+from serve_apps.embedded.ports import free_ports
+from serve_apps.settings import Settings
+
+NODE_IP = "127.0.0.2"  # Ray replaces 127.0.0.1 by the address of the network card
+SOCKET_PATH_LIMIT = 107  # of the kernel, for a Unix socket
+LONGEST_SOCKET = (
+    "/session_2026-01-01_00-00-00_000000_4194304/sockets/dash_MetricsHead"  # with the largest pid
+)
+START_TIMEOUT_S = 90.0
+
+
+class RayDidNotStart(RuntimeError):
+    """The Ray head did not answer in time; the message says where its log lies."""
+
+
+def ray_directory(settings: Settings) -> Path:
+    """The state folder's `ray`, or a short stand-in where that path is too long for a Unix socket."""
+    wanted = settings.paths.ray
+    if len(str(wanted)) + len(LONGEST_SOCKET) <= SOCKET_PATH_LIMIT:
+        return wanted
+    digest = hashlib.blake2b(str(wanted).encode(), digest_size=5).hexdigest()
+    return Path(tempfile.gettempdir()) / f"serinus-{digest}"
+
+
+def ray_environment(settings: Settings) -> dict[str, str]:
+    """What every Ray process and command line of this stack needs to find it, and nothing else's."""
+    environment = dict(os.environ)
+    environment |= {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "RAY_TMPDIR": str(ray_directory(settings)),
+        "RAY_AUTH_MODE": settings.ray_auth_mode,
+        "RAY_AUTH_TOKEN_PATH": str(settings.paths.ray_token),
+        "RAY_ADDRESS": f"{NODE_IP}:{settings.ray_port}",
+        "RAY_API_SERVER_ADDRESS": settings.dashboard_url,
+        "RAY_DASHBOARD_ADDRESS": settings.dashboard_url,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DEDUP_LOGS": "0",
+        "RAY_SERVE_ENABLE_HA_PROXY": "1" if settings.haproxy else "0",
+        "OMP_NUM_THREADS": "1",
+        "SERINUS_STATE_DIR": str(settings.paths.root),
+        "SERINUS_SITE_POLICY": settings.site_policy.value,
+    }
+    return environment
+
+
+def start_ray(settings: Settings) -> int:
+    """Start the head in its own session and wait until its dashboard answers. Returns the leader's pid."""
+    directory = ray_directory(settings)
+    (directory / "ray").mkdir(parents=True, exist_ok=True)
+    settings.paths.logs.mkdir(parents=True, exist_ok=True)
+    log = settings.paths.logs / "ray.log"
+    environment = ray_environment(settings)
+    environment.pop("RAY_ADDRESS")
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            _command(settings, directory),
+            env=environment,
+            stdout=sink,
+            stderr=sink,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    _wait_ready(settings, process, log)
+    return process.pid
+
+
+def _command(settings: Settings, directory: Path) -> list[str]:
+    client, agent, agent_grpc, env_agent, metrics = free_ports(5)
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
+    command += ["--node-ip-address", NODE_IP, "--port", str(settings.ray_port)]
+    command += ["--dashboard-host", "127.0.0.1", "--dashboard-port", str(settings.ray_dashboard_port)]
+    command += ["--ray-client-server-port", str(client), "--dashboard-agent-listen-port", str(agent)]
+    command += ["--dashboard-agent-grpc-port", str(agent_grpc), "--runtime-env-agent-port", str(env_agent)]
+    command += ["--metrics-export-port", str(metrics), "--min-worker-port", "0", "--max-worker-port", "0"]
+    command += ["--temp-dir", str(directory), "--disable-usage-stats"]
+    if settings.ray_cpus is not None:
+        command += ["--num-cpus", str(settings.ray_cpus)]
+    return command
+
+
+def _wait_ready(settings: Settings, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RayDidNotStart(f"the Ray head ended with exit code {process.returncode}; see {log}")
+        if dashboard_answers(settings):
+            return
+        time.sleep(0.2)
+    raise RayDidNotStart(f"the Ray head did not answer within {START_TIMEOUT_S:.0f} s; see {log}")
+
+
+def dashboard_answers(settings: Settings) -> bool:
+    """Whether Serve's REST interface is there (any answer but a refusal to connect or a 5xx)."""
+    try:
+        answer = httpx.get(f"{settings.dashboard_url}/api/serve/applications/", timeout=2.0)
+    except httpx.HTTPError:
+        return False
+    return answer.status_code < 500

@@ -1,0 +1,22 @@
+"""The stack's own secrets, made once and kept in the state folder (mode 0600)."""
+
+from __future__ import annotations
+
+import secrets
+
+from registry.signing import ensure_keypair
+from serve_apps.api.auth import Scope, create_key, write_private
+from serve_apps.settings import StatePaths
+
+KEY_BYTES = 32
+
+
+def ensure_secrets(paths: StatePaths) -> None:
+    """Create what is missing: the administrator's key, the signing pair, and four random secrets."""
+    paths.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not paths.api_key.exists():
+        write_private(paths.api_key, create_key(paths.api_keys, "admin", [Scope.ADMIN]))
+    for key in (paths.pseudonym_key, paths.callback_key, paths.webhook_key, paths.ray_token):
+        if not key.exists():
+            write_private(key, secrets.token_hex(KEY_BYTES))
+    ensure_keypair(paths.signing_key, paths.verify_key)

@@ -1,1 +1,0 @@
-"""What was accepted: queued, run, delivered."""

@@ -1,1 +1,0 @@
-"""One study through one version: fetch, prepare, forward, answer."""

@@ -1,1 +1,0 @@
-"""Readings that nobody hears."""
