@@ -1,8 +1,9 @@
 """Every error that Serinus raises on purpose, as one tree.
 
-The leaves carry a stable `code`, which is what a caller may program against; `serve_apps.api.problems` maps codes
-to HTTP. A message never holds a patient datum: no UID, no tag value, no URL. The arguments go through
-`super().__init__`, so that an error survives pickling between actors.
+The leaves carry a stable `code`, which is what a caller may program against (`serve_apps.api.problems` maps codes to
+HTTP), and the class of failure that says whether and how the same work is tried again (`core.retry`). A message never
+holds a patient datum: no UID, no tag value, no URL. The arguments go through `super().__init__`, so that an error
+survives pickling between actors.
 
     SerinusError
     ├── SourceError            the PACS, bucket or folder did not give us the study
@@ -11,38 +12,49 @@ to HTTP. A message never holds a patient datum: no UID, no tag value, no URL. Th
     │   ├── UnsupportedSeries · BrokenGeometry · UndecodablePixels
     ├── ModelError             a model version cannot be trusted, loaded or run
     │   ├── ModelRefused · ModelFailed · ModelUnavailable · OutsideIntendedUse
+    ├── WorkerLost             the process that did the work is gone, by whatever way
     ├── RegistryUnavailable    MLflow does not answer and nothing is cached
+    ├── LedgerUnavailable      the database does not answer
+    ├── NotReady               this process has no routing snapshot yet, or a champion is not warm
     ├── DeadlineExceeded
     ├── ReportRejected         the PACS did not store the report
-    └── RequestError           the caller can mend it
-        └── IdempotencyConflict · JobNotFound · JobNotCancelable · ResultNotReady · UnknownSource · UnknownModel ·
-                                    UnknownVariant · ExperimentUnderWay
+    └── RequestError           the caller can mend it; `pointer` names the field
+        ├── InvalidField · UrlRefused · Unauthenticated · Forbidden · Overloaded · RoutingFrozen
+        └── IdempotencyConflict · JobNotFound · JobNotCancelable · JobCanceled · ResultNotReady · NoSuchDocument ·
+            UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+from core.retry import FailureClass
+
 
 class SerinusError(Exception):
-    """Base of the tree. `code` is stable; `retryable` says whether the same job may succeed later."""
+    """Base of the tree. `code` is stable; `failure` says whether and how the same work is tried again."""
 
     code: ClassVar[str] = "internal-error"
-    retryable: ClassVar[bool] = False
+    failure: ClassVar[FailureClass] = FailureClass.PERMANENT
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
 
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.failure is not FailureClass.PERMANENT
+
 
 class SourceError(SerinusError):
     code = "source-failed"
-    retryable = True
+    failure = FailureClass.SOURCE_AWAY
 
 
 class StudyNotFound(SourceError):
     code = "study-not-found"
-    retryable = False
+    failure = FailureClass.PERMANENT
 
 
 class SourceUnavailable(SourceError):
@@ -55,7 +67,7 @@ class SourceTimeout(SourceError):
 
 class StudyTooLarge(SourceError):
     code = "study-too-large"
-    retryable = False
+    failure = FailureClass.PERMANENT
 
 
 class StudyError(SerinusError):
@@ -88,11 +100,12 @@ class ModelRefused(ModelError):
 
 class ModelFailed(ModelError):
     code = "model-error"
+    failure = FailureClass.MODEL_FAILED
 
 
 class ModelUnavailable(ModelError):
     code = "model-unavailable"
-    retryable = True
+    failure = FailureClass.MODEL_AWAY
 
 
 class OutsideIntendedUse(ModelError):
@@ -101,20 +114,90 @@ class OutsideIntendedUse(ModelError):
 
 class RegistryUnavailable(SerinusError):
     code = "registry-unavailable"
-    retryable = True
+    failure = FailureClass.MODEL_AWAY
+
+
+class WorkerLost(SerinusError):
+    """A replica, node or object was lost under the work: killed, out of memory, drained, evicted."""
+
+    code = "worker-lost"
+    failure = FailureClass.WORKER_LOST
+
+
+class LedgerUnavailable(SerinusError):
+    code = "ledger-unavailable"
+    failure = FailureClass.WORKER_LOST
+
+
+class NotReady(SerinusError):
+    """Nothing can be answered yet, and soon it can."""
+
+    code = "warming"
+    failure = FailureClass.MODEL_AWAY
 
 
 class DeadlineExceeded(SerinusError):
     code = "deadline-exceeded"
+    failure = FailureClass.MODEL_FAILED
 
 
 class ReportRejected(SerinusError):
     code = "result-store-rejected"
-    retryable = True
+    failure = FailureClass.SOURCE_AWAY
 
 
 class RequestError(SerinusError):
+    """`pointer` is the JSON pointer of the field that is wrong, where there is one."""
+
     code = "bad-request"
+
+    def __init__(self, detail: str, pointer: str | None = None) -> None:
+        super().__init__(detail)
+        self.args = (detail, pointer)
+        self.pointer = pointer
+
+
+class InvalidField(RequestError):
+    code = "invalid-field"
+
+
+class UrlRefused(RequestError):
+    """An address that this site does not allow (SSRF)."""
+
+    code = "url-refused"
+
+
+class Unauthenticated(RequestError):
+    code = "unauthenticated"
+
+
+class Forbidden(RequestError):
+    code = "forbidden"
+
+
+class Overloaded(RequestError):
+    code = "overloaded"
+    failure = FailureClass.MODEL_AWAY
+
+
+class RoutingFrozen(RequestError):
+    """What was asked for cannot be while routing is frozen."""
+
+    code = "routing-frozen"
+
+
+class JobCanceled(RequestError):
+    code = "canceled"
+
+
+class NoSuchDocument(RequestError):
+    """The job has ended and such a document will never exist."""
+
+    code = "no-such-document"
+
+
+class NoExperiment(RequestError):
+    code = "no-ab-test"
 
 
 class IdempotencyConflict(RequestError):
