@@ -245,9 +245,7 @@ def _shadows(facts: StudyFacts, table: RoutingTable, answering: Variant) -> tupl
     """
     bucket = bucket_of(f"shadow/{table.model}", facts.study_key)
     return tuple(
-        s.variant
-        for s in table.shadows
-        if bucket < s.percent * 100 and s.variant.version != answering.version
+        s.variant for s in table.shadows if bucket < s.share_bp and s.variant.version != answering.version
     )
 
 

@@ -51,7 +51,7 @@ class RolloutView:
     version: str
     salt: str
     weight_bp: int = 0
-    mirror_percent: int = 100
+    mirror_bp: int = BASIS_POINTS
     slot: Slot | None = None
 
 
@@ -77,7 +77,7 @@ class SiteRouting:
 
     key: AssignmentKey = AssignmentKey.PATIENT
     rules: tuple[Rule, ...] = ()
-    shadow_percent: Mapping[str, int] = field(default_factory=dict)
+    shadow_bp: Mapping[str, int] = field(default_factory=dict)
     safety_net_bp: int = BASIS_POINTS
     frozen: bool = False
 

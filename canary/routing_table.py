@@ -153,11 +153,11 @@ class Shadow:
     """A version that reads a share of the studies in silence."""
 
     variant: Variant
-    percent: int
+    share_bp: int
 
     def __post_init__(self) -> None:
-        if not 0 <= self.percent <= 100:
-            raise ValueError("a shadow reads 0 to 100 percent")
+        if not 0 <= self.share_bp <= BASIS_POINTS:
+            raise ValueError("a shadow's share lies within 0..10000 basis points")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from canary.observation import (
     VersionView,
 )
 from canary.routing_table import (
+    BASIS_POINTS,
     CANARY,
     CHAMPION,
     ABTest,
@@ -289,7 +290,7 @@ def _shadows(known: _Known, table: RoutingTable, ready_once: frozenset[str]) -> 
         may = version in ready_once and known.may_run(version) and version != table.champion.version
         if may and _is_silent(known, alias, version):
             name = f"{SHADOW_PREFIX}{CHAMPION}" if alias == CHAMPION else alias
-            share = Shadow(known.variant(name, version), _mirror_percent(known.observation, alias, version))
+            share = Shadow(known.variant(name, version), _mirror_bp(known.observation, alias, version))
             shadows.setdefault(version, share)
     return tuple(shadows.values())
 
@@ -300,14 +301,14 @@ def _is_silent(known: _Known, alias: str, version: str) -> bool:
     return is_ours(alias) and not known.may_answer(version)
 
 
-def _mirror_percent(observation: ModelObservation, alias: str, version: str) -> int:
+def _mirror_bp(observation: ModelObservation, alias: str, version: str) -> int:
     """What people set for the alias; else what the rollout grants its candidate; else every study."""
-    if alias in observation.site.shadow_percent:
-        return observation.site.shadow_percent[alias]
+    if alias in observation.site.shadow_bp:
+        return observation.site.shadow_bp[alias]
     is_candidate = (
         alias == CHALLENGER and observation.rollout is not None and observation.rollout.version == version
     )
-    return observation.rollout.mirror_percent if is_candidate and observation.rollout is not None else 100
+    return observation.rollout.mirror_bp if is_candidate and observation.rollout is not None else BASIS_POINTS
 
 
 def _numbered(observation: ModelObservation, table: RoutingTable | None) -> RoutingTable | None:

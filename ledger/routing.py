@@ -86,23 +86,23 @@ class Routing:
         )
         return self._change(model, change, actor, now)
 
-    def set_mirror(self, model: str, percent: int, *, actor: str, now: datetime) -> ModelRouting:
+    def set_mirror(self, model: str, mirror_bp: int, *, actor: str, now: datetime) -> ModelRouting:
         """The share of studies that the candidate reads in silence."""
         change = _Change(
             "route-mirror",
-            {"percent": percent},
-            lambda r: r.mirror_percent,
-            lambda r: replace(r, mirror_percent=percent),
+            {"mirror_bp": mirror_bp},
+            lambda r: r.mirror_bp,
+            lambda r: replace(r, mirror_bp=mirror_bp),
         )
         return self._change(model, change, actor, now)
 
-    def set_shadow(self, model: str, alias: str, percent: int, *, actor: str, now: datetime) -> ModelRouting:
+    def set_shadow(self, model: str, alias: str, share_bp: int, *, actor: str, now: datetime) -> ModelRouting:
         """The share of studies that the version of a `shadow-…` alias reads."""
         change = _Change(
             "route-shadow",
-            {"alias": alias, "percent": percent},
-            lambda r: r.shadow_percent.get(alias),
-            lambda r: replace(r, shadow_percent={**r.shadow_percent, alias: percent}),
+            {"alias": alias, "share_bp": share_bp},
+            lambda r: r.shadow_bp.get(alias),
+            lambda r: replace(r, shadow_bp={**r.shadow_bp, alias: share_bp}),
         )
         return self._change(model, change, actor, now)
 

@@ -46,8 +46,8 @@ class ModelRouting:
     version: str | None = None
     weight_bp: int = 0
     salt: str = ""
-    mirror_percent: int = 100
-    shadow_percent: Mapping[str, int] = field(default_factory=dict)
+    mirror_bp: int = BASIS_POINTS
+    shadow_bp: Mapping[str, int] = field(default_factory=dict)
     safety_net_bp: int = BASIS_POINTS
     pins: tuple[Pin, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -56,10 +56,9 @@ class ModelRouting:
     revision: int = 0
 
     def __post_init__(self) -> None:
-        if not all(0 <= bp <= BASIS_POINTS for bp in (self.weight_bp, self.safety_net_bp)):
-            raise ValueError("a weight lies within 0..10000 basis points")
-        if not all(0 <= share <= 100 for share in (self.mirror_percent, *self.shadow_percent.values())):
-            raise ValueError("a share of silent readings lies within 0..100 percent")
+        shares = (self.weight_bp, self.safety_net_bp, self.mirror_bp, *self.shadow_bp.values())
+        if not all(0 <= share_bp <= BASIS_POINTS for share_bp in shares):
+            raise ValueError("a weight or share lies within 0..10000 basis points")
         if (self.version is None) != (not self.salt):
             raise ValueError("a version's weight has a salt, and nothing else has")
 
@@ -68,12 +67,12 @@ class ModelRouting:
         """The candidate's weight as a look at the model takes it; None while nobody has set one."""
         if self.version is None:
             return None
-        return RolloutView(self.version, self.salt, self.weight_bp, self.mirror_percent)
+        return RolloutView(self.version, self.salt, self.weight_bp, self.mirror_bp)
 
     def site(self, key: AssignmentKey, *, frozen: bool) -> SiteRouting:
         """The rest as a look takes it; a pin goes before any rule."""
         pinned = (Rule(f"pin to {pin.variant}", pin.variant, keys=(pin.key,)) for pin in self.pins)
-        return SiteRouting(key, (*pinned, *self.rules), self.shadow_percent, self.safety_net_bp, frozen)
+        return SiteRouting(key, (*pinned, *self.rules), self.shadow_bp, self.safety_net_bp, frozen)
 
     def pin_of(self, key: str) -> Pin | None:
         return next((pin for pin in self.pins if pin.key == key), None)
@@ -85,8 +84,8 @@ def document_of(routing: ModelRouting) -> dict[str, Any]:
         "version": routing.version,
         "weight_bp": routing.weight_bp,
         "salt": routing.salt,
-        "mirror_percent": routing.mirror_percent,
-        "shadow_percent": dict(routing.shadow_percent),
+        "mirror_bp": routing.mirror_bp,
+        "shadow_bp": dict(routing.shadow_bp),
         "safety_net_bp": routing.safety_net_bp,
         "pins": [asdict(pin) | {"at": pin.at.isoformat()} for pin in routing.pins],
         "rules": [asdict(rule) for rule in routing.rules],
@@ -108,7 +107,7 @@ def ab_document(ab: ABView | None) -> dict[str, Any] | None:
 def routing_of(row: Mapping[str, Any]) -> ModelRouting:
     """A row of the table `routing` as it was written."""
     document = row["document"]
-    plain = ("version", "weight_bp", "salt", "mirror_percent", "shadow_percent", "safety_net_bp")
+    plain = ("version", "weight_bp", "salt", "mirror_bp", "shadow_bp", "safety_net_bp")
     return ModelRouting(
         model=row["model"],
         **{name: document[name] for name in plain},

@@ -85,7 +85,7 @@ def _add_changing(app: FastAPI, services: Callable[[], HasRouting], actor: Calla
 
     @app.put("/v1/routes/{model}/shadow", responses=PROBLEMS, tags=["routing"])
     async def set_shadow(model: str, wish: ShadowIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
-        await services().routing.set_shadow(model, wish.alias, wish.percent, who)
+        await services().routing.set_shadow(model, wish.alias, wish.percent * 100, who)
         return await services().routing.routes()
 
     @app.put("/v1/routes/{model}/safety-net", responses=PROBLEMS, tags=["routing"])

@@ -56,9 +56,9 @@ class RoutingService:
         self._require_challenger(model, version)
         await self._change(self._ledger.routing.set_weight, model, version, weight_bp, actor=actor, now=now())
 
-    async def set_shadow(self, model: str, alias: str, percent: int, actor: str) -> None:
+    async def set_shadow(self, model: str, alias: str, share_bp: int, actor: str) -> None:
         self._fleet().table(model)
-        await self._change(self._ledger.routing.set_shadow, model, alias, percent, actor=actor, now=now())
+        await self._change(self._ledger.routing.set_shadow, model, alias, share_bp, actor=actor, now=now())
 
     async def set_safety_net(self, model: str, share_bp: int, actor: str) -> None:
         """The share of the canary's studies that the champion reads in silence."""
@@ -146,7 +146,7 @@ def table_json(table: RoutingTable) -> dict[str, Any]:
             for arm in (table.ab_test.arms if table.ab_test else ())
         ],
         "shadows": [
-            {"name": s.variant.name, "version": s.variant.version, "percent": s.percent}
+            {"name": s.variant.name, "version": s.variant.version, "percent": s.share_bp // 100}
             for s in table.shadows
         ],
         "rules": [asdict(rule) | {"keys": len(rule.keys)} for rule in table.rules],

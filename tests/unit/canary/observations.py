@@ -59,4 +59,4 @@ def answering(step: ModelTarget) -> dict[str, str]:
 
 
 def shadowing(step: ModelTarget) -> dict[str, int]:
-    return {s.variant.name: s.percent for s in step.table.shadows} if step.table else {}
+    return {s.variant.name: s.share_bp for s in step.table.shadows} if step.table else {}

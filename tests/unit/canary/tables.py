@@ -21,8 +21,8 @@ def ab_test(*weights: int, salt: str = "ab-1", **changes: Any) -> ABTest:
     return ABTest(arms, salt, **changes)
 
 
-def shadow(percent: int, version: str = "9", name: str = "shadow-next") -> Shadow:
-    return Shadow(variant(name, version), percent)
+def shadow(share_bp: int, version: str = "9", name: str = "shadow-next") -> Shadow:
+    return Shadow(variant(name, version), share_bp)
 
 
 def table(**changes: Any) -> RoutingTable:

@@ -119,7 +119,7 @@ def test_a_bucket_is_the_same_in_every_release() -> None:
 
 @given(key=keys, weight=weights)
 def test_a_table_of_a_later_generation_with_the_same_content_answers_alike(key: str, weight: int) -> None:
-    routing = table(canary=canary(weight), shadows=(shadow(50),))
+    routing = table(canary=canary(weight), shadows=(shadow(5_000),))
     later = assign(facts(key), replace(routing, generation=8))
     assert replace(later, generation=7) == assign(facts(key), routing)
 
@@ -142,16 +142,16 @@ def test_a_study_without_its_key_is_drawn_by_itself() -> None:
     assert arms == {"champion", "canary"}
 
 
-@given(key=keys, percents=st.lists(st.integers(0, 100), min_size=2, max_size=2))
-def test_a_smaller_shadow_share_lies_within_a_larger_one(key: str, percents: list[int]) -> None:
-    low, high = sorted(percents)
+@given(key=keys, shares_bp=st.lists(st.integers(0, 10_000), min_size=2, max_size=2))
+def test_a_smaller_shadow_share_lies_within_a_larger_one(key: str, shares_bp: list[int]) -> None:
+    low, high = sorted(shares_bp)
     routing = table(shadows=(shadow(low, "8", "shadow-low"), shadow(high, "9", "shadow-high")))
     names = {v.name for v in assign(facts(key), routing).shadows}
     assert "shadow-low" not in names or "shadow-high" in names
 
 
 def test_a_shadow_of_a_hundred_percent_reads_all_and_of_zero_none() -> None:
-    routing = table(shadows=(shadow(0, "8", "shadow-none"), shadow(100, "9", "shadow-all")))
+    routing = table(shadows=(shadow(0, "8", "shadow-none"), shadow(10_000, "9", "shadow-all")))
     for i in range(300):
         assert [v.name for v in assign(facts(str(i)), routing).shadows] == ["shadow-all"]
 
@@ -163,7 +163,7 @@ def test_the_first_bucket_is_not_in_a_share_of_zero_and_the_only_one_in_the_smal
 
 
 def test_a_version_does_not_shadow_itself() -> None:
-    routing = table(canary=canary(10_000), shadows=(shadow(100, version="2"),))
+    routing = table(canary=canary(10_000), shadows=(shadow(10_000, version="2"),))
     assert assign(facts(), routing).shadows == ()
 
 
@@ -223,13 +223,16 @@ def test_a_testers_wish_goes_before_a_rule() -> None:
 @pytest.mark.parametrize("name", ["shadow-next", "arm-0", "challenger", ""])
 def test_a_tester_cannot_have_a_variant_that_may_not_answer(name: str) -> None:
     with pytest.raises(NoSuchVariant):
-        assign(facts(tester_variant=name), table(canary=canary(0), shadows=(shadow(100),)))
+        assign(facts(tester_variant=name), table(canary=canary(0), shadows=(shadow(10_000),)))
 
 
 @given(key=keys, tester=st.sampled_from([None, "canary", "nonsense"]))
 def test_a_freeze_sends_everything_to_the_champion(key: str, tester: str | None) -> None:
     routing = table(
-        canary=canary(10_000), rules=(Rule("r", "canary", sites=("n",)),), shadows=(shadow(100),), frozen=True
+        canary=canary(10_000),
+        rules=(Rule("r", "canary", sites=("n",)),),
+        shadows=(shadow(10_000),),
+        frozen=True,
     )
     got = assign(facts(key, site="n", tester_variant=tester), routing)
     assert (got.variant.name, got.assignment_reason, got.shadows, got.safety_net) == (
@@ -285,7 +288,7 @@ def test_impossible_tables_cannot_be_made() -> None:
         lambda: ab_test(10_000),
         lambda: ab_test(5_000, 4_000),
         lambda: ab_test(5_000, 5_000, coverage_bp=-1),
-        lambda: shadow(101),
+        lambda: shadow(10_001),
         lambda: Rule("r", "canary"),
         lambda: Slot("l", "s", 5, 5),
         lambda: Segment("canary", 5, 4),

@@ -112,12 +112,12 @@ def test_a_challenger_is_started_shadows_when_ready_and_answers_what_its_rollout
     loading = then(settled(), seen, {"1": READY, "2": LOADING})
     assert (running(loading), shadowing(loading)) == (["1", "2"], {})
     silent = then(loading, seen, {"1": READY, "2": READY})
-    assert (answering(silent), shadowing(silent)) == ({"champion": "1"}, {"challenger": 100})
-    live = then(silent, seen, {"1": READY, "2": READY}, rollout=rollout(500, mirror_percent=40))
+    assert (answering(silent), shadowing(silent)) == ({"champion": "1"}, {"challenger": 10_000})
+    live = then(silent, seen, {"1": READY, "2": READY}, rollout=rollout(500, mirror_bp=4_000))
     assert live.table is not None
     assert live.table.canary is not None
     assert (live.table.canary.weight_bp, live.table.canary.salt) == (500, "r1")
-    assert shadowing(live) == {"challenger": 40}
+    assert shadowing(live) == {"challenger": 4_000}
 
 
 @pytest.mark.parametrize("phase", [LOADING, UNWELL, FAILED, AppPhase.STOPPING])
@@ -147,16 +147,16 @@ def test_deleting_the_challenger_alias_ends_its_weight_at_once_and_its_applicati
 def test_a_shadow_that_is_away_for_a_moment_goes_on_owing_studies() -> None:
     seen = registry(champion="1", shadow_next="9")
     ready = then(settled(), seen, {"1": READY, "9": READY})
-    assert shadowing(then(ready, seen, {"1": READY, "9": UNWELL})) == {"shadow-next": 100}
+    assert shadowing(then(ready, seen, {"1": READY, "9": UNWELL})) == {"shadow-next": 10_000}
     never = then(settled(), seen, {"1": READY, "9": UNWELL})
     assert shadowing(never) == {}
 
 
 def test_several_shadows_have_their_own_shares_and_each_version_reads_once() -> None:
     seen = registry(champion="1", shadow_a="8", shadow_b="9", shadow_c="9", shadow_d="1")
-    site = SiteRouting(shadow_percent={"shadow-a": 20})
+    site = SiteRouting(shadow_bp={"shadow-a": 2_000})
     step = then(settled(), seen, {"1": READY, "8": READY, "9": READY}, site=site)
-    assert shadowing(step) == {"shadow-a": 20, "shadow-b": 100}
+    assert shadowing(step) == {"shadow-a": 2_000, "shadow-b": 10_000}
 
 
 def test_foreign_aliases_start_nothing() -> None:
@@ -168,7 +168,7 @@ def test_an_uncleared_version_only_shadows_whatever_its_alias() -> None:
     seen = registry({"2": "research", "3": "research"}, champion="2", challenger="3")
     step = then(settled(), seen, apps, rollout=rollout(10_000, version="3"))
     assert answering(step) == {"champion": "1"}
-    assert shadowing(step) == {"challenger": 100, "shadow-champion": 100}
+    assert shadowing(step) == {"challenger": 10_000, "shadow-champion": 10_000}
     assert {s.role for s in step.version_statuses if "research" in s.reason} == {"champion", "challenger"}
 
 

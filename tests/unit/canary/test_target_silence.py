@@ -59,11 +59,11 @@ def test_a_challenger_without_a_weight_does_not_shut_an_ab_test_out() -> None:
 
 def test_what_people_set_for_the_challengers_silence_goes_before_what_its_rollout_grants() -> None:
     seen, apps = registry(champion="1", challenger="2"), {"1": READY, "2": READY}
-    granted = RolloutView("2", "s", 0, mirror_percent=60)
+    granted = RolloutView("2", "s", 0, mirror_bp=6_000)
 
-    def percent(**site: int) -> int:
-        found = target_of(observation(seen, apps, rollout=granted, site=SiteRouting(shadow_percent=site)))
+    def share_bp(**site: int) -> int:
+        found = target_of(observation(seen, apps, rollout=granted, site=SiteRouting(shadow_bp=site)))
         assert found.table is not None
-        return found.table.shadows[0].percent
+        return found.table.shadows[0].share_bp
 
-    assert (percent(), percent(challenger=10)) == (60, 10)
+    assert (share_bp(), share_bp(challenger=1_000)) == (6_000, 1_000)

@@ -20,7 +20,7 @@ V3 = Variant("shadow-next", "3", "d3", "app-3")
 def table(weight_bp: int = 10_000, generation: int = 1, salt: str = "salt") -> RoutingTable:
     """Version 2 as canary, version 3 as shadow."""
     canary = Canary(V2, weight_bp, salt)
-    return RoutingTable(generation, "ich", V1, canary=canary, shadows=(Shadow(V3, 100),))
+    return RoutingTable(generation, "ich", V1, canary=canary, shadows=(Shadow(V3, 10_000),))
 
 
 def decided(

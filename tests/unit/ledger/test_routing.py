@@ -31,7 +31,6 @@ WITH_LEDGER = settings(
 )
 NAMES = st.text(PRINTABLE, min_size=1, max_size=8)
 SHARES_BP = st.integers(0, 10_000)
-PERCENTS = st.integers(0, 100)
 RULES = st.builds(Rule, name=NAMES, variant=NAMES, sites=st.lists(NAMES, min_size=1, max_size=2).map(tuple))
 PINS = st.builds(Pin, key=NAMES, variant=NAMES, actor=NAMES, at=st.just(NOON))
 TESTS = st.builds(
@@ -47,8 +46,8 @@ ROUTINGS = st.builds(
     version=st.just("2"),
     weight_bp=SHARES_BP,
     salt=NAMES,
-    mirror_percent=PERCENTS,
-    shadow_percent=st.dictionaries(NAMES, PERCENTS, max_size=3),
+    mirror_bp=SHARES_BP,
+    shadow_bp=st.dictionaries(NAMES, SHARES_BP, max_size=3),
     safety_net_bp=SHARES_BP,
     pins=st.lists(PINS, max_size=3).map(tuple),
     rules=st.lists(RULES, max_size=3).map(tuple),
@@ -60,7 +59,7 @@ ROUTINGS = st.builds(
 
 def test_a_model_that_nobody_touched_has_the_defaults(ledger: Ledger) -> None:
     untouched = ledger.routing.get("ich")
-    assert (untouched.weight_bp, untouched.mirror_percent, untouched.safety_net_bp) == (0, 100, 10_000)
+    assert (untouched.weight_bp, untouched.mirror_bp, untouched.safety_net_bp) == (0, 10_000, 10_000)
     assert untouched.rollout is None
     assert (ledger.routing.all(), ledger.routing.frozen(), ledger.routing.revision()) == ({}, None, 0)
 
@@ -104,8 +103,8 @@ def test_each_change_has_its_audit_row_and_a_higher_revision(ledger: Ledger) -> 
     routing = ledger.routing
     changes = (
         lambda: routing.set_weight("ich", "2", 500, **WHO),
-        lambda: routing.set_mirror("ich", 50, **WHO),
-        lambda: routing.set_shadow("ich", "shadow-next", 20, **WHO),
+        lambda: routing.set_mirror("ich", 5_000, **WHO),
+        lambda: routing.set_shadow("ich", "shadow-next", 2_000, **WHO),
         lambda: routing.set_safety_net("ich", 5_000, **WHO),
         lambda: routing.set_rules("ich", [Rule("r", "canary", sites=("north",))], **WHO),
         lambda: routing.pin("ich", "k", "canary", **WHO),
@@ -176,7 +175,7 @@ def test_what_cannot_be_audited_does_not_happen(ledger: Ledger) -> None:
 def test_a_weight_out_of_its_range_is_refused_and_nothing_written(ledger: Ledger, weight_bp: int) -> None:
     with pytest.raises(ValueError, match="basis points"):
         ledger.routing.set_weight("ich", "2", weight_bp, **WHO)
-    with pytest.raises(ValueError, match="percent"):
+    with pytest.raises(ValueError, match="basis points"):
         ledger.routing.set_shadow("ich", "shadow-next", weight_bp, **WHO)
     assert (ledger.routing.revision(), ledger.audit.rows()) == (0, ())
 
