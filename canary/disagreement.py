@@ -19,23 +19,23 @@ class FindingReport:
 
     code: str
     meaning: str
-    seen: FindingStatus
+    status: FindingStatus
     critical: bool  # of the highest urgency if present (ACR category 1, PS3.16 CID 7035)
 
 
 @dataclass(frozen=True, slots=True)
-class VersionReading:
-    """One version's whole reading. `delivered`: the caller has this one."""
+class VersionFindings:
+    """All that one version says of a study. `delivered`: the caller has this."""
 
     variant: str
     version: str
     delivered: bool
-    reports: tuple[FindingReport, ...]
+    findings: tuple[FindingReport, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """A critical finding that one version saw and the other did not. `delivered_missed`: the caller's."""
+    """A critical finding that one version saw and the other did not. `delivered_missed`: the caller's version."""
 
     code: str
     meaning: str
@@ -46,42 +46,42 @@ class Escalation:
     sentence: str
 
 
-def escalations(one: VersionReading, other: VersionReading) -> tuple[Escalation, ...]:
-    """All critical disagreements of two readings, in either direction; what the caller's misses comes first.
+def escalations(one: VersionFindings, other: VersionFindings) -> tuple[Escalation, ...]:
+    """All critical disagreements of two versions, in either direction; what the caller's missed comes first.
 
-    It does not matter which reading is given first. An abstention is not a sighting: it escalates too. A
-    version that failed has no reading, so it has nothing to disagree with.
+    It does not matter which version is given first. An abstention is not a sighting: it escalates too. A
+    version that failed has found nothing, so it has nothing to disagree with.
     """
-    found = [*_missed(one, other), *_missed(other, one)]
-    return tuple(sorted(found, key=lambda e: (not e.delivered_missed, e.code, e.seen_by)))
+    both = [*_missed(one, other), *_missed(other, one)]
+    return tuple(sorted(both, key=lambda e: (not e.delivered_missed, e.code, e.seen_by)))
 
 
-def _missed(seeing: VersionReading, blind: VersionReading) -> list[Escalation]:
-    said = {s.code: s.seen for s in blind.reports}
+def _missed(seeing: VersionFindings, blind: VersionFindings) -> list[Escalation]:
+    statuses = {finding.code: finding.status for finding in blind.findings}
     return [
-        _escalation(sighting, seeing, blind, said.get(sighting.code, FindingStatus.NOT_REPORTED))
-        for sighting in seeing.reports
-        if sighting.critical
-        and sighting.seen is FindingStatus.PRESENT
-        and said.get(sighting.code, FindingStatus.NOT_REPORTED) is not FindingStatus.PRESENT
+        _escalation(finding, seeing, blind, statuses.get(finding.code, FindingStatus.NOT_REPORTED))
+        for finding in seeing.findings
+        if finding.critical
+        and finding.status is FindingStatus.PRESENT
+        and statuses.get(finding.code) is not FindingStatus.PRESENT
     ]
 
 
 def _escalation(
-    sighting: FindingReport, seeing: VersionReading, blind: VersionReading, says: FindingStatus
+    finding: FindingReport, seeing: VersionFindings, blind: VersionFindings, other_says: FindingStatus
 ) -> Escalation:
     sentence = (
-        f"{seeing.variant} (version {seeing.version}) saw {sighting.meaning}; "
-        f"{blind.variant} (version {blind.version}) says {says.value}"
+        f"{seeing.variant} (version {seeing.version}) saw {finding.meaning}; "
+        f"{blind.variant} (version {blind.version}) says {other_says.value}"
     )
     if blind.delivered:
         sentence += ", and that is the delivered result"
     return Escalation(
-        code=sighting.code,
-        meaning=sighting.meaning,
+        code=finding.code,
+        meaning=finding.meaning,
         seen_by=seeing.variant,
         missed_by=blind.variant,
-        other_says=says,
+        other_says=other_says,
         delivered_missed=blind.delivered,
-        sentence=sentence + ". A person must observation now.",
+        sentence=f"{sentence}. A person must look now.",
     )

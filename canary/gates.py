@@ -120,7 +120,7 @@ class UseVerdict:
 def check_intended_use(limits: UseLimits, study: StudyInUse, policy: SitePolicy) -> UseVerdict:
     """Whether a version may read this study, before it does. Compares codes without regard to case.
 
-    A blank body part passes (BodyPartExamined is type 3 and mostly missing; the series rules observation at the
+    A blank body part passes (BodyPartExamined is type 3 and mostly missing; the series rules look at the
     image's geometry instead). An unknown age passes only at a research site.
     """
     if not _listed(study.modality, limits.modalities):

@@ -86,7 +86,10 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class ServedVersion:
-    """A model version with an application of its own, named `mv-<model>-<version>`."""
+    """A model version with an application of its own, named `mv-<model>-<version>`.
+
+    `may_answer` is the regulatory gate's verdict at this site (`canary.disclosure` says who hears the version).
+    """
 
     model: str
     version: str
@@ -95,6 +98,7 @@ class ServedVersion:
     regulatory_status: str
     research_only: bool
     resources: Resources = Resources()
+    may_answer: bool = False
 
     @property
     def app_name(self) -> str:

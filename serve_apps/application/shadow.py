@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from canary.assignment import Assignment
-from canary.disagreement import Escalation, FindingReport, FindingStatus, VersionReading, escalations
+from canary.disagreement import Escalation, FindingReport, FindingStatus, VersionFindings, escalations
 from canary.explain import decision_row
 from canary.routing_table import Variant
 from imaging.finding import Prediction, Presence, Urgency
@@ -143,8 +143,8 @@ def disagreements(
     delivered: Mapping[str, Any], silent: ShadowOutcome, variant: str
 ) -> tuple[Escalation, ...]:
     """Critical findings that one of the two readings saw and the other missed."""
-    mine = VersionReading("delivered", str(delivered["version"]), True, _reports(delivered["findings"]))
-    other = VersionReading(variant, silent.version, False, _reports(silent.as_json()["findings"]))
+    mine = VersionFindings("delivered", str(delivered["version"]), True, _reports(delivered["findings"]))
+    other = VersionFindings(variant, silent.version, False, _reports(silent.as_json()["findings"]))
     return escalations(mine, other)
 
 

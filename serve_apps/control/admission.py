@@ -130,4 +130,5 @@ def served_of(admitted: Admitted, gate: GateVerdict, resources: Resources) -> Se
         regulatory_status=version.tags.get(STATUS_TAG, "none"),
         research_only=gate.research_only,
         resources=resources_of(version.tags, resources),
+        may_answer=gate.may_answer,
     )

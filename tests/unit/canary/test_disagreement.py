@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.disagreement import FindingReport, FindingStatus, VersionReading, escalations
+from canary.disagreement import FindingReport, FindingStatus, VersionFindings, escalations
 
-reports = st.lists(
+FINDINGS = st.lists(
     st.builds(
         FindingReport,
         st.sampled_from("abcd"),
@@ -21,16 +21,16 @@ reports = st.lists(
 ).map(tuple)
 
 
-def bleed(seen: FindingStatus, *, critical: bool = True) -> tuple[FindingReport, ...]:
-    return (FindingReport("SCT:1386000", "intracranial haemorrhage", seen, critical),)
+def bleed(status: FindingStatus, *, critical: bool = True) -> tuple[FindingReport, ...]:
+    return (FindingReport("SCT:1386000", "intracranial haemorrhage", status, critical),)
 
 
-def canary(found: tuple[FindingReport, ...]) -> VersionReading:
-    return VersionReading("canary", "2", delivered=True, reports=found)
+def canary(findings: tuple[FindingReport, ...]) -> VersionFindings:
+    return VersionFindings("canary", "2", delivered=True, findings=findings)
 
 
-def champion(found: tuple[FindingReport, ...]) -> VersionReading:
-    return VersionReading("champion", "1", delivered=False, reports=found)
+def champion(findings: tuple[FindingReport, ...]) -> VersionFindings:
+    return VersionFindings("champion", "1", delivered=False, findings=findings)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_bleed_that_the_canary_missed_is_escalated(other: FindingStatus) -> No
     [escalation] = escalations(canary(bleed(other)), champion(bleed(FindingStatus.PRESENT)))
     assert (escalation.seen_by, escalation.missed_by, escalation.other_says) == ("champion", "canary", other)
     assert escalation.delivered_missed
-    assert "delivered result" in escalation.sentence
+    assert "that is the delivered result. A person must look now." in escalation.sentence
 
 
 def test_a_bleed_that_only_the_canary_saw_is_escalated_too() -> None:
@@ -60,28 +60,28 @@ def test_what_is_not_critical_is_no_emergency() -> None:
     )
 
 
-@given(found=reports)
-def test_versions_that_agree_escalate_nothing(found: tuple[FindingReport, ...]) -> None:
-    assert not escalations(canary(found), champion(found))
+@given(findings=FINDINGS)
+def test_versions_that_agree_escalate_nothing(findings: tuple[FindingReport, ...]) -> None:
+    assert not escalations(canary(findings), champion(findings))
 
 
-@given(one=reports, other=reports)
+@given(one=FINDINGS, other=FINDINGS)
 def test_the_order_of_the_readings_does_not_matter(
     one: tuple[FindingReport, ...], other: tuple[FindingReport, ...]
 ) -> None:
     assert escalations(canary(one), champion(other)) == escalations(champion(other), canary(one))
 
 
-@given(one=reports, other=reports)
+@given(one=FINDINGS, other=FINDINGS)
 def test_exactly_the_critical_sightings_that_the_other_lacks_escalate(
     one: tuple[FindingReport, ...], other: tuple[FindingReport, ...]
 ) -> None:
     def alone(these: tuple[FindingReport, ...], those: tuple[FindingReport, ...]) -> set[str]:
-        seen = {s.code for s in those if s.seen is FindingStatus.PRESENT}
-        return {s.code for s in these if s.seen is FindingStatus.PRESENT and s.critical} - seen
+        seen = {s.code for s in those if s.status is FindingStatus.PRESENT}
+        return {s.code for s in these if s.status is FindingStatus.PRESENT and s.critical} - seen
 
-    found = escalations(canary(one), champion(other))
-    assert {e.code for e in found if e.seen_by == "canary"} == alone(one, other)
-    assert {e.code for e in found if e.seen_by == "champion"} == alone(other, one)
-    missed = [e.delivered_missed for e in found]
+    disagreements = escalations(canary(one), champion(other))
+    assert {e.code for e in disagreements if e.seen_by == "canary"} == alone(one, other)
+    assert {e.code for e in disagreements if e.seen_by == "champion"} == alone(other, one)
+    missed = [e.delivered_missed for e in disagreements]
     assert missed == sorted(missed, reverse=True), "what the caller's result misses comes first"

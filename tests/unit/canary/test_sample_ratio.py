@@ -14,7 +14,7 @@ from tests.shares import share_fits
 
 
 def stops_after(true_share: float, weight_bp: int, limit: int, seed: int) -> int | None:
-    """The number of exposures after which a observation at each of them stops, or None."""
+    """The number of exposures after which a look at each of them stops, or None."""
     draw, state = random.Random(seed), SampleRatio()
     for n in range(1, limit + 1):
         state = observe(state, chosen=draw.random() < true_share, weight_bp=weight_bp)
