@@ -11,7 +11,8 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from core.errors import DeadlineExceeded, ModelUnavailable, SerinusError, SourceUnavailable
-from serve_apps.application.messages import Answer, FetchedStudy, FetchRequest, ServedVersion
+from core.priority import QueueOrder
+from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, ServedVersion
 
 LOST_REPLICA = (ActorDiedError, ActorUnavailableError)
 
@@ -38,37 +39,43 @@ class ServeInference:
             self._versions[name] = handle.options(_by_reference=True)
         return self._versions[name]
 
-    async def read(self, request: FetchRequest, deadline_s: float) -> FetchedStudy:
+    async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchedStudy:
         try:
-            study: FetchedStudy = await call(self._reader.read, request, deadline_s=deadline_s)
+            study: FetchedStudy = await call(self._reader.fetch, request, deadline_s=deadline_s)
         except LOST_REPLICA:
             raise SourceUnavailable("the study reader was lost while it fetched the study") from None
         return study
 
-    async def answer(self, version: ServedVersion, study: FetchedStudy, deadline_s: float) -> Answer:
-        return await self._ask(self.warm(version).predict, study, deadline_s)
+    async def predict(
+        self, version: ServedVersion, study: FetchedStudy, deadline_s: float, order: QueueOrder
+    ) -> Inference:
+        return await self._ask(self.warm(version).predict, study, deadline_s, order)
 
     async def predict_when_idle(
         self, version: ServedVersion, study: FetchedStudy, deadline_s: float
-    ) -> Answer:
+    ) -> Inference:
         return await self._ask(self.warm(version).predict_when_idle, study, deadline_s)
 
-    async def _ask(self, method: DeploymentHandle, study: FetchedStudy, deadline_s: float) -> Answer:
+    async def _ask(
+        self, method: DeploymentHandle, study: FetchedStudy, deadline_s: float, *order: QueueOrder
+    ) -> Inference:
         """Reading is idempotent: a replica that dies under it is replaced once within the deadline."""
         started = asyncio.get_running_loop().time()
         try:
-            answer: Answer = await call(method, study.volume, deadline_s=deadline_s)
+            inference: Inference = await call(method, study.volume, *order, deadline_s=deadline_s)
         except LOST_REPLICA:
             left = deadline_s - (asyncio.get_running_loop().time() - started)
-            answer = await self._again(method, study, left)
-        return answer
+            inference = await self._again(method, study, left, *order)
+        return inference
 
-    async def _again(self, method: DeploymentHandle, study: FetchedStudy, deadline_s: float) -> Answer:
+    async def _again(
+        self, method: DeploymentHandle, study: FetchedStudy, deadline_s: float, *order: QueueOrder
+    ) -> Inference:
         try:
-            answer: Answer = await call(method, study.volume, deadline_s=deadline_s)
+            inference: Inference = await call(method, study.volume, *order, deadline_s=deadline_s)
         except LOST_REPLICA:
             raise ModelUnavailable("the version's replica was lost twice under this study") from None
-        return answer
+        return inference
 
 
 async def call(method: DeploymentHandle, *arguments: Any, deadline_s: float) -> Any:

@@ -80,9 +80,9 @@ class StudyTracer:
             variant=analysis.answered.variant.name,
             outcome=Outcome.OK,
             delivered=True,
-            stages=tuple(t for t in analysis.answered.answer.stages if t.stage in VARIANT_STAGES),
+            stages=tuple(t for t in analysis.answered.inference.stages if t.stage in VARIANT_STAGES),
             bytes_in=analysis.study.bytes_received,
-            device=analysis.answered.answer.device,
+            device=analysis.answered.inference.device,
             attempt=job.attempt,
             site=self._site,
             facts=InputFacts(
@@ -93,9 +93,9 @@ class StudyTracer:
                 slice_thickness_mm=analysis.study.geometry.slice_thickness_mm,
             ),
             scores=tuple(
-                (f.concept.value, f.probability) for f in analysis.answered.answer.prediction.findings
+                (f.concept.value, f.probability) for f in analysis.answered.inference.prediction.findings
             ),
-            priority_score=analysis.answered.answer.prediction.priority_score,
+            priority_score=analysis.answered.inference.prediction.priority_score,
         )
 
 

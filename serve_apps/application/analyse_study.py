@@ -16,6 +16,8 @@ from canary.fallback import FallbackPolicy
 from canary.gates import SitePolicy
 from canary.routing_table import Variant
 from core.errors import UnknownVariant
+from core.priority import QueueOrder
+from core.study import StudyRef
 from imaging.finding import Prediction
 from imaging.report_sr import to_part10, to_sr
 from imaging.segmentation import to_seg
@@ -38,10 +40,8 @@ OnStage = Callable[[Stage], Awaitable[None]]
 class StudyOrder:
     """What is to be read: a job without its bookkeeping. `created_at` dates the report, so a retry repeats it."""
 
-    study_uid: str
-    source: str
-    series_uids: tuple[str, ...]
-    inputs: tuple[str, ...]
+    study: StudyRef
+    queue: QueueOrder
     model: str | None
     outputs: tuple[str, ...]
     created_at: datetime
@@ -80,36 +80,32 @@ class Analysis:
 async def analyse_study(
     order: StudyOrder,
     newest_snapshot: Callable[[], RoutingSnapshot],
-    reading: InferencePort,
+    port: InferencePort,
     rules: SiteRules,
     on_stage: OnStage,
 ) -> Analysis:
     """Read one study with the version that routing picks; raises SerinusError."""
     request = FetchRequest(
-        order.source,
-        order.study_uid,
-        eligible_models(newest_snapshot(), order.model),
-        order.series_uids,
-        order.inputs,
+        order.study, eligible_models(newest_snapshot(), order.model), order.queue, rules.fetch_s
     )
     await on_stage(Stage.FETCH)
-    study = await reading.read(request, rules.fetch_s)
+    study = await port.fetch(request, rules.fetch_s)
 
     snapshot = newest_snapshot()  # what was decided while the study was fetched counts
     assignment = _assign(order, study, snapshot, rules)
     await on_stage(Stage.FORWARD)
     policy = FallbackPolicy(stable_reserve_s=rules.stable_reserve_s, canary_timeout_s=rules.canary_timeout_s)
-    answering = FallbackInference(snapshot, reading, policy, rules.policy)
-    answered = await answering.answer(study, assignment, rules.forward_s)
+    answering = FallbackInference(snapshot, port, policy, rules.policy)
+    answered = await answering.predict(study, assignment, rules.forward_s, order.queue)
 
     await on_stage(Stage.REPORT)
     clock = StageClock()
-    prediction = answered.answer.prediction
+    prediction = answered.inference.prediction
     with clock.stage(Stage.REPORT):
         documents, sr_uid = await asyncio.to_thread(_documents, order, study, prediction)
     routing = routing_of(assignment, answered, study)
-    result = to_result(prediction, order.study_uid, sr_uid=sr_uid, routing=routing)
-    stages = (*study.stages, *answered.answer.stages, *clock.timings)
+    result = to_result(prediction, order.study.study_uid, sr_uid=sr_uid, routing=routing)
+    stages = (*study.stages, *answered.inference.stages, *clock.timings)
     champion = snapshot.table(study.model).champion
     return Analysis(result, documents, study, assignment, answered, champion, stages)
 
@@ -117,7 +113,7 @@ async def analyse_study(
 def _assign(
     order: StudyOrder, study: FetchedStudy, snapshot: RoutingSnapshot, rules: SiteRules
 ) -> Assignment:
-    facts = routing_facts(order.study_uid, study.facts, rules.site, rules.keys, order.tester_variant)
+    facts = routing_facts(order.study.study_uid, study.facts, rules.site, rules.keys, order.tester_variant)
     try:
         return assign(facts, snapshot.table(study.model))
     except NoSuchVariant as error:

@@ -17,7 +17,7 @@ def decision_rows(model: str, assignment: Assignment, answered: InferenceOutcome
         for failure in answered.failures
         if failure.variant != answered.variant
     )
-    latency_ms = sum(timing.duration_ms for timing in answered.answer.stages)
+    latency_ms = sum(timing.duration_ms for timing in answered.inference.stages)
     answer = decision_row(assignment, model, role="answered", outcome="ok", latency_ms=round(latency_ms, 3))
     return (*failed, _of(replace(answer, reason=answered.reason), answered.variant))
 

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.priority import QueueOrder
+from core.study import StudyRef
 from imaging.finding import Prediction
 from imaging.report_sr import ReportContext
 from imaging.series import SeriesRule
 from imaging.volume import Geometry
+from ledger import JobState
 from models.spec import ModelSpec
 from observability.record import StageTiming
 
@@ -24,13 +27,16 @@ class EligibleModel:
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
-    """Fetch a study from `source` and make one volume of it: for the first candidate that can read a series."""
+    """Fetch a study and make one volume of it, for the first of the `eligible` models that can read a series.
 
-    source: str
-    study_uid: str = field(repr=False)
-    eligible_models: tuple[EligibleModel, ...]
-    series_uids: tuple[str, ...] = field(default=(), repr=False)
-    inputs: tuple[str, ...] = field(default=(), repr=False)
+    `order` is its place in the reader's queue. `deadline_s` is the reader's own, counted from when it begins, and
+    shorter than the deadline of the call: so a source that is too slow is told as SourceTimeout.
+    """
+
+    study: StudyRef
+    eligible: tuple[EligibleModel, ...]
+    order: QueueOrder
+    deadline_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +53,13 @@ class PatientFacts:
 
 @dataclass(frozen=True, slots=True)
 class FetchedStudy:
-    """A study as it lies in the object store: `volume` is a Ray ObjectRef to an `imaging.volume.Volume`."""
+    """A study as it lies in the object store: `volume` is a Ray ObjectRef to an `imaging.volume.Volume`.
+
+    `rule` chose the series; whoever fetches the study again for a comparison reads the same series by it.
+    """
 
     model: str
+    rule: SeriesRule
     volume: Any
     context: ReportContext
     geometry: Geometry
@@ -60,12 +70,27 @@ class FetchedStudy:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Inference:
     """What one version says of one study, and how long each of its stages took."""
 
     prediction: Prediction
     stages: tuple[StageTiming, ...]
     device: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutcome:
+    """How a job stands after a worker had it in hand. `retry_after_s` is set while it is queued again.
+
+    `error_code` and `error_detail` are those of its last failure.
+    """
+
+    job_id: str
+    state: JobState
+    result: Mapping[str, Any] | None = field(default=None, repr=False)
+    error_code: str | None = None
+    error_detail: str | None = None
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,24 @@
-"""What reading a study needs of the outside: a port, so that the use case can be tested without a cluster."""
+"""What the use cases need of the outside: ports, so that they can be tested without a cluster."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from serve_apps.application.messages import Answer, FetchedStudy, FetchRequest, ServedVersion
+from core.priority import QueueOrder
+from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, ServedVersion
 
 
 class InferencePort(Protocol):
-    """Reader and model versions, wherever they run. All raise SerinusError, at the latest after `deadline_s`."""
+    """Study reader and model versions, wherever they run. All raise SerinusError, at latest after `deadline_s`."""
 
-    async def read(self, request: FetchRequest, deadline_s: float) -> FetchedStudy: ...
+    async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchedStudy: ...
 
-    async def answer(self, version: ServedVersion, study: FetchedStudy, deadline_s: float) -> Answer: ...
+    async def predict(
+        self, version: ServedVersion, study: FetchedStudy, deadline_s: float, order: QueueOrder
+    ) -> Inference: ...
 
     async def predict_when_idle(
         self, version: ServedVersion, study: FetchedStudy, deadline_s: float
-    ) -> Answer:
-        """The same on cores that no live study wants, for a version that answers nobody."""
+    ) -> Inference:
+        """Predict on cores that no live study wants, for a version that answers nobody."""
         ...

@@ -17,8 +17,9 @@ from core.errors import (
     SerinusError,
     StudyError,
 )
+from core.priority import QueueOrder
 from serve_apps.application.intended_use import require_intended_use
-from serve_apps.application.messages import Answer, FetchedStudy, ServedVersion
+from serve_apps.application.messages import FetchedStudy, Inference, ServedVersion
 from serve_apps.application.ports import InferencePort
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
@@ -39,7 +40,7 @@ class VariantFailure:
 class InferenceOutcome:
     """The caller's answer, the version that really gave it, and who failed before."""
 
-    answer: Answer
+    inference: Inference
     variant: Variant
     version: ServedVersion
     failures: tuple[VariantFailure, ...]
@@ -52,31 +53,31 @@ class FallbackInference:
     def __init__(
         self,
         snapshot: RoutingSnapshot,
-        reading: InferencePort,
+        port: InferencePort,
         fallback: FallbackPolicy,
         site: SitePolicy,
         clock: Clock = time.monotonic,
     ) -> None:
-        self._fleet = snapshot
-        self._reading = reading
+        self._snapshot = snapshot
+        self._port = port
         self._policy = fallback
         self._site = site
         self._clock = clock
 
-    async def answer(
-        self, study: FetchedStudy, assignment: Assignment, deadline_s: float
+    async def predict(
+        self, study: FetchedStudy, assignment: Assignment, deadline_s: float, order: QueueOrder
     ) -> InferenceOutcome:
         """Raises the champion's SerinusError when nobody is left to answer."""
         end = self._clock() + deadline_s
-        champion = self._fleet.table(study.model).champion
+        champion = self._snapshot.table(study.model).champion
         variant, number = assignment.variant, 1
         reason = assignment.reason
         failures: list[VariantFailure] = []
         while True:
             budget = self._budget(variant != champion, end)
             try:
-                version, answer = await self._ask(variant, study, budget)
-                return InferenceOutcome(answer, variant, version, tuple(failures), reason)
+                version, inference = await self._ask(variant, study, budget, order)
+                return InferenceOutcome(inference, variant, version, tuple(failures), reason)
             except SerinusError as error:
                 attempt = Attempt(variant == champion, failure_of(error), number, end - self._clock())
                 step = after_failure(attempt, self._policy)
@@ -94,18 +95,18 @@ class FallbackInference:
         return variant_budget_s(left, self._policy) or 0.0
 
     async def _ask(
-        self, variant: Variant, study: FetchedStudy, budget_s: float
-    ) -> tuple[ServedVersion, Answer]:
-        version = self._fleet.version(variant)
+        self, variant: Variant, study: FetchedStudy, budget_s: float, order: QueueOrder
+    ) -> tuple[ServedVersion, Inference]:
+        version = self._snapshot.version(variant)
         require_intended_use(version.spec.intended_use, study.facts, self._site)
-        answer = await self._reading.answer(version, study, budget_s)
-        return version, stamped(answer, version)
+        inference = await self._port.predict(version, study, budget_s, order)
+        return version, stamped(inference, version)
 
 
-def stamped(answer: Answer, version: ServedVersion) -> Answer:
-    """The answer with what the regulatory gate says now; the replica may have started before it changed."""
-    stamp = replace(answer.prediction.stamp, research_only=version.research_only)
-    return replace(answer, prediction=replace(answer.prediction, stamp=stamp))
+def stamped(inference: Inference, version: ServedVersion) -> Inference:
+    """The inference with what the regulatory gate says now; the replica may have started before it changed."""
+    stamp = replace(inference.prediction.stamp, research_only=version.research_only)
+    return replace(inference, prediction=replace(inference.prediction, stamp=stamp))
 
 
 def failure_of(error: SerinusError) -> Failure:

@@ -14,6 +14,8 @@ from functools import partial
 
 from core.clock import now
 from core.errors import SerinusError
+from core.priority import Priority, queue_order
+from core.study import StudyRef
 from ledger import ClaimedJob, Job, LeaseLost, Ledger, ShadowTask
 from observability.names import Stage
 from observability.record import StageTiming
@@ -174,7 +176,7 @@ class JobRunner:
         model = analysis.study.model
         place = StudyPlace(job.source, job.study_uid, job.series_uids, job.inputs)
         delivered = silenced(
-            analysis.answered.answer.prediction, critical_codes(analysis.answered.version.spec)
+            analysis.answered.inference.prediction, critical_codes(analysis.answered.version.spec)
         )
         return shadow_tasks_of(model, place, analysis.assignment, analysis.champion, delivered)
 
@@ -207,10 +209,8 @@ def seconds_by_stage(timings: tuple[StageTiming, ...]) -> dict[str, float]:
 
 def order_of(job: Job) -> StudyOrder:
     return StudyOrder(
-        study_uid=job.study_uid,
-        source=job.source,
-        series_uids=job.series_uids,
-        inputs=job.inputs,
+        study=StudyRef(job.source, job.study_uid, job.series_uids, job.inputs),
+        queue=queue_order(Priority(job.priority.value), job.created_at),
         model=job.model or None,
         outputs=job.outputs,
         created_at=job.created_at,

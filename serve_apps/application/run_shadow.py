@@ -16,6 +16,8 @@ from datetime import timedelta
 
 from core.clock import now
 from core.errors import DeadlineExceeded, ModelUnavailable, SerinusError
+from core.priority import Priority, QueueOrder, queue_order
+from core.study import StudyRef
 from ledger import ClaimedShadow, LeaseLost, Ledger
 from serve_apps.adapters.wakeups import Wakeup
 from serve_apps.application.messages import EligibleModel, FetchedStudy, FetchRequest, ServedVersion
@@ -54,7 +56,7 @@ class ShadowContext:
 
     worker: str
     ledger: Ledger
-    reading: InferencePort
+    port: InferencePort
     snapshot: Callable[[], RoutingSnapshot]
     busy: Callable[[], bool]
     recent: RecentStudies
@@ -118,10 +120,12 @@ class ShadowRunner:
         study = self._c.recent.get(task.job_id) or await self._fetch(task, version)
         started = time.monotonic()
         silent_only = task.role == SHADOW and task.app not in self._answering()
-        ask = self._c.reading.predict_when_idle if silent_only else self._c.reading.answer
-        answer = await ask(version, study, self._c.forward_s)
+        if silent_only:
+            inference = await self._c.port.predict_when_idle(version, study, self._c.forward_s)
+        else:
+            inference = await self._c.port.predict(version, study, self._c.forward_s, last_in_queue())
         latency_ms = (time.monotonic() - started) * 1e3
-        outcome = silenced(answer.prediction, critical_codes(version.spec))
+        outcome = silenced(inference.prediction, critical_codes(version.spec))
         for escalation in disagreements(task.primary, outcome, task.variant):
             logger.warning("shadow.critical_disagreement", extra={"job": task.job_id})
             await asyncio.to_thread(self._c.ledger.escalations.record, task.job_id, asdict(escalation), now())
@@ -134,13 +138,12 @@ class ShadowRunner:
 
     async def _fetch(self, task: ClaimedShadow, version: ServedVersion) -> FetchedStudy:
         request = FetchRequest(
-            source=task.source,
-            study_uid=task.study_uid,
-            eligible_models=(EligibleModel(task.model, version.spec.input.series),),
-            series_uids=task.series_uids,
-            inputs=task.inputs,
+            study=StudyRef(task.source, task.study_uid, task.series_uids, task.inputs),
+            eligible=(EligibleModel(task.model, version.spec.input.series),),
+            order=last_in_queue(),
+            deadline_s=self._c.fetch_s,
         )
-        return await self._c.reading.read(request, self._c.fetch_s)
+        return await self._c.port.fetch(request, self._c.fetch_s)
 
     async def _failed(self, task: ClaimedShadow, error: Exception) -> None:
         """A reading that failed counts as an outcome in the end: a version without an answer is a finding too."""
@@ -153,6 +156,11 @@ class ShadowRunner:
             await asyncio.to_thread(self._c.ledger.shadows.failed, task.token, code, retry_at, at)
         except LeaseLost:
             return
+
+
+def last_in_queue() -> QueueOrder:
+    """Behind every live study that has waited at all."""
+    return queue_order(Priority.BATCH, now())
 
 
 def is_retryable(error: Exception) -> bool:

@@ -16,6 +16,7 @@ import torch
 from ray import serve
 
 from core.errors import ModelFailed
+from core.priority import QueueOrder
 from imaging.finding import ModelStamp
 from imaging.volume import Volume
 from models.device import choose_device
@@ -30,7 +31,7 @@ from registry.client import RegistryClient
 from registry.loading import load_network
 from registry.signing import load_verify_key
 from serve_apps.adapters.cpu_priority import lower_priority, use_idle_scheduling
-from serve_apps.application.messages import Answer
+from serve_apps.application.messages import Inference
 from serve_apps.settings import Settings
 
 MAX_STUDIES_PER_BATCH = 8
@@ -71,7 +72,7 @@ class ModelServer:
             research_only=True,  # until the router says otherwise: the gate may change while we run
         )
 
-    async def predict(self, volume: Volume) -> Answer:
+    async def predict(self, volume: Volume, order: QueueOrder) -> Inference:
         """Read one volume; raises ModelFailed without a pixel value in its text."""
         clock = StageClock()
         with clock.stage(Stage.PREPARE):
@@ -82,13 +83,13 @@ class ModelServer:
             prediction = await asyncio.to_thread(
                 interpret, outputs, volume, prepared, self._spec, self._stamp
             )
-        return Answer(prediction, clock.timings, str(self._device))
+        return Inference(prediction, clock.timings, str(self._device))
 
-    async def predict_when_idle(self, volume: Volume) -> Answer:
+    async def predict_when_idle(self, volume: Volume) -> Inference:
         """The same for a reading that nobody waits for: alone, and on cores that no live study wants."""
         return await asyncio.get_running_loop().run_in_executor(self._idle, self._read_alone, volume)
 
-    def _read_alone(self, volume: Volume) -> Answer:
+    def _read_alone(self, volume: Volume) -> Inference:
         clock = StageClock()
         with clock.stage(Stage.PREPARE):
             prepared = prepare(volume, self._spec.input)
@@ -98,7 +99,7 @@ class ModelServer:
             raise outputs
         with clock.stage(Stage.INTERPRET):
             prediction = interpret(outputs, volume, prepared, self._spec, self._stamp)
-        return Answer(prediction, clock.timings, str(self._device))
+        return Inference(prediction, clock.timings, str(self._device))
 
     @serve.batch(max_batch_size=MAX_STUDIES_PER_BATCH, batch_wait_timeout_s=0.0)
     async def _forward(self, studies: list[Prepared]) -> list[Outputs | ModelFailed]:

@@ -49,13 +49,13 @@ class StudyReader:
         lower_priority()
         self._archives = Archives(settings)
 
-    async def read(self, request: FetchRequest) -> FetchedStudy:
+    async def fetch(self, request: FetchRequest) -> FetchedStudy:
         """Raises SourceError and StudyError; neither text holds a patient datum."""
         clock = StageClock()
         with clock.stage(Stage.FETCH):
             instances = await self._fetch(request)
         with clock.stage(Stage.SELECT):
-            candidate, choice = choose_eligible(summarize_study(instances.series), request.eligible_models)
+            candidate, choice = choose_eligible(summarize_study(instances.series), request.eligible)
         datasets = readable_images(instances.series[choice.require().series_uid])
         with clock.stage(Stage.DECODE):
             volume = await asyncio.to_thread(
@@ -67,6 +67,7 @@ class StudyReader:
             reference = await asyncio.to_thread(ray.put, volume)
         return FetchedStudy(
             model=candidate.model,
+            rule=candidate.rule,
             volume=reference,
             context=ReportContext.of(volume),
             geometry=volume.geometry,
@@ -77,14 +78,14 @@ class StudyReader:
         )
 
     async def _fetch(self, request: FetchRequest) -> StudyInstances:
-        archive = self._archives.of(request.source)
+        archive = self._archives.of(request.study.source)
         wanted = {
-            "series_uids": request.series_uids or None,
-            "modalities": _modalities(request.eligible_models),
+            "series_uids": request.study.series_uids or None,
+            "modalities": _modalities(request.eligible),
         }
-        if request.inputs and isinstance(archive, ObjectArchive):
-            return await archive.fetch_objects(request.inputs, request.study_uid, **wanted)
-        return await archive.fetch_study(request.study_uid, **wanted)
+        if request.study.inputs and isinstance(archive, ObjectArchive):
+            return await archive.fetch_objects(request.study.inputs, request.study.study_uid, **wanted)
+        return await archive.fetch_study(request.study.study_uid, **wanted)
 
 
 def choose_eligible(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,14 +20,17 @@ from core.errors import (
     OutsideIntendedUse,
     SerinusError,
 )
+from core.priority import Priority, QueueOrder, queue_order
+from imaging.series import SeriesRule
 from models.spec import IntendedUse
-from serve_apps.application.messages import Answer, FetchedStudy, FetchRequest, PatientFacts, ServedVersion
+from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, PatientFacts, ServedVersion
 from serve_apps.application.predict_with_fallback import FallbackInference, InferenceOutcome
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_version
 
 CHAMPION, CANARY = a_version("1"), a_version("2")
 POLICY = FallbackPolicy(stable_reserve_s=5.0)
+FIRST = queue_order(Priority.STAT, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 class FakeReading:
@@ -41,22 +45,30 @@ class FakeReading:
     def clock(self) -> float:
         return self.time
 
-    async def read(self, request: FetchRequest, deadline_s: float) -> FetchedStudy:
+    async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchedStudy:
         raise NotImplementedError
 
-    async def answer(self, version: ServedVersion, study: FetchedStudy, deadline_s: float) -> Answer:
+    async def predict(
+        self, version: ServedVersion, study: FetchedStudy, deadline_s: float, order: QueueOrder
+    ) -> Inference:
         self.asked.append((version.version, deadline_s))
         self.time += self.takes_s
         waiting = self.failures.get(version.version, [])
         if waiting:
             raise waiting.pop(0)
-        return Answer(a_prediction(version.version), (), "cpu")
+        return Inference(a_prediction(version.version), (), "cpu")
+
+    async def predict_when_idle(
+        self, version: ServedVersion, study: FetchedStudy, deadline_s: float
+    ) -> Inference:
+        raise NotImplementedError
 
 
 def a_study(**facts: Any) -> FetchedStudy:
     patient = PatientFacts("P1", "A1", None, "CT", "HEAD", "Scanner")
     whole: dict[str, Any] = {
         "model": "ich-triage",
+        "rule": SeriesRule(("CT",)),
         "volume": None,
         "context": None,
         "geometry": None,
@@ -77,7 +89,7 @@ async def answered(
 ) -> InferenceOutcome:
     snapshot = snapshot or a_snapshot(CHAMPION, canary=CANARY, weight_bp=BASIS_POINTS)
     answering = FallbackInference(snapshot, reading, POLICY, SitePolicy.RESEARCH, reading.clock)
-    return await answering.answer(a_study(**facts), drawn(snapshot), deadline_s)
+    return await answering.predict(a_study(**facts), drawn(snapshot), deadline_s, FIRST)
 
 
 async def test_the_canary_answers_what_it_was_drawn_for() -> None:
@@ -97,7 +109,7 @@ async def test_the_canary_answers_what_it_was_drawn_for() -> None:
 async def test_a_canary_that_fails_is_answered_by_the_champion(error: SerinusError) -> None:
     found = await answered(FakeReading({"2": [error]}))
     assert found.version.version == "1"
-    assert found.answer.prediction.stamp.version == "1"
+    assert found.inference.prediction.stamp.version == "1"
     (failure,) = found.failures
     assert (failure.variant.name, failure.code, failure.counts) == ("canary", error.code, True)
     assert "champion answers" in found.reason
@@ -146,4 +158,4 @@ async def test_nothing_is_asked_when_no_time_is_left() -> None:
 async def test_a_result_says_research_only_as_the_gate_says_now() -> None:
     cleared = replace(CHAMPION, research_only=False)
     found = await answered(FakeReading({}), a_snapshot(cleared))
-    assert not found.answer.prediction.stamp.research_only
+    assert not found.inference.prediction.stamp.research_only
