@@ -1,22 +1,55 @@
-"""A file that is replaced whole: a reader, or a crash, sees the old content or the new one."""
+"""A file that is written whole: a reader, or a crash, sees the old content or the new one, never a part."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+OWNER_ONLY: Final = 0o600
 
 
-def atomic_write(path: Path, content: bytes) -> None:
-    """Write beside `path`, flush to disk, then move over it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def atomic_write(path: Path, content: bytes, *, mode: int = 0o666, replace: bool = True) -> None:
+    """Write beside `path`, flush it to disk, move it over `path`, flush the folder. Many may do so at once.
+
+    `mode` is cut by the umask. Without `replace` a file that is there is kept and FileExistsError is raised.
+    """
+    _make_folder(path.parent)
+    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+        _write(part, content, mode)
+        if replace:
+            os.replace(part, path)
+        else:
+            os.link(part, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(part)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in `folder` on disk: without this a crash may forget a file whose content was flushed."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)

@@ -19,11 +19,10 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from core.errors import RequestError, StudyNotFound, StudyTooLarge, UnsupportedSeries
+from core.uid import is_uid
 from imaging.elements import text
 from imaging.instance import parse_instance
 from imaging.pydicom_config import configure_pydicom
-
-_UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 _DOCUMENTS: Final = "AU DOC ECG FID HD KO PLAN PR REG RTDOSE RTPLAN RTRECORD RTSTRUCT RWV SEG SMR SR STAIN"
 NOT_IMAGES: Final = frozenset(_DOCUMENTS.split())
@@ -111,7 +110,7 @@ class SeriesEntry:
 
 def check_uid(uid: str) -> str:
     """Return a UID that is one (PS3.5 §9.1), so that it is safe in a path. Raises RequestError."""
-    if len(uid) > 64 or not _UID.fullmatch(uid):
+    if not is_uid(uid):
         raise RequestError("not a DICOM UID: digits and single dots, at most 64 characters")
     return uid
 

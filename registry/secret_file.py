@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from cryptography.fernet import Fernet
+
+from core.atomic_write import OWNER_ONLY, atomic_write
 
 
 def write_secret(path: Path, content: bytes) -> None:
     """Create `path` with mode 0600 and `content`; raises FileExistsError rather than replace a secret."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+    atomic_write(path, content, mode=OWNER_ONLY, replace=False)
 
 
 def read_or_create_secret(path: Path) -> bytes:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pydicom
 
+from core.atomic_write import atomic_write
 from core.errors import ReportRejected
 from imaging.dicomweb import DicomwebArchive
 from imaging.report_sr import to_part10
 from serve_apps.adapters.archives import Archives
-from serve_apps.api.stow import write_durably
 from serve_apps.settings import FolderSourceSettings
 
 
@@ -41,7 +41,7 @@ def write_report(folder: Path, dataset: pydicom.Dataset) -> Path:
     """Write one Part 10 file whole or not at all; its name is its SOP Instance UID."""
     path = report_path(folder, dataset)
     try:
-        write_durably(path, to_part10(dataset))
+        atomic_write(path, to_part10(dataset))
     except OSError as error:
         raise ReportRejected(f"the folder for reports cannot be written: {type(error).__name__}") from None
     return path

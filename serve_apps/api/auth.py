@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from core.atomic_write import OWNER_ONLY, atomic_write
 from serve_apps.api.problems import Problem
 
 
@@ -78,12 +79,7 @@ def create_key(path: Path, name: str, scopes: Sequence[Scope]) -> str:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole: a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.touch(mode=0o600)
-    part.chmod(0o600)
-    part.write_text(text)
-    part.replace(path)
+    atomic_write(path, text.encode(), mode=OWNER_ONLY)
 
 
 def _digest(key: str) -> str:

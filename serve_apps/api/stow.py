@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
-import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +12,11 @@ from pathlib import Path
 import pydicom
 from pydicom.errors import InvalidDicomError
 
+from core.atomic_write import atomic_write
+from core.uid import is_uid
 from imaging.dicomweb import MultipartError, MultipartSplitter, boundary_of
 from serve_apps.api.problems import Problem
 
-UID = re.compile(r"[0-9][0-9.]{0,63}")
 CANNOT_UNDERSTAND = 0xC000  # PS3.4 B.2.3
 STUDY_MISMATCH = 0xA900
 SOP_CLASS, SOP_INSTANCE = "00081150", "00081155"
@@ -120,23 +119,12 @@ class Inbox:
             )
         except (InvalidDicomError, AttributeError, EOFError, ValueError, KeyError):
             return FailedInstance(CANNOT_UNDERSTAND)
-        if not (UID.fullmatch(found.study_uid) and UID.fullmatch(found.instance_uid)):
+        if not (is_uid(found.study_uid) and is_uid(found.instance_uid)):
             return FailedInstance(CANNOT_UNDERSTAND)
         if study_uid is not None and found.study_uid != study_uid:
             return FailedInstance(STUDY_MISMATCH, found.instance_uid, found.sop_class_uid)
-        write_durably(self._root / found.study_uid / f"{found.instance_uid}.dcm", body)
+        atomic_write(self._root / found.study_uid / f"{found.instance_uid}.dcm", body)
         return found
-
-
-def write_durably(path: Path, body: bytes) -> None:
-    """Write a file whole or not at all, and have it on disk on return."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as sink:
-        sink.write(body)
-        sink.flush()
-        os.fsync(sink.fileno())
-    part.replace(path)
 
 
 def _reference(sop_class: str, instance: str) -> dict[str, object]:

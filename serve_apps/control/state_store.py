@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from canary.observation import ReconcilerState
+from core.atomic_write import atomic_write
 
 MEMORIES = TypeAdapter(dict[str, ReconcilerState])
 
@@ -44,9 +44,4 @@ class MemoryFile:
             "generation": state.generation,
             "models": MEMORIES.dump_python(dict(state.models), mode="json"),
         }
-        part = self._path.with_suffix(".part")
-        with part.open("w") as sink:
-            json.dump(document, sink)
-            sink.flush()
-            os.fsync(sink.fileno())
-        part.replace(self._path)
+        atomic_write(self._path, json.dumps(document).encode())

@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import yaml
 
+from core.atomic_write import atomic_write
 from core.errors import RegistryUnavailable
 from registry.client import RegistryClient
 from registry.server import start_embedded
@@ -52,10 +53,7 @@ class Stack:
         return cls(**json.loads(path.read_text())) if path.exists() else None
 
     def save(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(asdict(self)))
-        part.replace(path)
+        atomic_write(path, json.dumps(asdict(self)).encode())
 
 
 def prepare_state(settings: Settings) -> Stack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -50,6 +51,12 @@ async def test_an_acknowledged_instance_lies_on_disk(tmp_path: Path) -> None:
     assert len(json.loads(received.body())[REFERENCED]["Value"]) == 1
 
 
+async def test_the_same_push_many_times_at_once_is_stored_once_and_answered_well(tmp_path: Path) -> None:
+    received = await asyncio.gather(*(receive(tmp_path, an_instance()) for _ in range(30)))
+    assert {each.status for each in received} == {200}
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["1.2.3.1.dcm"]
+
+
 async def test_one_bad_part_does_not_cost_the_good_one(tmp_path: Path) -> None:
     received = await receive(tmp_path, an_instance(), b"this is no DICOM")
     assert received.status == 202
@@ -63,8 +70,9 @@ async def test_an_instance_of_another_study_than_the_path_names_is_refused(tmp_p
     assert not list(tmp_path.rglob("*.dcm"))
 
 
-async def test_a_uid_that_is_a_path_writes_nothing(tmp_path: Path) -> None:
-    received = await receive(tmp_path / "inbox", an_instance(study="../../evil"))
+@pytest.mark.parametrize("uid", ["../../evil", "1..2", "1.02"], ids=["a path", "empty part", "leading zero"])
+async def test_what_is_no_uid_writes_nothing(tmp_path: Path, uid: str) -> None:
+    received = await receive(tmp_path / "inbox", an_instance(study=uid))
     assert received.status == 409
     assert not list(tmp_path.rglob("*.dcm"))
 
