@@ -8,12 +8,15 @@ and never repeats the value.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar, cast
+
+from pydantic import TypeAdapter
 
 from core.errors import ModelRefused
 
@@ -121,3 +124,21 @@ def _escape(key: object) -> str:
 
 def _refused(pointer: str, problem: str) -> ModelRefused:
     return ModelRefused(f"the version's spec is not valid at '{pointer or '/'}': {problem}")
+
+
+def to_json(kind: Any, value: object) -> str:
+    """Any frozen dataclass of ours as one line of JSON: mappings, sets and unions too."""
+    return _adapter(kind).dump_json(value).decode()
+
+
+def from_json(kind: type[T], text: str) -> T:
+    """What `to_json` wrote. Keys that are unknown here are passed over: another release may have written them.
+
+    Raises ValueError for what is no such document.
+    """
+    return cast(T, _adapter(cast(Any, kind)).validate_json(text))
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

@@ -87,7 +87,9 @@ class JobService:
         """One object of a study arrived; all calls for the study become one job."""
         check_object(call.s3_uri, self._sources.get(self._settings.infer_source))
         await self._check_load()
-        candidate = eligible_models(self._fleet(), None, call.modality, call.inference_type)[0]
+        candidate = eligible_models(
+            self._fleet(), None, call.modality, triage_only=call.inference_type is InferenceType.TRIAGE
+        )[0]
         submitted = await asyncio.to_thread(
             self._ledger.jobs.submit_object,
             call.study_uid,
@@ -211,8 +213,8 @@ class JobService:
         snapshot = self._fleet()
         if snapshot.generation < 0:
             raise Problem("warming", "the controller has not told this router of any version yet", True)
-        if snapshot.cold:
-            raise Problem("warming", f"not warm yet: {', '.join(snapshot.cold)}", True)
+        if snapshot.not_ready:
+            raise Problem("warming", f"not warm yet: {', '.join(snapshot.not_ready)}", True)
 
     async def counts(self) -> Mapping[str, int]:
         return await asyncio.to_thread(self._ledger.jobs.counts)

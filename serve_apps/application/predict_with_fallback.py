@@ -97,7 +97,7 @@ class FallbackInference:
     async def _ask(
         self, variant: Variant, study: FetchedStudy, budget_s: float, order: QueueOrder
     ) -> tuple[ServedVersion, Inference]:
-        version = self._snapshot.version(variant)
+        version = self._snapshot.endpoint(variant)
         require_intended_use(version.spec.intended_use, study.facts, self._site)
         inference = await self._port.predict(version, study, budget_s, order)
         return version, stamped(inference, version)

@@ -1,15 +1,14 @@
-"""The snapshot as the router sees it: which versions are warm, which of them answers, pushed by the controller."""
+"""Who reads what now, as the controller published it and every Ingress, JobWorker and ShadowWorker keeps it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from canary.routing_table import RoutingTable, Variant
-from core.errors import ModelRefused, ModelUnavailable, UnknownModel
+from core.errors import ModelRefused, ModelUnavailable, NotReady, UnknownModel
 from models.spec import ModelSpec
-from serve_apps.api.schemas import InferenceType
 from serve_apps.application.messages import EligibleModel, ServedVersion
 
 # `XR` is no DICOM modality, but what functions outside of radiology send for a plain film
@@ -38,69 +37,110 @@ class VariantStatus:
     regulatory_status: str | None = None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class SnapshotVersion:
+    """What orders snapshots: a controller's epoch, then the number of the snapshot within it."""
+
+    epoch: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeNotice:
+    """Whether routing is frozen, as of the ledger's routing revision; None: not recorded in the ledger yet."""
+
+    frozen: bool
+    revision: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RoutingSnapshot:
-    """An immutable view with a generation; a router takes only a newer one.
+    """An immutable view with a version; a replica takes only a newer one. The empty one is what it starts with.
 
-    `wanted` are the models that have a champion in the registry; `tables` those whose champion is warm.
-    `served` are the warm versions by application name; `registry` is "live" or "last known good". `barred` says
-    of a model why its champion may not answer here; waiting would not help it. `alarms` say of a model, or of
-    `routers`, that studies are not read as the tables say.
+    `expected` are the models that have a champion in the registry. `tables` say who reads a model's studies.
+    `endpoints` are the versions that tables name, by application name. `loading` are the models whose champion
+    has no running replica now. `blocked` says of a model why its champion may not answer here: waiting would
+    not help. `registry` is "live" or "last known good". `alarms` say of a model, or of a part of the platform,
+    what is wrong. `freeze` is what the ledger said when the tables were made.
     """
 
+    epoch: int = 0
     generation: int = -1
     registry: str = "unknown"
-    wanted: frozenset[str] = frozenset()
+    expected: frozenset[str] = frozenset()
+    loading: frozenset[str] = frozenset()
     tables: Mapping[str, RoutingTable] = field(default_factory=dict)
-    served: Mapping[str, ServedVersion] = field(default_factory=dict)
+    endpoints: Mapping[str, ServedVersion] = field(default_factory=dict)
     variants: tuple[VariantStatus, ...] = ()
-    barred: Mapping[str, str] = field(default_factory=dict)
+    blocked: Mapping[str, str] = field(default_factory=dict)
     alarms: Mapping[str, str] = field(default_factory=dict)
+    freeze: FreezeNotice = FreezeNotice(False, 0)
 
     @property
-    def cold(self) -> tuple[str, ...]:
-        """Models whose champion cannot answer yet."""
-        return tuple(sorted(self.wanted - self.tables.keys()))
+    def version(self) -> SnapshotVersion:
+        return SnapshotVersion(self.epoch, self.generation)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether this replica has taken no snapshot yet."""
+        return self.generation < 0
+
+    @property
+    def not_ready(self) -> tuple[str, ...]:
+        """Models whose champion cannot answer now."""
+        return tuple(sorted((self.expected - self.tables.keys()) | self.loading))
 
     @property
     def champions(self) -> tuple[ServedVersion, ...]:
-        return tuple(self.served[table.champion.app] for table in self.tables.values())
+        return tuple(self.endpoints[table.champion.app] for table in self.tables.values())
 
     def table(self, model: str) -> RoutingTable:
-        """Who reads the model's studies; raises ModelUnavailable or UnknownModel."""
+        """Who reads the model's studies; raises NotReady, ModelRefused, ModelUnavailable or UnknownModel."""
         if model in self.tables:
             return self.tables[model]
-        if model in self.barred:
-            raise ModelRefused(f"the model's champion may not answer: {self.barred[model]}")
-        if model in self.wanted:
+        self.require_some()
+        if model in self.blocked:
+            raise ModelRefused(f"the model's champion may not answer: {self.blocked[model]}")
+        if model in self.expected:
             raise ModelUnavailable("the model's champion is not warm yet")
         raise UnknownModel("no model of that name has a champion in the registry")
 
-    def version(self, variant: Variant) -> ServedVersion:
-        """The warm version of a variant; raises ModelUnavailable."""
+    def require_some(self) -> None:
+        """Raises NotReady before the first snapshot: what a replica does not know yet is not unknown."""
+        if self.is_empty:
+            raise NotReady("this replica has no routing snapshot yet")
+
+    def endpoint(self, variant: Variant) -> ServedVersion:
+        """The version behind a variant; raises ModelUnavailable."""
         try:
-            return self.served[variant.app]
+            return self.endpoints[variant.app]
         except KeyError:
             raise ModelUnavailable("the variant's version is not warm") from None
 
     def champion(self, model: str) -> ServedVersion:
-        return self.version(self.table(model).champion)
+        return self.endpoint(self.table(model).champion)
+
+
+def with_freeze(snapshot: RoutingSnapshot, *, frozen: bool) -> RoutingSnapshot:
+    """The snapshot with every table frozen, or none: a freeze reaches a replica before the next snapshot does."""
+    if all(table.frozen is frozen for table in snapshot.tables.values()):
+        return snapshot
+    tables = {model: replace(table, frozen=frozen) for model, table in snapshot.tables.items()}
+    return replace(snapshot, tables=tables)
 
 
 def eligible_models(
-    snapshot: RoutingSnapshot,
-    model: str | None,
-    modality: str | None = None,
-    kind: InferenceType | None = None,
+    snapshot: RoutingSnapshot, model: str | None, modality: str | None = None, *, triage_only: bool = False
 ) -> tuple[EligibleModel, ...]:
     """The models to try, in order: the one that was named, or all that fit, triage first, then by name."""
     if model is not None:
         return (EligibleModel(model, snapshot.champion(model).spec.input.series),)
-    fitting = [v for v in snapshot.champions if _fits(v.spec, modality, kind)]
+    fitting = [v for v in snapshot.champions if _fits(v.spec, modality, triage_only=triage_only)]
     if not fitting:
-        if snapshot.barred:
+        snapshot.require_some()
+        if snapshot.blocked:
             raise ModelRefused("no champion may answer here; `serinus status` says why")
-        if snapshot.cold:
+        if snapshot.not_ready:
             raise ModelUnavailable("no champion is warm yet")
         raise UnknownModel("no model in service reads this modality for this purpose")
     fitting.sort(key=lambda version: (not does_triage(version.spec), version.model))
@@ -111,8 +151,8 @@ def does_triage(spec: ModelSpec) -> bool:
     return bool(spec.output.priority)
 
 
-def _fits(spec: ModelSpec, modality: str | None, kind: InferenceType | None) -> bool:
-    wanted = MODALITIES.get(modality, (modality,)) if modality else None
-    if wanted is not None and not set(wanted) & set(spec.input.series.modalities):
+def _fits(spec: ModelSpec, modality: str | None, *, triage_only: bool) -> bool:
+    accepted = MODALITIES.get(modality, (modality,)) if modality else None
+    if accepted is not None and not set(accepted) & set(spec.input.series.modalities):
         return False
-    return kind is not InferenceType.TRIAGE or does_triage(spec)
+    return not triage_only or does_triage(spec)

@@ -87,7 +87,7 @@ class ShadowRunner:
         """Do one reading that is due and can be done; whether there was one."""
         if role == SHADOW and await self._is_busy():
             return False
-        served = frozenset(self._c.snapshot().served)
+        served = frozenset(self._c.snapshot().endpoints)
         claimed = await asyncio.to_thread(
             self._c.ledger.shadows.claim,
             self._c.worker,
@@ -114,7 +114,7 @@ class ShadowRunner:
             await self._failed(task, error)
 
     async def _read(self, task: ClaimedShadow) -> None:
-        version = self._c.snapshot().served.get(task.app)
+        version = self._c.snapshot().endpoints.get(task.app)
         if version is None:
             raise ModelUnavailable("the silent reader is not warm")
         study = self._c.recent.get(task.job_id) or await self._fetch(task, version)

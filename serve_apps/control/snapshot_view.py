@@ -23,10 +23,10 @@ def snapshot_of(
     barred = champions_barred(wanted)
     return RoutingSnapshot(
         registry="live" if seen.registry is not None else "last known good",
-        wanted=champions_wanted(wanted, seen, barred),
-        barred=barred,
+        expected=champions_wanted(wanted, seen, barred),
+        blocked=barred,
         tables={name: table for name, table in tables.items() if table.champion.app in served},
-        served={app: served[app] for app in sorted(read_by) if app in served},
+        endpoints={app: served[app] for app in sorted(read_by) if app in served},
         variants=statuses(wanted, seen, served),
         alarms=alarms,
     )

@@ -128,7 +128,7 @@ class Router:
     async def push_snapshot(self, snapshot: RoutingSnapshot) -> int:
         """Take a newer snapshot; returns the generation that is in force here."""
         if snapshot.generation > self._fleet.generation:
-            cold = [each for each in snapshot.served.values() if not self._reading.knows(each)]
+            cold = [each for each in snapshot.endpoints.values() if not self._reading.knows(each)]
             await asyncio.gather(*(asyncio.to_thread(self._warm, each) for each in cold))
         if snapshot.generation > self._fleet.generation:  # a newer one may have come meanwhile
             self._fleet = snapshot

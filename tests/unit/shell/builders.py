@@ -65,9 +65,9 @@ def a_snapshot(
     return RoutingSnapshot(
         generation=7,
         registry="live",
-        wanted=frozenset(tables),
+        expected=frozenset(tables),
         tables=tables,
-        served=served,
+        endpoints=served,
         variants=tuple(VariantStatus(v.model, v.version, CHAMPION, VariantState.WARM) for v in champions),
     )
 

@@ -95,7 +95,7 @@ async def test_an_overloaded_site_says_when_to_come_back(tmp_path: Path) -> None
 
 async def test_ready_means_every_champion_is_warm(site: Site, http: httpx.AsyncClient) -> None:
     assert (await http.get("/readyz")).status_code == 200
-    site.snapshot = RoutingSnapshot(generation=1, wanted=frozenset({"ich-triage"}))
+    site.snapshot = RoutingSnapshot(generation=1, expected=frozenset({"ich-triage"}))
     answer = await http.get("/readyz")
     assert (answer.status_code, answer.json()["code"]) == (503, "warming")
     assert "ich-triage" in answer.json()["detail"]
@@ -103,7 +103,7 @@ async def test_ready_means_every_champion_is_warm(site: Site, http: httpx.AsyncC
 
 async def test_a_cold_model_is_503_and_an_unknown_one_422(site: Site, http: httpx.AsyncClient) -> None:
     assert (await http.post("/v1/jobs", json=BODY | {"model": "nobody"})).status_code == 422
-    site.snapshot = RoutingSnapshot(generation=1, wanted=frozenset({"ich-triage"}))
+    site.snapshot = RoutingSnapshot(generation=1, expected=frozenset({"ich-triage"}))
     assert (await http.post("/v1/jobs", json=BODY)).status_code == 503
 
 

@@ -9,7 +9,6 @@ import pytest
 from core.errors import ModelRefused, ModelUnavailable, UnknownModel
 from imaging.finding import Code, Measurement, Presence, Urgency
 from ledger import ModelRouting
-from serve_apps.api.schemas import InferenceType
 from serve_apps.application.result import to_result, worklist_note
 from serve_apps.application.routing_snapshot import RoutingSnapshot, eligible_models
 from serve_apps.control.snapshot_view import is_spent, reason_of
@@ -30,18 +29,18 @@ def test_without_a_name_triage_comes_first() -> None:
 
 
 def test_a_triage_call_takes_only_a_model_that_triages() -> None:
-    found = eligible_models(a_snapshot(LUNGS, TRIAGE), None, "CT", InferenceType.TRIAGE)
+    found = eligible_models(a_snapshot(LUNGS, TRIAGE), None, "CT", triage_only=True)
     assert [c.model for c in found] == ["ich-triage"]
 
 
 def test_xr_means_plain_films() -> None:
     film = a_version(model="chest-film-qa", modality="CR", priority=())
-    assert eligible_models(a_snapshot(film), None, "XR", InferenceType.ANALYSIS)[0].model == "chest-film-qa"
+    assert eligible_models(a_snapshot(film), None, "XR")[0].model == "chest-film-qa"
 
 
 def test_a_cold_champion_is_a_reason_to_wait_and_an_unknown_model_is_not() -> None:
-    cold = RoutingSnapshot(generation=1, wanted=frozenset({"ich-triage"}))
-    assert cold.cold == ("ich-triage",)
+    cold = RoutingSnapshot(generation=1, expected=frozenset({"ich-triage"}))
+    assert cold.not_ready == ("ich-triage",)
     with pytest.raises(ModelUnavailable):
         eligible_models(cold, "ich-triage")
     with pytest.raises(UnknownModel):
@@ -50,9 +49,9 @@ def test_a_cold_champion_is_a_reason_to_wait_and_an_unknown_model_is_not() -> No
 
 def test_a_champion_that_may_not_answer_says_why_and_holds_nobody_up() -> None:
     barred = RoutingSnapshot(
-        generation=1, barred={"ich-triage": "it is for research only, so it only reads in silence"}
+        generation=1, blocked={"ich-triage": "it is for research only, so it only reads in silence"}
     )
-    assert barred.cold == ()
+    assert barred.not_ready == ()
     with pytest.raises(ModelRefused, match="research only"):
         eligible_models(barred, "ich-triage")
 

@@ -1,0 +1,205 @@
+"""The routing snapshot as one replica of Ingress, JobWorker or ShadowWorker holds it, and the freeze over it.
+
+    controller ──push──► take ─┐                       ledger ──head, 5 times a second──► follow_forever
+    an Ingress ──push──► take_freeze ─► snapshot  ◄───────────────────────────────────────────┘
+
+The replica keeps its last snapshot until a newer one comes, whatever happens to controller and ledger. A freeze
+needs neither: it is taken in memory at once. What does not agree is said in `alarm`, which `serinus status` shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+from core.codec import from_json
+from core.errors import SerinusError
+from serve_apps.application.messages import ServedVersion
+from serve_apps.application.routing_snapshot import (
+    FreezeNotice,
+    RoutingSnapshot,
+    SnapshotVersion,
+    with_freeze,
+)
+
+logger = logging.getLogger("serinus.routing_state")
+POLL_S = 0.2
+PUBLISH_GRACE_S = 5.0  # a snapshot is pushed first and written after
+SETTLE_S = 1.0  # longer than a push may take: until then a look at the ledger may be older than a push
+SILENCE_S = 30.0  # the controller pushes its snapshot again every few seconds
+
+T = TypeVar("T")
+Prepare = Callable[[Mapping[str, ServedVersion]], Awaitable[None]]
+
+
+class ControlHead(Protocol):
+    """One cheap read of the ledger: the newest snapshot's version, and the freeze at a routing revision."""
+
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def routing_revision(self) -> int: ...
+    @property
+    def frozen(self) -> bool: ...
+
+
+class ControlRecord(Protocol):
+    """The last snapshot that a controller wrote, as JSON."""
+
+    @property
+    def snapshot_json(self) -> str: ...
+
+
+class ControlReader(Protocol):
+    """What a replica reads of `ledger.control`; both raise SerinusError."""
+
+    def head(self) -> ControlHead: ...
+    def load(self) -> ControlRecord | None: ...
+
+
+async def prepare_nothing(endpoints: Mapping[str, ServedVersion]) -> None:
+    """No handles to make."""
+
+
+class RoutingState:
+    """`prepare` is given the endpoints before a snapshot comes into force: to make handles, and to drop old ones."""
+
+    def __init__(
+        self,
+        control: ControlReader,
+        prepare: Prepare = prepare_nothing,
+        clock: Callable[[], float] = time.monotonic,
+        executor: Executor | None = None,
+    ) -> None:
+        self._control = control
+        self._prepare = prepare
+        self._clock = clock
+        self._executor = executor or ThreadPoolExecutor(1, "routing-state")
+        self._snapshot = RoutingSnapshot()
+        self._freeze = FreezeNotice(False, 0)
+        self._freeze_at = clock() - SETTLE_S
+        self._heard_at = clock()
+        self._ledger_alarm: str | None = None
+        self._older_since: float | None = None
+
+    @property
+    def snapshot(self) -> RoutingSnapshot:
+        """What is in force here; empty, and answering NotReady, before the first."""
+        return self._snapshot
+
+    @property
+    def alarm(self) -> str | None:
+        """What does not agree between this replica, the ledger and the controller; None when all is well."""
+        if self._ledger_alarm is not None:
+            return self._ledger_alarm
+        if self._is_unrecorded:
+            return "this replica obeys a freeze that the ledger has not recorded"
+        silent_s = self._clock() - self._heard_at
+        if silent_s > SILENCE_S:
+            return f"the controller has not been heard for {silent_s // 30 * 30:.0f} s"
+        return None
+
+    async def start(self) -> None:
+        """Take the last snapshot that the ledger has. What is not there or cannot be read is waited for."""
+        await self.follow()
+
+    async def take(self, snapshot: RoutingSnapshot) -> SnapshotVersion:
+        """Take a newer snapshot; returns the version that is in force here."""
+        self._heard_at = self._clock()
+        await self._take(snapshot)
+        return self._snapshot.version
+
+    def take_freeze(self, notice: FreezeNotice) -> FreezeNotice:
+        """Take what somebody decided about the freeze, unless a later decision is known; returns what holds."""
+        known = self._freeze.revision
+        if notice.revision is None or known is None or notice.revision >= known:
+            self._obey(notice)
+            self._freeze_at = self._clock()
+        return self._freeze
+
+    async def follow_forever(self) -> None:
+        while True:
+            await self.follow()
+            await asyncio.sleep(POLL_S)
+
+    async def follow(self) -> None:
+        """Ask the ledger once: obey its freeze, take its snapshot if that is newer."""
+        try:
+            asked_at = self._clock()
+            head = await self._ask(self._control.head)
+            self._note_head(head, asked_at)
+            self._note_version(SnapshotVersion(head.epoch, head.generation))
+            if SnapshotVersion(head.epoch, head.generation) > self._snapshot.version:
+                await self._load()
+        except SerinusError as error:
+            self._alarm(f"the control state cannot be read from the ledger: {error.detail}")
+        except ValueError:
+            self._alarm("the snapshot in the ledger cannot be read: it is no routing snapshot")
+        except Exception as error:  # noqa: BLE001 - what this loop runs into must not end it
+            self._alarm(f"the control state cannot be read from the ledger: {type(error).__name__}")
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _take(self, snapshot: RoutingSnapshot) -> None:
+        if snapshot.version <= self._snapshot.version:
+            return
+        if not self._is_unrecorded or snapshot.freeze.frozen:
+            self.take_freeze(snapshot.freeze)
+        await self._prepare(snapshot.endpoints)
+        if snapshot.version > self._snapshot.version:  # a newer one may have come meanwhile
+            self._snapshot = with_freeze(snapshot, frozen=self._freeze.frozen)
+
+    async def _load(self) -> None:
+        record = await self._ask(self._control.load)
+        if record is not None:
+            await self._take(from_json(RoutingSnapshot, record.snapshot_json))
+
+    def _note_head(self, head: ControlHead, asked_at: float) -> None:
+        """The ledger's word on the freeze. A lower revision counts too, once no push can have overtaken it: a ledger
+        that was restored from a backup must be heard.
+        """
+        notice, known = FreezeNotice(head.frozen, head.routing_revision), self._freeze.revision
+        is_newer = known is None or head.routing_revision >= known or asked_at - self._freeze_at >= SETTLE_S
+        if is_newer and not (self._is_unrecorded and not notice.frozen):
+            self._obey(notice)
+
+    @property
+    def _is_unrecorded(self) -> bool:
+        """A freeze that is not recorded ends when it is, or by a person's `unfreeze`; not by the ledger's silence."""
+        return self._freeze.frozen and self._freeze.revision is None
+
+    def _obey(self, notice: FreezeNotice) -> None:
+        if notice.frozen is not self._freeze.frozen:
+            logger.warning("routing.freeze", extra={"frozen": notice.frozen, "revision": notice.revision})
+        self._freeze = notice
+        self._snapshot = with_freeze(self._snapshot, frozen=notice.frozen)
+
+    def _note_version(self, stored: SnapshotVersion) -> None:
+        """The ledger may be behind for a moment; for longer it was restored, or the controller cannot write."""
+        if self._snapshot.is_empty or stored >= self._snapshot.version:
+            self._older_since = None
+            self._alarm(None)
+            return
+        if self._older_since is None:
+            self._older_since = self._clock()
+        if self._clock() - self._older_since > PUBLISH_GRACE_S:
+            here, there = self._snapshot.version, stored
+            self._alarm(
+                f"the ledger's control state ({there.epoch}, {there.generation}) is older than this replica's "
+                f"({here.epoch}, {here.generation})"
+            )
+
+    def _alarm(self, sentence: str | None) -> None:
+        if sentence is not None and sentence != self._ledger_alarm:
+            logger.error("routing.disagreement", extra={"reason": sentence})
+        self._ledger_alarm = sentence
+
+    async def _ask(self, read: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, read)
