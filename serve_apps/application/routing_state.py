@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from core.codec import from_json
@@ -34,6 +35,23 @@ SILENCE_S = 30.0  # the controller pushes its snapshot again every few seconds
 
 T = TypeVar("T")
 Prepare = Callable[[Mapping[str, ServedVersion]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """How many of a deployment's replicas took a message in time. `newest`: the newest snapshot any of them holds."""
+
+    deployment: str
+    confirmed: int
+    replicas: int
+    newest: SnapshotVersion | None = None
+
+
+class RoutingBroadcast(Protocol):
+    """Every replica that holds a RoutingState; answers after a second at the latest."""
+
+    async def freeze(self, notice: FreezeNotice) -> tuple[Confirmation, ...]: ...
+    async def publish(self, snapshot: RoutingSnapshot) -> tuple[Confirmation, ...]: ...
 
 
 class ControlHead(Protocol):

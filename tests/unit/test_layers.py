@@ -93,6 +93,7 @@ def test_ray_is_known_where_deployments_and_their_callers_are_and_nowhere_else()
         "serve_apps.control.version_apps",
         "serve_apps.control.readiness",
         "serve_apps.deployments.model_server",
+        "serve_apps.adapters.broadcast",
         "serve_apps.adapters.serve_inference",
         "serve_apps.deployments.study_reader",
     }
