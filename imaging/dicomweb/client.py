@@ -34,9 +34,10 @@ from imaging.archive import (
 from imaging.decode import is_view
 from imaging.dicomweb.multipart import Body, MultipartError, MultipartSplitter, boundary_of
 from imaging.dicomweb.receive_buffers import Arena, BlockPool
-from imaging.dicomweb.stow import Receipt, encode_multipart, read_receipt, rejected
+from imaging.dicomweb.stow import Receipt, multipart, part10, receipt_of, rejected
 from imaging.dicomweb.wado import Endpoint, get, read_parts
 from imaging.elements import text
+from imaging.encoded import EncodedInstance
 from imaging.instance import parse_instance
 from imaging.pydicom_config import configure_pydicom
 from imaging.retry import Deadline, Transient, retry_after_s, retrying
@@ -50,6 +51,7 @@ _SERIES_UID, _MODALITY, _INSTANCE_COUNT, _INSTANCE_UID = "0020000E", "00080060",
 _THREADS: Final = 8
 _HASHING_THREADS: Final = 2
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
+_STEP_S, _CONNECT_S = 30.0, 5.0
 _IDLE_S: Final = 0.5  # below the 1 s after which Orthanc closes an idle connection
 
 
@@ -102,7 +104,15 @@ class DicomwebArchive:
         An instance that was there already counts as stored: our UIDs are derived from content. Raises
         ReportRejected (answered, but not stored), SourceUnavailable, SourceTimeout.
         """
-        return await self._run(lambda: self._store(datasets))
+        encoded = await self._run(lambda: [EncodedInstance.of(part10(dataset)) for dataset in datasets])
+        return await self.store_encoded(encoded)
+
+    async def store_encoded(
+        self, instances: Sequence[EncodedInstance], deadline_s: float | None = None
+    ) -> int:
+        """Store Part 10 files as they are, byte for byte; else as `store`, and over after `deadline_s`."""
+        deadline = Deadline.after(self._limits.timeout_s if deadline_s is None else deadline_s)
+        return await self._run(lambda: self._store(instances, deadline))
 
     async def find_reports(self, study_uid: str) -> tuple[str, ...]:
         """The SOP Instance UIDs of the structured reports in a study, sorted."""
@@ -130,26 +140,27 @@ class DicomwebArchive:
     def _query(self, path: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
         return _query(self._client, path, parameters, self._deadline())
 
-    def _store(self, datasets: Sequence[Dataset]) -> int:
-        if not datasets:
+    def _store(self, instances: Sequence[EncodedInstance], deadline: Deadline) -> int:
+        if not instances:
             return 0
-        content_type, body = encode_multipart(datasets)
+        content_type, body = multipart([instance.content for instance in instances])
         headers = {"Content-Type": content_type, "Accept": _ACCEPT_JSON}
-        response = retrying(lambda: self._post(body, headers), self._deadline(), attempts=1)
-        receipt = read_receipt(response.status_code, response.content, datasets)
-        lacking = [uid for uid in receipt.missing if not self._holds(receipt, uid)]
+        response = retrying(lambda: self._post(body, headers, deadline), deadline, attempts=1)
+        sent = {instance.instance_uid: instance.study_uid for instance in instances}
+        receipt = receipt_of(response.status_code, response.content, sent)
+        lacking = [uid for uid in receipt.missing if not self._holds(receipt, uid, deadline)]
         if lacking:
             raise rejected(receipt, lacking)
         return len(receipt.sent)
 
-    def _post(self, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
+    def _post(self, body: bytes, headers: Mapping[str, str], deadline: Deadline) -> httpx.Response:
         with _line_errors():
-            return self._client.post("/studies", content=body, headers=headers)
+            return self._client.post("/studies", content=body, headers=headers, timeout=_timeout(deadline))
 
-    def _holds(self, receipt: Receipt, instance_uid: str) -> bool:
+    def _holds(self, receipt: Receipt, instance_uid: str, deadline: Deadline) -> bool:
         path = f"/studies/{receipt.sent[instance_uid]}/instances"
         try:
-            found = self._query(path, {"SOPInstanceUID": instance_uid})
+            found = _query(self._client, path, {"SOPInstanceUID": instance_uid}, deadline)
         except SourceError:
             return False
         return any(_value(item, _INSTANCE_UID) == instance_uid for item in found)
@@ -245,10 +256,16 @@ def _client(source: DicomwebSource) -> httpx.Client:
     return httpx.Client(
         base_url=source.base_url,
         headers=_authorization(source),
-        timeout=httpx.Timeout(30.0, connect=5.0),
+        timeout=httpx.Timeout(_STEP_S, connect=_CONNECT_S),
         limits=httpx.Limits(keepalive_expiry=_IDLE_S),
         trust_env=False,  # neither a proxy variable nor ~/.netrc may change where studies go
     )
+
+
+def _timeout(deadline: Deadline) -> httpx.Timeout:
+    """Each step of a request ends with the deadline, if not before."""
+    left_s = max(deadline.left_s, 0.001)
+    return httpx.Timeout(min(_STEP_S, left_s), connect=min(_CONNECT_S, left_s))
 
 
 def _query(
@@ -258,7 +275,8 @@ def _query(
 
     def once() -> list[dict[str, Any]]:
         with _line_errors():
-            response = client.get(path, params=parameters, headers={"Accept": _ACCEPT_JSON})
+            headers = {"Accept": _ACCEPT_JSON}
+            response = client.get(path, params=parameters, headers=headers, timeout=_timeout(deadline))
             _raise_for_status(response.status_code, response.headers.get("retry-after"))
             return list(response.json()) if response.content else []
 

@@ -33,7 +33,11 @@ class Receipt:
 
 def encode_multipart(datasets: Sequence[Dataset]) -> tuple[str, bytes]:
     """The Content-Type and body of one STOW-RS request, each dataset a Part 10 file."""
-    parts = [part10(dataset) for dataset in datasets]
+    return multipart([part10(dataset) for dataset in datasets])
+
+
+def multipart(parts: Sequence[bytes]) -> tuple[str, bytes]:
+    """The Content-Type and body of one STOW-RS request of Part 10 files, as they are."""
     boundary = _boundary_outside(parts)
     chunks: list[bytes] = []
     for part in parts:
@@ -58,10 +62,15 @@ def _boundary_outside(parts: Iterable[bytes]) -> bytes:
 
 
 def read_receipt(status: int, body: bytes, datasets: Sequence[Dataset]) -> Receipt:
+    """Count what was stored of `datasets`."""
+    sent = {str(dataset.SOPInstanceUID): str(dataset.StudyInstanceUID) for dataset in datasets}
+    return receipt_of(status, body, sent)
+
+
+def receipt_of(status: int, body: bytes, sent: Mapping[str, str]) -> Receipt:
     """Count what was stored, by UID. The status proves nothing: 200 may store none, 400 may store some."""
     answer = _json_object(body)
     stored = {_first(item, _REFERENCED_UID) for item in _items(answer, _REFERENCED)}
-    sent = {str(dataset.SOPInstanceUID): str(dataset.StudyInstanceUID) for dataset in datasets}
     reasons = [_first(item, _FAILURE_REASON) for item in _items(answer, _FAILED)]
     return Receipt(
         status=status,

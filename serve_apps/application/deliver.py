@@ -9,14 +9,12 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import io
 import json
 import logging
 import time
 from dataclasses import dataclass
 
 import httpx
-import pydicom
 
 from core.clock import now
 from core.errors import ReportRejected, SerinusError
@@ -99,8 +97,7 @@ class DeliveryRunner:
     async def _store(self, delivery: ClaimedDelivery) -> None:
         assert delivery.document is not None
         encoded = await asyncio.to_thread(self._ledger.jobs.document, delivery.job_id, delivery.document)
-        dataset = await asyncio.to_thread(pydicom.dcmread, io.BytesIO(encoded))
-        await self._stores.store(delivery.destination, dataset)
+        await self._stores.store(delivery.destination, encoded, LEASE_S / 2)
 
     async def _call_back(self, delivery: ClaimedDelivery) -> None:
         body = json.dumps(delivery.payload).encode()

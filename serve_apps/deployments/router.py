@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 
 from fastapi import FastAPI
 from ray import serve
@@ -174,7 +175,8 @@ def delivery_runner(
     worker: str, settings: Settings, ledger: Ledger, archives: Archives, wakeups: Wakeups
 ) -> DeliveryRunner:
     signer = CallbackSigner(settings.paths.callback_key.read_text().strip().encode())
-    return DeliveryRunner(worker, ledger, ReportStores(archives, settings.paths.reports), signer, wakeups)
+    stores = ReportStores(archives, settings.paths.reports, ThreadPoolExecutor(4, "outbox-reports"))
+    return DeliveryRunner(worker, ledger, stores, signer, wakeups)
 
 
 def site_rules(settings: Settings) -> SiteRules:

@@ -14,7 +14,8 @@ import pytest
 from core.errors import ReportRejected, SerinusError, SourceTimeout, SourceUnavailable
 from imaging.archive import FetchLimits
 from imaging.dicomweb import DicomwebArchive, DicomwebSource
-from imaging.dicomweb.stow import encode_multipart
+from imaging.dicomweb.stow import encode_multipart, part10
+from imaging.encoded import EncodedInstance
 from tests.ct import SERIES, STUDY, ct_series
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -148,4 +149,19 @@ async def test_a_200_that_stored_nothing_is_a_rejection() -> None:
         archive = DicomwebArchive(DicomwebSource("pacs", url))
         with pytest.raises(ReportRejected, match="lacks 2 of 2 instances: no reason given"):
             await archive.store(ct_series(2))
+        await archive.aclose()
+
+
+async def test_an_archive_that_hangs_costs_no_more_than_the_deadline_of_the_store() -> None:
+    def answer(path: str, before: int) -> Answer:
+        time.sleep(1.0)
+        return 200, {"Content-Type": "application/dicom+json"}, b"{}"
+
+    (dataset,) = ct_series(1)
+    with server(answer) as url:
+        archive = DicomwebArchive(DicomwebSource("pacs", url))
+        started = time.monotonic()
+        with pytest.raises(SourceTimeout):
+            await archive.store_encoded([EncodedInstance.of(part10(dataset))], deadline_s=0.2)
+        assert time.monotonic() - started < 0.9
         await archive.aclose()
