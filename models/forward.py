@@ -51,18 +51,29 @@ def _of_one_shape(studies: Sequence[Prepared]) -> Iterator[list[int]]:
 def _run(
     tensors: list[Tensor], network: Network, max_batch: int, device: torch.device
 ) -> list[Outputs | ModelFailed]:
-    result = _run_items(torch.cat(tensors) if len(tensors) > 1 else tensors[0], network, max_batch, device)
+    result = _run_together(tensors, network, max_batch, device)
     if isinstance(result, ModelFailed):
         if len(tensors) == 1:
             return [result]
-        return [_run_items(tensor, network, max_batch, device) for tensor in tensors]
+        return [forward_items(tensor, network, max_batch, device) for tensor in tensors]
     ends = np.cumsum([len(tensor) for tensor in tensors])[:-1]
     return [*np.split(result, ends)]
 
 
-def _run_items(
+def _run_together(
+    tensors: list[Tensor], network: Network, max_batch: int, device: torch.device
+) -> Outputs | ModelFailed:
+    try:
+        items = torch.cat(tensors) if len(tensors) > 1 else tensors[0]
+    except RuntimeError:
+        return ModelFailed("the studies of one batch do not fit into memory together")
+    return forward_items(items, network, max_batch, device)
+
+
+def forward_items(
     items: Tensor, network: Network, max_batch: int, device: torch.device
 ) -> Outputs | ModelFailed:
+    """One row per item, at most `max_batch` of them in a forward. The golden input takes this way too."""
     parts: list[Outputs] = []
     for start in range(0, len(items), max_batch):
         part = _run_batch(items[start : start + max_batch], network, device)
@@ -74,19 +85,22 @@ def _run_items(
 
 def _run_batch(batch: Tensor, network: Network, device: torch.device) -> Outputs | ModelFailed:
     try:
-        output = _call(network, batch, device)
+        values = _rows(_call(network, batch, device), len(batch))
     except Exception as error:  # noqa: BLE001 - a version may fail in any way; only the kind is told
         return ModelFailed(f"the network failed with {type(error).__name__}")
+    if isinstance(values, ModelFailed) or np.isfinite(values).all():
+        return values
+    return ModelFailed("the network returned values that are not numbers")
+
+
+def _rows(output: object, items: int) -> Outputs | ModelFailed:
+    """The output as an array. A GPU reports a kernel's failure here, when the copy waits for it."""
     if not isinstance(output, Tensor):
         return ModelFailed("the network returned something else than one tensor")
-    if output.ndim == 0 or len(output) != len(batch):
+    if output.ndim == 0 or len(output) != items:
         return ModelFailed("the network did not return one row per item")
     values: Outputs = output.float().cpu().numpy()
-    return (
-        values
-        if np.isfinite(values).all()
-        else ModelFailed("the network returned values that are not numbers")
-    )
+    return values
 
 
 def _call(network: Network, batch: Tensor, device: torch.device) -> Tensor:

@@ -112,3 +112,30 @@ def test_a_gpu_that_is_asked_for_and_missing_is_an_error(monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ModelUnavailable):
         choose_device("cuda")
+
+
+class LateError(Tensor):
+    """An output that is found to be broken when it is copied, as a GPU reports a kernel's failure."""
+
+    def cpu(self, *_: object, **__: object) -> Tensor:
+        raise RuntimeError("device-side assert triggered at pixel 1024")
+
+
+def test_a_failure_that_shows_when_the_output_is_copied_is_one_of_the_network() -> None:
+    def network(batch: Tensor, /) -> Tensor:
+        return torch.zeros(len(batch), 1).as_subclass(LateError)
+
+    (failed,) = forward(network, [study(2)], 8, CPU)
+    assert isinstance(failed, ModelFailed)
+    assert str(failed) == "the network failed with RuntimeError"
+
+
+def test_what_is_too_much_for_one_batch_is_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> Tensor:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] not enough memory")
+
+    studies = [study(2), study(3)]
+    monkeypatch.setattr(torch, "cat", refuse)
+    first, second = forward(Recorder(), studies, 8, CPU)
+    assert isinstance(first, np.ndarray)
+    assert isinstance(second, np.ndarray)

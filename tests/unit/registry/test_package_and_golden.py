@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from core.errors import ModelRefused
+from models.forward import Network, forward_items
 from registry.client import ArtifactFile
 from registry.download import target_of
 from registry.golden import Golden, read_golden, write_golden
-from registry.loading import probe
+from registry.loading import LoadedNetwork, probe
 from registry.package import Package, RegulatoryTags, flat_metrics
 from tests.integration.registry.tiny import TinyNetwork, tiny_spec
 
@@ -76,9 +77,30 @@ def test_an_answer_of_another_shape_is_refused() -> None:
 
 
 def test_a_failure_tells_its_kind_and_no_pixel() -> None:
-    with pytest.raises(ModelRefused, match=r"failed on its golden input \(RuntimeError\)") as caught:
+    with pytest.raises(ModelRefused, match="not answered: the network failed with RuntimeError") as caught:
         probe(fails, GOLDEN, 1, CPU)
     assert "2.0" not in str(caught.value)
+
+
+def test_the_golden_input_takes_the_way_that_a_study_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the same autocast, pinned memory and batches: half precision is compared before a patient comes."""
+    ways: list[int] = []
+
+    def watched(items: Tensor, network: Network, max_batch: int, device: torch.device) -> object:
+        ways.append(max_batch)
+        return forward_items(items, network, max_batch, device)
+
+    monkeypatch.setattr("registry.loading.forward_items", watched)
+    assert probe(square, GOLDEN, 4, CPU) == 4
+    assert ways == [1, 4]
+
+
+def test_a_loaded_network_says_why_it_no_longer_gives_its_golden_answer() -> None:
+    assert LoadedNetwork(square, tiny_spec("x"), 4, GOLDEN, CPU).golden_fault() is None
+    different = LoadedNetwork(differs, tiny_spec("x"), 4, GOLDEN, CPU).golden_fault()
+    assert different == "the golden input is answered differently here than at registration"
+    broken = LoadedNetwork(fails, tiny_spec("x"), 4, GOLDEN, CPU).golden_fault()
+    assert broken == "the golden input is not answered: the network failed with RuntimeError"
 
 
 def test_the_golden_pair_reads_as_written(tmp_path: Path) -> None:
