@@ -9,15 +9,14 @@ from imaging.archive import Archive, FetchLimits, FolderArchive, FolderSource
 from imaging.dicomweb import DicomwebArchive, DicomwebSource
 from imaging.object_store import ObjectArchive, ObjectSource
 from serve_apps.settings import (
+    INBOX,
+    SAMPLES,
     DicomwebSourceSettings,
     FolderSourceSettings,
     ObjectSourceSettings,
     Settings,
     SourceSettings,
 )
-
-INBOX = "inbox"  # studies pushed to us by STOW-RS
-SAMPLES = "samples"
 
 
 def configured_sources(settings: Settings) -> Mapping[str, SourceSettings]:

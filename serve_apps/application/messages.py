@@ -15,6 +15,7 @@ from imaging.volume import Geometry
 from ledger import JobState
 from models.spec import ModelSpec
 from observability.record import StageTiming
+from serve_apps.application.resources import Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +95,6 @@ class JobOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Resources:
-    """What one replica of a version needs, and how many there may be.
-
-    With `min_replicas` 0 a version that only reads in silence goes to sleep after `downscale_delay_s` without
-    a study. A replica that holds more than `memory_bytes` of its own is replaced; 0: no limit.
-    """
-
-    num_cpus: float = 0.1
-    num_gpus: float = 0.25
-    memory_bytes: int = 0
-    min_replicas: int = 1
-    max_replicas: int = 1
-    downscale_delay_s: float = 300.0
-
-
-@dataclass(frozen=True, slots=True)
 class ServedVersion:
     """A model version with an application of its own, named `mv-<model>-<version>`.
 
@@ -122,7 +107,7 @@ class ServedVersion:
     spec: ModelSpec
     regulatory_status: str
     research_only: bool
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
     may_answer: bool = False
 
     @property

@@ -18,7 +18,8 @@ from models.spec import ModelSpec
 from registry.cache import CachedModel, NodeCache
 from registry.client import ModelVersion, RegistryClient
 from registry.signing import DIGEST_TAG
-from serve_apps.application.messages import Resources, ServedVersion, app_name
+from serve_apps.application.messages import ServedVersion, app_name
+from serve_apps.application.resources import Resources
 from serve_apps.control.version_resources import resources_of
 
 REFRESH_S = 5.0

@@ -20,7 +20,7 @@ from ray.serve.handle import DeploymentHandle
 from core.errors import SerinusError
 from ledger import Ledger
 from observability.event_log import configure_logging
-from serve_apps.adapters.archives import INBOX, Archives
+from serve_apps.adapters.archives import Archives
 from serve_apps.adapters.report_store import ReportStores
 from serve_apps.adapters.serve_inference import ServeInference, call
 from serve_apps.adapters.tracing import build_tracer, pseudonymiser
@@ -39,7 +39,7 @@ from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.run_job import JobRunner, RunnerContext
 from serve_apps.application.run_shadow import RecentStudies, ShadowContext, ShadowRunner
 from serve_apps.application.shadow import SAFETY_NET, SHADOW
-from serve_apps.settings import Settings
+from serve_apps.settings import INBOX, Settings
 
 logger = logging.getLogger("serinus.router")
 PULL_DEADLINE_S = 5.0

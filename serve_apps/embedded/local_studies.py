@@ -9,8 +9,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from core.errors import StudyNotFound
-from serve_apps.adapters.archives import INBOX
-from serve_apps.settings import Settings
+from serve_apps.settings import INBOX, Settings
 
 
 def study_of_folder(settings: Settings, folder: Path) -> tuple[str, str]:

@@ -11,9 +11,9 @@ import pytest
 from core.errors import ReportRejected
 from imaging.dicomweb.stow import part10
 from imaging.samples.synthetic import make_ct_study
-from serve_apps.adapters.archives import INBOX, Archives
+from serve_apps.adapters.archives import Archives
 from serve_apps.adapters.report_store import ReportStores
-from serve_apps.settings import FolderSourceSettings, Settings
+from serve_apps.settings import INBOX, FolderSourceSettings, Settings
 
 (DATASET,) = make_ct_study("report", slices=1, size=8)
 CONTENT = part10(DATASET)

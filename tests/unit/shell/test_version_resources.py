@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.serve.config import AutoscalingConfig
 
-from serve_apps.application.messages import Resources
+from serve_apps.application.resources import Resources
 from serve_apps.control.version_resources import deployment_options, resources_of, scaling_of
 from serve_apps.settings import Settings
 
