@@ -166,7 +166,10 @@ def in_slot(slot: Slot | None, identity: str) -> bool:
 def _frozen(facts: StudyFacts, table: RoutingTable, identity: str) -> _Decision | None:
     if not table.frozen:
         return None
-    return _Decision(CHAMPION, AssignmentReason.FROZEN, "routing is frozen: every study goes to the champion")
+    reason = "routing is frozen: every study goes to the champion"
+    if facts.tester_variant is not None:
+        reason += f", also this one, for which a tester had asked for {facts.tester_variant}"
+    return _Decision(CHAMPION, AssignmentReason.FROZEN, reason)
 
 
 def _tester(facts: StudyFacts, table: RoutingTable, identity: str) -> _Decision | None:

@@ -21,7 +21,7 @@ survives pickling between actors.
     └── RequestError           the caller can mend it; `pointer` names the field
         ├── InvalidField · UrlRefused · Unauthenticated · Forbidden · Overloaded · RoutingFrozen
         └── IdempotencyConflict · JobNotFound · JobNotCancelable · JobCanceled · ResultNotReady · NoSuchDocument ·
-            UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment
+            UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment · RoutingConflict
 """
 
 from __future__ import annotations
@@ -184,6 +184,12 @@ class RoutingFrozen(RequestError):
     """What was asked for cannot be while routing is frozen."""
 
     code = "routing-frozen"
+
+
+class RoutingConflict(RequestError):
+    """Somebody else has changed the routing since the revision that the change was made for."""
+
+    code = "routing-conflict"
 
 
 class JobCanceled(RequestError):

@@ -6,18 +6,19 @@ the defaults below. Nothing else in the project reads the environment.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from canary.gates import SitePolicy
 from canary.routing_table import AssignmentKey
-from serve_apps.application.resources import Resources
+from serve_apps.resources import Resources
 
-INBOX = "inbox"  # id of the source of studies that were pushed by STOW-RS; always there
-SAMPLES = "samples"  # id of the source of sample studies; always there
+INBOX: Final = "inbox"  # the source of the studies that are pushed to us by STOW-RS
+SAMPLES: Final = "samples"
 
 
 class _Source(BaseModel):
@@ -105,6 +106,16 @@ class Settings(BaseSettings):
 
     otlp_endpoint: str | None = None
     trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)
+
+    @property
+    def all_sources(self) -> Mapping[str, SourceSettings]:
+        """Every source by id: the site's own, and the two folders that always exist."""
+        paths = self.paths
+        built_in: tuple[SourceSettings, ...] = (
+            FolderSourceSettings(id=INBOX, kind="folder", root=paths.inbox, reports=paths.reports),
+            FolderSourceSettings(id=SAMPLES, kind="folder", root=paths.samples, reports=paths.reports),
+        )
+        return {source.id: source for source in (*built_in, *self.sources)}
 
     @property
     def registry_url(self) -> str:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from core.errors import UnknownSource
 from imaging.archive import Archive, FetchLimits, FolderArchive, FolderSource
 from imaging.dicomweb import DicomwebArchive, DicomwebSource
 from imaging.object_store import ObjectArchive, ObjectSource
 from serve_apps.settings import (
-    INBOX,
-    SAMPLES,
     DicomwebSourceSettings,
     FolderSourceSettings,
     ObjectSourceSettings,
@@ -19,21 +15,11 @@ from serve_apps.settings import (
 )
 
 
-def configured_sources(settings: Settings) -> Mapping[str, SourceSettings]:
-    """Every source by id: the site's own, and the two folders that always exist."""
-    paths = settings.paths
-    built_in: tuple[SourceSettings, ...] = (
-        FolderSourceSettings(id=INBOX, kind="folder", root=paths.inbox, reports=paths.reports),
-        FolderSourceSettings(id=SAMPLES, kind="folder", root=paths.samples, reports=paths.reports),
-    )
-    return {source.id: source for source in (*built_in, *settings.sources)}
-
-
 class Archives:
     """Archives by source id, opened when first asked for and kept."""
 
     def __init__(self, settings: Settings) -> None:
-        self._sources = configured_sources(settings)
+        self._sources = settings.all_sources
         self._limits = FetchLimits(
             max_bytes=settings.max_study_bytes,
             max_instances=settings.max_study_instances,

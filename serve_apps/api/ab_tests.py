@@ -1,50 +1,76 @@
-"""The HTTP surface of A/B tests.
+"""A/B tests by HTTP: start, look, end.
 
 FastAPI reads the annotations of the routes at run time, so they are not postponed here.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any, Protocol
+from dataclasses import asdict
+from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter
 
+from canary.ab_report import ArmMetrics, Share
 from canary.routing_table import Slot
-from serve_apps.api.auth import Caller, Scope
-from serve_apps.api.problem_docs import PROBLEMS
-from serve_apps.api.schemas import ABTestIn
-from serve_apps.application.ab_tests import ABService
+from serve_apps.api.dependencies import MUST_READ, Actor, Site
+from serve_apps.api.problems import PROBLEMS
+from serve_apps.api.routing_schemas import ABTestIn, SlotIn
+from serve_apps.application.ab_tests import ABReport
 
-Guard = Callable[[Scope], Callable[..., Caller]]
 LAYER_SALT = "layer/"  # every experiment of a layer draws its place in it alike
+router = APIRouter(prefix="/v1/ab-tests", tags=["routing"], responses=dict(PROBLEMS))
 
 
-class HasTests(Protocol):
-    ab_tests: ABService
+@router.put("/{model}")
+async def start(services: Site, actor: Actor, model: str, test: ABTestIn) -> dict[str, Any]:
+    """Split the patients between the versions behind two or more `arm-…` aliases."""
+    slot = slot_of(test.slot)
+    await services.ab_tests.start(model, test.weights_bp, test.coverage_bp, slot, actor=actor)
+    return report_document(await services.ab_tests.report(model))
 
 
-def add_ab_tests(
-    app: FastAPI, services: Callable[[], HasTests], need: Guard, actor: Callable[..., str]
-) -> None:
-    """`/v1/ab-tests/{model}`: put, get, delete."""
-
-    @app.put("/v1/ab-tests/{model}", responses=PROBLEMS, tags=["routing"])
-    async def start(model: str, wish: ABTestIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
-        """Split the patients between the versions behind two or more `arm-…` aliases."""
-        tests = services().ab_tests
-        await tests.start(model, wish.weights_bp, wish.coverage_bp, slot_of(wish), who)
-        return await tests.report(model)
-
-    @app.get("/v1/ab-tests/{model}", responses=PROBLEMS, tags=["routing"])
-    async def report(model: str, _: Annotated[Caller, Depends(need(Scope.RESULTS_READ))]) -> dict[str, Any]:
-        """Metrics by arm, and whether the split is the one that was asked for."""
-        return await services().ab_tests.report(model)
-
-    @app.delete("/v1/ab-tests/{model}", status_code=204, responses=PROBLEMS, tags=["routing"])
-    async def end(model: str, who: Annotated[str, Depends(actor)]) -> None:
-        await services().ab_tests.end(model, who)
+@router.get("/{model}", dependencies=[MUST_READ])
+async def report(services: Site, model: str) -> dict[str, Any]:
+    """Metrics by arm, and whether the split is the one that was asked for."""
+    return report_document(await services.ab_tests.report(model))
 
 
-def slot_of(wish: ABTestIn) -> Slot | None:
-    if wish.slot is None:
+@router.delete("/{model}", status_code=204)
+async def end(services: Site, actor: Actor, model: str) -> None:
+    """All patients go back to the champion."""
+    await services.ab_tests.end(model, actor=actor)
+
+
+def slot_of(slot: SlotIn | None) -> Slot | None:
+    if slot is None:
         return None
-    return Slot(wish.slot.layer, f"{LAYER_SALT}{wish.slot.layer}", wish.slot.start, wish.slot.stop)
+    return Slot(slot.layer, f"{LAYER_SALT}{slot.layer}", slot.start, slot.stop)
+
+
+def report_document(report: ABReport) -> dict[str, Any]:
+    return {
+        "model": report.model,
+        "serving": report.is_serving,
+        "coverage_bp": report.test.coverage_bp,
+        "sample_ratio": asdict(report.ratio),
+        "arms": [arm_document(report, name) for name in sorted(report.test.weights_bp)],
+    }
+
+
+def arm_document(report: ABReport, name: str) -> dict[str, Any]:
+    versions = [metrics_document(metrics) for metrics in report.metrics if metrics.arm == name]
+    return {"name": name, "weight_bp": report.test.weights_bp[name], "versions": versions}
+
+
+def metrics_document(metrics: ArmMetrics) -> dict[str, Any]:
+    return {
+        "version": metrics.version,
+        "patients": metrics.patients,
+        "studies": metrics.studies,
+        "failed": share_document(metrics.failed),
+        "flagged": share_document(metrics.flagged),
+        "latency_p50_ms": metrics.latency_p50_ms,
+        "latency_p95_ms": metrics.latency_p95_ms,
+    }
+
+
+def share_document(share: Share) -> dict[str, Any]:
+    return {"hits": share.hits, "total": share.total, "share": share.value, "interval_95": share.interval}

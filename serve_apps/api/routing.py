@@ -1,132 +1,112 @@
-"""The HTTP surface of routing: what a platform engineer may change, and why a study was read by whom.
+"""Routing by HTTP: what a platform engineer may change, and why a study was read by whom.
 
 FastAPI reads the annotations of the routes at run time, so they are not postponed here.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, Query
+from fastapi import APIRouter, Query
 
 from canary.routing_table import Rule
-from serve_apps.api.ab_tests import add_ab_tests
-from serve_apps.api.auth import Caller, Scope
-from serve_apps.api.problem_docs import PROBLEMS
-from serve_apps.api.schemas import FreezeIn, PinIn, RulesIn, SafetyNetIn, ShadowIn, WeightIn
-from serve_apps.application.ab_tests import ABService
-from serve_apps.application.routing import RoutingService
+from serve_apps.api.dependencies import MUST_ADMINISTER, MUST_READ, Actor, Services, Site
+from serve_apps.api.problems import PROBLEMS
+from serve_apps.api.routing_mapping import audit_document, explanation_document, freeze_out, routes_document
+from serve_apps.api.routing_schemas import (
+    FreezeIn,
+    FreezeOut,
+    PinIn,
+    RulesIn,
+    SafetyNetIn,
+    ShadowIn,
+    WeightIn,
+)
 
-Guard = Callable[[Scope], Callable[..., Caller]]
-
-
-class HasRouting(Protocol):
-    routing: RoutingService
-    ab_tests: ABService
-
-
-def add_routes(app: FastAPI, services: Callable[[], HasRouting], need: Guard) -> None:
-    """Everything below `/v1/routes`, the freeze, explanations and the event stream."""
-    _add_reading(app, services, need)
-    _add_audit(app, services, need)
-    actor = _actor(need)
-    _add_changing(app, services, actor)
-    _add_ending(app, services, actor)
-    add_ab_tests(app, services, need, actor)
+router = APIRouter(prefix="/v1", tags=["routing"], responses=dict(PROBLEMS))
 
 
-def _add_reading(app: FastAPI, services: Callable[[], HasRouting], need: Guard) -> None:
-    reader = need(Scope.RESULTS_READ)
-
-    @app.get("/v1/routes", responses=PROBLEMS, tags=["routing"])
-    async def routes(_: Annotated[Caller, Depends(reader)]) -> dict[str, Any]:
-        return await services().routing.routes()
-
-    @app.get("/v1/jobs/{job_id}/explain", responses=PROBLEMS, tags=["routing"])
-    async def explain(job_id: str, _: Annotated[Caller, Depends(reader)]) -> dict[str, Any]:
-        """Why which version read this study, recomputed from the ledger."""
-        return await services().routing.explain(job_id)
-
-    @app.get("/v1/events", responses=PROBLEMS, tags=["routing"])
-    async def events(
-        _: Annotated[Caller, Depends(reader)], cursor: Annotated[int, Query(ge=0)] = 0
-    ) -> dict[str, Any]:
-        """Critical disagreements, oldest first; ask again with the cursor that came back."""
-        return await services().routing.events(cursor)
+@router.get("/routes", dependencies=[MUST_READ])
+async def get_routes(services: Site) -> dict[str, Any]:
+    """Who reads what now, and what people have set."""
+    return await _routes(services)
 
 
-def _add_audit(app: FastAPI, services: Callable[[], HasRouting], need: Guard) -> None:
-    @app.get("/v1/audit", responses=PROBLEMS, tags=["routing"])
-    async def audit(
-        _: Annotated[Caller, Depends(need(Scope.ADMIN))],
-        limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    ) -> dict[str, Any]:
-        """Who changed what, newest first; `first_broken` is the first row that was tampered with, or null."""
-        return await services().routing.audit(limit)
+@router.get("/jobs/{job_id}/explain", dependencies=[MUST_READ])
+async def explain(services: Site, job_id: str) -> dict[str, Any]:
+    """Why which version read this study, recomputed from the ledger."""
+    return explanation_document(await services.routing.explain(job_id))
 
 
-def _actor(need: Guard) -> Callable[..., str]:
-    admin = need(Scope.ADMIN)
-
-    def actor(
-        caller: Annotated[Caller, Depends(admin)],
-        x_serinus_actor: Annotated[str | None, Header(max_length=100)] = None,
-    ) -> str:
-        """Who did it, for the audit: the key's name, and the person it speaks for."""
-        return f"{caller.name}/{x_serinus_actor}" if x_serinus_actor else caller.name
-
-    return actor
+@router.get("/audit", dependencies=[MUST_ADMINISTER])
+async def audit(services: Site, limit: Annotated[int, Query(ge=1, le=1000)] = 50) -> dict[str, Any]:
+    """Who changed what, newest first; `first_broken` is the first row that was tampered with, or null."""
+    return audit_document(await services.routing.audit(limit))
 
 
-def _add_changing(app: FastAPI, services: Callable[[], HasRouting], actor: Callable[..., str]) -> None:
-    @app.put("/v1/routes/{model}/weight", responses=PROBLEMS, tags=["routing"])
-    async def set_weight(model: str, wish: WeightIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
-        await services().routing.set_weight(model, wish.version, wish.weight_bp, who)
-        return await services().routing.routes()
-
-    @app.put("/v1/routes/{model}/shadow", responses=PROBLEMS, tags=["routing"])
-    async def set_shadow(model: str, wish: ShadowIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
-        await services().routing.set_shadow(model, wish.alias, wish.percent * 100, who)
-        return await services().routing.routes()
-
-    @app.put("/v1/routes/{model}/safety-net", responses=PROBLEMS, tags=["routing"])
-    async def set_safety_net(
-        model: str, wish: SafetyNetIn, who: Annotated[str, Depends(actor)]
-    ) -> dict[str, Any]:
-        await services().routing.set_safety_net(model, wish.share_bp, who)
-        return await services().routing.routes()
-
-    @app.put("/v1/routes/{model}/rules", responses=PROBLEMS, tags=["routing"])
-    async def set_rules(model: str, wish: RulesIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
-        """All explicit rules of the model, in the order in which they are tried."""
-        rules = [Rule(r.name, r.variant, r.sites, r.modalities, r.scanners) for r in wish.rules]
-        await services().routing.set_rules(model, rules, who)
-        return await services().routing.routes()
-
-    @app.put("/v1/routes/{model}/pin", responses=PROBLEMS, tags=["routing"])
-    async def pin(model: str, wish: PinIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
-        """Pin one patient to a variant, or take the pin away; only the pseudonym is kept."""
-        await services().routing.pin(model, wish.patient_id, wish.variant, who)
-        return await services().routing.routes()
+@router.put("/routes/{model}/weight")
+async def set_weight(services: Site, actor: Actor, model: str, change: WeightIn) -> dict[str, Any]:
+    """Send a share of the patients to the challenger."""
+    await services.routing.set_weight(model, change.version, change.weight_bp, actor=actor)
+    return await _routes(services)
 
 
-def _add_ending(app: FastAPI, services: Callable[[], HasRouting], actor: Callable[..., str]) -> None:
-    @app.delete("/v1/routes/{model}/owed/{version}", responses=PROBLEMS, tags=["routing"])
-    async def abandon(
-        model: str,
-        version: str,
-        reason: Annotated[str, Query(min_length=3, max_length=200)],
-        who: Annotated[str, Depends(actor)],
-    ) -> dict[str, int]:
-        """Give up the silent readings that a version still owes; each is kept as a failure."""
-        return {"abandoned": await services().routing.abandon(model, version, reason, who)}
+@router.put("/routes/{model}/shadow")
+async def set_shadow(services: Site, actor: Actor, model: str, change: ShadowIn) -> dict[str, Any]:
+    """Have a version read a share of the studies without answering."""
+    await services.routing.set_shadow(model, change.alias, change.percent * 100, actor=actor)
+    return await _routes(services)
 
-    @app.put("/v1/freeze", responses=PROBLEMS, tags=["routing"])
-    async def freeze(wish: FreezeIn, who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
-        """The kill switch: all traffic to the champions, and nothing moves."""
-        await services().routing.freeze(wish.reason, who)
-        return await services().routing.routes()
 
-    @app.delete("/v1/freeze", responses=PROBLEMS, tags=["routing"])
-    async def unfreeze(who: Annotated[str, Depends(actor)]) -> dict[str, Any]:
-        await services().routing.unfreeze(who)
-        return await services().routing.routes()
+@router.put("/routes/{model}/safety-net")
+async def set_safety_net(services: Site, actor: Actor, model: str, change: SafetyNetIn) -> dict[str, Any]:
+    """Have the champion read a share of the canary's studies too."""
+    await services.routing.set_safety_net(model, change.share_bp, actor=actor)
+    return await _routes(services)
+
+
+@router.put("/routes/{model}/rules")
+async def set_rules(services: Site, actor: Actor, model: str, change: RulesIn) -> dict[str, Any]:
+    """All explicit rules of the model, in the order in which they are tried."""
+    rules = [Rule(r.name, r.variant, r.sites, r.modalities, r.scanners) for r in change.rules]
+    await services.routing.set_rules(model, rules, actor=actor)
+    return await _routes(services)
+
+
+@router.put("/routes/{model}/pin")
+async def pin(services: Site, actor: Actor, model: str, change: PinIn) -> dict[str, Any]:
+    """Pin one patient to a variant, or take the pin away; only the pseudonym is kept."""
+    if change.variant is None:
+        await services.routing.unpin(model, change.patient_id, actor=actor)
+    else:
+        await services.routing.pin(model, change.patient_id, change.variant, actor=actor)
+    return await _routes(services)
+
+
+@router.delete("/routes/{model}/pending/{version}")
+async def abandon(
+    services: Site,
+    actor: Actor,
+    model: str,
+    version: str,
+    reason: Annotated[str, Query(min_length=3, max_length=200)],
+) -> dict[str, int]:
+    """Give up the shadow studies that a version has still to read; each is kept as a failure."""
+    return {"abandoned": await services.routing.abandon(model, version, reason, actor=actor)}
+
+
+@router.put("/freeze")
+async def freeze(services: Site, actor: Actor, change: FreezeIn) -> FreezeOut:
+    """The kill switch: all traffic to the champions, and nothing moves. Needs no controller and no ledger.
+
+    503 when neither the ledger has it nor every live replica has confirmed it.
+    """
+    return freeze_out(await services.freeze.freeze(change.reason, actor))
+
+
+@router.delete("/freeze")
+async def unfreeze(services: Site, actor: Actor) -> FreezeOut:
+    """Let aliases and weights count again."""
+    return freeze_out(await services.freeze.unfreeze(actor))
+
+
+async def _routes(services: Services) -> dict[str, Any]:
+    return routes_document(await services.routing.routes())

@@ -6,24 +6,22 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from core.priority import Priority
 from core.uid import MAX_UID_LENGTH, UID_PATTERN
+from serve_apps.application.jobs import InferenceType
 
 Uid = Annotated[str, StringConstraints(pattern=UID_PATTERN, max_length=MAX_UID_LENGTH)]
-VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+VARIANT_PATTERN = (
+    r"^[A-Za-z0-9_-]+$"  # what MLflow takes for an alias: each arm that can be tested can be pinned
+)
+VariantName = Annotated[str, StringConstraints(pattern=VARIANT_PATTERN, max_length=255)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
-class _Wire(BaseModel):
+class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PriorityName(StrEnum):
-    STAT = "stat"
-    URGENT = "urgent"
-    ROUTINE = "routine"
-    BATCH = "batch"
 
 
 class Output(StrEnum):
@@ -32,14 +30,14 @@ class Output(StrEnum):
     SEG = "seg"
 
 
-class JobSubmission(_Wire):
+class JobSubmission(Wire):
     """Read one study. `source` is the id of a configured source; an address in a request is refused."""
 
     study_uid: Uid
     source: Name
     series_uids: tuple[Uid, ...] = ()
     model: Name | None = Field(default=None, description="left out: the first model that can read the study")
-    priority: PriorityName = PriorityName.ROUTINE
+    priority: Priority = Priority.ROUTINE
     outputs: tuple[Output, ...] = (Output.JSON, Output.SR)
     callback: str | None = Field(default=None, max_length=500, description="https address on an allowed host")
     context: dict[str, str] = Field(default_factory=dict, max_length=20, description="never logged")
@@ -53,12 +51,7 @@ class JobSubmission(_Wire):
     )
 
 
-class InferenceType(StrEnum):
-    TRIAGE = "triage"
-    ANALYSIS = "analysis"
-
-
-class InferCall(_Wire):
+class InferCall(Wire):
     """What an S3-triggered function sends, once per object of a study."""
 
     study_uid: Uid
@@ -82,13 +75,13 @@ class InferCall(_Wire):
     )
 
 
-class CodeOut(_Wire):
+class CodeOut(Wire):
     value: str
     scheme: str
     meaning: str
 
 
-class FindingOut(_Wire):
+class FindingOut(Wire):
     concept: CodeOut
     presence: Literal["present", "absent", "indeterminate"]
     probability: float
@@ -97,20 +90,20 @@ class FindingOut(_Wire):
     key_instance_uid: str | None = None
 
 
-class MeasurementOut(_Wire):
+class MeasurementOut(Wire):
     concept: CodeOut
     value: float
     unit: CodeOut
 
 
-class BoxOut(_Wire):
+class BoxOut(Wire):
     concept: CodeOut
     instance_uid: str
     rows: tuple[int, int]
     columns: tuple[int, int]
 
 
-class ModelOut(_Wire):
+class ModelOut(Wire):
     name: str
     version: str
     digest: str
@@ -118,7 +111,7 @@ class ModelOut(_Wire):
     research_only: bool
 
 
-class ResultOut(_Wire):
+class ResultOut(Wire):
     """One study's result, stamped with the version that really produced it."""
 
     study_uid: str
@@ -144,7 +137,7 @@ class ResultOut(_Wire):
     )
 
 
-class JobOut(_Wire):
+class JobOut(Wire):
     id: str
     state: str
     stage: str | None = None
@@ -161,16 +154,16 @@ class JobOut(_Wire):
     links: dict[str, str] = Field(default_factory=dict)
 
 
-class JobPage(_Wire):
+class JobPage(Wire):
     jobs: tuple[JobOut, ...]
     next_cursor: str | None = None
 
 
-class CompleteOut(_Wire):
+class CompleteOut(Wire):
     released: int
 
 
-class VariantOut(_Wire):
+class VariantOut(Wire):
     model: str
     version: str
     role: str
@@ -180,85 +173,33 @@ class VariantOut(_Wire):
     regulatory_status: str | None = None
 
 
-class ModelsOut(_Wire):
+class ModelsOut(Wire):
     generation: int
     registry: str
     site_policy: str = Field(description="`research`: versions may answer that nobody cleared")
     variants: tuple[VariantOut, ...]
     alarms: dict[str, str] = Field(
-        default_factory=dict, description="by model: why its studies are not routed as its table says"
+        default_factory=dict,
+        description="by model, or by a part of the platform: why studies are not read as the tables say",
     )
 
 
-class WeightIn(_Wire):
-    """Share of the patients that the challenger reads, in basis points (1/10 000)."""
+class PendingShadowsOut(Wire):
+    """Studies that a version has still to read without answering."""
 
-    version: Name
-    weight_bp: int = Field(ge=0, le=10_000)
-
-
-class ShadowIn(_Wire):
-    """Share of the studies that the version behind a `shadow-…` alias reads in silence."""
-
-    alias: Annotated[str, StringConstraints(pattern=r"^(challenger|shadow-[A-Za-z0-9_-]{1,60})$")]
-    percent: int = Field(ge=0, le=100)
+    model: str
+    version: str
+    studies: int
 
 
-class SafetyNetIn(_Wire):
-    """Share of the canary's studies that the champion reads too, in basis points."""
+class QueueOut(Wire):
+    """Jobs by state, and what waits or was given up beside them."""
 
-    share_bp: int = Field(ge=0, le=10_000)
-
-
-class RuleIn(_Wire):
-    """Send what matches to one variant before any draw; an empty condition accepts all, one must be set."""
-
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    variant: VariantName
-    sites: tuple[str, ...] = ()
-    modalities: tuple[str, ...] = ()
-    scanners: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _has_a_condition(self) -> RuleIn:
-        if not (self.sites or self.modalities or self.scanners):
-            raise ValueError("a rule needs a condition")
-        return self
-
-
-class RulesIn(_Wire):
-    rules: tuple[RuleIn, ...] = Field(max_length=100)
-
-
-class PinIn(_Wire):
-    patient_id: str = Field(min_length=1, max_length=64)
-    variant: VariantName | None = None
-
-
-class SlotIn(_Wire):
-    """A share of a layer: tests in disjoint slots of one layer never share a patient, in any model."""
-
-    layer: Name
-    start: int = Field(ge=0, lt=10_000)
-    stop: int = Field(gt=0, le=10_000)
-
-    @model_validator(mode="after")
-    def _has_room(self) -> SlotIn:
-        if self.start >= self.stop:
-            raise ValueError("a slot ends after its start")
-        return self
-
-
-class ABTestIn(_Wire):
-    """Weights by alias in basis points, which sum to 10 000; `coverage_bp` of the patients take part."""
-
-    weights_bp: dict[
-        Annotated[str, StringConstraints(pattern=r"^arm-[A-Za-z0-9_-]{1,60}$")],
-        Annotated[int, Field(gt=0, lt=10_000)],
-    ] = Field(min_length=2, max_length=10)
-    coverage_bp: int = Field(default=10_000, ge=0, le=10_000)
-    slot: SlotIn | None = None
-
-
-class FreezeIn(_Wire):
-    reason: str = Field(min_length=3, max_length=200)
+    waiting: int = 0
+    queued: int = 0
+    running: int = 0
+    storing: int = 0
+    completed: int = 0
+    failed: int = 0
+    canceled: int = 0
+    pending_shadows: tuple[PendingShadowsOut, ...] = ()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from core.atomic_write import atomic_write
 from core.uid import is_uid
 from imaging.dicomweb import MultipartError, MultipartSplitter, boundary_of
 from serve_apps.api.problems import Problem
+from serve_apps.application.executors import run_in
 
 CANNOT_UNDERSTAND = 0xC000  # PS3.4 B.2.3
 STUDY_MISMATCH = 0xA900
@@ -73,10 +74,11 @@ class Received:
 class Inbox:
     """A folder `<study>/<instance>.dcm`; pushing an instance again changes nothing."""
 
-    def __init__(self, root: Path, source: str, max_bytes: int) -> None:
+    def __init__(self, root: Path, source: str, max_bytes: int, executor: Executor) -> None:
         self.source = source
         self._root = root
         self._max_bytes = max_bytes
+        self._executor = executor
 
     async def receive(
         self, headers: Mapping[str, str], chunks: AsyncIterator[bytes], study_uid: str | None
@@ -92,7 +94,7 @@ class Inbox:
                 size += len(chunk)
                 self._refuse_large(size)
                 for body in splitter.feed(chunk):
-                    outcome = await asyncio.to_thread(self._keep, bytes(body), study_uid)
+                    outcome = await run_in(self._executor, self._keep, bytes(body), study_uid)
                     (stored if isinstance(outcome, StoredInstance) else failed).append(outcome)  # type: ignore[arg-type]
             splitter.close()
         except MultipartError as error:

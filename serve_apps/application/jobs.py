@@ -1,36 +1,85 @@
-"""What callers can do with jobs, as plain methods over the ledger: no HTTP and no Ray in here.
+"""What callers can do with jobs: no HTTP and no Ray in here, and nothing of the wire.
 
-Everything that touches the ledger runs in a thread; the event loop of the router stays free.
+Everything that touches the ledger runs in the executor that the deployment gives; the event loop stays free.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from core.clock import now
-from core.errors import RequestError
-from imaging.object_store import permitted
-from ledger import FINISHED, Job, JobRequest, JobState, Ledger, Priority
-from serve_apps.adapters.archives import configured_sources
-from serve_apps.adapters.wakeups import Wakeups, heard
-from serve_apps.api.auth import Caller, Scope
-from serve_apps.api.problems import Problem
-from serve_apps.api.schemas import (
-    InferCall,
-    InferenceType,
-    JobOut,
-    JobPage,
-    JobSubmission,
-    ModelsOut,
-    VariantOut,
+from core.errors import (
+    JobCanceled,
+    NoSuchDocument,
+    Overloaded,
+    RequestError,
+    ResultNotReady,
+    RoutingFrozen,
+    UnknownSource,
+    UnknownVariant,
+    UrlRefused,
 )
+from imaging.object_store import permitted
+from ledger import Job, JobRequest, JobState, Ledger, Priority, Submitted
+from serve_apps.application.callers import Caller, Scope
+from serve_apps.application.executors import run_in
 from serve_apps.application.routing_snapshot import RoutingSnapshot, eligible_models
 from serve_apps.settings import ObjectSourceSettings, Settings, SourceSettings
 
-POLL_S = 0.2  # for jobs that another router runs; this one rings
+
+class InferenceType(StrEnum):
+    """What a function that sends objects wants of a study."""
+
+    TRIAGE = "triage"
+    ANALYSIS = "analysis"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectArrival:
+    """One object of a study has arrived in the site's bucket."""
+
+    study_uid: str = field(repr=False)
+    modality: str
+    uri: str = field(repr=False)
+    inference_type: InferenceType
+
+
+@dataclass(frozen=True, slots=True)
+class JobQuery:
+    """Which jobs to list; None: any. `cursor` is where the last page ended."""
+
+    study_uid: str | None = field(default=None, repr=False)
+    state: JobState | None = None
+    model: str | None = None
+    since: datetime | None = None
+    limit: int = 50
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """The result as the ledger stores it, and the caller's escalations that came since."""
+
+    stored: Mapping[str, Any] = field(repr=False)
+    escalations: tuple[Mapping[str, Any], ...] = ()
+
+
+class JobFollower(Protocol):
+    """Has an accepted job run, and tells when it has ended."""
+
+    def begin(self, job: Job) -> None:
+        """The job may run now; never blocks and never fails: a job that is not begun here is found in the ledger."""
+        ...
+
+    async def follow(self, job_id: str, within_s: float) -> Job:
+        """The job when it has ended, or as it stands after `within_s`. Raises JobNotFound."""
+        ...
 
 
 class JobService:
@@ -41,254 +90,176 @@ class JobService:
         settings: Settings,
         ledger: Ledger,
         snapshot: Callable[[], RoutingSnapshot],
-        wakeups: Wakeups | None = None,
+        follower: JobFollower,
+        executor: Executor,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._fleet = snapshot
-        self._bells = wakeups or Wakeups()
-        self._sources = configured_sources(settings)
+        self._snapshot = snapshot
+        self._follower = follower
+        self._executor = executor
+        self._sources = settings.all_sources
         self.waiting = 0  # callers that wait for their job now
 
-    async def submit(
-        self,
-        submission: JobSubmission,
-        caller: Caller,
-        idempotency_key: str | None,
-        tester_variant: str | None = None,
-    ) -> tuple[Job, bool]:
-        """Make the job durable; returns it and whether an earlier one was replayed. Raises Problem.
+    async def submit(self, request: JobRequest, caller: Caller, idempotency_key: str | None) -> Submitted:
+        """Write the job and have it run. A key that was used before gives the job of then.
 
-        `tester_variant` is for callers with the scope `variants:choose`: the variant that is to read the study.
+        A request that names a variant needs the scope `variants:choose`. Raises RequestError or NotReady.
         """
-        self._check(submission)
-        if tester_variant is not None:
+        self._check(request)
+        if request.tester_variant is not None:
             caller.require(Scope.VARIANTS_CHOOSE)
-            self._check_variant(submission.model, tester_variant)
+            self._check_variant(request.model, request.tester_variant)
         await self._check_load()
+        submitted = await run_in(
+            self._executor,
+            self._ledger.jobs.submit,
+            request,
+            idempotency_key=idempotency_key,
+            tenant=caller.name,
+            now=now(),
+        )
+        self._follower.begin(submitted.job)
+        return submitted
+
+    async def object_arrived(self, arrival: ObjectArrival, caller: Caller) -> Job:
+        """All objects of a study become one job, which runs when the study is complete."""
+        check_object(arrival.uri, self._sources.get(self._settings.infer_source))
+        await self._check_load()
+        wants_triage = arrival.inference_type is InferenceType.TRIAGE
+        first = eligible_models(self._snapshot(), None, arrival.modality, triage_only=wants_triage)[0]
         request = JobRequest(
-            study_uid=submission.study_uid,
-            source=submission.source,
-            series_uids=submission.series_uids,
-            model=submission.model or "",
-            priority=Priority(submission.priority.value),
-            outputs=tuple(output.value for output in submission.outputs),
-            callback=submission.callback,
-            context=submission.context,
-            tester_variant=tester_variant,
+            arrival.study_uid,
+            self._settings.infer_source,
+            model=first.model,
+            priority=Priority.URGENT if wants_triage else Priority.ROUTINE,
+            inference_type=arrival.inference_type.value,
         )
-        submitted = await asyncio.to_thread(
-            self._ledger.jobs.submit, request, idempotency_key=idempotency_key, tenant=caller.name, now=now()
-        )
-        self._bells.submitted.ring()
-        return submitted.job, submitted.replayed
+        return await self._add_object(request, arrival.uri, caller)
 
-    async def infer(self, call: InferCall, caller: Caller) -> Job:
-        """One object of a study arrived; all calls for the study become one job."""
-        check_object(call.s3_uri, self._sources.get(self._settings.infer_source))
-        await self._check_load()
-        candidate = eligible_models(
-            self._fleet(), None, call.modality, triage_only=call.inference_type is InferenceType.TRIAGE
-        )[0]
-        submitted = await asyncio.to_thread(
-            self._ledger.jobs.submit_object,
-            call.study_uid,
-            call.s3_uri,
-            source=self._settings.infer_source,
-            model=candidate.model,
-            priority=Priority.URGENT if call.inference_type is InferenceType.TRIAGE else Priority.ROUTINE,
-            inference_type=call.inference_type.value,
-            tenant=caller.name,
-            stable_age_s=self._settings.stable_age_s,
-            now=now(),
-        )
-        return submitted.job
-
-    async def pushed(self, study_uid: str, instance_uid: str, source: str, caller: Caller) -> Job:
-        """One instance of a study was pushed to `source`; its job starts when the study is complete."""
-        submitted = await asyncio.to_thread(
-            self._ledger.jobs.submit_object,
-            study_uid,
-            instance_uid,
-            source=source,
-            model="",
-            priority=Priority.ROUTINE,
-            inference_type="",
-            tenant=caller.name,
-            stable_age_s=self._settings.stable_age_s,
-            now=now(),
-        )
-        return submitted.job
+    async def instance_pushed(self, study_uid: str, instance_uid: str, source: str, caller: Caller) -> Job:
+        """One instance of a study was pushed to `source`; its job runs when the study is complete."""
+        return await self._add_object(JobRequest(study_uid, source), instance_uid, caller)
 
     async def complete_study(self, study_uid: str, caller: Caller) -> int:
-        return await asyncio.to_thread(self._ledger.jobs.complete_study, study_uid, caller.name, now())
+        """The caller says that a study is complete; returns how many waiting jobs may run now."""
+        return await run_in(self._executor, self._ledger.jobs.complete_study, study_uid, caller.name, now())
 
     async def get(self, job_id: str) -> Job:
-        return await asyncio.to_thread(self._ledger.jobs.get, job_id)
+        """Raises JobNotFound."""
+        return await run_in(self._executor, self._ledger.jobs.get, job_id)
 
     async def wait(self, job_id: str, seconds: float) -> Job:
-        """The job when it has finished, or as it stands after `seconds`; at once when too many callers wait.
+        """The job when it has ended, or as it stands after `seconds`; at once when too many callers wait.
 
         A wait is a preference (RFC 7240): callers that wait must not keep others from being accepted.
         """
-        wakeup = self._bells.ended.of(job_id)
-        job = await self.get(job_id)
-        if self.waiting >= self._settings.max_waiting_callers:
-            return job
+        if seconds <= 0 or self.waiting >= self._settings.max_waiting_callers:
+            return await self.get(job_id)
         self.waiting += 1
         try:
-            return await self._followed(job, wakeup, asyncio.get_running_loop().time() + seconds)
+            return await self._follower.follow(job_id, seconds)
         finally:
             self.waiting -= 1
 
-    async def _followed(self, job: Job, wakeup: asyncio.Event, deadline: float) -> Job:
-        while job.state not in FINISHED and (left := deadline - asyncio.get_running_loop().time()) > 0:
-            await heard(wakeup, min(left, POLL_S))
-            job = await self.get(job.id)
-        return job
-
-    async def list(
-        self,
-        *,
-        study_uid: str | None,
-        state: str | None,
-        model: str | None,
-        since: datetime | None,
-        limit: int,
-        cursor: str | None,
-    ) -> JobPage:
-        wanted = _state(state)
-        jobs, after = await asyncio.to_thread(
+    async def list(self, query: JobQuery) -> tuple[tuple[Job, ...], str | None]:
+        """Newest first, and the cursor of the next page if there may be one."""
+        return await run_in(
+            self._executor,
             self._ledger.jobs.list_jobs,
-            study_uid=study_uid,
-            state=wanted,
-            model=model,
-            since=since,
-            limit=limit,
-            cursor=cursor,
+            study_uid=query.study_uid,
+            state=query.state,
+            model=query.model,
+            since=query.since,
+            limit=query.limit,
+            cursor=query.cursor,
         )
-        return JobPage(jobs=tuple(to_wire(job) for job in jobs), next_cursor=after)
 
     async def cancel(self, job_id: str) -> Job:
-        return await asyncio.to_thread(self._ledger.jobs.cancel, job_id, now())
+        """Raises JobNotFound or JobNotCancelable."""
+        return await run_in(self._executor, self._ledger.jobs.cancel, job_id, now())
 
-    async def result(self, job_id: str) -> Mapping[str, object]:
-        """The JSON result with what the safety net has found since; raises Problem with the job's own error."""
-        job = await self.get(job_id)
-        if job.state is JobState.FAILED:
-            raise job_problem(job)
+    async def result(self, job: Job) -> JobResult:
+        """The result of a job that did not fail. Raises JobCanceled or ResultNotReady."""
         if job.state is JobState.CANCELED:
-            raise Problem("canceled", "the job was cancelled")
-        result = await asyncio.to_thread(self._ledger.jobs.result, job_id)
-        escalations = await asyncio.to_thread(self._ledger.escalations.of_job, job_id)
-        return {**result, "escalations": [dict(each) for each in escalations]}
+            raise JobCanceled("the job was cancelled")
+        stored = await run_in(self._executor, self._ledger.jobs.result, job.id)
+        escalations = await run_in(self._executor, self._ledger.escalations.of_job, job.id)
+        return JobResult(stored, tuple(escalations))
 
-    async def document(self, job_id: str, kind: str) -> bytes:
-        await self.result(job_id)
-        return await asyncio.to_thread(self._ledger.jobs.document, job_id, kind)
+    async def document(self, job: Job, kind: str) -> bytes:
+        """A DICOM object of the job. Raises NoSuchDocument if it will never exist, else as `result`."""
+        if kind not in job.outputs:
+            raise NoSuchDocument("the job was not asked for such a document")
+        await self.result(job)
+        try:
+            return await run_in(self._executor, self._ledger.jobs.document, job.id, kind)
+        except ResultNotReady:
+            raise NoSuchDocument("the job's result has no such document") from None
 
-    def models(self) -> ModelsOut:
-        snapshot = self._fleet()
-        return ModelsOut(
-            generation=snapshot.generation,
-            registry=snapshot.registry,
-            site_policy=self._settings.site_policy.value,
-            alarms=dict(snapshot.alarms),
-            variants=tuple(
-                VariantOut(
-                    model=v.model,
-                    version=v.version,
-                    role=v.role,
-                    state=v.state.value,
-                    digest=v.digest,
-                    reason=v.reason,
-                    regulatory_status=v.regulatory_status,
-                )
-                for v in snapshot.variants
-            ),
+    async def _add_object(self, request: JobRequest, uri: str, caller: Caller) -> Job:
+        submitted = await run_in(
+            self._executor,
+            self._ledger.jobs.submit_object,
+            request.study_uid,
+            uri,
+            source=request.source,
+            model=request.model,
+            priority=request.priority,
+            inference_type=request.inference_type,
+            tenant=caller.name,
+            stable_age_s=self._settings.stable_age_s,
+            now=now(),
         )
+        return submitted.job
 
-    def require_ready(self) -> None:
-        """Raises Problem 503 until every champion is warm."""
-        snapshot = self._fleet()
-        if snapshot.generation < 0:
-            raise Problem("warming", "the controller has not told this router of any version yet", True)
-        if snapshot.not_ready:
-            raise Problem("warming", f"not warm yet: {', '.join(snapshot.not_ready)}", True)
+    def _check(self, request: JobRequest) -> None:
+        snapshot = self._snapshot()
+        snapshot.require_some()
+        if request.source not in self._sources:
+            raise UnknownSource("no source of that id is configured", "/source")
+        if request.model:
+            eligible_models(snapshot, request.model)
+        if request.callback is not None:
+            check_callback(request.callback, self._settings.callback_hosts)
 
-    async def counts(self) -> Mapping[str, int]:
-        return await asyncio.to_thread(self._ledger.jobs.counts)
-
-    def _check(self, submission: JobSubmission) -> None:
-        if submission.source not in self._sources:
-            raise Problem("unknown-source", "no source of that id is configured", pointer="/source")
-        if submission.model is not None:
-            eligible_models(self._fleet(), submission.model)
-        if submission.callback is not None:
-            check_callback(submission.callback, self._settings.callback_hosts)
-
-    def _check_variant(self, model: str | None, variant: str) -> None:
+    def _check_variant(self, model: str, variant: str) -> None:
         """Say at once what can be known now; whose model will read the study may turn out only later."""
-        if model is not None and variant not in self._fleet().table(model).answering:
-            raise Problem("unknown-variant", "no variant of that name may answer now")
+        snapshot = self._snapshot()
+        if any(table.frozen for name, table in snapshot.tables.items() if model in ("", name)):
+            raise RoutingFrozen(
+                "routing is frozen: the champion reads every study, and no other can be chosen"
+            )
+        if model and variant not in snapshot.table(model).answering:
+            raise UnknownVariant("no variant of that name may answer now")
 
     async def _check_load(self) -> None:
-        if await asyncio.to_thread(self._ledger.jobs.open_jobs) >= self._settings.max_open_jobs:
-            raise Problem("overloaded", "too many open jobs; nothing was accepted", retryable=True)
+        open_jobs = await run_in(self._executor, self._ledger.jobs.open_jobs)
+        if open_jobs >= self._settings.max_open_jobs:
+            raise Overloaded("too many open jobs; nothing was accepted")
 
 
 def check_callback(url: str, allowed_hosts: tuple[str, ...]) -> None:
     """A callback goes to an allowed host over https, or http on loopback; anything else is refused (SSRF)."""
-    parts = urlsplit(url)
-    secure = parts.scheme == "https" or (
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # as `https://[`
+        raise UrlRefused("the callback is no address", "/callback") from None
+    is_secure = parts.scheme == "https" or (
         parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")
     )
-    if not secure or parts.hostname not in allowed_hosts or parts.username:
-        raise Problem("url-refused", "the callback's host is not allowed by this site", pointer="/callback")
+    if not is_secure or parts.hostname not in allowed_hosts or parts.username:
+        raise UrlRefused("the callback's host is not allowed by this site", "/callback")
 
 
 def check_object(uri: str, source: SourceSettings | None) -> None:
     """An object is read from the prefixes of the site's own source only; anything else is refused (SSRF)."""
     if not isinstance(source, ObjectSourceSettings):
-        raise Problem("unknown-source", "this site reads no objects", pointer="/s3_uri")
+        raise UnknownSource("this site reads no objects", "/s3_uri")
     try:
         permitted(uri, source.allowed_prefixes)
     except RequestError as error:
-        raise Problem("url-refused", error.detail, pointer="/s3_uri") from None
-
-
-def to_wire(job: Job) -> JobOut:
-    base = f"/v1/jobs/{job.id}"
-    return JobOut(
-        id=job.id,
-        state=job.state.value,
-        stage=job.stage,
-        study_uid=job.study_uid,
-        source=job.source,
-        model=job.model or None,
-        priority=job.priority.value,
-        attempt=job.attempt,
-        created_at=job.created_at,
-        finished_at=job.finished_at,
-        stages_s=dict(job.stages_s),
-        error=None if job.error_code is None else job_problem(job).body(),
-        undelivered=tuple(job.undelivered),
-        links={"self": base, "results": f"{base}/results"},
-    )
-
-
-def job_problem(job: Job) -> Problem:
-    """Why the job failed, as a problem."""
-    return Problem(job.error_code or "internal-error", job.error_detail or "the job failed")
-
-
-def _state(state: str | None) -> JobState | None:
-    if state is None:
-        return None
-    try:
-        return JobState(state)
-    except ValueError:
-        raise Problem("invalid-field", "no such job state", pointer="/state") from None
+        raise UrlRefused(error.detail, "/s3_uri") from None
 
 
 RETRY_DELAYS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)

@@ -20,22 +20,28 @@ from ray.serve.handle import DeploymentHandle
 from core.errors import SerinusError
 from ledger import Ledger
 from observability.event_log import configure_logging
+from observability.redaction import Pseudonymiser
+from serve_apps.adapters.api_keys import ApiKeys
 from serve_apps.adapters.archives import Archives
+from serve_apps.adapters.broadcast import Broadcast
+from serve_apps.adapters.polling_follower import PollingFollower
 from serve_apps.adapters.report_store import ReportStores
 from serve_apps.adapters.serve_inference import ServeInference, call
 from serve_apps.adapters.tracing import build_tracer, pseudonymiser
 from serve_apps.adapters.wakeups import Wakeups
-from serve_apps.api.app import Services, create_app
-from serve_apps.api.auth import ApiKeys
+from serve_apps.api.app import create_app
+from serve_apps.api.dependencies import Services
 from serve_apps.api.stow import Inbox
 from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
 from serve_apps.application.analyse_study import SiteRules
 from serve_apps.application.deliver import CallbackSigner, DeliveryRunner
+from serve_apps.application.freeze import FreezeService
 from serve_apps.application.jobs import JobService
 from serve_apps.application.messages import ServedVersion
+from serve_apps.application.overview import OverviewService
 from serve_apps.application.routing import RoutingService
-from serve_apps.application.routing_snapshot import RoutingSnapshot
+from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot, with_freeze
 from serve_apps.application.run_job import JobRunner, RunnerContext
 from serve_apps.application.run_shadow import RecentStudies, ShadowContext, ShadowRunner
 from serve_apps.application.shadow import SAFETY_NET, SHADOW
@@ -44,6 +50,7 @@ from serve_apps.settings import INBOX, Settings
 logger = logging.getLogger("serinus.router")
 PULL_DEADLINE_S = 5.0
 PULL_PAUSE_S = 0.5
+LEDGER_THREADS = 8
 
 
 @serve.deployment(
@@ -68,15 +75,7 @@ class Router:
         worker = f"router-{os.getpid()}-{secrets.token_hex(4)}"
         rules, recent = site_rules(settings), RecentStudies(settings.shadow_recent_studies)
         wakeups = Wakeups()
-        self._services = Services(
-            settings,
-            JobService(settings, ledger, lambda: self._fleet, wakeups),
-            RoutingService(ledger, lambda: self._fleet, rules.keys, self._announce),
-            ABService(ledger, lambda: self._fleet, self._announce),
-            ApiKeys(settings.paths.api_keys),
-            Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes),
-            WebhookReceiver(settings.paths.webhook_key.read_text().strip(), self._wake_controller),
-        )
+        self._services = self._build_services(settings, ledger, rules.keys, wakeups)
         self._runner = JobRunner(
             RunnerContext(
                 worker,
@@ -104,6 +103,28 @@ class Router:
                 shadows.run_forever(SAFETY_NET),
             )
         ]
+
+    def _build_services(
+        self, settings: Settings, ledger: Ledger, keys: Pseudonymiser, wakeups: Wakeups
+    ) -> Services:
+        threads = ThreadPoolExecutor(LEDGER_THREADS, "ledger")
+        return Services(
+            settings=settings,
+            jobs=JobService(
+                settings,
+                ledger,
+                lambda: self._fleet,
+                PollingFollower(ledger, wakeups, threads),
+                threads,
+            ),
+            routing=RoutingService(ledger, lambda: self._fleet, keys, self._announce, threads),
+            ab_tests=ABService(ledger, lambda: self._fleet, self._announce, threads),
+            freeze=FreezeService(ledger.routing, Broadcast(), ThreadPoolExecutor(1, "freeze")),
+            overview=OverviewService(ledger, lambda: self._fleet, lambda: None, threads),
+            keys=ApiKeys(settings.paths.api_keys),
+            inbox=Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes, ThreadPoolExecutor(4, "inbox")),
+            webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), self._wake_controller),
+        )
 
     def _shadow_runner(
         self, worker: str, settings: Settings, ledger: Ledger, recent: RecentStudies, wakeups: Wakeups
@@ -134,6 +155,11 @@ class Router:
         if snapshot.generation > self._fleet.generation:  # a newer one may have come meanwhile
             self._fleet = snapshot
         return self._fleet.generation
+
+    async def push_freeze(self, notice: FreezeNotice) -> FreezeNotice:
+        """Obey a freeze, or its end, at once."""
+        self._fleet = with_freeze(self._fleet, frozen=notice.frozen)
+        return notice
 
     async def _announce(self) -> None:
         """Tell the controller that something was decided, and take what it makes of it."""

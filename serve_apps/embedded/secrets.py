@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 
 from registry.signing import ensure_keypair
-from serve_apps.api.auth import Scope, create_key, write_private
+from serve_apps.adapters.api_keys import create_key, write_private
+from serve_apps.application.callers import Scope
 from serve_apps.settings import StatePaths
 
 KEY_BYTES = 32

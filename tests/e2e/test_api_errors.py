@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from serve_apps.api.auth import Scope, create_key
+from serve_apps.adapters.api_keys import create_key
+from serve_apps.application.callers import Scope
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from canary.observation import CHALLENGER
 from canary.routing_table import CHAMPION, Canary, RoutingTable, Variant
 from imaging.finding import Code, Finding, ModelStamp, Prediction, Presence, Urgency
 from imaging.series import SeriesRule
@@ -68,7 +69,13 @@ def a_snapshot(
         expected=frozenset(tables),
         tables=tables,
         endpoints=served,
-        variants=tuple(VariantStatus(v.model, v.version, CHAMPION, VariantState.WARM) for v in champions),
+        variants=tuple(
+            VariantStatus(v.model, v.version, alias, VariantState.WARM)
+            for v, alias in (
+                *((champion, CHAMPION) for champion in champions),
+                *(((canary, CHALLENGER),) if canary else ()),
+            )
+        ),
     )
 
 

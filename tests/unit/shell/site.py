@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import httpx
+
+from core.errors import LedgerUnavailable
 from ledger import Ledger, ShadowTask
 from observability.redaction import Pseudonymiser
-from serve_apps.api.app import Services
-from serve_apps.api.auth import ApiKeys, Scope, create_key
+from serve_apps.adapters.api_keys import ApiKeys, create_key
+from serve_apps.adapters.polling_follower import PollingFollower
+from serve_apps.adapters.wakeups import Wakeups
+from serve_apps.api.app import create_app
+from serve_apps.api.dependencies import Services
 from serve_apps.api.stow import Inbox
 from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
+from serve_apps.application.callers import Scope
+from serve_apps.application.freeze import FreezeService
 from serve_apps.application.jobs import JobService
+from serve_apps.application.overview import OverviewService
 from serve_apps.application.result import to_result
 from serve_apps.application.routing import RoutingService
+from serve_apps.application.routing_snapshot import FreezeNotice, with_freeze
+from serve_apps.application.routing_state import Confirmation
 from serve_apps.settings import Settings
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_version
 
@@ -26,6 +39,24 @@ BODY = {"study_uid": STUDY, "source": "samples", "model": "ich-triage"}
 S3 = {"id": "s3", "kind": "s3", "allowed_prefixes": ["s3://incoming/"]}
 
 
+class Replicas:
+    """The replicas that hold a routing snapshot: how many of them there are, and how many confirm in time."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.alive: Mapping[str, int] = {"Ingress": 2, "JobWorker": 1}
+        self.slow: Mapping[str, int] = {}
+        self.notices: list[FreezeNotice] = []
+
+    async def freeze(self, notice: FreezeNotice) -> tuple[Confirmation, ...]:
+        self.notices.append(notice)
+        self._site.snapshot = with_freeze(self._site.snapshot, frozen=notice.frozen)
+        return tuple(
+            Confirmation(name, replicas - self.slow.get(name, 0), replicas)
+            for name, replicas in self.alive.items()
+        )
+
+
 class Site:
     """One site: its ledger, its snapshot, and what its routes need."""
 
@@ -33,26 +64,55 @@ class Site:
         self.settings = Settings(state_dir=folder, infer_wait_s=0.0, sources=(S3,), **settings)
         self.ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
         self.snapshot = a_snapshot(a_version())
+        self.alarm: str | None = None
         self.announced = 0
-        keys = folder / "keys.json"
-        self.key = create_key(keys, "ris", [Scope.ADMIN])
-        self.reader_key = create_key(keys, "reader", [Scope.RESULTS_READ])
-        jobs = JobService(self.settings, self.ledger, lambda: self.snapshot)
-        self.services = Services(
-            self.settings,
-            jobs,
-            RoutingService(self.ledger, lambda: self.snapshot, Pseudonymiser(b"k" * 32), self.announce),
-            ABService(self.ledger, lambda: self.snapshot, self.announce),
-            ApiKeys(keys),
-            Inbox(folder / "inbox", "inbox", 1 << 20),
-            WebhookReceiver("secret", self.announce),
+        self.replicas = Replicas(self)
+        self.keys = folder / "keys.json"
+        self.key = create_key(self.keys, "ris", [Scope.ADMIN])
+        self.reader_key = create_key(self.keys, "reader", [Scope.RESULTS_READ])
+        self.threads = ThreadPoolExecutor(4, "ledger")
+        self.services = self._services(folder)
+
+    def _services(self, folder: Path) -> Services:
+        ledger, threads = self.ledger, self.threads
+        follower = PollingFollower(ledger, Wakeups(), threads)
+        pseudonyms = Pseudonymiser(b"k" * 32)
+        return Services(
+            settings=self.settings,
+            jobs=JobService(self.settings, ledger, lambda: self.snapshot, follower, threads),
+            routing=RoutingService(ledger, lambda: self.snapshot, pseudonyms, self.announce, threads),
+            ab_tests=ABService(ledger, lambda: self.snapshot, self.announce, threads),
+            freeze=FreezeService(ledger.routing, self.replicas, threads),
+            overview=OverviewService(ledger, lambda: self.snapshot, lambda: self.alarm, threads),
+            keys=ApiKeys(self.keys),
+            inbox=Inbox(folder / "inbox", "inbox", 1 << 20, threads),
+            webhooks=WebhookReceiver("secret", self.announce),
         )
+
+    def client(self, key: str | None = None) -> httpx.AsyncClient:
+        """A client of this site, in the name of its administrator or of another key."""
+        transport = httpx.ASGITransport(create_app(lambda: self.services), raise_app_exceptions=False)
+        headers = {"X-API-Key": key or self.key}
+        return httpx.AsyncClient(transport=transport, base_url="http://serinus", headers=headers)
+
+    def close(self) -> None:
+        self.threads.shutdown()
+        self.ledger.close()
 
     async def announce(self) -> None:
         self.announced += 1
 
+    def lose_the_ledger(self) -> None:
+        """From now on the database does not answer."""
+
+        def away() -> NoReturn:
+            raise LedgerUnavailable("the database does not answer")
+
+        self.ledger.database.read = away  # type: ignore[method-assign]
+        self.ledger.database.write = away  # type: ignore[method-assign]
+
     def finish(self, job_id: str, shadows: tuple[ShadowTask, ...] = ()) -> None:
-        """What a runner does with a job, in short."""
+        """What a worker does with a job, in short."""
         now = datetime.now(UTC)
         (claimed,) = self.ledger.leases.claim("t", now=now, lease_s=60, limit=1)
         assert claimed.job.id == job_id

@@ -26,7 +26,7 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 def with_arms(site: Site) -> Site:
     rows = tuple(
         VariantStatus("ich-triage", version, role, VariantState.WARM)
-        for version, role in (("1", "champion"), ("1", "arm-a"), ("2", "arm-b"))
+        for version, role in (("1", "champion"), ("2", "challenger"), ("1", "arm-a"), ("2", "arm-b"))
     )
     site.snapshot = replace(a_snapshot(a_version("1")), variants=rows)
     return site

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from ledger import Delivery
-from serve_apps.api.app import create_app
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from tests.unit.ledger.routed import owed
+from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.site import BODY, STUDY, Site
 
 
@@ -84,10 +84,7 @@ async def test_what_is_not_json_is_400(http: httpx.AsyncClient) -> None:
 
 async def test_an_overloaded_site_says_when_to_come_back(tmp_path: Path) -> None:
     site = Site(tmp_path, max_open_jobs=1)
-    transport = httpx.ASGITransport(create_app(lambda: site.services))
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://s", headers={"X-API-Key": site.key}
-    ) as http:
+    async with site.client() as http:
         assert (await http.post("/v1/jobs", json=BODY)).status_code == 202
         answer = await http.post("/v1/jobs", json=BODY)
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "2")
@@ -122,10 +119,7 @@ async def test_without_a_key_only_health_answers(http: httpx.AsyncClient) -> Non
 
 async def test_a_callback_goes_to_an_allowed_host_only(tmp_path: Path) -> None:
     site = Site(tmp_path, callback_hosts=("ris.hospital",))
-    transport = httpx.ASGITransport(create_app(lambda: site.services))
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://s", headers={"X-API-Key": site.key}
-    ) as http:
+    async with site.client() as http:
         good = await http.post("/v1/jobs", json=BODY | {"callback": "https://ris.hospital/done"})
         bad = [
             await http.post("/v1/jobs", json=BODY | {"callback": url})
@@ -155,8 +149,9 @@ async def test_calls_per_object_share_a_job(site: Site, http: httpx.AsyncClient)
 async def test_a_weight_is_written_with_its_actor_and_then_announced(
     site: Site, http: httpx.AsyncClient
 ) -> None:
-    wish = {"version": "2", "weight_bp": 500}
-    answer = await http.put("/v1/routes/ich-triage/weight", json=wish, headers={"X-Serinus-Actor": "ada"})
+    site.snapshot = a_snapshot(a_version("1"), canary=a_version("2"))
+    change = {"version": "2", "weight_bp": 500}
+    answer = await http.put("/v1/routes/ich-triage/weight", json=change, headers={"X-Serinus-Actor": "ada"})
     assert answer.status_code == 200, answer.text
     assert site.ledger.routing.get("ich-triage").weight_bp == 500
     assert site.announced == 1
@@ -249,10 +244,7 @@ async def test_what_was_not_delivered_is_shown(site: Site, http: httpx.AsyncClie
 
 async def test_more_callers_than_may_wait_are_told_where_to_look_instead(tmp_path: Path) -> None:
     site = Site(tmp_path, max_waiting_callers=2)
-    transport = httpx.ASGITransport(create_app(lambda: site.services))
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://s", headers={"X-API-Key": site.key}
-    ) as http:
+    async with site.client() as http:
         wait = {"Prefer": "wait=60"}
         calls = [asyncio.create_task(http.post("/v1/jobs", json=BODY, headers=wait)) for _ in range(2)]
         while site.services.jobs.waiting < 2:
@@ -272,10 +264,12 @@ async def test_what_a_version_owes_is_shown_and_given_up_only_by_name(
 ) -> None:
     job = (await http.post("/v1/jobs", json=BODY)).json()["id"]
     site.finish(job, shadows=(owed(version="3"),))
-    assert (await http.get("/v1/routes")).json()["owed"] == [{"model": "ich", "version": "3", "readings": 1}]
-    path = "/v1/routes/ich/owed/3"
+    assert (await http.get("/v1/routes")).json()["pending"] == [
+        {"model": "ich", "version": "3", "studies": 1}
+    ]
+    path = "/v1/routes/ich/pending/3"
     assert (await http.delete(path)).status_code == 422, "a reason is needed"
     given_up = await http.delete(path, params={"reason": "withdrawn"}, headers={"X-Serinus-Actor": "ada"})
     assert given_up.json() == {"abandoned": 1}
     assert site.ledger.audit.rows(limit=1)[0].actor == "ris/ada"
-    assert (await http.get("/v1/routes")).json()["owed"] == []
+    assert (await http.get("/v1/routes")).json()["pending"] == []

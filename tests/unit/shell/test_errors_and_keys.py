@@ -11,8 +11,9 @@ import pytest
 
 from core import errors as tree
 from core.errors import SerinusError
-from serve_apps.api.auth import ApiKeys, Scope, create_key
+from serve_apps.adapters.api_keys import ApiKeys, create_key
 from serve_apps.api.problems import STATUS_BY_CODE, Problem, problem_of
+from serve_apps.application.callers import Scope
 
 
 def every_error(kind: type[SerinusError] = SerinusError) -> list[type[SerinusError]]:
@@ -57,18 +58,18 @@ def test_only_the_digest_of_a_key_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("presented", [None, "", "wrong"])
 def test_a_wrong_key_is_401(tmp_path: Path, presented: str | None) -> None:
     create_key(tmp_path / "k.json", "orchestrator", [Scope.ADMIN])
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(tree.Unauthenticated) as refused:
         ApiKeys(tmp_path / "k.json").authenticate(presented)
-    assert refused.value.status == 401
+    assert problem_of(refused.value).status == 401
 
 
 def test_a_key_does_no_more_than_its_scopes(tmp_path: Path) -> None:
     key = create_key(tmp_path / "k.json", "reader", [Scope.RESULTS_READ])
     caller = ApiKeys(tmp_path / "k.json").authenticate(key)
     caller.require(Scope.RESULTS_READ)
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(tree.Forbidden) as refused:
         caller.require(Scope.JOBS_WRITE)
-    assert refused.value.status == 403
+    assert problem_of(refused.value).status == 403
 
 
 def test_a_key_that_is_added_counts_without_a_restart(tmp_path: Path) -> None:
@@ -83,3 +84,9 @@ def test_an_unknown_scope_in_the_file_fails_at_the_door(tmp_path: Path) -> None:
     (tmp_path / "k.json").write_text(json.dumps([{"name": "x", "sha256": "0", "scopes": ["everything"]}]))
     with pytest.raises(ValueError, match="everything"):
         ApiKeys(tmp_path / "k.json")
+
+
+def test_a_name_that_no_ledger_could_hold_is_refused_when_the_key_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="64 characters"):
+        create_key(tmp_path / "k.json", "x" * 65, [Scope.ADMIN])
+    assert not (tmp_path / "k.json").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pydicom
@@ -41,7 +42,8 @@ async def body_of(*parts: bytes, size: int = 97) -> AsyncIterator[bytes]:
 
 
 async def receive(root: Path, *parts: bytes, study_uid: str | None = None, limit: int = 1 << 20) -> Received:
-    return await Inbox(root, "inbox", limit).receive(HEADERS, body_of(*parts), study_uid)
+    with ThreadPoolExecutor(4) as threads:
+        return await Inbox(root, "inbox", limit, threads).receive(HEADERS, body_of(*parts), study_uid)
 
 
 async def test_an_acknowledged_instance_lies_on_disk(tmp_path: Path) -> None:
@@ -52,7 +54,10 @@ async def test_an_acknowledged_instance_lies_on_disk(tmp_path: Path) -> None:
 
 
 async def test_the_same_push_many_times_at_once_is_stored_once_and_answered_well(tmp_path: Path) -> None:
-    received = await asyncio.gather(*(receive(tmp_path, an_instance()) for _ in range(30)))
+    with ThreadPoolExecutor(8) as threads:
+        inbox = Inbox(tmp_path, "inbox", 1 << 20, threads)
+        pushes = [inbox.receive(HEADERS, body_of(an_instance()), None) for _ in range(30)]
+        received = await asyncio.gather(*pushes)
     assert {each.status for each in received} == {200}
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["1.2.3.1.dcm"]
 
@@ -84,8 +89,9 @@ async def test_a_body_over_the_limit_is_413(tmp_path: Path) -> None:
 
 
 async def test_a_body_that_is_not_multipart_is_415(tmp_path: Path) -> None:
+    headers = {"content-type": "application/json"}
     with pytest.raises(Problem) as refused:
-        await Inbox(tmp_path, "inbox", 100).receive({"content-type": "application/json"}, body_of(), None)
+        await Inbox(tmp_path, "inbox", 100, ThreadPoolExecutor(1)).receive(headers, body_of(), None)
     assert refused.value.status == 415
 
 
@@ -94,5 +100,5 @@ async def test_a_body_that_breaks_off_is_400(tmp_path: Path) -> None:
         yield b"--b0undary\r\nContent-Type: application/dicom\r\n\r\nDICM"
 
     with pytest.raises(Problem) as refused:
-        await Inbox(tmp_path, "inbox", 1 << 20).receive(HEADERS, cut(), None)
+        await Inbox(tmp_path, "inbox", 1 << 20, ThreadPoolExecutor(1)).receive(HEADERS, cut(), None)
     assert refused.value.status == 400

@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serve_apps.api.auth import Scope, create_key
+from serve_apps.adapters.api_keys import create_key
+from serve_apps.application.callers import Scope
 from serve_apps.application.run_job import order_of
 from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.site import BODY, Site

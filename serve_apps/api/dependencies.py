@@ -1,0 +1,86 @@
+"""What the routes depend on: the services of the process that hosts the application, and who calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Header, Request, Security
+from fastapi.security import APIKeyHeader, SecurityScopes
+
+from serve_apps.api.stow import Inbox
+from serve_apps.api.webhook_receiver import WebhookReceiver
+from serve_apps.application.ab_tests import ABService
+from serve_apps.application.callers import MAX_ACTOR, MAX_CALLER_NAME, Caller, Scope
+from serve_apps.application.freeze import FreezeService
+from serve_apps.application.jobs import JobService
+from serve_apps.application.overview import OverviewService
+from serve_apps.application.routing import RoutingService
+from serve_apps.settings import Settings
+
+MAX_PERSON = MAX_ACTOR - MAX_CALLER_NAME - len("/")
+
+
+class Authenticates(Protocol):
+    """Whatever knows the callers' keys. Raises Unauthenticated."""
+
+    def authenticate(self, presented: str | None) -> Caller: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the routes need, made by whoever hosts the application."""
+
+    settings: Settings
+    jobs: JobService
+    routing: RoutingService
+    ab_tests: ABService
+    freeze: FreezeService
+    overview: OverviewService
+    keys: Authenticates
+    inbox: Inbox
+    webhooks: WebhookReceiver
+
+
+FindServices = Callable[[], Services]
+
+
+def services_of(request: Request) -> Services:
+    """Asked at each request, so that the application may be built before its services exist."""
+    find: FindServices = request.app.state.find_services
+    return find()
+
+
+Site = Annotated[Services, Depends(services_of)]
+API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False)
+
+
+def caller_of(
+    scopes: SecurityScopes, services: Site, key: Annotated[str | None, Security(API_KEY)] = None
+) -> Caller:
+    """The caller of the key, who has every scope that the route asks for."""
+    caller = services.keys.authenticate(key)
+    for scope in scopes.scopes:
+        caller.require(Scope(scope))
+    return caller
+
+
+Submitter = Annotated[Caller, Security(caller_of, scopes=[Scope.JOBS_WRITE.value])]
+Reader = Annotated[Caller, Security(caller_of, scopes=[Scope.RESULTS_READ.value])]
+Sender = Annotated[Caller, Security(caller_of, scopes=[Scope.STUDIES_WRITE.value])]
+Administrator = Annotated[Caller, Security(caller_of, scopes=[Scope.ADMIN.value])]
+
+MUST_READ = Security(caller_of, scopes=[Scope.RESULTS_READ.value])
+MUST_ADMINISTER = Security(caller_of, scopes=[Scope.ADMIN.value])
+
+
+def actor_of(
+    caller: Administrator,
+    x_serinus_actor: Annotated[str | None, Header(min_length=1, max_length=MAX_PERSON)] = None,
+) -> str:
+    """Who did it, for the audit: the key's name, and the person it speaks for."""
+    return f"{caller.name}/{x_serinus_actor}" if x_serinus_actor else caller.name
+
+
+Actor = Annotated[str, Depends(actor_of)]

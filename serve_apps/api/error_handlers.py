@@ -1,0 +1,58 @@
+"""Every error that leaves a route becomes a problem; none repeats a value that was sent."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from core.errors import SerinusError
+from serve_apps.api.problems import Problem, problem_of
+
+CODE_OF_STATUS = {400: "invalid-json", 404: "not-found", 405: "method-not-allowed"}
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    for kind in (Problem, SerinusError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+async def answer(_: Request, error: Exception) -> JSONResponse:
+    problem = to_problem(error)
+    return JSONResponse(problem.body(), problem.status, headers=problem.headers)
+
+
+def to_problem(error: Exception) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case SerinusError():
+            return problem_of(error)
+        case RequestValidationError():
+            return validation_problem(error)
+        case HTTPException():
+            code = CODE_OF_STATUS.get(error.status_code, "bad-request")
+            return Problem(code, str(error.detail), status=error.status_code)
+        case _:
+            return Problem("internal-error", "the request could not be handled")
+
+
+def validation_problem(error: RequestValidationError) -> Problem:
+    """400 for what is no JSON, 422 with a JSON pointer for a field; never the value that was sent."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return Problem("invalid-json", "the body is not valid JSON")
+    place, *steps = [str(part) for part in first["loc"]]
+    pointer = "/" + "/".join(steps)
+    return Problem("invalid-field", f"{place} {pointer}: {_reason(first['type'])}", pointer=pointer)
+
+
+def _reason(kind: str) -> str:
+    return {
+        "missing": "is missing",
+        "extra_forbidden": "is not a known field",
+        "string_pattern_mismatch": "has not the required form",
+        "string_too_long": "is too long",
+        "enum": "is none of the allowed values",
+    }.get(kind, f"is invalid ({kind})")

@@ -1,0 +1,73 @@
+"""Critical disagreements as they are found: by cursor, or as server-sent events.
+
+FastAPI reads the annotations of the routes at run time, so they are not postponed here.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import JSONResponse
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from core.errors import LedgerUnavailable
+from ledger import EscalationEvent
+from serve_apps.api.dependencies import MUST_READ, Site
+from serve_apps.api.problems import PROBLEMS
+
+POLL_S = 1.0
+RETRY_MS = 2000
+EVENT_STREAM = "text/event-stream"
+router = APIRouter(prefix="/v1", tags=["routing"], responses=dict(PROBLEMS))
+
+Read = Callable[[int], Awaitable[Sequence[EscalationEvent]]]
+Pause = Callable[[float], Awaitable[None]]
+
+
+@router.get("/events", dependencies=[MUST_READ], responses={200: {"content": {EVENT_STREAM: {}}}})
+async def events(
+    services: Site,
+    cursor: Annotated[int, Query(ge=0)] = 0,
+    accept: Annotated[str, Header()] = "",
+    last_event_id: Annotated[int | None, Header(ge=0)] = None,
+) -> Response:
+    """Critical disagreements, oldest first; ask again with the cursor that came back.
+
+    By `Accept: text/event-stream` they come as server-sent events, whose ids are cursors: a client that lost its
+    connection sends `Last-Event-ID` and misses nothing.
+    """
+    start = cursor if last_event_id is None else last_event_id
+    if EVENT_STREAM in accept:
+        return EventSourceResponse(event_stream(services.routing.events, start))
+    page = await services.routing.events(start)
+    return JSONResponse(
+        {
+            "events": [event_document(event) for event in page],
+            "cursor": page[-1].sequence if page else start,
+        }
+    )
+
+
+async def event_stream(
+    read: Read, cursor: int, pause: Pause = asyncio.sleep
+) -> AsyncIterator[ServerSentEvent]:
+    """Every escalation after `cursor`, as long as the client listens. Ends while the ledger is away: the client
+    comes back by itself, with the id of the last one it saw.
+    """
+    while True:
+        try:
+            page = await read(cursor)
+        except LedgerUnavailable:
+            return
+        for event in page:
+            cursor = event.sequence
+            data = json.dumps(event_document(event))
+            yield ServerSentEvent(data, event="escalation", id=str(cursor), retry=RETRY_MS)
+        if not page:
+            await pause(POLL_S)
+
+
+def event_document(event: EscalationEvent) -> dict[str, Any]:
+    return {"sequence": event.sequence, "job": event.job_id, "escalation": dict(event.detail)}

@@ -1,0 +1,52 @@
+"""Between the wire and the domain: what a submission asks for, and how a job and its result are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ledger import Job, JobRequest, Priority
+from serve_apps.api.problems import job_problem
+from serve_apps.api.schemas import InferCall, JobOut, JobSubmission
+from serve_apps.application.jobs import JobResult, ObjectArrival
+
+
+def request_of(submission: JobSubmission, tester_variant: str | None) -> JobRequest:
+    return JobRequest(
+        study_uid=submission.study_uid,
+        source=submission.source,
+        series_uids=submission.series_uids,
+        model=submission.model or "",
+        priority=Priority(submission.priority.value),
+        outputs=tuple(output.value for output in submission.outputs),
+        callback=submission.callback,
+        context=submission.context,
+        tester_variant=tester_variant,
+    )
+
+
+def object_arrival(call: InferCall) -> ObjectArrival:
+    return ObjectArrival(call.study_uid, call.modality, call.s3_uri, call.inference_type)
+
+
+def job_out(job: Job) -> JobOut:
+    base = f"/v1/jobs/{job.id}"
+    return JobOut(
+        id=job.id,
+        state=job.state.value,
+        stage=job.stage,
+        study_uid=job.study_uid,
+        source=job.source,
+        model=job.model or None,
+        priority=job.priority.value,
+        attempt=job.attempt,
+        created_at=job.created_at,
+        finished_at=job.finished_at,
+        stages_s=dict(job.stages_s),
+        error=None if job.error_code is None else job_problem(job).body(),
+        undelivered=tuple(job.undelivered),
+        links={"self": base, "results": f"{base}/results"},
+    )
+
+
+def result_document(result: JobResult) -> dict[str, Any]:
+    return {**result.stored, "escalations": [dict(escalation) for escalation in result.escalations]}

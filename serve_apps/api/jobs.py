@@ -1,0 +1,150 @@
+"""Jobs by HTTP: submit, follow, cancel, and fetch the result.
+
+FastAPI reads the annotations of the routes at run time, so they are not postponed here.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import JSONResponse
+
+from ledger import FINISHED, Job, JobState
+from serve_apps.api.dependencies import MUST_READ, Site, Submitter
+from serve_apps.api.job_mapping import job_out, object_arrival, request_of, result_document
+from serve_apps.api.problems import PROBLEMS, Problem, job_problem
+from serve_apps.api.schemas import (
+    VARIANT_PATTERN,
+    InferCall,
+    JobOut,
+    JobPage,
+    JobSubmission,
+    ResultOut,
+    Uid,
+)
+from serve_apps.application.jobs import JobQuery, JobService
+
+MAX_WAIT_S = 300.0
+router = APIRouter(prefix="/v1", tags=["jobs"], responses=dict(PROBLEMS))
+
+ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {"model": JobOut, "description": "the job runs; see Location"}
+}
+
+
+@router.post("/jobs", status_code=202, response_model=JobOut, responses={200: {"model": ResultOut}})
+async def submit_job(
+    services: Site,
+    caller: Submitter,
+    submission: JobSubmission,
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    prefer: Annotated[str | None, Header(examples=["wait=30"])] = None,
+    x_serinus_variant: Annotated[
+        str | None,
+        Header(
+            pattern=VARIANT_PATTERN, max_length=255, description="for testers: the variant that is to read"
+        ),
+    ] = None,
+) -> Response:
+    """Accept a study for reading. `Prefer: wait=N` answers with the result when it is ready in N seconds.
+
+    `X-Serinus-Variant` needs a key with the scope `variants:choose`.
+    """
+    submitted = await services.jobs.submit(request_of(submission, x_serinus_variant), caller, idempotency_key)
+    headers = {"Idempotent-Replayed": "true"} if submitted.replayed else {}
+    wait_s = preferred_wait(prefer)
+    if wait_s is None:
+        return accepted(submitted.job, headers)
+    job = await services.jobs.wait(submitted.job.id, wait_s)
+    return await result_or_accepted(services.jobs, job, headers | {"Preference-Applied": f"wait={wait_s:g}"})
+
+
+@router.get("/jobs", dependencies=[MUST_READ])
+async def list_jobs(
+    services: Site,
+    study_uid: Uid | None = None,
+    state: JobState | None = None,
+    model: Annotated[str | None, Query(max_length=64)] = None,
+    since: datetime | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[str | None, Query(max_length=64)] = None,
+) -> JobPage:
+    """Newest first; an orchestrator reconciles with this after its own restart."""
+    jobs, after = await services.jobs.list(JobQuery(study_uid, state, model, since, limit, cursor))
+    return JobPage(jobs=tuple(job_out(job) for job in jobs), next_cursor=after)
+
+
+@router.get("/jobs/{job_id}", dependencies=[MUST_READ])
+async def get_job(
+    services: Site, job_id: str, wait: Annotated[float, Query(ge=0, le=MAX_WAIT_S)] = 0.0
+) -> JobOut:
+    """How the job stands; `wait=N` answers when it has ended, after N seconds at the latest."""
+    return job_out(await services.jobs.wait(job_id, wait))
+
+
+@router.delete("/jobs/{job_id}", status_code=202)
+async def cancel_job(services: Site, _: Submitter, job_id: str) -> JobOut:
+    return job_out(await services.jobs.cancel(job_id))
+
+
+@router.get(
+    "/jobs/{job_id}/results",
+    dependencies=[MUST_READ],
+    response_model=ResultOut,
+    responses={200: {"content": {"application/dicom": {}}}},
+)
+async def get_results(
+    services: Site,
+    job_id: str,
+    accept: Annotated[str, Header()] = "",
+    document: Annotated[str, Query(max_length=16, description="`sr` or `seg`")] = "sr",
+) -> Response:
+    """JSON, or by `Accept: application/dicom` the DICOM SR (`?document=seg` the segmentation)."""
+    is_dicom = wants_dicom(accept)
+    job = await services.jobs.get(job_id)
+    if job.state is JobState.FAILED:
+        raise job_problem(job)
+    if is_dicom:
+        return Response(await services.jobs.document(job, document), media_type="application/dicom")
+    return JSONResponse(result_document(await services.jobs.result(job)))
+
+
+@router.post("/infer", response_model=ResultOut, responses=ACCEPTED)
+async def infer(services: Site, caller: Submitter, call: InferCall) -> Response:
+    """One object of a study, as an S3-triggered function sends it. All calls for a study share one job."""
+    job = await services.jobs.object_arrived(object_arrival(call), caller)
+    job = await services.jobs.wait(job.id, services.settings.infer_wait_s)
+    return await result_or_accepted(services.jobs, job, {})
+
+
+def preferred_wait(prefer: str | None) -> float | None:
+    """Seconds of `Prefer: wait=N` (RFC 7240), at most five minutes; None when it is not asked for."""
+    for part in (prefer or "").split(","):
+        name, _, value = part.strip().partition("=")
+        if name == "wait" and value.isascii() and value.isdigit():
+            return min(float(value), MAX_WAIT_S)
+    return None
+
+
+def wants_dicom(accept: str) -> bool:
+    """Whether the caller asks for the DICOM object; raises Problem 406 for what we cannot make."""
+    offered = [part.split(";")[0].strip() for part in accept.split(",") if part.strip()]
+    if any(media in ("application/dicom", "multipart/related") for media in offered):
+        return True
+    if not offered or any(media in ("*/*", "application/*", "application/json") for media in offered):
+        return False
+    raise Problem("not-acceptable", "results come as application/json or application/dicom")
+
+
+async def result_or_accepted(jobs: JobService, job: Job, headers: dict[str, str]) -> Response:
+    if job.state is JobState.FAILED:
+        raise job_problem(job)
+    if job.state in FINISHED:
+        document = result_document(await jobs.result(job))
+        return JSONResponse(document, headers=headers | {"X-Serinus-Job": job.id})
+    return accepted(job, headers)
+
+
+def accepted(job: Job, headers: dict[str, str]) -> Response:
+    located = {"Location": f"/v1/jobs/{job.id}", "Retry-After": "1", "X-Serinus-Job": job.id}
+    return JSONResponse(job_out(job).model_dump(mode="json"), 202, headers=located | headers)

@@ -1,0 +1,89 @@
+"""How routes, explanations, the audit and a freeze are told on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from canary.routing_table import BASIS_POINTS, RoutingTable
+from serve_apps.api.problems import Problem
+from serve_apps.api.routing_schemas import ConfirmedOut, FreezeOut
+from serve_apps.application.freeze import FreezeOutcome
+from serve_apps.application.routing import AuditTrail, JobExplanation, Routes
+
+
+def routes_document(routes: Routes) -> dict[str, Any]:
+    """The tables in force, with what people have set."""
+    freeze, desired = routes.freeze, routes.desired
+    return {
+        "generation": routes.snapshot.generation,
+        "frozen": None if freeze is None else {"by": freeze.actor, "reason": freeze.reason},
+        "pending": [
+            {"model": model, "version": version, "studies": studies}
+            for (model, version), studies in sorted(routes.pending.items())
+        ],
+        "models": [
+            table_document(table) | {"desired_weight_bp": desired[name].weight_bp if name in desired else 0}
+            for name, table in sorted(routes.snapshot.tables.items())
+        ],
+    }
+
+
+def table_document(table: RoutingTable) -> dict[str, Any]:
+    canary = table.canary
+    champion_bp = BASIS_POINTS - (canary.weight_bp if canary else 0)
+    return {
+        "model": table.model,
+        "generation": table.generation,
+        "key": table.key.value,
+        "champion": {"version": table.champion.version, "weight_bp": champion_bp},
+        "canary": None
+        if canary is None
+        else {"version": canary.variant.version, "weight_bp": canary.weight_bp},
+        "arms": [
+            {"name": arm.variant.name, "version": arm.variant.version, "weight_bp": arm.weight_bp}
+            for arm in (table.ab_test.arms if table.ab_test else ())
+        ],
+        "shadows": [
+            {"name": s.variant.name, "version": s.variant.version, "percent": s.share_bp // 100}
+            for s in table.shadows
+        ],
+        "rules": [asdict(rule) | {"keys": len(rule.keys)} for rule in table.rules],
+        "safety_net_bp": table.safety_net_bp,
+        "frozen": table.frozen,
+    }
+
+
+def explanation_document(explained: JobExplanation) -> dict[str, Any]:
+    return {
+        "job": explained.job_id,
+        "decisions": [
+            {"sentences": list(words.sentences), "agrees": words.agrees, "row": asdict(row)}
+            for row, words in explained.decisions
+        ],
+        "escalations": [dict(escalation) for escalation in explained.escalations],
+    }
+
+
+def audit_document(trail: AuditTrail) -> dict[str, Any]:
+    return {"first_broken": trail.first_broken, "rows": [asdict(row) for row in trail.rows]}
+
+
+def freeze_out(outcome: FreezeOutcome) -> FreezeOut:
+    """The outcome; raises Problem 503, with what is known, when it does not surely hold."""
+    answer = FreezeOut(
+        frozen=outcome.frozen,
+        recorded=outcome.recorded,
+        confirmed=tuple(
+            ConfirmedOut(deployment=c.deployment, replicas=c.confirmed) for c in outcome.confirmations
+        ),
+        unconfirmed=outcome.unconfirmed,
+    )
+    if outcome.holds:
+        return answer
+    raise Problem(
+        "freeze-unconfirmed",
+        "the ledger does not answer and not every replica has confirmed; send it again",
+        retryable=True,
+        members=answer.model_dump(mode="json"),
+    )

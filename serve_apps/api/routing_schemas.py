@@ -1,0 +1,99 @@
+"""The wire of routing: what people set, and what they are told of a freeze."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+
+from serve_apps.api.schemas import Name, VariantName, Wire
+
+
+class WeightIn(Wire):
+    """Share of the patients that the challenger reads, in basis points (1/10 000)."""
+
+    version: Name
+    weight_bp: int = Field(ge=0, le=10_000)
+
+
+class ShadowIn(Wire):
+    """Share of the studies that the version behind a `shadow-…` alias reads without answering."""
+
+    alias: Annotated[str, StringConstraints(pattern=r"^(challenger|shadow-[A-Za-z0-9_-]+)$", max_length=255)]
+    percent: int = Field(ge=0, le=100)
+
+
+class SafetyNetIn(Wire):
+    """Share of the canary's studies that the champion reads too, in basis points."""
+
+    share_bp: int = Field(ge=0, le=10_000)
+
+
+class RuleIn(Wire):
+    """Send what matches to one variant before any draw; an empty condition accepts all, one must be set."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    variant: VariantName
+    sites: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    scanners: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_a_condition(self) -> RuleIn:
+        if not (self.sites or self.modalities or self.scanners):
+            raise ValueError("a rule needs a condition")
+        return self
+
+
+class RulesIn(Wire):
+    rules: tuple[RuleIn, ...] = Field(max_length=100)
+
+
+class PinIn(Wire):
+    patient_id: str = Field(min_length=1, max_length=64)
+    variant: VariantName | None = None
+
+
+class SlotIn(Wire):
+    """A share of a layer: tests in disjoint slots of one layer never share a patient, in any model."""
+
+    layer: Name
+    start: int = Field(ge=0, lt=10_000)
+    stop: int = Field(gt=0, le=10_000)
+
+    @model_validator(mode="after")
+    def _has_room(self) -> SlotIn:
+        if self.start >= self.stop:
+            raise ValueError("a slot ends after its start")
+        return self
+
+
+class ABTestIn(Wire):
+    """Weights by alias in basis points, which sum to 10 000; `coverage_bp` of the patients take part."""
+
+    weights_bp: dict[
+        Annotated[str, StringConstraints(pattern=r"^arm-[A-Za-z0-9_-]+$", max_length=255)],
+        Annotated[int, Field(gt=0, lt=10_000)],
+    ] = Field(min_length=2, max_length=10)
+    coverage_bp: int = Field(default=10_000, ge=0, le=10_000)
+    slot: SlotIn | None = None
+
+
+class FreezeIn(Wire):
+    reason: str = Field(min_length=3, max_length=200)
+
+
+class ConfirmedOut(Wire):
+    """How many replicas of a deployment obey."""
+
+    deployment: str
+    replicas: int
+
+
+class FreezeOut(Wire):
+    """Whether routing is frozen, whether the ledger has recorded that, and whose replicas confirmed it."""
+
+    frozen: bool
+    recorded: bool
+    confirmed: tuple[ConfirmedOut, ...]
+    unconfirmed: int = Field(description="live replicas that did not confirm in time")

@@ -1,0 +1,70 @@
+"""Health, what is in service, what waits, and what MLflow has to say.
+
+FastAPI reads the annotations of the routes at run time, so they are not postponed here.
+"""
+
+from fastapi import APIRouter, Request
+
+from serve_apps.api.dependencies import MUST_READ, Site
+from serve_apps.api.problems import PROBLEMS
+from serve_apps.api.schemas import ModelsOut, PendingShadowsOut, QueueOut, VariantOut
+from serve_apps.application.routing_snapshot import VariantStatus
+
+router = APIRouter(tags=["system"], responses=dict(PROBLEMS))
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """This process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(services: Site) -> dict[str, str]:
+    """503 until every champion can answer, and while the ledger is away."""
+    await services.overview.require_ready()
+    return {"status": "ready"}
+
+
+@router.get("/v1/models", dependencies=[MUST_READ])
+async def models(services: Site) -> ModelsOut:
+    """Every version with a role, its state and why; alarms."""
+    snapshot = services.overview.snapshot()
+    return ModelsOut(
+        generation=snapshot.generation,
+        registry=snapshot.registry,
+        site_policy=services.settings.site_policy.value,
+        alarms=dict(services.overview.alarms()),
+        variants=tuple(variant_out(variant) for variant in snapshot.variants),
+    )
+
+
+@router.post("/v1/webhooks/mlflow", status_code=204)
+async def mlflow_webhook(services: Site, request: Request) -> None:
+    """Something changed in MLflow: look now. Signed with HMAC instead of a key; the body is not believed."""
+    await services.webhooks.receive(request.headers, request.stream())
+
+
+@router.get("/v1/queue", dependencies=[MUST_READ])
+async def queue(services: Site) -> QueueOut:
+    """Jobs by state, and what waits or was given up beside them."""
+    state = await services.overview.queue()
+    return QueueOut(
+        **state.jobs,
+        pending_shadows=tuple(
+            PendingShadowsOut(model=model, version=version, studies=studies)
+            for (model, version), studies in sorted(state.pending_shadows.items())
+        ),
+    )
+
+
+def variant_out(variant: VariantStatus) -> VariantOut:
+    return VariantOut(
+        model=variant.model,
+        version=variant.version,
+        role=variant.role,
+        state=variant.state.value,
+        digest=variant.digest,
+        reason=variant.reason,
+        regulatory_status=variant.regulatory_status,
+    )

@@ -1,0 +1,90 @@
+"""The kill switch: all traffic to the champions, and nothing moves. It needs neither the controller nor the ledger.
+
+freeze      every replica in memory at once, the ledger beside it; one of the two is enough to hold
+unfreeze    the ledger first, then every replica; without the ledger it stays frozen
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from core.clock import now
+from core.errors import LedgerUnavailable
+from serve_apps.application.executors import run_in
+from serve_apps.application.routing_snapshot import FreezeNotice
+from serve_apps.application.routing_state import Confirmation
+
+logger = logging.getLogger("serinus.freeze")
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeOutcome:
+    """Whether routing is frozen now, whether the ledger has recorded that, and whose replicas confirmed it."""
+
+    frozen: bool
+    recorded: bool
+    confirmations: tuple[Confirmation, ...]
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many live replicas did not say so in time."""
+        return sum(c.replicas - c.confirmed for c in self.confirmations)
+
+    @property
+    def holds(self) -> bool:
+        """A recorded one is read by every replica within a second; else all of them must have confirmed it."""
+        return self.recorded or all(c.replicas > 0 and c.confirmed == c.replicas for c in self.confirmations)
+
+
+class FreezeBroadcast(Protocol):
+    """Tells every live replica that holds a routing snapshot. Bounded in time; never raises."""
+
+    async def freeze(self, notice: FreezeNotice) -> tuple[Confirmation, ...]: ...
+
+
+class FreezeRecord(Protocol):
+    """What the freeze needs of `ledger.routing`; all raise LedgerUnavailable."""
+
+    def freeze(self, *, actor: str, reason: str, now: datetime) -> object: ...
+    def unfreeze(self, *, actor: str, now: datetime) -> object: ...
+    def revision(self) -> int: ...
+
+
+class FreezeService:
+    """Freezes and unfreezes routing. `executor` is its own: artifacts and reports in others must not hold it up."""
+
+    def __init__(self, record: FreezeRecord, broadcast: FreezeBroadcast, executor: Executor) -> None:
+        self._record = record
+        self._broadcast = broadcast
+        self._executor = executor
+
+    async def freeze(self, reason: str, actor: str) -> FreezeOutcome:
+        """Have every replica obey in memory and the ledger record it, beside each other."""
+        confirmations, recorded = await asyncio.gather(
+            self._broadcast.freeze(FreezeNotice(frozen=True, revision=None)),
+            self._recorded(reason, actor),
+        )
+        return FreezeOutcome(True, recorded, confirmations)
+
+    async def unfreeze(self, actor: str) -> FreezeOutcome:
+        """Record it, then tell every replica. Raises LedgerUnavailable, and then everything stays frozen."""
+        revision = await run_in(self._executor, self._unfrozen_at, actor)
+        confirmations = await self._broadcast.freeze(FreezeNotice(frozen=False, revision=revision))
+        return FreezeOutcome(False, True, confirmations)
+
+    async def _recorded(self, reason: str, actor: str) -> bool:
+        try:
+            await run_in(self._executor, self._record.freeze, actor=actor, reason=reason, now=now())
+        except LedgerUnavailable as error:
+            logger.error("freeze.not_recorded", extra={"reason": error.detail})
+            return False
+        return True
+
+    def _unfrozen_at(self, actor: str) -> int:
+        self._record.unfreeze(actor=actor, now=now())
+        return self._record.revision()

@@ -1,0 +1,88 @@
+"""The kill switch by HTTP: obeyed without the controller and without the ledger, and honest about who confirmed."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from serve_apps.application.routing_snapshot import FreezeNotice
+from tests.unit.shell.site import BODY, Site
+
+DRILL = {"reason": "a drill"}
+
+
+async def test_a_freeze_says_who_confirmed_it_and_that_it_is_recorded(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    answer = await http.put("/v1/freeze", json=DRILL, headers={"X-Serinus-Actor": "ada"})
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "frozen": True,
+        "recorded": True,
+        "confirmed": [
+            {"deployment": "Ingress", "replicas": 2},
+            {"deployment": "JobWorker", "replicas": 1},
+        ],
+        "unconfirmed": 0,
+    }
+    frozen = site.ledger.routing.frozen()
+    assert frozen is not None
+    assert (frozen.actor, frozen.reason) == ("ris/ada", "a drill")
+
+
+async def test_a_freeze_asks_no_controller(site: Site, http: httpx.AsyncClient) -> None:
+    await http.put("/v1/freeze", json=DRILL)
+    assert site.announced == 0
+    assert site.replicas.notices == [FreezeNotice(True, None)]
+
+
+async def test_without_the_ledger_a_freeze_holds_when_every_replica_confirmed(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    site.lose_the_ledger()
+    answer = await http.put("/v1/freeze", json=DRILL)
+    assert (answer.status_code, answer.json()["recorded"], answer.json()["unconfirmed"]) == (200, False, 0)
+
+
+@pytest.mark.parametrize(
+    ("alive", "slow"),
+    [({"Ingress": 2, "JobWorker": 2}, {"JobWorker": 1}), ({"Ingress": 1, "JobWorker": 0}, {})],
+)
+async def test_a_freeze_that_may_not_hold_is_503_with_what_is_known(
+    site: Site, http: httpx.AsyncClient, alive: dict[str, int], slow: dict[str, int]
+) -> None:
+    site.lose_the_ledger()
+    site.replicas.alive, site.replicas.slow = alive, slow
+    answer = await http.put("/v1/freeze", json=DRILL)
+    assert (answer.status_code, answer.json()["code"]) == (503, "freeze-unconfirmed")
+    assert (answer.json()["frozen"], answer.json()["recorded"]) == (True, False)
+    assert answer.json()["unconfirmed"] == sum(slow.values())
+    assert answer.headers["Retry-After"]
+
+
+async def test_a_recorded_freeze_holds_though_a_replica_was_slow(site: Site, http: httpx.AsyncClient) -> None:
+    site.replicas.slow = {"Ingress": 1}
+    answer = await http.put("/v1/freeze", json=DRILL)
+    assert (answer.status_code, answer.json()["recorded"], answer.json()["unconfirmed"]) == (200, True, 1)
+
+
+async def test_an_unfreeze_is_recorded_before_anybody_obeys_it(site: Site, http: httpx.AsyncClient) -> None:
+    await http.put("/v1/freeze", json=DRILL)
+    answer = await http.delete("/v1/freeze")
+    assert (answer.status_code, answer.json()["frozen"], answer.json()["recorded"]) == (200, False, True)
+    assert site.replicas.notices[-1] == FreezeNotice(False, site.ledger.routing.revision())
+    site.lose_the_ledger()
+    await http.put("/v1/freeze", json=DRILL)
+    assert (await http.delete("/v1/freeze")).status_code == 503
+    assert site.replicas.notices[-1].frozen
+
+
+async def test_a_tester_cannot_choose_a_variant_while_routing_is_frozen(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    await http.put("/v1/freeze", json=DRILL)
+    for body in (BODY, {"study_uid": BODY["study_uid"], "source": "samples"}):
+        answer = await http.post("/v1/jobs", json=body, headers={"X-Serinus-Variant": "canary"})
+        assert (answer.status_code, answer.json()["code"]) == (409, "routing-frozen")
+    assert site.ledger.jobs.open_jobs() == 0
+    assert (await http.post("/v1/jobs", json=BODY)).status_code == 202
