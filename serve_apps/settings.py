@@ -95,6 +95,8 @@ class Settings(BaseSettings):
     max_attempts: int = 8
     fetch_timeout_s: float = 120.0
     forward_timeout_s: float = 300.0
+    forward_hang_s: float = 60.0  # a forward that runs longer has the replica run its golden input again
+    reads_per_reader: int = Field(default=4, ge=1)
     stable_age_s: float = 5.0
     infer_wait_s: float = 30.0
     rollback_window_s: float = 3600.0

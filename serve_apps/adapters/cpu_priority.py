@@ -1,7 +1,8 @@
-"""Heavy replicas step back, so that on a full machine decisions and callers are not kept waiting by forwards.
+"""Which processes and threads the kernel runs first when there is more work than cores.
 
-What nobody waits for runs only on cores that are idle: the kernel takes them away within a millisecond when a live
-study wants them.
+Model replicas and study readers run behind the control plane, so that routing and callers are not delayed by
+forwards. Threads that compute for shadows run only while a core is idle; the kernel takes the core away within a
+millisecond when live work wants it.
 """
 
 from __future__ import annotations
@@ -9,16 +10,16 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-BEHIND_THE_CONTROL_PLANE = 4  # Ray runs its workers at 15, and 19 is the last
+BEHIND_THE_CONTROL_PLANE = 4  # added to the 15 at which Ray starts its workers; 19 is the lowest priority
 
 
 def lower_priority() -> None:
-    """Lower this process's priority; where that is not allowed nothing happens."""
+    """Lower the priority of this process below the control plane's; do nothing where that is not allowed."""
     with suppress(OSError):
         os.nice(BEHIND_THE_CONTROL_PLANE)
 
 
 def use_idle_scheduling() -> None:
-    """Have the calling thread run on idle cores only (sched(7), SCHED_IDLE); elsewhere nothing happens."""
+    """Have the kernel run the calling thread on idle cores only (sched(7), SCHED_IDLE); do nothing elsewhere."""
     with suppress(OSError, AttributeError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

@@ -1,122 +1,130 @@
 """One model version in an application of its own: prepare, forward in batches, interpret.
 
-A replica is ready when it has verified the artifact's signed digest, loaded it, and answered the golden input.
-It starts a batch at once when it is idle, and collects only while a forward is running: no caller waits for a
-batch to fill.
+A replica is ready when it has verified the artifact's signed digest, loaded it, and answered the golden input. It is
+healthy as long as it computes: `serve_apps.application.model_replica` says how that is judged.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
-from concurrent.futures import ThreadPoolExecutor
+import time
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import torch
 from ray import serve
 
-from core.errors import ModelFailed
 from core.priority import QueueOrder
 from imaging.finding import ModelStamp
 from imaging.volume import Volume
 from models.device import choose_device
-from models.forward import Outputs, forward
-from models.interpret import interpret
-from models.prepare import Prepared, prepare
+from models.forward import forward
 from observability.event_log import configure_logging
-from observability.names import Stage
-from observability.stage_clock import StageClock
 from registry.cache import NodeCache
 from registry.client import RegistryClient
-from registry.loading import load_network
+from registry.loading import LoadedNetwork, load_network
 from registry.signing import load_verify_key
 from serve_apps.adapters.cpu_priority import lower_priority, use_idle_scheduling
 from serve_apps.application.messages import Inference
+from serve_apps.application.model_replica import LoadedModel, ModelReplica, ReplicaThreads
+from serve_apps.application.replica_health import HealthLimits, ReplicaHealth
 from serve_apps.settings import Settings
 
-MAX_STUDIES_PER_BATCH = 8
+MAX_STUDIES_PER_FORWARD: Final = 8
+LEAST_GOLDEN_S: Final = 10.0
+GOLDEN_SLACK: Final = 10.0  # the golden input may take this many times as long as when nothing else ran
 
 
 @serve.deployment(
-    max_ongoing_requests=MAX_STUDIES_PER_BATCH,
+    max_ongoing_requests=2
+    * MAX_STUDIES_PER_FORWARD,  # the next batch is prepared while one is in the forward
     max_queued_requests=256,
     ray_actor_options={"num_cpus": 0.1},
     health_check_period_s=2,
     graceful_shutdown_timeout_s=20,
-    max_constructor_retry_count=3,  # what is wrong with a version is wrong the next time too
+    max_constructor_retry_count=3,  # a version that cannot be loaded here cannot be loaded later either
     max_surge_percent=100,
 )
 class ModelServer:
-    """Reads volumes with one version. Answers name the version that really produced them."""
+    """Predicts with one version. An inference names the version that really made it."""
 
     def __init__(self, settings: Settings, model: str, version: str, memory_bytes: int = 0) -> None:
         configure_logging("INFO")
         lower_priority()
-        self._memory_bytes = memory_bytes
-        self._idle = ThreadPoolExecutor(1, "idle", initializer=use_idle_scheduling)
         torch.set_num_threads(1)
-        self._device = choose_device(settings.device)
+        self._memory_bytes = memory_bytes
+        device = choose_device(settings.device)
         cache = NodeCache(
             settings.paths.models,
             RegistryClient(settings.registry_url),
             load_verify_key(settings.paths.verify_key),
         )
         cached = cache.fetch(model, version)
-        self._loaded = load_network(cached, self._device)
-        self._spec = self._loaded.spec
-        self._stamp = ModelStamp(
+        network = load_network(cached, device)
+        stamp = ModelStamp(
             name=model,
             version=version,
             digest=cached.digest,
-            manufacturer=self._spec.manufacturer,
-            research_only=True,  # until the router says otherwise: the gate may change while we run
+            manufacturer=network.spec.manufacturer,
+            research_only=True,  # until the worker says otherwise: the gate may change while this replica runs
+        )
+        self._digest = cached.digest
+        self._replica = ModelReplica(
+            loaded_model(network, stamp),
+            ReplicaHealth(health_limits(settings, golden_seconds(network)), time.monotonic),
+            ReplicaThreads(use_idle_scheduling),
         )
 
     async def predict(self, volume: Volume, order: QueueOrder) -> Inference:
-        """Read one volume; raises ModelFailed without a pixel value in its text."""
-        clock = StageClock()
-        with clock.stage(Stage.PREPARE):
-            prepared = await asyncio.to_thread(prepare, volume, self._spec.input)
-        with clock.stage(Stage.FORWARD):
-            outputs = await self._forward(prepared)
-        with clock.stage(Stage.INTERPRET):
-            prediction = await asyncio.to_thread(
-                interpret, outputs, volume, prepared, self._spec, self._stamp
-            )
-        return Inference(prediction, clock.timings, str(self._device))
+        """Predict for a live study. Raises StudyError, ModelFailed or ModelUnavailable, without a pixel value."""
+        return await self._replica.predict(volume, order)
 
     async def predict_when_idle(self, volume: Volume) -> Inference:
-        """The same for a reading that nobody waits for: alone, and on cores that no live study wants."""
-        return await asyncio.get_running_loop().run_in_executor(self._idle, self._read_alone, volume)
-
-    def _read_alone(self, volume: Volume) -> Inference:
-        clock = StageClock()
-        with clock.stage(Stage.PREPARE):
-            prepared = prepare(volume, self._spec.input)
-        with clock.stage(Stage.FORWARD):
-            (outputs,) = self._forward_all([prepared])
-        if isinstance(outputs, ModelFailed):
-            raise outputs
-        with clock.stage(Stage.INTERPRET):
-            prediction = interpret(outputs, volume, prepared, self._spec, self._stamp)
-        return Inference(prediction, clock.timings, str(self._device))
-
-    @serve.batch(max_batch_size=MAX_STUDIES_PER_BATCH, batch_wait_timeout_s=0.0)
-    async def _forward(self, studies: list[Prepared]) -> list[Outputs | ModelFailed]:
-        """Forward what waits, together where shapes agree; one study's failure fails that study only."""
-        return await asyncio.to_thread(self._forward_all, studies)
-
-    def _forward_all(self, studies: list[Prepared]) -> list[Outputs | ModelFailed]:
-        return forward(self._loaded.network, studies, self._loaded.max_batch, self._device)
+        """Predict for a shadow, on cores that no live study wants. Raises as `predict` does."""
+        return await self._replica.predict_when_idle(volume)
 
     async def warm(self) -> str:
         """The digest of the version that is ready here."""
-        return self._stamp.digest
+        return self._digest
 
-    def check_health(self) -> None:
-        """A replica that leaks is replaced before its neighbours feel it."""
+    async def check_health(self) -> None:
+        """Raise when the version no longer computes here, or when the replica holds more memory than it may."""
+        await self._replica.check_health()
         if self._memory_bytes and own_memory_bytes() > self._memory_bytes:
             raise RuntimeError("the replica holds more memory than its version may")
+
+    def __del__(self) -> None:
+        if hasattr(self, "_replica"):  # its constructor may have failed
+            self._replica.close()
+
+
+def loaded_model(network: LoadedNetwork, stamp: ModelStamp) -> LoadedModel:
+    """On a GPU several studies share a forward. A CPU computes them no faster together, and each waits for all."""
+    return LoadedModel(
+        spec=network.spec,
+        stamp=stamp,
+        device=str(network.device),
+        studies_per_forward=1 if network.device.type == "cpu" else MAX_STUDIES_PER_FORWARD,
+        forward=partial(forward, network.network, max_batch=network.max_batch, device=network.device),
+        golden_fault=network.golden_fault,
+    )
+
+
+def golden_seconds(network: LoadedNetwork) -> float:
+    """How long the golden input takes here, while the replica does nothing else."""
+    started = time.monotonic()
+    network.golden_fault()
+    return time.monotonic() - started
+
+
+def health_limits(settings: Settings, golden_s: float) -> HealthLimits:
+    """A forward is suspected at the latest when no caller waits for it any more."""
+    return HealthLimits(
+        forward_hang_s=min(settings.forward_hang_s, settings.forward_timeout_s),
+        forward_lost_s=settings.forward_timeout_s,
+        golden_s=min(settings.forward_timeout_s, max(LEAST_GOLDEN_S, GOLDEN_SLACK * golden_s)),
+    )
 
 
 def own_memory_bytes() -> int:

@@ -12,10 +12,20 @@ from serve_apps.deployments.model_server import ModelServer, own_memory_bytes
 MIB = 1 << 20
 
 
-def replica(memory_bytes: int) -> Any:
+class WellReplica:
+    """Stands for a `ModelReplica` that computes."""
+
+    async def check_health(self) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+
+def server(memory_bytes: int) -> Any:
     deployment: Any = ModelServer
     made = object.__new__(deployment.func_or_class)
-    made._memory_bytes = memory_bytes
+    made._memory_bytes, made._replica = memory_bytes, WellReplica()
     return made
 
 
@@ -26,8 +36,8 @@ def test_what_is_allocated_is_counted() -> None:
     del held
 
 
-def test_a_replica_is_unwell_above_its_limit_only() -> None:
-    replica(own_memory_bytes() + 256 * MIB).check_health()
-    replica(0).check_health()
+async def test_a_replica_is_unwell_above_its_limit_only() -> None:
+    await server(own_memory_bytes() + 256 * MIB).check_health()
+    await server(0).check_health()
     with pytest.raises(RuntimeError, match="memory"):
-        replica(own_memory_bytes() - 8 * MIB).check_health()
+        await server(own_memory_bytes() - 8 * MIB).check_health()

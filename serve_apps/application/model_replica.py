@@ -1,0 +1,253 @@
+"""One replica of a version: prepare, forward in batches, interpret; and its golden input when something is wrong.
+
+A study that fails first may have broken the device, so its failure is its own. Every other failed study waits for the
+golden input: if that is not answered either, the study is told that the version is unavailable and is tried again
+elsewhere, and this replica is to be replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextvars import Context
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from core.errors import ModelFailed, ModelUnavailable, SerinusError
+from core.priority import QueueOrder
+from imaging.finding import ModelStamp, Prediction
+from imaging.volume import Volume
+from models.forward import Outputs
+from models.interpret import interpret
+from models.prepare import Prepared, prepare
+from models.spec import ModelSpec
+from observability.names import Stage
+from observability.record import StageTiming
+from observability.stage_clock import StageClock
+from serve_apps.application.messages import Inference
+from serve_apps.application.priority_batcher import PriorityBatcher
+from serve_apps.application.priority_gate import PriorityGate
+from serve_apps.application.replica_health import ReplicaHealth
+
+T = TypeVar("T")
+
+logger = logging.getLogger("serinus.replica")
+CPU_THREADS: Final = 3
+PREPARING_AT_ONCE: Final = 2  # so that a thread is always left to interpret what is computed
+SHADOW_ORDER: Final = QueueOrder(1, datetime.max.replace(tzinfo=UTC))  # equal: they are taken as they come
+
+
+class ReplicaThreads:
+    """The threads of one replica, by what they do. Serve's default pool, of five threads, has no part in it."""
+
+    def __init__(self, use_idle_scheduling: Callable[[], None]) -> None:
+        self.cpu = ThreadPoolExecutor(CPU_THREADS, "cpu")
+        self.forward = ThreadPoolExecutor(1, "forward")
+        self.golden = ThreadPoolExecutor(1, "golden")
+        self.idle = ThreadPoolExecutor(1, "idle", initializer=use_idle_scheduling)
+
+    def leave_forward(self) -> None:
+        """Let the next forwards have a thread of their own beside the one that is held up."""
+        self.forward.shutdown(wait=False)
+        self.forward = ThreadPoolExecutor(1, "forward")
+
+    def close(self) -> None:
+        for pool in (self.cpu, self.forward, self.golden, self.idle):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A version that is loaded here. `forward` gives one result per study and raises nothing; `golden_fault` says
+    what is wrong with the network now, None when it gives its golden answer.
+    """
+
+    spec: ModelSpec
+    stamp: ModelStamp
+    device: str
+    studies_per_forward: int
+    forward: Callable[[Sequence[Prepared]], Sequence[Outputs | ModelFailed]]
+    golden_fault: Callable[[], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Forwarded:
+    outputs: Outputs | ModelFailed
+    is_first_failure: bool
+    timing: StageTiming
+
+
+class ModelReplica:
+    """Predicts for live studies in their order, and for shadows on idle cores. Belongs to one event loop."""
+
+    def __init__(self, model: LoadedModel, health: ReplicaHealth, threads: ReplicaThreads) -> None:
+        self._model = model
+        self._health = health
+        self._threads = threads
+        self._preparing = PriorityGate(PREPARING_AT_ONCE)
+        self._batcher: PriorityBatcher[Prepared, _Forwarded] = PriorityBatcher(
+            self._forward, max_items=model.studies_per_forward, shape_of=_shape
+        )
+        self._shadows: PriorityBatcher[Volume, Inference] = PriorityBatcher(
+            self._shadow, max_items=1, shape_of=lambda _: None
+        )
+        self._golden: asyncio.Task[None] | None = None
+        self._has_given_up = False
+
+    @property
+    def waiting(self) -> int:
+        """How many live studies are prepared and in no forward yet."""
+        return self._batcher.waiting
+
+    async def predict(self, volume: Volume, order: QueueOrder) -> Inference:
+        """Raises StudyError, ModelFailed where the study was at fault, ModelUnavailable where the replica is."""
+        self._require_well()
+        clock = StageClock()
+        with clock.stage(Stage.PREPARE):
+            async with self._preparing.slot(order):
+                prepared = await _in(self._threads.cpu, lambda: prepare(volume, self._model.spec.input))
+        queued_ns = clock.now_ns()
+        forwarded = await self._batcher.submit(prepared, order)
+        outputs = forwarded.outputs
+        if isinstance(outputs, ModelFailed):
+            raise await self._blame(outputs, is_first=forwarded.is_first_failure)
+        clock.add(Stage.WAIT, queued_ns, forwarded.timing.start_ns)
+        clock.add(Stage.FORWARD, forwarded.timing.start_ns, forwarded.timing.end_ns)
+        with clock.stage(Stage.INTERPRET):
+            prediction = await _in(self._threads.cpu, lambda: self._interpret(outputs, volume, prepared))
+        return Inference(prediction, clock.timings, self._model.device)
+
+    async def predict_when_idle(self, volume: Volume) -> Inference:
+        """Predict for a shadow: alone, one at a time, and on cores that no live study wants."""
+        self._require_well()
+        return await self._shadows.submit(volume, SHADOW_ORDER)
+
+    async def check_health(self) -> None:
+        """Raise RuntimeError with the reason why Serve is to replace this replica; wait for no thread."""
+        self._look()
+        if self._health.reason is not None:
+            raise RuntimeError(self._health.reason)
+
+    def close(self) -> None:
+        """Tell whoever waits that the version is unavailable here, and let the threads go."""
+        self._close_queues("the replica is shut down")
+        self._threads.close()
+
+    # ---- forwards, noted in the replica's health as they begin and end
+
+    async def _forward(self, studies: Sequence[Prepared]) -> list[_Forwarded]:
+        clock = StageClock()
+        forward_id = self._health.forward_begun(is_live=True)
+        try:
+            with clock.stage(Stage.FORWARD):
+                results = await _in(self._threads.forward, lambda: self._model.forward(studies))
+        finally:
+            self._health.forward_ended(forward_id)
+        (timing,) = clock.timings
+        return [_Forwarded(result, self._note(result), timing) for result in results]
+
+    async def _shadow(self, volumes: Sequence[Volume]) -> list[Inference]:
+        (volume,) = volumes
+        forward_id = self._health.forward_begun(is_live=False)
+        try:
+            computed = await _in(self._threads.idle, lambda: self._predict_alone(volume))
+        finally:
+            self._health.forward_ended(forward_id)
+        is_first = self._note(computed)
+        if isinstance(computed, ModelFailed):
+            raise await self._blame(computed, is_first=is_first)
+        return [computed]
+
+    def _predict_alone(self, volume: Volume) -> Inference | ModelFailed:
+        clock = StageClock()
+        with clock.stage(Stage.PREPARE):
+            prepared = prepare(volume, self._model.spec.input)
+        with clock.stage(Stage.FORWARD):
+            (outputs,) = self._model.forward([prepared])
+        if isinstance(outputs, ModelFailed):
+            return outputs
+        with clock.stage(Stage.INTERPRET):
+            prediction = self._interpret(outputs, volume, prepared)
+        return Inference(prediction, clock.timings, self._model.device)
+
+    def _interpret(self, outputs: Outputs, volume: Volume, prepared: Prepared) -> Prediction:
+        return interpret(outputs, volume, prepared, self._model.spec, self._model.stamp)
+
+    # ---- who is at fault
+
+    def _note(self, result: object) -> bool:
+        """Note the end of a study's forward; True when it is the first that failed since an answer."""
+        if not isinstance(result, ModelFailed):
+            self._health.study_answered()
+            return False
+        is_first = self._health.study_failed()
+        self._look()
+        return is_first
+
+    async def _blame(self, failed: ModelFailed, *, is_first: bool) -> SerinusError:
+        """The study's own failure, or that the replica is unwell."""
+        if self._golden is not None and not is_first:
+            await asyncio.shield(self._golden)
+        return failed if is_first or self._health.reason is None else self._unavailable()
+
+    def _look(self) -> None:
+        """Run the golden input if there is a suspicion; give up if there is a reason to."""
+        if self._health.reason is not None:
+            self._give_up()
+        elif self._health.suspicion is not None and (self._golden is None or self._golden.done()):
+            self._golden = asyncio.get_running_loop().create_task(self._ask_golden(), context=Context())
+
+    async def _ask_golden(self) -> None:
+        while (suspicion := self._health.suspicion) is not None:
+            logger.warning("replica.suspected", extra=self._names | {"reason": suspicion})
+            self._health.golden_begun()
+            fault = await self._golden_fault()
+            if fault is not None:
+                self._health.golden_failed(fault)
+            elif self._health.golden_answered():
+                self._threads.leave_forward()
+                self._batcher.overtake()
+            at_fault = self._health.studies_at_fault
+            logger.info(
+                "replica.golden_run", extra=self._names | {"fault": fault, "studies_at_fault": at_fault}
+            )
+        self._look()
+
+    async def _golden_fault(self) -> str | None:
+        try:
+            async with asyncio.timeout(self._health.limits.golden_s):
+                return await _in(self._threads.golden, self._model.golden_fault)
+        except TimeoutError:
+            return f"the golden input is not answered within {self._health.limits.golden_s:.0f} s"
+
+    def _give_up(self) -> None:
+        if not self._has_given_up:
+            self._has_given_up = True
+            logger.error("replica.unwell", extra=self._names | {"reason": self._health.reason})
+            self._close_queues(f"the replica is replaced: {self._health.reason}")
+
+    def _close_queues(self, why: str) -> None:
+        for queue in (self._batcher, self._shadows):
+            queue.close(ModelUnavailable(why))
+
+    def _require_well(self) -> None:
+        if self._health.reason is not None:
+            raise self._unavailable()
+
+    def _unavailable(self) -> ModelUnavailable:
+        return ModelUnavailable(f"the replica is replaced: {self._health.reason}")
+
+    @property
+    def _names(self) -> dict[str, str | None]:
+        return {"model": self._model.stamp.name, "version": self._model.stamp.version}
+
+
+async def _in(pool: Executor, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _shape(prepared: Prepared) -> tuple[int, ...]:
+    return tuple(prepared.tensor.shape[1:])

@@ -1,0 +1,315 @@
+"""A replica that no longer computes is found out by its golden input; until then no study fails for its sake."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from core.errors import ModelFailed, ModelUnavailable, SerinusError
+from core.priority import Priority, QueueOrder, queue_order
+from imaging.volume import Volume
+from models.forward import Outputs
+from models.prepare import Prepared
+from observability.names import Stage
+from serve_apps.application.messages import Inference
+from serve_apps.application.model_replica import LoadedModel, ModelReplica, ReplicaThreads
+from serve_apps.application.replica_health import HealthLimits, ReplicaHealth
+from tests.unit.models.builders import STAMP, model_spec, volume
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PATIENCE_S = 20
+
+
+def order(priority: Priority = Priority.ROUTINE, age_s: float = 0) -> QueueOrder:
+    return queue_order(priority, NOW - timedelta(seconds=age_s))
+
+
+def a_study(value: int = 0, rows: int = 4) -> Volume:
+    return volume(np.full((2, rows, 4), value, np.int16))
+
+
+class Device:
+    """Computes the mean of each slice; can be poisoned, and held up."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.threads: set[str] = set()
+        self.poisoned = False
+        self.bad_values: set[int] = set()
+        self.poisons: set[int] = set()
+        self.held: dict[int, threading.Event] = {}
+        self.began = threading.Event()
+        self.golden_runs = 0
+        self.golden_held: threading.Event | None = None
+
+    def forward(self, studies: Sequence[Prepared]) -> list[Outputs | ModelFailed]:
+        values = [int(study.tensor.flatten()[0]) for study in studies]
+        self.batches.append(values)
+        self.threads.add(threading.current_thread().name)
+        self.began.set()
+        for value in values:
+            if value in self.held:
+                assert self.held[value].wait(PATIENCE_S)
+        return [self._result(study, value) for study, value in zip(studies, values, strict=True)]
+
+    def _result(self, study: Prepared, value: int) -> Outputs | ModelFailed:
+        self.poisoned = self.poisoned or value in self.poisons
+        if self.poisoned or value in self.bad_values:
+            return ModelFailed("the network failed with AcceleratorError")
+        return np.full((len(study.slices), 1), 0.9, np.float32)
+
+    def golden_fault(self) -> str | None:
+        self.golden_runs += 1
+        self.threads.add(threading.current_thread().name)
+        if self.golden_held is not None:
+            assert self.golden_held.wait(PATIENCE_S)
+        return "the golden input is not answered" if self.poisoned else None
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Bench:
+    """A replica on a device that a test can break, and the clock of its health."""
+
+    def __init__(self, golden_s: float = 10.0, studies_per_forward: int = 8) -> None:
+        self.device, self.clock = Device(), Clock()
+        self.health = ReplicaHealth(HealthLimits(60, 300, golden_s), self.clock)
+        self.idle_threads: list[str] = []
+        self.threads = ReplicaThreads(lambda: self.idle_threads.append(threading.current_thread().name))
+        self.replica = ModelReplica(
+            LoadedModel(
+                model_spec(),
+                STAMP,
+                "cpu",
+                studies_per_forward,
+                self.device.forward,
+                self.device.golden_fault,
+            ),
+            self.health,
+            self.threads,
+        )
+
+    def start(self, value: int, at: QueueOrder | None = None) -> asyncio.Task[Inference]:
+        return asyncio.create_task(self.replica.predict(a_study(value), at or order()))
+
+    def release(self) -> None:
+        held = [*self.device.held.values(), self.device.golden_held]
+        for event in held:
+            if event is not None:
+                event.set()
+        self.replica.close()
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    made = Bench()
+    yield made
+    made.release()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def failure(task: asyncio.Task[Inference]) -> type[BaseException]:
+    with pytest.raises(SerinusError) as caught:
+        await task
+    return caught.type
+
+
+# ---- who is at fault
+
+
+async def test_a_study_is_predicted_and_its_stages_are_measured(bench: Bench) -> None:
+    inference = await bench.start(1)
+    assert inference.prediction.findings[0].probability == pytest.approx(0.9)
+    assert [timing.stage for timing in inference.stages] == [
+        Stage.PREPARE,
+        Stage.WAIT,
+        Stage.FORWARD,
+        Stage.INTERPRET,
+    ]
+    await bench.replica.check_health()
+
+
+async def test_a_study_that_fails_alone_is_at_fault_and_the_replica_goes_on(bench: Bench) -> None:
+    bench.device.bad_values = {666}
+    for _ in range(3):
+        assert await failure(bench.start(666)) is ModelFailed
+        await until(lambda: bench.health.suspicion is None)
+    assert await bench.start(1)
+    await bench.replica.check_health()
+    assert bench.health.studies_at_fault == 3
+    assert bench.device.golden_runs == 3
+
+
+async def test_a_poisoned_device_fails_one_study_and_lets_the_others_wait(bench: Bench) -> None:
+    bench.device.poisons = {13}
+    assert await failure(bench.start(13)) is ModelFailed
+    others = [await failure(bench.start(value)) for value in (1, 2, 3)]
+    assert others == [ModelUnavailable] * 3
+    with pytest.raises(RuntimeError, match="golden input"):
+        await bench.replica.check_health()
+
+
+async def test_a_device_poisoned_in_the_middle_of_a_batch_costs_one_study_its_attempt(bench: Bench) -> None:
+    bench.device.held = {0: threading.Event()}
+    first = bench.start(0)
+    await until(bench.device.began.is_set)
+    bench.device.poisons = {13}
+    batch = [bench.start(13, order(age_s=60)), *(bench.start(value) for value in (1, 2, 3))]
+    await until(lambda: bench.replica.waiting == 4)
+    bench.device.held[0].set()
+    assert await first
+    failures = [await failure(task) for task in batch]
+    assert failures.count(ModelFailed) == 1
+    assert failures.count(ModelUnavailable) == 3
+
+
+async def test_a_failed_study_that_is_sent_again_is_not_failed_for_good_by_a_poisoned_device(
+    bench: Bench,
+) -> None:
+    bench.device.poisoned = True
+    kinds = [await failure(bench.start(1)) for _ in range(3)]
+    assert kinds == [ModelFailed, ModelUnavailable, ModelUnavailable]
+
+
+async def test_one_studys_failure_fails_that_study_only(bench: Bench) -> None:
+    bench.device.held, bench.device.bad_values = {0: threading.Event()}, {666}
+    first = bench.start(0)
+    await until(bench.device.began.is_set)
+    good, bad = bench.start(1), bench.start(666)
+    await until(lambda: bench.replica.waiting == 2)
+    bench.device.held[0].set()
+    assert await first
+    assert await good
+    assert await failure(bad) is ModelFailed
+    assert [1, 666] in bench.device.batches
+
+
+# ---- hangs
+
+
+async def test_a_hung_device_is_found_out_while_the_forwards_thread_is_stuck() -> None:
+    bench = Bench(golden_s=0.05)
+    bench.device.held = {0: threading.Event()}
+    bench.device.golden_held = threading.Event()
+    stuck = bench.start(0)
+    await until(bench.device.began.is_set)
+    waits = bench.start(1)
+    await bench.replica.check_health()
+    bench.clock.now = 61
+    await bench.replica.check_health()  # returns at once, and has the golden input run
+    assert [await failure(task) for task in (stuck, waits)] == [ModelUnavailable, ModelUnavailable]
+    with pytest.raises(RuntimeError, match="not answered within"):
+        await bench.replica.check_health()
+    assert await failure(bench.start(2)) is ModelUnavailable
+    assert bench.device.batches == [[0]]
+    bench.release()
+
+
+async def test_a_study_that_hangs_alone_holds_up_no_other(bench: Bench) -> None:
+    bench.device.held = {0: threading.Event()}
+    stuck = bench.start(0)
+    await until(bench.device.began.is_set)
+    waits = bench.start(1)
+    bench.clock.now = 61
+    await bench.replica.check_health()
+    assert await waits
+    assert bench.device.golden_runs == 1
+    await bench.replica.check_health()
+    bench.device.held[0].set()
+    assert await stuck, "a slow forward that ends is an answer"
+    await bench.replica.check_health()
+
+
+async def test_a_forward_for_which_nobody_waits_any_more_ends_the_replica(bench: Bench) -> None:
+    bench.device.held = {0: threading.Event()}
+    stuck = bench.start(0)
+    await until(bench.device.began.is_set)
+    bench.clock.now = 301
+    with pytest.raises(RuntimeError, match="within 300 s"):
+        await bench.replica.check_health()
+    assert await failure(stuck) is ModelUnavailable
+
+
+# ---- the queue
+
+
+async def test_the_ninth_study_is_prepared_while_eight_are_in_the_forward(bench: Bench) -> None:
+    bench.device.held = {0: threading.Event(), 8: threading.Event()}
+    first = bench.start(0)
+    await until(bench.device.began.is_set)
+    eight = [bench.start(value) for value in range(1, 9)]
+    await until(lambda: bench.replica.waiting == 8)
+    bench.device.held[0].set()
+    await until(lambda: len(bench.device.batches) == 2)
+    ninth = bench.start(9)
+    await until(lambda: bench.replica.waiting == 1)
+    bench.device.held[8].set()
+    await asyncio.gather(first, *eight, ninth)
+    assert [len(batch) for batch in bench.device.batches] == [1, 8, 1]
+
+
+async def test_stat_is_the_next_forward(bench: Bench) -> None:
+    bench.device.held = {0: threading.Event()}
+    tasks = [bench.start(0)]
+    await until(bench.device.began.is_set)
+    tasks += [bench.start(1), bench.start(2)]
+    await until(lambda: bench.replica.waiting == 2)
+    tasks.append(bench.start(3, order(Priority.STAT)))
+    await until(lambda: bench.replica.waiting == 3)
+    bench.device.held[0].set()
+    await asyncio.gather(*tasks)
+    assert bench.device.batches[:2] == [[0], [3]]
+
+
+async def test_a_shadow_is_predicted_on_the_idle_thread_and_alone(bench: Bench) -> None:
+    volumes = [a_study(1), a_study(2)]
+    inferences = await asyncio.gather(*map(bench.replica.predict_when_idle, volumes))
+    assert bench.device.batches == [[1], [2]]
+    assert bench.device.threads == set(bench.idle_threads)
+    assert [timing.stage for timing in inferences[0].stages] == [
+        Stage.PREPARE,
+        Stage.FORWARD,
+        Stage.INTERPRET,
+    ]
+
+
+async def test_a_shadow_on_a_poisoned_device_gives_it_away_too(bench: Bench) -> None:
+    bench.device.poisoned = True
+    with pytest.raises(ModelFailed):
+        await bench.replica.predict_when_idle(a_study(1))
+    await until(lambda: bench.health.reason is not None)
+    assert await failure(bench.start(1)) is ModelUnavailable
+
+
+async def test_every_thread_is_named_for_its_work(bench: Bench) -> None:
+    await bench.start(1)
+    bench.device.bad_values = {666}
+    await failure(bench.start(666))
+    await until(lambda: bench.device.golden_runs == 1)
+    assert {name.split("_")[0] for name in bench.device.threads} == {"forward", "golden"}
+
+
+async def test_a_replica_that_is_shut_down_tells_whoever_waits_that_it_is_unavailable(bench: Bench) -> None:
+    bench.device.held = {0: threading.Event()}
+    tasks = [bench.start(0)]
+    await until(bench.device.began.is_set)
+    tasks.append(bench.start(1))
+    await until(lambda: bench.replica.waiting == 1)
+    bench.replica.close()
+    assert [await failure(task) for task in tasks] == [ModelUnavailable, ModelUnavailable]

@@ -1,0 +1,82 @@
+"""What a model server makes of its settings and of the network it loaded."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models.prepare import prepare
+from registry.golden import Golden
+from registry.loading import LoadedNetwork
+from serve_apps.adapters.cpu_priority import use_idle_scheduling
+from serve_apps.application.model_replica import ReplicaThreads
+from serve_apps.deployments.model_server import (
+    MAX_STUDIES_PER_FORWARD,
+    ModelServer,
+    golden_seconds,
+    health_limits,
+    loaded_model,
+)
+from serve_apps.settings import Settings
+from tests.unit.models.builders import STAMP, input_spec, model_spec, ramp, volume
+
+CPU = torch.device("cpu")
+GOLDEN = Golden(np.full((1, 1, 4, 4), 2, np.float32), np.full((1, 1), 2, np.float32))
+
+
+def mean(batch: Tensor, /) -> Tensor:
+    return batch.mean((1, 2, 3))[:, None]
+
+
+def network(device: torch.device = CPU) -> LoadedNetwork:
+    return LoadedNetwork(mean, model_spec(), 32, GOLDEN, device)
+
+
+def test_the_next_batch_can_be_prepared_while_one_is_in_the_forward() -> None:
+    deployment: Any = ModelServer
+    assert deployment.max_ongoing_requests >= 2 * MAX_STUDIES_PER_FORWARD
+    assert deployment.max_queued_requests == 256
+
+
+@pytest.mark.parametrize(("device", "studies"), [("cpu", 1), ("cuda", MAX_STUDIES_PER_FORWARD)])
+def test_studies_share_a_forward_where_that_is_faster(device: str, studies: int) -> None:
+    assert loaded_model(network(torch.device(device)), STAMP).studies_per_forward == studies
+
+
+def test_a_loaded_model_forwards_and_gives_its_golden_answer() -> None:
+    model = loaded_model(network(), STAMP)
+    prepared = prepare(volume(ramp(3)), input_spec())
+    (outputs,) = model.forward([prepared])
+    assert isinstance(outputs, np.ndarray)
+    assert outputs.shape == (3, 1)
+    assert model.golden_fault() is None
+
+
+def test_the_golden_input_may_take_a_multiple_of_its_time_and_never_longer_than_a_caller_waits() -> None:
+    settings = Settings(forward_timeout_s=300, forward_hang_s=60)
+    assert golden_seconds(network()) < 10
+    assert [health_limits(settings, seconds).golden_s for seconds in (0.1, 4, 100)] == [10, 40, 300]
+
+
+def test_a_forward_is_suspected_at_the_latest_when_no_caller_waits() -> None:
+    limits = health_limits(Settings(forward_timeout_s=30, forward_hang_s=60), 0.1)
+    assert (limits.forward_hang_s, limits.forward_lost_s, limits.golden_s) == (30, 30, 10)
+
+
+def test_the_idle_thread_runs_on_idle_cores_only_and_no_other_does() -> None:
+    threads = ReplicaThreads(use_idle_scheduling)
+    try:
+        idle = threads.idle.submit(lambda: os.sched_getscheduler(0)).result()
+        others = [
+            pool.submit(lambda: os.sched_getscheduler(0)).result()
+            for pool in (threads.cpu, threads.forward, threads.golden)
+        ]
+    finally:
+        threads.close()
+    assert idle == os.SCHED_IDLE
+    assert os.SCHED_IDLE not in others
