@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from serve_apps.embedded.lifecycle import Stack
 from serve_apps.embedded.processes import owned_processes
+from serve_apps.embedded.stack_record import Stack
 from serve_apps.settings import load_settings
 
 TITLE = re.compile(r"ray::ServeReplica:([^:]+):(\w+)")

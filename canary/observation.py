@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from canary.gates import GateVerdict
-from canary.routing_table import BASIS_POINTS, AssignmentKey, RoutingTable, Rule, Slot
+from canary.routing_table import BASIS_POINTS, CHAMPION, AssignmentKey, RoutingTable, Rule, Slot
 
 CHALLENGER: Final = "challenger"
 SHADOW_PREFIX: Final = "shadow-"
@@ -21,7 +21,7 @@ class AppPhase(StrEnum):
     LOADING = "loading"
     READY = "ready"  # RUNNING, its handle warm, the golden input answered
     ASLEEP = "asleep"  # was ready, and has no replica until a silent study comes
-    UNWELL = "unwell"  # was ready, is not now
+    UNWELL = "unwell"  # was ready, and Serve is replacing its replica
     FAILED = "failed"  # will not come up
     STOPPING = "stopping"
 
@@ -38,21 +38,31 @@ class VersionView:
 
 @dataclass(frozen=True, slots=True)
 class RegistryView:
-    """A model in the registry: alias to version, and all versions that an alias names."""
+    """A model in the registry: every alias with its version, and the versions that this site admitted.
+
+    `deleted` are versions that the registry no longer has; `exists` is false when the whole model was deleted.
+    """
 
     aliases: Mapping[str, str]
     versions: Mapping[str, VersionView]
+    deleted: frozenset[str] = frozenset()
+    exists: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutView:
-    """What the rollout grants its candidate at this moment."""
+    """What the rollout grants its candidate at this moment.
+
+    `in_advance_until_s`: the weight was given before the version became the challenger, and holds only if it
+    becomes so by then.
+    """
 
     version: str
     salt: str
     weight_bp: int = 0
     mirror_bp: int = BASIS_POINTS
     slot: Slot | None = None
+    in_advance_until_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,27 +118,30 @@ class Retired:
 class ReconcilerState:
     """What the last observation left behind; the ledger keeps it. Empty for a model that is new.
 
-    `champion` is the version that really answers; the alias may be ahead of it. `ready_once`: versions that
-    have been ready since they got a role; a shadow among them goes on owing studies while its application is
-    away.
+    `champion` is the version that really answers; the alias may be ahead of it. `with_role` are the versions
+    that had a role. `ready_once`: versions that have been ready since they got theirs; the table goes on naming
+    them while Serve replaces their replicas. `table_epoch` is the epoch in which the table got its generation.
+    `granted_salt` is the salt of the rollout whose version is the challenger, or empty.
     """
 
     aliases: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, VersionView] = field(default_factory=dict)
     champion: str | None = None
-    wanted: frozenset[str] = frozenset()
+    with_role: frozenset[str] = frozenset()
     ready_once: frozenset[str] = frozenset()
     retired: tuple[Retired, ...] = ()
     generation: int = 0
     table: RoutingTable | None = None
+    table_epoch: int = 0
+    granted_salt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelObservation:
-    """One observation at one model. `registry` is None while MLflow does not answer or does not know the model.
+    """What is true of one model now. `registry` is None while MLflow does not answer.
 
     `apps` holds the phase of each of the model's applications, by version. `now_s` is any clock that survives
-    a restart, in seconds.
+    a restart, in seconds. `epoch` is that of the controller that observes.
     """
 
     model: str
@@ -140,3 +153,9 @@ class ModelObservation:
     site: SiteRouting = field(default_factory=SiteRouting)
     keep: KeepWarm = field(default_factory=KeepWarm)
     state: ReconcilerState = field(default_factory=ReconcilerState)
+    epoch: int = 0
+
+
+def is_ours(alias: str) -> bool:
+    """Whether an alias gives a role here; all others in the registry are somebody else's."""
+    return alias in (CHAMPION, CHALLENGER) or alias.startswith((SHADOW_PREFIX, ARM_PREFIX))

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 
+from canary.conditions import Condition, conditions_of, is_granted, is_in_advance
 from canary.observation import (
-    ARM_PREFIX,
     CHALLENGER,
     SHADOW_PREFIX,
     AppPhase,
@@ -17,6 +17,7 @@ from canary.observation import (
     ReconcilerState,
     Retired,
     VersionView,
+    is_ours,
 )
 from canary.routing_table import (
     BASIS_POINTS,
@@ -45,7 +46,8 @@ class VersionStatus:
 class ModelTarget:
     """What one model needs. `table` is None when nobody may answer. `state` goes into the next observation.
 
-    `may_sleep` are versions that only read in silence: nobody waits for them to wake up.
+    `may_sleep` are versions that only read in silence: nobody waits for them to wake up. `conditions` tell what
+    people asked for that is not so. `spent_weight` is the version whose weight has ended and is to be taken away.
     Order of acting: start `run`, push `table`, and only then delete `delete`, none of which the table names.
     """
 
@@ -56,6 +58,8 @@ class ModelTarget:
     state: ReconcilerState
     version_statuses: tuple[VersionStatus, ...]
     may_sleep: frozenset[str] = frozenset()
+    conditions: tuple[Condition, ...] = ()
+    spent_weight: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +86,28 @@ def target(observations: Iterable[ModelObservation]) -> Target:
 def target_of(observation: ModelObservation) -> ModelTarget:
     """The target of one model.
 
-    The alias `champion` is a wish: the version that answered until now goes on until the wished one may
+    The alias `champion` is a desire: the version that answered until now goes on until the desired one may
     answer and is ready. A champion alias that is missing, like a registry that is, changes nothing. Any other
     alias that is missing ends its version's role at once, and its application after a while.
     """
     known = _known(observation)
     champion = _champion(known)
-    wanted = _wanted(known, champion)
-    retired = _retired(observation, wanted)
-    run = _running(known, wanted, retired)
+    with_role = _with_role(known, champion)
+    retired = _retired(observation, with_role)
+    run = _running(known, with_role, retired)
     ready_once = (observation.state.ready_once | known.ready) & run
-    table = _numbered(observation, _table(known, champion, ready_once))
+    table, table_epoch = _numbered(observation, _table(known, champion, ready_once))
     state = ReconcilerState(
         aliases=known.aliases,
         versions=known.only(run | set(known.aliases.values())),
         champion=champion,
-        wanted=wanted,
+        with_role=with_role,
         ready_once=ready_once,
         retired=tuple(r for r in retired if r.version in run or r.version in observation.apps),
         generation=table.generation if table else observation.state.generation,
         table=table,
+        table_epoch=table_epoch,
+        granted_salt=_granted_salt(known),
     )
     return ModelTarget(
         model=observation.model,
@@ -109,14 +115,16 @@ def target_of(observation: ModelObservation) -> ModelTarget:
         delete=tuple(sorted(set(observation.apps) - run)),
         table=table,
         state=state,
-        version_statuses=_standings(known, champion, table),
-        may_sleep=(wanted & ready_once) - _awake(known, champion),
+        version_statuses=_version_statuses(known, champion, table),
+        may_sleep=(with_role & ready_once) - _awake(known, champion),
+        conditions=conditions_of(observation, known.aliases, champion, table),
+        spent_weight=_spent_weight(known, champion),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A observation with the aliases and versions to go by."""
+    """An observation with the aliases and versions to go by."""
 
     observation: ModelObservation
     aliases: dict[str, str]
@@ -129,8 +137,20 @@ class _Known:
     def may_answer(self, version: str) -> bool:
         return version in self.versions and self.versions[version].gate.may_answer
 
-    def can_answer(self, version: str) -> bool:
+    def can_begin(self, version: str) -> bool:
+        """Whether the version may become the champion: ready at this moment."""
         return version in self.ready and self.may_answer(version)
+
+    def can_answer(self, version: str) -> bool:
+        """Whether an experiment may name the version: ready, or ready before and only its replica is replaced.
+
+        Callers fall back to the champion meanwhile; a patient who moved away and back would be worse.
+        """
+        is_back_soon = (
+            version in self.observation.state.ready_once
+            and self.observation.apps.get(version) is AppPhase.UNWELL
+        )
+        return self.may_answer(version) and (version in self.ready or is_back_soon)
 
     def may_run(self, version: str) -> bool:
         return version in self.versions and bool(self.versions[version].gate.permissions)
@@ -161,53 +181,48 @@ def _known(observation: ModelObservation) -> _Known:
 
 
 def _champion(known: _Known) -> str | None:
-    """The version that answers: the wished one once it may and can, until then the one that did.
+    """The version that answers: the desired one once it may and can, until then the one that did.
 
     If neither may answer any more, the last champion that is still warm does; else nobody.
     """
-    state, wished = known.observation.state, known.aliases.get(CHAMPION)
+    state, desired = known.observation.state, known.aliases.get(CHAMPION)
     last = state.champion if state.champion and known.may_answer(state.champion) else None
-    if wished is not None and known.can_answer(wished) and not (known.observation.site.frozen and last):
-        return wished
-    if last is not None or (wished is not None and known.may_answer(wished)):
+    if desired is not None and known.can_begin(desired) and not (known.observation.site.frozen and last):
+        return desired
+    if last is not None or (desired is not None and known.may_answer(desired)):
         return last  # None while the very first is still loading
     former = sorted((r for r in state.retired if r.was_champion), key=lambda r: -r.at_s)
-    return next((r.version for r in former if known.can_answer(r.version)), None)
+    return next((r.version for r in former if known.can_begin(r.version)), None)
 
 
-def _wanted(known: _Known, champion: str | None) -> frozenset[str]:
+def _with_role(known: _Known, champion: str | None) -> frozenset[str]:
     """The versions with a role: those of our aliases that may do anything, and the one that answers."""
     named = {v for alias, v in known.aliases.items() if is_ours(alias) and known.may_run(v)}
     return frozenset(named | ({champion} if champion else set()))
 
 
 def _awake(known: _Known, champion: str | None) -> frozenset[str | None]:
-    """The versions that answer, or are wished to: they need a replica before their first study comes."""
+    """The versions that answer, or are to: they need a replica before their first study comes."""
     observation = known.observation
     arms = observation.ab_test.weights_bp if observation.ab_test else ()
     named = {known.aliases.get(alias) for alias in (CHAMPION, *arms)}
     return frozenset(named | {champion, observation.rollout.version if observation.rollout else None})
 
 
-def is_ours(alias: str) -> bool:
-    """Whether an alias gives a role here; all others in the registry are somebody else's."""
-    return alias in (CHAMPION, CHALLENGER) or alias.startswith((SHADOW_PREFIX, ARM_PREFIX))
-
-
 def may_be_asked_to_answer(alias: str) -> bool:
-    """Whether the alias desired its version to answer callers; a shadow's never does."""
+    """Whether the alias asks for its version to answer callers; a shadow's never does."""
     return is_ours(alias) and not alias.startswith(SHADOW_PREFIX)
 
 
-def _retired(observation: ModelObservation, wanted: frozenset[str]) -> tuple[Retired, ...]:
+def _retired(observation: ModelObservation, with_role: frozenset[str]) -> tuple[Retired, ...]:
     """The versions without a role, since when: those that just lost theirs, and applications nobody knows."""
     since = {r.version: r for r in observation.state.retired}
-    for version in (observation.state.wanted | set(observation.apps)) - set(since):
+    for version in (observation.state.with_role | set(observation.apps)) - set(since):
         since[version] = Retired(version, observation.now_s, version == observation.state.champion)
-    return tuple(since[v] for v in sorted(since) if v not in wanted)
+    return tuple(since[v] for v in sorted(since) if v not in with_role)
 
 
-def _running(known: _Known, wanted: frozenset[str], retired: tuple[Retired, ...]) -> frozenset[str]:
+def _running(known: _Known, with_role: frozenset[str], retired: tuple[Retired, ...]) -> frozenset[str]:
     """All that should run: what has a role, and what is kept warm. A freeze stops nothing.
 
     The previous champion is started again if it died; whatever else is kept warm is only not deleted.
@@ -220,7 +235,7 @@ def _running(known: _Known, wanted: frozenset[str], retired: tuple[Retired, ...]
         if (r.version in observation.apps or (r is previous and r.version in known.versions))
         and observation.now_s - r.at_s < _kept_s(known, r, is_previous=r is previous)
     }
-    return wanted | warm | (frozenset(observation.apps) if observation.site.frozen else frozenset())
+    return with_role | warm | (frozenset(observation.apps) if observation.site.frozen else frozenset())
 
 
 def _kept_s(known: _Known, retired: Retired, *, is_previous: bool) -> float:
@@ -253,30 +268,51 @@ def _table(known: _Known, champion: str | None, ready_once: frozenset[str]) -> R
 
 
 def _canary(known: _Known, champion: str) -> Canary | None:
-    """The challenger with the weight that its rollout grants; none unless it may answer and is ready now."""
-    version, rollout = known.aliases.get(CHALLENGER), known.observation.rollout
-    if version is None or rollout is None or rollout.version != version or version == champion:
+    """The challenger with the weight that its rollout grants; none unless it may answer and is ready."""
+    rollout = known.observation.rollout
+    if rollout is None or not is_granted(known.observation, known.aliases) or rollout.version == champion:
         return None
     idle = rollout.weight_bp == 0 and known.observation.ab_test is not None  # it would shut the test out
-    if idle or not known.can_answer(version):
+    if idle or not known.can_answer(rollout.version):
         return None
-    return Canary(known.variant(CANARY, version), rollout.weight_bp, rollout.salt, rollout.slot)
+    return Canary(known.variant(CANARY, rollout.version), rollout.weight_bp, rollout.salt, rollout.slot)
+
+
+def _granted_salt(known: _Known) -> str:
+    rollout = known.observation.rollout
+    return rollout.salt if rollout is not None and is_granted(known.observation, known.aliases) else ""
+
+
+def _spent_weight(known: _Known, champion: str | None) -> str | None:
+    """A weight ends when its version is promoted, when it is the challenger no more, and unused after its time.
+
+    Should an alias come back, so must a decision. Nothing ends while routing is frozen or the registry is silent.
+    """
+    observation, rollout = known.observation, known.observation.rollout
+    if rollout is None or rollout.weight_bp == 0 or observation.registry is None or observation.site.frozen:
+        return None
+    aliases = observation.registry.aliases
+    if rollout.version in (champion, aliases.get(CHAMPION)):
+        return rollout.version
+    if is_granted(observation, aliases) or is_in_advance(observation):
+        return None
+    return rollout.version
 
 
 def _ab_test(known: _Known, canary: Canary | None) -> ABTest | None:
     """The A/B test, if all its arms may answer and are ready: one arm alone would be no test."""
-    wished = known.observation.ab_test
-    if wished is None or (canary is not None and not _excludes(canary.slot, wished.slot)):
+    desired = known.observation.ab_test
+    if desired is None or (canary is not None and not _excludes(canary.slot, desired.slot)):
         return None
-    versions = {alias: known.aliases.get(alias) for alias in sorted(wished.weights_bp)}
+    versions = {alias: known.aliases.get(alias) for alias in sorted(desired.weights_bp)}
     arms = tuple(
-        Arm(known.variant(alias, version), wished.weights_bp[alias])
+        Arm(known.variant(alias, version), desired.weights_bp[alias])
         for alias, version in versions.items()
         if version is not None and known.can_answer(version)
     )
     if len(arms) < len(versions):
         return None
-    return ABTest(arms, wished.salt, wished.coverage_bp, wished.slot)
+    return ABTest(arms, desired.salt, desired.coverage_bp, desired.slot)
 
 
 def _excludes(one: Slot | None, other: Slot | None) -> bool:
@@ -311,17 +347,19 @@ def _mirror_bp(observation: ModelObservation, alias: str, version: str) -> int:
     return observation.rollout.mirror_bp if is_candidate and observation.rollout is not None else BASIS_POINTS
 
 
-def _numbered(observation: ModelObservation, table: RoutingTable | None) -> RoutingTable | None:
-    """The table with its generation: the old one if nothing changed, so that a second observation pushes nothing."""
-    old = observation.state.table
+def _numbered(observation: ModelObservation, table: RoutingTable | None) -> tuple[RoutingTable | None, int]:
+    """The table with its generation and the epoch of it: the old ones if nothing changed."""
+    state, old = observation.state, observation.state.table
     if table is None:
-        return None
+        return None, state.table_epoch
     if old is not None and replace(table, generation=old.generation) == old:
-        return old
-    return replace(table, generation=observation.state.generation + 1)
+        return old, state.table_epoch
+    return replace(table, generation=state.generation + 1), observation.epoch
 
 
-def _standings(known: _Known, champion: str | None, table: RoutingTable | None) -> tuple[VersionStatus, ...]:
+def _version_statuses(
+    known: _Known, champion: str | None, table: RoutingTable | None
+) -> tuple[VersionStatus, ...]:
     version_statuses = [
         VersionStatus(version, alias, _reason(known, version, table))
         for alias, version in sorted(known.aliases.items())

@@ -10,17 +10,16 @@ The files on disk are believed no more than the network: digest and signature de
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from filelock import FileLock
 
 from core.atomic_write import atomic_write
 from core.errors import ModelRefused, RegistryUnavailable, UnknownModel
@@ -130,11 +129,8 @@ class NodeCache:
         """Signed digests only, so the name is `sha256-` and 64 hex digits."""
         return self._root / digest.replace(":", "-")
 
-    @contextmanager
-    def _locked(self, digest: str) -> Iterator[None]:
-        with self._folder(digest).with_suffix(".lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _locked(self, digest: str) -> FileLock:
+        return FileLock(self._folder(digest).with_suffix(".lock"))
 
     def _record(self, name: str, version: str) -> Path:
         return self._root / "versions" / f"{quote(name, safe='')}@{quote(version, safe='')}.json"

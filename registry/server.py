@@ -7,31 +7,29 @@ children; whoever carries it is ended. Nothing here imports MLflow.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
 import httpx
+from filelock import FileLock
 
-from registry.process_group import marked
+from registry.process_group import MarkedProcesses, end_marked, marked
 from registry.secret_file import read_or_create_secret
 
 OWNER = "SERINUS_EMBEDDED_MLFLOW"
 HOST = "127.0.0.1"
 MIGRATE_TIMEOUT_S = 300.0
 START_TIMEOUT_S = 120.0
-GRACE_S = 8.0
 
 
 class EmbeddedServerError(RuntimeError):
@@ -141,12 +139,9 @@ def owned_processes(directory: Path) -> tuple[int, ...]:
     return marked(OWNER, str(directory.resolve()))
 
 
-@contextmanager
-def _locked(files: ServerFiles) -> Iterator[None]:
+def _locked(files: ServerFiles) -> FileLock:
     """One starter or stopper at a time; the children do not inherit the lock."""
-    with files.lock.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return FileLock(files.lock)
 
 
 def _require_free(port: int) -> None:
@@ -242,23 +237,10 @@ def _wait_until_it_answers(
 
 
 def _end_all(files: ServerFiles) -> int:
-    """Terminate, wait, then kill until nobody carries the folder's mark."""
-    ended = set(owned_processes(files.root))
-    _signal_all(ended, signal.SIGTERM)
-    deadline = time.monotonic() + GRACE_S
-    while owned_processes(files.root) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    while remaining := owned_processes(files.root):
-        ended.update(remaining)
-        _signal_all(set(remaining), signal.SIGKILL)
-        time.sleep(0.05)
+    """End whoever carries the folder's mark; returns how many. Raises EmbeddedServerError if one cannot be ended."""
+    ended = end_marked(MarkedProcesses(OWNER, str(files.root)))
+    if ended.remaining:
+        ids = ", ".join(map(str, ended.remaining))
+        raise EmbeddedServerError(f"MLflow's processes {ids} cannot be ended, not even by a kill")
     files.record.unlink(missing_ok=True)
-    return len(ended)
-
-
-def _signal_all(pids: set[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
-        with suppress(ChildProcessError):  # reap it when it is our own child
-            os.waitpid(pid, os.WNOHANG)
+    return ended.processes

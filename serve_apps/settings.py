@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from canary.gates import SitePolicy
 from canary.routing_table import AssignmentKey
-from serve_apps.resources import Resources
+from serve_apps.application.resources import Resources
 
-INBOX: Final = "inbox"  # the source of the studies that are pushed to us by STOW-RS
-SAMPLES: Final = "samples"
+INBOX = "inbox"  # id of the source of studies that were pushed by STOW-RS; always there
+SAMPLES = "samples"  # id of the source of sample studies; always there
 
 
 class _Source(BaseModel):

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 import httpx
 
-from serve_apps.embedded.lifecycle import Stack
 from serve_apps.embedded.ports import free_ports
 from serve_apps.embedded.processes import end_processes, owned_processes
+from serve_apps.embedded.stack_record import Stack
 from serve_apps.settings import Settings
 
 T = TypeVar("T")

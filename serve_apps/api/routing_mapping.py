@@ -19,8 +19,8 @@ def routes_document(routes: Routes) -> dict[str, Any]:
         "generation": routes.snapshot.generation,
         "frozen": None if freeze is None else {"by": freeze.actor, "reason": freeze.reason},
         "pending": [
-            {"model": model, "version": version, "studies": studies}
-            for (model, version), studies in sorted(routes.pending.items())
+            {"model": model, "version": version, "shadows": shadows}
+            for (model, version), shadows in sorted(routes.pending.items())
         ],
         "models": [
             table_document(table) | {"desired_weight_bp": desired[name].weight_bp if name in desired else 0}

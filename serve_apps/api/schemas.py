@@ -189,7 +189,7 @@ class PendingShadowsOut(Wire):
 
     model: str
     version: str
-    studies: int
+    shadows: int
 
 
 class QueueOut(Wire):

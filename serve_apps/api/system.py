@@ -52,8 +52,8 @@ async def queue(services: Site) -> QueueOut:
     return QueueOut(
         **state.jobs,
         pending_shadows=tuple(
-            PendingShadowsOut(model=model, version=version, studies=studies)
-            for (model, version), studies in sorted(state.pending_shadows.items())
+            PendingShadowsOut(model=model, version=version, shadows=shadows)
+            for (model, version), shadows in sorted(state.pending_shadows.items())
         ),
     )
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from serve_apps.cli.api_call import ask
 from serve_apps.cli.output import AsJson, fail, out, print_json, table
-from serve_apps.cli.routing import BASIS_POINTS_PER_PERCENT, ask
+from serve_apps.cli.percent import in_percent, to_basis_points
 
 ab = typer.Typer(no_args_is_help=True)
 
@@ -22,10 +23,12 @@ def start(
 ) -> None:
     """Split the patients between the versions behind `arm-…` aliases."""
     try:
-        weights = {name: _basis_points(percent) for name, percent in (arm.split("=") for arm in arms)}
+        weights = {
+            name: to_basis_points(float(percent)) for name, percent in (arm.split("=") for arm in arms)
+        }
     except ValueError:
         fail("write each arm as arm-NAME=PERCENT", as_json, "bad-argument")
-    body = {"weights_bp": weights, "coverage_bp": round(coverage * BASIS_POINTS_PER_PERCENT)}
+    body = {"weights_bp": weights, "coverage_bp": to_basis_points(coverage)}
     _print(ask("PUT", f"/v1/ab-tests/{model}", as_json, body), as_json)
 
 
@@ -45,15 +48,11 @@ def end(model: str, as_json: AsJson = False) -> None:
         out.print(f"the A/B test of {model} has ended")
 
 
-def _basis_points(percent: str) -> int:
-    return round(float(percent) * BASIS_POINTS_PER_PERCENT)
-
-
 def _print(document: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(document)
         return
-    state = "serving" if document["serving"] else "waits until all its arms are warm"
+    state = "serving" if document["serving"] else "waits until all its arms are ready"
     table(
         f"A/B test of {document['model']}: {state}",
         ("arm", "weight", "version", "patients", "studies", "failed", "flagged (95 %)", "p50", "p95"),
@@ -64,14 +63,14 @@ def _print(document: Mapping[str, Any], as_json: bool) -> None:
 
 
 def _row(arm: Mapping[str, Any], version: Mapping[str, Any] | None) -> tuple[object, ...]:
-    weight = f"{arm['weight_bp'] / BASIS_POINTS_PER_PERCENT:g} %"
+    weight = in_percent(arm["weight_bp"])
     if version is None:
         return (arm["name"], weight, None, 0, 0, None, None, None, None)
     flagged = version["flagged"]
-    told = None
+    interval = None
     if flagged["interval_95"]:
         low, high = flagged["interval_95"]
-        told = f"{flagged['share']:.0%} ({low:.0%} to {high:.0%})"
+        interval = f"{flagged['share']:.0%} ({low:.0%} to {high:.0%})"
     return (
         arm["name"],
         weight,
@@ -79,7 +78,7 @@ def _row(arm: Mapping[str, Any], version: Mapping[str, Any] | None) -> tuple[obj
         version["patients"],
         version["studies"],
         version["failed"]["hits"],
-        told,
+        interval,
         _milliseconds(version["latency_p50_ms"]),
         _milliseconds(version["latency_p95_ms"]),
     )

@@ -1,16 +1,21 @@
-"""A small client of our own HTTP API, for the command line and the demo."""
+"""A small client of our own HTTP API, for the command line and the demo.
+
+httpx is imported by the first client, not by the module: `serinus --help` has no need of it.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from serve_apps.settings import Settings
 
+if TYPE_CHECKING:
+    import httpx
+
 JSON = Mapping[str, Any]
+FINAL_STATES = ("completed", "failed", "canceled")
 
 
 class ApiError(RuntimeError):
@@ -24,64 +29,94 @@ class ApiError(RuntimeError):
         return f"{self.detail} ({self.code})"
 
 
+class ApiAway(ApiError):
+    """The API does not answer, or no stack was ever started in this state folder."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__("api-away", f"the API at {url} does not answer; `serinus up` starts it")
+
+    def __str__(self) -> str:
+        return self.detail
+
+
 class ApiClient:
-    """Talks to one stack with one key."""
+    """Talks to one stack with one key. Every method raises ApiError for a problem and ApiAway for no answer."""
 
     def __init__(self, base_url: str, key: str, timeout_s: float = 60.0, actor: str | None = None) -> None:
+        import httpx
+
         headers = {"X-API-Key": key} | ({"X-Serinus-Actor": actor} if actor else {})
+        self._url = base_url
         self._http = httpx.Client(base_url=base_url, headers=headers, timeout=timeout_s)
 
     @classmethod
     def of(cls, settings: Settings, actor: str | None = None) -> ApiClient:
-        return cls(settings.api_url, settings.paths.api_key.read_text().strip(), actor=actor)
+        """A client with the administrator's key of the state folder. Raises ApiAway where there is none."""
+        try:
+            key = settings.paths.api_key.read_text().strip()
+        except FileNotFoundError:
+            raise ApiAway(settings.api_url) from None
+        return cls(settings.api_url, key, actor=actor)
 
     def ask(self, method: str, path: str, body: JSON | None = None) -> JSON:
-        """Any request; raises ApiError."""
-        return self._json(self._http.request(method, path, json=None if body is None else dict(body)))
+        """Any request."""
+        return self._json(self._send(method, path, json=None if body is None else dict(body)))
 
     def submit(self, body: JSON, idempotency_key: str | None = None, variant: str | None = None) -> JSON:
-        wished = {"Idempotency-Key": idempotency_key, "X-Serinus-Variant": variant}
-        headers = {name: value for name, value in wished.items() if value}
-        return self._json(self._http.post("/v1/jobs", json=dict(body), headers=headers))
+        optional = {"Idempotency-Key": idempotency_key, "X-Serinus-Variant": variant}
+        headers = {name: value for name, value in optional.items() if value}
+        return self._json(self._send("POST", "/v1/jobs", json=dict(body), headers=headers))
 
     def job(self, job_id: str, wait_s: float = 0.0) -> JSON:
-        return self._json(self._http.get(f"/v1/jobs/{job_id}", params={"wait": wait_s}))
+        return self._json(self._send("GET", f"/v1/jobs/{job_id}", params={"wait": wait_s}))
 
     def result(self, job_id: str) -> JSON:
-        return self._json(self._http.get(f"/v1/jobs/{job_id}/results"))
+        return self.ask("GET", f"/v1/jobs/{job_id}/results")
 
     def document(self, job_id: str, kind: str = "sr") -> bytes:
-        answer = self._http.get(
-            f"/v1/jobs/{job_id}/results", params={"document": kind}, headers={"Accept": "application/dicom"}
+        answer = self._send(
+            "GET",
+            f"/v1/jobs/{job_id}/results",
+            params={"document": kind},
+            headers={"Accept": "application/dicom"},
         )
         self._raise(answer)
         return answer.content
 
     def models(self) -> JSON:
-        return self._json(self._http.get("/v1/models"))
+        return self.ask("GET", "/v1/models")
 
     def queue(self) -> JSON:
-        return self._json(self._http.get("/v1/queue"))
+        return self.ask("GET", "/v1/queue")
 
     def follow(self, job_id: str, seen: Callable[[JSON], None], poll_s: float = 0.1) -> JSON:
-        """Poll until the job has finished, showing each state to `seen`."""
+        """Poll until the job has ended, showing each state to `seen`."""
         while True:
             job = self.job(job_id)
             seen(job)
-            if job["state"] in ("completed", "failed", "canceled"):
+            if job["state"] in FINAL_STATES:
                 return job
             time.sleep(poll_s)
 
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        import httpx
+
+        try:
+            return self._http.request(method, path, **options)
+        except httpx.HTTPError:
+            raise ApiAway(self._url) from None
+
     def _json(self, answer: httpx.Response) -> JSON:
         self._raise(answer)
-        found: JSON = answer.json() if answer.content else {}
-        return found
+        document: JSON = answer.json() if answer.content else {}
+        return document
 
     def _raise(self, answer: httpx.Response) -> None:
         if answer.is_success:
             return
         try:
             problem = answer.json()
-            raise ApiError(str(problem["code"]), str(problem["detail"]))
-        except (ValueError, KeyError):
-            raise ApiError("http", f"the API answered {answer.status_code}") from None
+            code, detail = str(problem["code"]), str(problem["detail"])
+        except (ValueError, KeyError, TypeError):
+            code, detail = "http", f"the API answered {answer.status_code}"
+        raise ApiError(code, detail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from serve_apps.cli import ab, models, routing, samples, stack, study
+from serve_apps.cli import ab, freeze, models, routing, samples, stack, status, study
 
 app = typer.Typer(
     name="serinus",
@@ -14,14 +14,14 @@ app = typer.Typer(
 )
 app.command()(stack.up)
 app.command()(stack.down)
-app.command()(stack.status)
+app.command()(status.status)
 app.command()(study.submit)
 app.command()(study.job)
 app.command()(routing.variants)
 app.command()(routing.explain)
 app.command()(routing.audit)
-app.command()(routing.freeze)
-app.command()(routing.unfreeze)
+app.command()(freeze.freeze)
+app.command()(freeze.unfreeze)
 app.add_typer(routing.route, name="route", help="Who reads which share of the studies.")
 app.add_typer(ab.ab, name="ab", help="A/B tests of versions that are equal in rights.")
 app.command(name="samples")(samples.samples)

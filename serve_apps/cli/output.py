@@ -16,6 +16,7 @@ from rich.table import Table
 PIPED_WIDTH = 140  # a pipe has no width; a table that is folded into 80 columns cannot be read
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PIPED_WIDTH)
+Say = Callable[[str], None]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 
 
@@ -42,7 +43,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 
 
 @contextmanager
-def progress(as_json: bool) -> Iterator[Callable[[str], None]]:
+def progress(as_json: bool) -> Iterator[Say]:
     """Lines with the time since the start, on stderr so that `--json` stays one document."""
     started = time.monotonic()
 

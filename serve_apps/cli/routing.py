@@ -1,24 +1,26 @@
-"""`variants`, `route`, `explain`, `freeze`, `unfreeze`: who reads what, why, and how to change it."""
+"""`variants`, `route`, `audit`, `explain`: who reads what, why, and how to change it."""
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import httpx
 import typer
-import yaml
 
-from serve_apps.cli.client import ApiClient, ApiError
-from serve_apps.cli.output import AsJson, fail, out, print_json, table
-from serve_apps.settings import load_settings
+from serve_apps.cli.api_call import ask
+from serve_apps.cli.output import AsJson, out, print_json, table
+from serve_apps.cli.percent import in_percent, to_basis_points
 
 route = typer.Typer(no_args_is_help=True)
-BASIS_POINTS_PER_PERCENT = 100
+InAdvance = Annotated[
+    bool,
+    typer.Option("--in-advance", help="The version or variant need not exist yet; expires if it never does."),
+]
+
+Percent = Annotated[float, typer.Argument(help="0 to 100, in steps of 0.01.")]
 
 
 def variants(as_json: AsJson = False) -> None:
@@ -44,24 +46,26 @@ def get(as_json: AsJson = False) -> None:
 def set_weight(
     model: str,
     version: str,
-    percent: Annotated[float, typer.Argument(help="0 to 100, in steps of 0.01.")],
+    percent: Percent,
+    in_advance: InAdvance = False,
     as_json: AsJson = False,
 ) -> None:
     """Send a share of the patients to the version behind `challenger`."""
-    body = {"version": version, "weight_bp": round(percent * BASIS_POINTS_PER_PERCENT)}
-    _print_routes(ask("PUT", f"/v1/routes/{model}/weight", as_json, body), as_json)
+    body = {"version": version, "weight_bp": to_basis_points(percent)}
+    _change(f"/v1/routes/{quote(model)}/weight", body, in_advance, as_json)
 
 
 @route.command()
 def shadow(
     model: str,
     alias: Annotated[str, typer.Argument(help="challenger or shadow-…")],
-    percent: int,
+    percent: Percent,
+    in_advance: InAdvance = False,
     as_json: AsJson = False,
 ) -> None:
-    """Have a share of the studies read in silence by the version behind an alias."""
-    body = {"alias": alias, "percent": percent}
-    _print_routes(ask("PUT", f"/v1/routes/{model}/shadow", as_json, body), as_json)
+    """Have the version behind an alias read a share of the studies as a shadow, whose answer nobody hears."""
+    body = {"alias": alias, "percent": round(percent)}
+    _change(f"/v1/routes/{quote(model)}/shadow", body, in_advance, as_json)
 
 
 @route.command()
@@ -69,57 +73,48 @@ def pin(
     model: str,
     patient_id: str,
     variant: Annotated[str | None, typer.Argument(help="Left out: take the pin away.")] = None,
+    in_advance: InAdvance = False,
     as_json: AsJson = False,
 ) -> None:
     """Have one patient always read by one variant; only a pseudonym of the patient is kept."""
     body = {"patient_id": patient_id, "variant": variant}
-    _print_routes(ask("PUT", f"/v1/routes/{model}/pin", as_json, body), as_json)
+    _change(f"/v1/routes/{quote(model)}/pin", body, in_advance, as_json)
 
 
 @route.command(name="safety-net")
-def safety_net(model: str, percent: float, as_json: AsJson = False) -> None:
+def safety_net(model: str, percent: Percent, as_json: AsJson = False) -> None:
     """Have the champion read that share of the canary's studies too; what only one saw is escalated."""
-    body = {"share_bp": round(percent * BASIS_POINTS_PER_PERCENT)}
-    _print_routes(ask("PUT", f"/v1/routes/{model}/safety-net", as_json, body), as_json)
+    _change(f"/v1/routes/{quote(model)}/safety-net", {"share_bp": to_basis_points(percent)}, False, as_json)
 
 
 @route.command()
 def rules(
     model: str,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="YAML: a list of rules.")],
+    in_advance: InAdvance = False,
     as_json: AsJson = False,
 ) -> None:
     """Set a model's explicit rules: name, variant, and one or more of sites, modalities, scanners."""
+    import yaml
+
     body = {"rules": yaml.safe_load(file.read_text()) or []}
-    _print_routes(ask("PUT", f"/v1/routes/{model}/rules", as_json, body), as_json)
+    _change(f"/v1/routes/{quote(model)}/rules", body, in_advance, as_json)
 
 
 @route.command()
-def abandon(
+def discard(
     model: str,
     version: str,
     reason: Annotated[str, typer.Argument(help="Stands in the audit.")],
     as_json: AsJson = False,
 ) -> None:
-    """Give up the silent readings that a version still owes, as when it will never run again."""
+    """Discard the shadows that a version has pending, as when it will never run again."""
     path = f"/v1/routes/{quote(model)}/pending/{quote(version)}?reason={quote(reason)}"
     document = ask("DELETE", path, as_json)
     if as_json:
         print_json(document)
     else:
-        out.print(f"{document['abandoned']} readings were given up")
-
-
-def freeze(
-    reason: Annotated[str, typer.Argument(help="Stands in the audit.")], as_json: AsJson = False
-) -> None:
-    """The kill switch: all traffic to the champions, and nothing moves."""
-    _print_freeze(ask("PUT", "/v1/freeze", as_json, {"reason": reason}), as_json)
-
-
-def unfreeze(as_json: AsJson = False) -> None:
-    """Let aliases and weights count again."""
-    _print_freeze(ask("DELETE", "/v1/freeze", as_json), as_json)
+        out.print(f"{document['abandoned']} pending shadows were discarded")
 
 
 def audit(
@@ -164,27 +159,9 @@ def explain(job_id: Annotated[str, typer.Argument(metavar="JOB")], as_json: AsJs
         out.print("nothing was decided about this job yet")
 
 
-def ask(method: str, path: str, as_json: bool, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Any request to this stack's API in the name of who runs the command; a problem ends the command."""
-    settings = load_settings()
-    try:
-        return dict(ApiClient.of(settings, actor=getpass.getuser()).ask(method, path, body))
-    except ApiError as error:
-        fail(str(error), as_json, error.code)
-    except (httpx.HTTPError, FileNotFoundError):
-        fail(f"the API at {settings.api_url} does not answer; `serinus up` starts it", as_json, "api-away")
-
-
-def _print_freeze(document: Mapping[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(document)
-        return
-    replicas = ", ".join(f"{c['deployment']} {c['replicas']}" for c in document["confirmed"])
-    state = "[bold yellow]frozen[/]" if document["frozen"] else "[green]not frozen[/]"
-    recorded = "recorded" if document["recorded"] else "[bold red]not recorded: the ledger is away[/]"
-    out.print(f"{state}, {recorded}; confirmed by {replicas or 'nobody'}")
-    if document["unconfirmed"]:
-        out.print(f"[bold red]{document['unconfirmed']} replicas did not confirm in time[/]")
+def _change(path: str, body: Mapping[str, Any], in_advance: bool, as_json: bool) -> None:
+    asked = {**body, "in_advance": True} if in_advance else body
+    _print_routes(ask("PUT", path, as_json, asked), as_json)
 
 
 def _print_routes(document: Mapping[str, Any], as_json: bool) -> None:
@@ -199,9 +176,7 @@ def _print_routes(document: Mapping[str, Any], as_json: bool) -> None:
         [_route_row(model) for model in document["models"]],
     )
     for pending in document["pending"]:
-        out.print(
-            f"{pending['model']} {pending['version']} has still to read {pending['studies']} studies as shadow"
-        )
+        out.print(f"{pending['model']} {pending['version']} has {pending['shadows']} shadows pending")
 
 
 def _route_row(model: Mapping[str, Any]) -> tuple[object, ...]:
@@ -210,8 +185,8 @@ def _route_row(model: Mapping[str, Any]) -> tuple[object, ...]:
         model["model"],
         model["champion"]["version"],
         canary["version"] if canary else None,
-        f"{canary['weight_bp'] / BASIS_POINTS_PER_PERCENT:g} %" if canary else None,
-        ", ".join(f"{s['version']} {s['percent']} %" for s in model["shadows"]) or None,
-        ", ".join(f"{a['name']} {a['version']}" for a in model["arms"]) or None,
+        in_percent(canary["weight_bp"]) if canary else None,
+        ", ".join(f"{shadow['version']} {shadow['percent']} %" for shadow in model["shadows"]) or None,
+        ", ".join(f"{arm['name']} {arm['version']}" for arm in model["arms"]) or None,
         model["key"],
     )

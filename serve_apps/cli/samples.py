@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from imaging.samples.fetch import write_samples
 from serve_apps.cli.output import AsJson, print_json, progress, table
 from serve_apps.settings import load_settings
 
@@ -19,6 +18,8 @@ def samples(
     as_json: AsJson = False,
 ) -> None:
     """Write the sample studies; what is there already is left alone."""
+    from imaging.samples.fetch import write_samples
+
     settings = load_settings()
     with progress(as_json) as say:
         written = write_samples(to or settings.paths.samples, settings.paths.downloads, only, say)

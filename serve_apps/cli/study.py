@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
-from rich.live import Live
 from rich.text import Text
 
 from serve_apps.cli.client import ApiClient, ApiError
 from serve_apps.cli.output import AsJson, err, fail, out, print_json
-from serve_apps.embedded.local_studies import study_of_folder
 from serve_apps.settings import SAMPLES, Settings, load_settings
 
 STAGES = ("queue", "fetch", "select", "decode", "prepare", "forward", "interpret", "report", "store")
@@ -47,8 +44,6 @@ def submit(
         document = run_study(settings, body, show=not as_json, variant=variant)
     except ApiError as error:
         fail(str(error), as_json, error.code)
-    except httpx.HTTPError:
-        fail(f"the API at {settings.api_url} does not answer; `serinus up` starts it", as_json, "api-away")
     if as_json:
         print_json(document)
     else:
@@ -67,8 +62,6 @@ def job(
         document = {"job": found, "result": client.result(job_id) if found["state"] == "completed" else None}
     except ApiError as error:
         fail(str(error), as_json, error.code)
-    except (httpx.HTTPError, FileNotFoundError):
-        fail(f"the API at {settings.api_url} does not answer; `serinus up` starts it", as_json, "api-away")
     if as_json:
         print_json(document)
     else:
@@ -79,6 +72,8 @@ def run_study(
     settings: Settings, body: Mapping[str, Any], show: bool, variant: str | None = None
 ) -> dict[str, Any]:
     """Submit, follow, and keep the SR in the state folder. Raises ApiError when the job fails."""
+    from rich.live import Live
+
     client = ApiClient.of(settings)
     submitted = client.submit(
         {key: value for key, value in body.items() if value is not None}, variant=variant
@@ -157,6 +152,10 @@ def _print_findings(result: Mapping[str, Any]) -> None:
 
 
 def _named(settings: Settings, study: str, source: str) -> tuple[str, str]:
-    """The study UID and source that an argument names; a folder is copied into the inbox's neighbour first."""
+    """The study UID and source that an argument names; the study of a folder is copied into the inbox first."""
     folder = Path(study)
-    return study_of_folder(settings, folder) if folder.is_dir() else (study, source)
+    if not folder.is_dir():
+        return study, source
+    from serve_apps.embedded.local_studies import study_of_folder
+
+    return study_of_folder(settings, folder)

@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from canary.observation import AppPhase
-from canary.target import is_ours
+from canary.observation import AppPhase, is_ours
 from core.errors import RegistryUnavailable
 from registry.client import RegisteredModel, RegistryClient
 from serve_apps.control.admission import AdmissionController, Admitted, Refused

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from canary.observation import CHALLENGER, AppPhase
+from canary.observation import CHALLENGER, AppPhase, is_ours
 from canary.routing_table import CHAMPION, RoutingTable, Variant
-from canary.target import Target, is_ours, may_be_asked_to_answer
+from canary.target import Target, may_be_asked_to_answer
 from ledger import ModelRouting
 from serve_apps.application.messages import ServedVersion, app_name
 from serve_apps.application.routing_snapshot import RoutingSnapshot, VariantState, VariantStatus

@@ -5,30 +5,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 
-from core.atomic_write import atomic_write
 from core.errors import RegistryUnavailable
 from registry.client import RegistryClient
+from registry.process_group import Ended
 from registry.server import start_embedded
 from registry.webhook_subscription import subscribe
+from serve_apps.embedded.health import dashboard_answers, registry_answers, waiting_for
 from serve_apps.embedded.ports import require_free
 from serve_apps.embedded.processes import STACK_ID, end_processes, owned_processes
-from serve_apps.embedded.ray_head import dashboard_answers, ray_environment, start_ray
+from serve_apps.embedded.ray_head import ray_environment, start_ray
 from serve_apps.embedded.secrets import ensure_secrets
+from serve_apps.embedded.stack_record import Stack
 from serve_apps.settings import Settings
 
 CONFIG = Path(__file__).parents[2] / "serve_config.yaml"
@@ -38,22 +38,6 @@ Progress = Callable[[str], None]
 
 class NotReady(RuntimeError):
     """The stack was started and did not become ready in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """What one `up` started, as kept in `stack.json`."""
-
-    id: str
-    ray_pid: int | None = None
-    mlflow_pid: int | None = None
-
-    @classmethod
-    def load(cls, path: Path) -> Stack | None:
-        return cls(**json.loads(path.read_text())) if path.exists() else None
-
-    def save(self, path: Path) -> None:
-        atomic_write(path, json.dumps(asdict(self)).encode())
 
 
 def prepare_state(settings: Settings) -> Stack:
@@ -136,55 +120,27 @@ def effective_config(settings: Settings, config: Path = CONFIG) -> Path:
 def wait_ready(settings: Settings, progress: Progress) -> None:
     """Until /readyz says 200; tells what it waits for whenever that changes."""
     deadline = time.monotonic() + READY_TIMEOUT_S
-    told = ""
+    reason = ""
     while time.monotonic() < deadline:
-        waiting_for = _waiting_for(settings)
-        if waiting_for is None:
+        current = waiting_for(settings)
+        if current is None:
             return
-        if waiting_for != told:
-            progress(f"waiting: {waiting_for}")
-            told = waiting_for
+        if current != reason:
+            progress(f"waiting: {current}")
+            reason = current
         time.sleep(0.25)
-    raise NotReady(f"not ready after {READY_TIMEOUT_S:.0f} s: {told}; logs lie in {settings.paths.logs}")
+    raise NotReady(f"not ready after {READY_TIMEOUT_S:.0f} s: {reason}; logs lie in {settings.paths.logs}")
 
 
-def _waiting_for(settings: Settings) -> str | None:
-    try:
-        answer = httpx.get(f"{settings.api_url}/readyz", timeout=5.0)
-    except httpx.HTTPError:
-        return "the API to answer"
-    if answer.status_code == httpx.codes.OK:
-        return None
-    if answer.headers.get("content-type", "").startswith("application/problem+json"):
-        return str(answer.json().get("detail"))
-    return "the router to start"
-
-
-def stop(settings: Settings) -> int:
-    """End every process of this folder's stack; returns how many there were."""
+def stop(settings: Settings) -> Ended:
+    """End every process of this folder's stack; says how many there were and which could not be ended."""
     stack = Stack.load(settings.paths.stack)
     if stack is None:
-        return 0
-    leaders = [pid for pid in (stack.ray_pid, stack.mlflow_pid) if pid is not None]
-    ended = end_processes(stack.id, leaders)
-    Stack(stack.id).save(settings.paths.stack)
+        return Ended(0, {})
+    ended = end_processes(stack.id, [pid for pid in (stack.ray_pid, stack.mlflow_pid) if pid is not None])
+    if not ended.remaining:
+        Stack(stack.id).save(settings.paths.stack)
     return ended
-
-
-def running(settings: Settings) -> Mapping[str, bool]:
-    """Which parts of the stack answer."""
-    return {
-        "mlflow": registry_answers(settings),
-        "ray": dashboard_answers(settings),
-        "api": _waiting_for(settings) != "the API to answer",
-    }
-
-
-def registry_answers(settings: Settings) -> bool:
-    try:
-        return httpx.get(f"{settings.registry_url}/health", timeout=2.0).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
 
 
 def _require_own_ray(settings: Settings, stack: Stack) -> None:

@@ -14,8 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import httpx
-
+from serve_apps.embedded.health import dashboard_answers
 from serve_apps.embedded.ports import free_ports
 from serve_apps.settings import Settings
 
@@ -105,12 +104,3 @@ def _wait_ready(settings: Settings, process: subprocess.Popen[bytes], log: Path)
             return
         time.sleep(0.2)
     raise RayDidNotStart(f"the Ray head did not answer within {START_TIMEOUT_S:.0f} s; see {log}")
-
-
-def dashboard_answers(settings: Settings) -> bool:
-    """Whether Serve's REST interface is there (any answer but a refusal to connect or a 5xx)."""
-    try:
-        answer = httpx.get(f"{settings.dashboard_url}/api/serve/applications/", timeout=2.0)
-    except httpx.HTTPError:
-        return False
-    return answer.status_code < 500

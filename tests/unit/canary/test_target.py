@@ -201,7 +201,7 @@ def test_an_ab_test_runs_only_with_all_its_arms() -> None:
     seen = registry(champion="1", arm_a="1", arm_b="2")
     both = then(settled(), seen, {"1": READY, "2": READY}, ab_test=AB)
     assert answering(both) == {"champion": "1", "arm-a": "1", "arm-b": "2"}
-    assert answering(then(both, seen, {"1": READY, "2": UNWELL}, ab_test=AB)) == {"champion": "1"}
+    assert answering(then(both, seen, {"1": READY, "2": FAILED}, ab_test=AB)) == {"champion": "1"}
     uncleared = registry({"2": "research"}, champion="1", arm_a="1", arm_b="2")
     assert answering(then(both, uncleared, {"1": READY, "2": READY}, ab_test=AB)) == {"champion": "1"}
 
@@ -328,7 +328,8 @@ def check_laws(seen: ModelObservation, step: ModelTarget) -> None:
     assert all(known[v].gate.may_answer for v in named if v in known), "only the cleared answer"
     assert all(known[v].gate.may_shadow for v in silent if v in known), "the withdrawn read nothing"
     newcomers = named - ({seen.state.champion} if seen.state.champion else set())
-    assert all(seen.apps.get(v) is READY for v in newcomers), "weight goes only to what is ready"
+    back_soon = {v for v in seen.state.ready_once if seen.apps.get(v) is UNWELL}
+    assert all(seen.apps.get(v) is READY for v in newcomers - back_soon), "weight goes only to what is ready"
     before = seen.state.table
     if before is not None and step.table is not None and step.table != before:
         assert step.table.generation > before.generation

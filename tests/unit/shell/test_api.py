@@ -265,7 +265,7 @@ async def test_what_a_version_owes_is_shown_and_given_up_only_by_name(
     job = (await http.post("/v1/jobs", json=BODY)).json()["id"]
     site.finish(job, shadows=(owed(version="3"),))
     assert (await http.get("/v1/routes")).json()["pending"] == [
-        {"model": "ich", "version": "3", "studies": 1}
+        {"model": "ich", "version": "3", "shadows": 1}
     ]
     path = "/v1/routes/ich/pending/3"
     assert (await http.delete(path)).status_code == 422, "a reason is needed"

@@ -1,4 +1,4 @@
-"""What a replica of a model version needs of the machine."""
+"""What one replica of a model version needs of the machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Resources:
     """What one replica of a version needs, and how many there may be.
 
-    With `min_replicas` 0 a version that only reads in silence goes to sleep after `downscale_delay_s` without
+    With `min_replicas` 0 a version that only reads as a shadow goes to sleep after `downscale_delay_s` without
     a study. A replica that holds more than `memory_bytes` of its own is replaced; 0: no limit.
     """
 

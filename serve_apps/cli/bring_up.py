@@ -1,0 +1,55 @@
+"""What `serinus up` does, with everything that it imports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from canary.gates import SitePolicy
+from core.errors import SerinusError
+from registry.server import EmbeddedServerError
+from serve_apps.cli.client import ApiError
+from serve_apps.cli.output import progress
+from serve_apps.cli.stack import addresses
+from serve_apps.cli.study import run_study
+from serve_apps.embedded import lifecycle
+from serve_apps.embedded.demo import DEMO_SAMPLES, NoSample, main_study, register_demo_models
+from serve_apps.embedded.ports import PortInUse
+from serve_apps.embedded.ray_head import RayDidNotStart
+from serve_apps.settings import Settings, load_settings
+
+EXPECTED = (
+    PortInUse,
+    RayDidNotStart,
+    EmbeddedServerError,
+    lifecycle.NotReady,
+    ApiError,
+    NoSample,
+    SerinusError,
+)
+
+
+def demo_settings() -> Settings:
+    """The site's settings; one that says nothing else is a research site, since nobody cleared the demo models."""
+    settings = load_settings()
+    if "site_policy" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"site_policy": SitePolicy.RESEARCH})
+
+
+def bring_up(settings: Settings, demo: bool, as_json: bool) -> dict[str, Any]:
+    """Start what is missing, wait until it is ready, and read the sample study. Raises one of EXPECTED."""
+    with progress(as_json) as say:
+        stack = lifecycle.prepare_state(settings)
+        stack = lifecycle.start_registry(settings, stack, say)
+        if demo:
+            register_demo_models(settings, say)
+        lifecycle.start_serving(settings, stack, say)
+        lifecycle.subscribe_to_registry(settings)
+        lifecycle.wait_ready(settings, say)
+        document: dict[str, Any] = {"addresses": addresses(settings)}
+        if demo:
+            sample = main_study(settings, say)
+            say(f"reading the sample study {sample.id}: {DEMO_SAMPLES[sample.id]}")
+            body = {"study_uid": sample.study_uid, "source": "samples", "outputs": ["json", "sr"]}
+            document["demo"] = run_study(settings, body, show=not as_json)
+    return document

@@ -1,0 +1,102 @@
+"""`status`: versions, health, queue, what waits for a person, and addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from canary.gates import SitePolicy
+from serve_apps.cli.client import ApiClient, ApiError
+from serve_apps.cli.output import AsJson, out, print_json, table
+from serve_apps.cli.stack import addresses, print_addresses
+from serve_apps.settings import load_settings
+
+
+def status(as_json: AsJson = False) -> None:
+    """Versions, health, alarms, queue, pending shadows, dead letters and addresses."""
+    from serve_apps.embedded.health import running
+
+    settings = load_settings()
+    document: dict[str, Any] = {
+        "running": dict(running(settings)),
+        "addresses": addresses(settings),
+        "models": None,
+        "queue": None,
+    }
+    if document["running"]["api"]:
+        with suppress(ApiError):
+            client = ApiClient.of(settings)
+            document |= {"models": client.models(), "queue": client.queue()}
+    if as_json:
+        print_json(document)
+        return
+    print_status(document)
+
+
+def print_status(document: Mapping[str, Any]) -> None:
+    """The document for a person: what is wrong stands after the versions, in red."""
+    out.print("  ".join(f"{name} {_up_or_down(answers)}" for name, answers in document["running"].items()))
+    models, queue = document["models"], document["queue"]
+    if models:
+        _print_versions(models)
+        _print_alarms(models)
+    if queue is not None:
+        _print_queue(queue)
+    print_addresses(document["addresses"])
+
+
+def _up_or_down(answers: bool) -> str:
+    return "[green]up[/]" if answers else "[red]down[/]"
+
+
+def _print_versions(models: Mapping[str, Any]) -> None:
+    table(
+        f"versions (generation {models['generation']}, registry {models['registry']})",
+        ("model", "version", "role", "state", "regulatory", "digest", "reason"),
+        [
+            (
+                variant["model"],
+                variant["version"],
+                variant["role"],
+                variant["state"],
+                variant["regulatory_status"],
+                (variant["digest"] or "").removeprefix("sha256:")[:12],
+                variant["reason"],
+            )
+            for variant in models["variants"]
+        ],
+    )
+    if models["site_policy"] == SitePolicy.RESEARCH:
+        out.print("[yellow]research site[/]: versions may answer that no regulator has cleared")
+
+
+def _print_alarms(models: Mapping[str, Any]) -> None:
+    for subject, alarm in models["alarms"].items():
+        _alarm(f"{subject}: {alarm}")
+    for alarm in models.get("router_alarms") or ():
+        _alarm(str(alarm))
+
+
+def _print_queue(queue: Mapping[str, Any]) -> None:
+    counts = {state: count for state, count in queue.items() if isinstance(count, int)}
+    out.print("queue  " + "  ".join(f"{state} {count}" for state, count in counts.items()))
+    for pending in queue.get("pending_shadows") or ():
+        age = pending.get("oldest_age_s")
+        since = "" if age is None else f", the oldest for {age:.0f} s"
+        out.print(f"shadows pending  {pending['model']} {pending['version']}: {pending['shadows']}{since}")
+    for letter in queue.get("dead_letters") or ():
+        _alarm(f"dead letter: {_dead_letter(letter)}")
+
+
+def _dead_letter(letter: Mapping[str, Any]) -> str:
+    told = (
+        f"job {letter.get('job_id', 'unknown')} was not delivered to {letter.get('destination', 'unknown')}"
+    )
+    return (
+        f"{told} after {letter.get('attempts', 'all')} attempts: {letter.get('error', 'no reason is kept')}"
+    )
+
+
+def _alarm(sentence: str) -> None:
+    out.print(f"[bold red]alarm[/] {sentence}", soft_wrap=True)
