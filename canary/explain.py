@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from canary.assignment import Assignment, AssignmentReason, BucketDraw, bucket_of, draw_reason
 from canary.routing_table import BASELINE, BASIS_POINTS, CHAMPION, Segment, Slot
@@ -14,7 +15,8 @@ class DecisionRow:
 
     `identity` is the pseudonym that was hashed, with its kind. `segments` reads
     `canary:0-500 baseline:5000-5500`, `slot` reads `layer:salt:0-5000`; both are empty without a draw. `role`
-    is `answered`, `failed`, `shadow` or `safety-net`.
+    is `answered`, `failed`, `shadow` or `safety-net`. `counts` is false for a failure that says nothing of the
+    variant, such as a study outside its intended use. `assigned_at` is the moment of writing when it is None.
     """
 
     identity: str
@@ -35,6 +37,9 @@ class DecisionRow:
     slot: str = ""
     rule: str | None = None
     latency_ms: float | None = None
+    epoch: int = 0
+    assigned_at: datetime | None = None
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,15 @@ class Explanation:
 
 
 def decision_row(
-    assignment: Assignment, model: str, *, role: str, outcome: str, latency_ms: float | None = None
+    assignment: Assignment,
+    model: str,
+    *,
+    role: str,
+    outcome: str,
+    latency_ms: float | None = None,
+    epoch: int = 0,
+    assigned_at: datetime | None = None,
+    counts: bool = True,
 ) -> DecisionRow:
     """The row of the variant that was assigned. A shadow's differs in variant, version, digest and role."""
     draw = assignment.draw
@@ -69,6 +82,9 @@ def decision_row(
         slot=_write_slot(draw.slot) if draw else "",
         rule=assignment.rule,
         latency_ms=latency_ms,
+        epoch=epoch,
+        assigned_at=assigned_at,
+        counts=counts,
     )
 
 
@@ -113,7 +129,7 @@ def _recompute(row: DecisionRow) -> tuple[str, bool]:
 
 def _read_draw(row: DecisionRow) -> BucketDraw:
     bucket = bucket_of(row.salt, row.identity)
-    return BucketDraw(row.salt, bucket, _read_segments(row.segments), row.weight_bp, _read_slot(row.slot))
+    return BucketDraw(row.salt, bucket, read_segments(row.segments), row.weight_bp, _read_slot(row.slot))
 
 
 def _fits_role(row: DecisionRow, draw: BucketDraw) -> bool:
@@ -133,7 +149,8 @@ def _write_segments(segments: tuple[Segment, ...]) -> str:
     return " ".join(f"{s.arm}:{s.start}-{s.stop}" for s in segments)
 
 
-def _read_segments(text: str) -> tuple[Segment, ...]:
+def read_segments(text: str) -> tuple[Segment, ...]:
+    """The segments of a row; raises ValueError for a damaged one."""
     return tuple(_read_segment(part) for part in text.split())
 
 

@@ -15,6 +15,9 @@ survives pickling between actors.
     ├── WorkerLost             the process that did the work is gone, by whatever way
     ├── RegistryUnavailable    MLflow does not answer and nothing is cached
     ├── LedgerUnavailable      the database does not answer
+    ├── LeadershipLost         a newer controller has taken over; whatever the older one publishes counts no more
+    ├── CorruptControlState    the last snapshot in the ledger is not what was written
+    ├── UnknownResultVersion   a stored result is of a version that this Serinus cannot read
     ├── NotReady               this process has no routing snapshot yet, or a champion is not warm
     ├── DeadlineExceeded
     ├── ReportRejected         the PACS did not store the report
@@ -127,6 +130,22 @@ class WorkerLost(SerinusError):
 class LedgerUnavailable(SerinusError):
     code = "ledger-unavailable"
     failure = FailureClass.WORKER_LOST
+
+
+class LeadershipLost(SerinusError):
+    """Another controller holds a newer epoch."""
+
+    code = "leadership-lost"
+
+
+class CorruptControlState(SerinusError):
+    """The control state in the ledger cannot be read, so routers keep what they have."""
+
+    code = "control-state-corrupt"
+
+
+class UnknownResultVersion(SerinusError):
+    code = "unknown-result-version"
 
 
 class NotReady(SerinusError):

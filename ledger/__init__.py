@@ -1,10 +1,12 @@
-"""What must survive a crash: jobs, results, the outbox, routing and its decisions, silent readings, the audit."""
+"""What must survive a crash: jobs, results, the outbox, control state, routing, decisions, shadows, the audit."""
 
+from core.retry import RetryPolicy
 from ledger.ab_results import ABResults
 from ledger.audit import Audit
-from ledger.database import Database
-from ledger.decisions import Decisions, Exposure, StoredDecision
-from ledger.escalations import EscalationEvent, Escalations
+from ledger.control_state import ControlHead, ControlRecord, ControlState
+from ledger.database import Clock, Database
+from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
+from ledger.escalations import Audience, EscalationEvent, Escalations
 from ledger.jobs import Jobs
 from ledger.leases import Leases
 from ledger.outbox import Outbox
@@ -12,6 +14,7 @@ from ledger.records import (
     AuditRow,
     ClaimedDelivery,
     ClaimedJob,
+    DeadLetter,
     Delivery,
     Job,
     JobRequest,
@@ -26,28 +29,34 @@ from ledger.shadows import ShadowTasks
 from ledger.state import FINISHED, JobState, Priority
 from ledger.transitions import Transition, Transitions
 
+DEFAULT_POLICY = RetryPolicy()
+
 
 class Ledger:
     """One database and the things that are kept in it, each as long as it is needed."""
 
-    def __init__(self, database: Database, max_attempts: int = 8) -> None:
+    def __init__(self, database: Database, policy: RetryPolicy = DEFAULT_POLICY) -> None:
         self.database = database
         self.jobs = Jobs(database)
-        self.leases = Leases(database, max_attempts)
-        self.outbox = Outbox(database)
+        self.leases = Leases(database, policy)
+        self.outbox = Outbox(database, policy)
+        self.control = ControlState(database)
         self.audit = Audit(database)
         self.retention = Retention(database)
         self.routing = Routing(database, self.audit)
         self.transitions = Transitions(database, self.audit)
         self.decisions = Decisions(database)
         self.ab_results = ABResults(database)
-        self.shadows = ShadowTasks(database, self.audit)
+        self.shadows = ShadowTasks(database, self.audit, policy)
         self.escalations = Escalations(database)
 
     @classmethod
-    def open(cls, url: str, max_attempts: int = 8) -> "Ledger":
-        """Open the ledger at `url`, making its schema when it is new. Safe from many processes at once."""
-        return cls(Database(url), max_attempts)
+    def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":
+        """Open the ledger at `url`, making its schema when it is new. Safe from many processes at once.
+
+        `clock` stands for the database's time in tests. Raises LedgerUnavailable, or WrongSchema.
+        """
+        return cls(Database(url, clock), policy)
 
     def close(self) -> None:
         self.database.close()
@@ -55,10 +64,15 @@ class Ledger:
 
 __all__ = [
     "FINISHED",
+    "AssignedGroup",
+    "Audience",
     "AuditRow",
     "ClaimedDelivery",
     "ClaimedJob",
     "ClaimedShadow",
+    "ControlHead",
+    "ControlRecord",
+    "DeadLetter",
     "Delivery",
     "EscalationEvent",
     "Exposure",

@@ -17,13 +17,13 @@ class ABResults:
         self._db = database
 
     def readings(self, model: str, salt: str) -> tuple[ArmReading, ...]:
-        """Every study that was drawn under a salt, oldest first; a stand-in's answer is nobody's."""
+        """Studies that were drawn under a salt, oldest first: by the drawn variant, without what does not count."""
         flagged = jobs.c.result["priority_flag"].as_boolean()
         columns = (decisions.c.arm, decisions.c.version, decisions.c.identity, decisions.c.role)
         query = (
             sa.select(*columns, decisions.c.latency_ms, flagged)
             .select_from(decisions.outerjoin(jobs, jobs.c.id == decisions.c.job_id))
-            .where(assigned_readings(model, EPOCH, None) & (decisions.c.salt == salt))
+            .where(assigned_readings(model, EPOCH, None) & (decisions.c.salt == salt) & decisions.c.counts)
             .order_by(decisions.c.at, decisions.c.job_id)
         )
         with self._db.read() as connection:

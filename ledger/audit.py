@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from ledger.database import Database
+from ledger.limits import require_fits
 from ledger.records import AuditRow
 from ledger.tables import audit, microseconds
 
@@ -24,12 +24,10 @@ class Audit:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def append(
-        self, actor: str, action: str, subject: str, detail: Mapping[str, Any], now: datetime
-    ) -> AuditRow:
+    def append(self, actor: str, action: str, subject: str, detail: Mapping[str, Any]) -> AuditRow:
         """Write one row behind the last one. `subject` and `detail` hold no patient datum."""
         with self._db.write() as connection:
-            return self.append_within(connection, actor, action, subject, detail, now)
+            return self.append_within(connection, actor, action, subject, detail)
 
     def append_within(
         self,
@@ -38,9 +36,8 @@ class Audit:
         action: str,
         subject: str,
         detail: Mapping[str, Any],
-        now: datetime,
     ) -> AuditRow:
-        """The same as a part of a transaction: what is done and who did it are written together or not at all.
+        """Write one row as a part of a transaction: what is done and who did it are written together or not at all.
 
         Call it last: until the transaction ends, nobody else can append.
         """
@@ -49,7 +46,7 @@ class Audit:
         last = connection.execute(newest).mappings().first()
         row: dict[str, Any] = {
             "sequence": (last["sequence"] if last else 0) + 1,
-            "at": now,
+            "at": self._db.now(connection),
             "actor": actor,
             "action": action,
             "subject": subject,
@@ -57,6 +54,7 @@ class Audit:
             "previous": last["digest"] if last else GENESIS,
         }
         row["digest"] = digest_of(row)
+        require_fits(audit, row)
         connection.execute(sa.insert(audit).values(**row))
         return _row(row)
 

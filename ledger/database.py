@@ -1,24 +1,54 @@
-"""One database, SQLite or PostgreSQL: opened, its schema made once, transactions that do not deadlock."""
+"""One database, SQLite or PostgreSQL: opened, its schema made once, its time, transactions that do not deadlock.
+
+A database that does not answer within a few seconds is LedgerUnavailable, whatever the driver calls it, so that no
+thread waits for a host that is gone. No error's text holds a parameter.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import (
+    DatabaseError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+import core.clock
+from core.errors import LedgerUnavailable
 from ledger.tables import SCHEMA_VERSION, metadata, schema
 
-BUSY_S = 30
-CREATE_TRIES = 20
-READING = "serinus_reading"
+logger = logging.getLogger("serinus.ledger")
+PATIENCE_S: Final = 5.0  # for a lock, a statement, a connection of the pool
+CONNECT_S: Final = 3
+CREATE_S: Final = 20.0
+READING: Final = "serinus_reading"
+AWAY: Final = "the ledger's database does not answer"
+KEEPALIVE: Final = {
+    "connect_timeout": CONNECT_S,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+    "tcp_user_timeout": int(PATIENCE_S * 1000),
+}
+
+Clock = Callable[[], datetime]
 
 
 class WrongSchema(RuntimeError):
@@ -26,23 +56,41 @@ class WrongSchema(RuntimeError):
 
 
 class Database:
-    """Short write transactions. In SQLite a writer begins IMMEDIATE, so that it waits instead of failing."""
+    """Short write transactions. In SQLite a writer begins IMMEDIATE, so that it waits instead of failing.
 
-    def __init__(self, url: str) -> None:
+    `clock` stands for the database's time in tests.
+    """
+
+    def __init__(self, url: str, clock: Clock | None = None) -> None:
         self._url = make_url(url)
+        self._clock = clock
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.engine = _sqlite(self._url) if self.is_sqlite else _postgresql(self._url)
+        self._file = self._url.database if self.is_sqlite and self._url.database != ":memory:" else None
         self._create()
+        self._identity = self._identify()
+
+    def now(self, connection: Connection) -> datetime:
+        """The database's time, which all processes share. SQLite has the time of its machine."""
+        if self._clock is not None:
+            return self._clock()
+        if self.is_sqlite:
+            return core.clock.now()
+        at: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return at.astimezone(UTC)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction: all of it or nothing."""
-        with self.engine.begin() as connection:
+        """One transaction: all of it or nothing. Raises LedgerUnavailable."""
+        self._require_same_file()
+        with _told(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with self.engine.connect().execution_options(**{READING: True}) as connection:
+        """A look at one moment. Raises LedgerUnavailable."""
+        self._require_same_file()
+        with _told(), self.engine.connect().execution_options(**{READING: True}) as connection:
             yield connection
 
     def locked(self, query: sa.Select[Any]) -> sa.Select[Any]:
@@ -77,30 +125,76 @@ class Database:
 
     def _create(self) -> None:
         """Make the schema; several processes may try at the same time, one wins and the others find it."""
-        for last in range(CREATE_TRIES):
+        end = time.monotonic() + CREATE_S
+        while True:
             try:
                 with self.engine.begin() as connection:
                     metadata.create_all(connection)
                     _check_version(connection)
                 return
-            except (OperationalError, ProgrammingError, IntegrityError):
-                if last == CREATE_TRIES - 1:
-                    raise
+            except (OperationalError, ProgrammingError, IntegrityError, DatabaseError) as error:
+                if time.monotonic() > end or _is_damaged(error):
+                    raise LedgerUnavailable(f"{AWAY}: {type(error.orig).__name__}") from None
                 time.sleep(0.1)
+
+    def _identify(self) -> tuple[int, int] | None:
+        """Which file an SQLite database is; None for any other, or when it is gone."""
+        if not self._file:
+            return None
+        try:
+            status = os.stat(self._file)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _require_same_file(self) -> None:
+        """A file that was deleted or replaced would swallow what open connections still write to it."""
+        if not self._file or (identity := self._identify()) == self._identity:
+            return
+        self.engine.dispose()
+        if identity is None:
+            raise LedgerUnavailable(f"{AWAY}: its file is gone")
+        with _told(), self.engine.begin() as connection:
+            _check_version(connection)
+        self._identity = identity
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what the driver says of a database that is away into LedgerUnavailable."""
+    try:
+        yield
+    except (DBAPIError, PoolTimeout) as error:
+        if not _is_away(error):
+            raise
+        cause = type(getattr(error, "orig", None) or error).__name__
+        logger.warning("ledger.unavailable", extra={"error": cause})
+        raise LedgerUnavailable(f"{AWAY}: {cause}") from None
+
+
+def _is_away(error: Exception) -> bool:
+    """Locked, full, damaged, unreachable or too slow; a mistake of ours in a statement is none of these."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
+        return True
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or type(error) is DatabaseError)
+
+
+def _is_damaged(error: DBAPIError) -> bool:
+    return type(error) is DatabaseError
 
 
 def _check_version(connection: Connection) -> None:
-    found = connection.execute(sa.select(schema.c.version)).scalar()
-    if found is None:
+    version = connection.execute(sa.select(schema.c.version)).scalar()
+    if version is None:
         connection.execute(sa.insert(schema).values(version=SCHEMA_VERSION))
-    elif found != SCHEMA_VERSION:
-        raise WrongSchema(f"the ledger has schema {found}, this version needs {SCHEMA_VERSION}")
+    elif version != SCHEMA_VERSION:
+        raise WrongSchema(f"the ledger has schema {version}, this version needs {SCHEMA_VERSION}")
 
 
 def _sqlite(url: sa.URL) -> Engine:
     """Hides parameters, as PostgreSQL's engine does: an error's text must not carry a study's UID."""
     engine = sa.create_engine(
-        url, connect_args={"timeout": BUSY_S, "check_same_thread": False}, hide_parameters=True
+        url, connect_args={"timeout": PATIENCE_S, "check_same_thread": False}, hide_parameters=True
     )
 
     @event.listens_for(engine, "connect")
@@ -120,4 +214,13 @@ def _sqlite(url: sa.URL) -> Engine:
 
 
 def _postgresql(url: sa.URL) -> Engine:
-    return sa.create_engine(url, pool_pre_ping=True, pool_size=8, hide_parameters=True)
+    patience_ms = int(PATIENCE_S * 1000)
+    limits = f"-c statement_timeout={patience_ms} -c lock_timeout={patience_ms}"
+    return sa.create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=8,
+        pool_timeout=PATIENCE_S,
+        hide_parameters=True,
+        connect_args={**KEEPALIVE, "options": limits},
+    )

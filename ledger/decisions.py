@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from canary.assignment import AssignmentReason
 from canary.data_plane import Served
-from canary.explain import DecisionRow
+from canary.explain import DecisionRow, read_segments
 from canary.routing_table import BASELINE, CHAMPION
 from ledger.database import Database
 from ledger.tables import EPOCH, decisions, exposures
@@ -32,6 +32,18 @@ class StoredDecision:
     study_key: str
     at: datetime
     row: DecisionRow
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedGroup:
+    """Studies that one table gave to one arm and version, and when the last of them was assigned."""
+
+    epoch: int
+    generation: int
+    arm: str
+    version: str
+    last_assigned_at: datetime
+    readings: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +73,10 @@ class Decisions:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def record(self, job_id: str, study_key: str, rows: Sequence[DecisionRow], now: datetime) -> None:
+    def record(self, job_id: str, study_key: str, rows: Sequence[DecisionRow]) -> None:
         """Write a job's decisions over those that it wrote before."""
         with self._db.write() as connection:
-            write_decisions(self._db, connection, job_id, study_key, rows, now)
+            write_decisions(self._db, connection, job_id, study_key, rows, self._db.now(connection))
 
     def of_job(self, job_id: str) -> tuple[StoredDecision, ...]:
         """Who was to answer comes first."""
@@ -79,7 +91,10 @@ class Decisions:
     def counts(
         self, model: str, since: datetime, generation: int | None = None
     ) -> Mapping[tuple[str, str, str], int]:
-        """Identities by (variant, version, role) where the draw sent them; a stand-in's answer counts for nobody."""
+        """Identities by (variant, version, role) where the draw sent them.
+
+        Left out are answers by another than the drawn variant, and failures that do not count.
+        """
         query = (
             sa.select(
                 decisions.c.variant,
@@ -90,12 +105,13 @@ class Decisions:
             .where(
                 assigned_readings(model, since, generation)
                 & (decisions.c.assignment_reason == AssignmentReason.DRAW.value)
+                & decisions.c.counts
             )
             .group_by(decisions.c.variant, decisions.c.version, decisions.c.role)
         )
         with self._db.read() as connection:
-            found = connection.execute(query)
-            return {(variant, version, role): number for variant, version, role, number in found}
+            groups = connection.execute(query)
+            return {(variant, version, role): number for variant, version, role, number in groups}
 
     def served(self, model: str, since: datetime, generation: int | None = None) -> tuple[Served, ...]:
         """What `verify_data_plane` compares with the table: readings by generation, arm and version."""
@@ -109,13 +125,41 @@ class Decisions:
         with self._db.read() as connection:
             return tuple(Served(*row) for row in connection.execute(query))
 
+    def assigned_since(self, model: str, since: datetime) -> tuple[AssignedGroup, ...]:
+        """What was assigned at or after `since`, by table, arm and version, also by tables that are superseded.
+
+        A group whose last assignment is later than a newer table tells of a router that did not follow.
+        """
+        columns = (decisions.c.epoch, decisions.c.generation, decisions.c.arm, decisions.c.version)
+        query = (
+            sa.select(*columns, sa.func.max(decisions.c.assigned_at), sa.func.count())
+            .where(_assigned(model) & (decisions.c.assigned_at >= since))
+            .group_by(*columns)
+            .order_by(*columns)
+        )
+        with self._db.read() as connection:
+            return tuple(AssignedGroup(*row) for row in connection.execute(query))
+
+    def champion_failures(self, model: str, since: datetime) -> tuple[int, int]:
+        """How many studies the champion failed since then, and how many it answered."""
+        by_champion = (decisions.c.variant == CHAMPION) & decisions.c.counts
+        query = (
+            sa.select(decisions.c.role, sa.func.count(decisions.c.job_id.distinct()))
+            .where((decisions.c.model == model) & (decisions.c.at >= since) & by_champion)
+            .where(decisions.c.role.in_((ANSWERED, FAILED)))
+            .group_by(decisions.c.role)
+        )
+        with self._db.read() as connection:
+            number = {role: count for role, count in connection.execute(query)}
+        return number.get(FAILED, 0), number.get(ANSWERED, 0)
+
     def exposures(
         self, model: str, since: datetime = EPOCH, *, salt: str | None = None
     ) -> tuple[Exposure, ...]:
         """The exposure log, oldest first: nobody comes twice under one salt, however many studies follow."""
-        wanted = (exposures.c.model == model) & (exposures.c.at >= since)
-        wanted = wanted if salt is None else wanted & (exposures.c.salt == salt)
-        query = sa.select(exposures).where(wanted).order_by(exposures.c.at, exposures.c.identity)
+        of_model = (exposures.c.model == model) & (exposures.c.at >= since)
+        chosen = of_model if salt is None else of_model & (exposures.c.salt == salt)
+        query = sa.select(exposures).where(chosen).order_by(exposures.c.at, exposures.c.identity)
         with self._db.read() as connection:
             return tuple(_exposure(dict(row)) for row in connection.execute(query).mappings())
 
@@ -128,15 +172,20 @@ def write_decisions(
     rows: Sequence[DecisionRow],
     now: datetime,
 ) -> None:
-    """The same within a transaction, with the exposure that comes of the draw."""
+    """Write a job's decisions within a transaction, with the exposure that comes of the draw."""
     if not rows:
         return
     about = {"job_id": job_id, "study_key": study_key, "at": now}
-    by_key = {(row.role, row.version): asdict(row) | about for row in rows}
+    by_key = {(row.role, row.version): decision_values(row, now) | about for row in rows}
     connection.execute(database.insert_over(decisions, KEY), list(by_key.values()))
     drawn = next((row for row in rows if _is_exposure(row)), None)
     if drawn is not None:
         connection.execute(database.insert_once(exposures, DRAW_ONCE), _exposure_row(drawn) | about)
+
+
+def decision_values(row: DecisionRow, now: datetime) -> dict[str, Any]:
+    """A decision as columns."""
+    return asdict(row) | {"assigned_at": row.assigned_at or now}
 
 
 def assigned_variant(arm: str) -> str:
@@ -151,15 +200,18 @@ def _is_exposure(row: DecisionRow) -> bool:
 
 
 def assigned_readings(model: str, since: datetime, generation: int | None) -> sa.ColumnElement[bool]:
-    """Readings by the variant that was chosen: neither a stand-in's nor a silent reader's."""
+    """Readings since then by the variant that was chosen: neither a fallback's nor a shadow's."""
+    recent = _assigned(model) & (decisions.c.at >= since)
+    return recent if generation is None else recent & (decisions.c.generation == generation)
+
+
+def _assigned(model: str) -> sa.ColumnElement[bool]:
     chosen = sa.case((decisions.c.arm == BASELINE, CHAMPION), else_=decisions.c.arm)
-    found = (
+    return (
         (decisions.c.model == model)
-        & (decisions.c.at >= since)
         & decisions.c.role.in_((ANSWERED, FAILED))
         & (decisions.c.variant == chosen)
     )
-    return found if generation is None else found & (decisions.c.generation == generation)
 
 
 def _silent() -> sa.Case[int]:
@@ -167,8 +219,8 @@ def _silent() -> sa.Case[int]:
 
 
 def _stored(row: Mapping[str, Any]) -> StoredDecision:
-    told = DecisionRow(**{name: row[name] for name in _COLUMNS})
-    return StoredDecision(row["job_id"], row["study_key"], row["at"], told)
+    decision = DecisionRow(**{name: row[name] for name in _COLUMNS})
+    return StoredDecision(row["job_id"], row["study_key"], row["at"], decision)
 
 
 def _exposure_row(row: DecisionRow) -> dict[str, Any]:
@@ -182,10 +234,5 @@ def _exposure(row: Mapping[str, Any]) -> Exposure:
 
 
 def _weights(segments: str) -> dict[str, int]:
-    """`canary:0-500 baseline:5000-5500` as a width by arm."""
-    widths: dict[str, int] = {}
-    for part in segments.split():
-        arm, _, span = part.rpartition(":")
-        start, _, stop = span.partition("-")
-        widths[arm] = int(stop) - int(start)
-    return widths
+    """The width by arm."""
+    return {segment.arm: segment.stop - segment.start for segment in read_segments(segments)}

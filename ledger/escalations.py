@@ -1,4 +1,7 @@
-"""Critical findings that one version saw and another missed: kept with the job, and told as a stream."""
+"""Critical findings that one version saw and another missed: kept with the job, and told as a stream.
+
+Each has an audience: the caller, or the evidence store alone, as for the finding of a version that is not cleared.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
 
 from ledger.database import Database
 from ledger.tables import escalations
+
+
+class Audience(StrEnum):
+    CALLER = "caller"
+    EVIDENCE = "evidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,7 @@ class EscalationEvent:
     at: datetime
     job_id: str
     detail: Mapping[str, Any]
+    audience: Audience = Audience.CALLER
 
 
 class Escalations:
@@ -31,37 +42,52 @@ class Escalations:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def record(self, job_id: str, escalation: Mapping[str, Any], now: datetime) -> bool:
+    def record(self, job_id: str, escalation: Mapping[str, Any], audience: Audience) -> bool:
         """Write it once; returns whether it was news. `escalation` names findings and versions, no patient."""
         digest = hashlib.sha256(json.dumps(dict(escalation), sort_keys=True).encode()).hexdigest()
-        known = (escalations.c.job_id == job_id) & (escalations.c.digest == digest)
+        same = (escalations.c.job_id == job_id) & (escalations.c.digest == digest)
         with self._db.write() as connection:
             self._db.serialise(connection, "escalations")
-            if connection.execute(sa.select(escalations.c.sequence).where(known)).first() is not None:
+            if connection.execute(sa.select(escalations.c.sequence).where(same)).first() is not None:
                 return False
             last = connection.execute(sa.select(sa.func.max(escalations.c.sequence))).scalar() or 0
-            row = {"sequence": last + 1, "at": now, "job_id": job_id, "digest": digest}
-            connection.execute(sa.insert(escalations).values(**row, detail=dict(escalation)))
+            row = {"sequence": last + 1, "at": self._db.now(connection), "job_id": job_id, "digest": digest}
+            told = {"audience": Audience(audience).value, "detail": dict(escalation)}
+            connection.execute(sa.insert(escalations).values(**row, **told))
         return True
 
-    def of_job(self, job_id: str) -> tuple[Mapping[str, Any], ...]:
-        """Oldest first."""
+    def of_job(
+        self, job_id: str, audience: Audience | None = Audience.CALLER
+    ) -> tuple[Mapping[str, Any], ...]:
+        """The job's escalations for one audience, or for all with None; oldest first."""
         query = (
             sa.select(escalations.c.detail)
-            .where(escalations.c.job_id == job_id)
+            .where((escalations.c.job_id == job_id) & _heard_by(audience))
             .order_by(escalations.c.sequence)
         )
         with self._db.read() as connection:
             return tuple(connection.execute(query).scalars())
 
-    def since(self, cursor: int = 0, limit: int = 200) -> tuple[EscalationEvent, ...]:
-        """What came after the event with that sequence, oldest first; 0 is the beginning."""
+    def since(
+        self, cursor: int = 0, limit: int = 200, audience: Audience | None = Audience.CALLER
+    ) -> tuple[EscalationEvent, ...]:
+        """What one audience may hear, or all with None, after the event with that sequence, oldest first."""
         query = (
             sa.select(escalations)
-            .where(escalations.c.sequence > cursor)
+            .where((escalations.c.sequence > cursor) & _heard_by(audience))
             .order_by(escalations.c.sequence)
             .limit(limit)
         )
         with self._db.read() as connection:
             rows = connection.execute(query).mappings()
-            return tuple(EscalationEvent(r["sequence"], r["at"], r["job_id"], r["detail"]) for r in rows)
+            return tuple(_event(row) for row in rows)
+
+
+def _heard_by(audience: Audience | None) -> sa.ColumnElement[bool]:
+    return sa.true() if audience is None else escalations.c.audience == audience.value
+
+
+def _event(row: RowMapping) -> EscalationEvent:
+    return EscalationEvent(
+        row["sequence"], row["at"], row["job_id"], row["detail"], Audience(row["audience"])
+    )

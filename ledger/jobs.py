@@ -5,18 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from core.errors import IdempotencyConflict, JobNotCancelable, JobNotFound, ResultNotReady
+from core.errors import (
+    IdempotencyConflict,
+    JobNotCancelable,
+    JobNotFound,
+    ResultNotReady,
+    UnknownResultVersion,
+)
+from core.priority import Priority, queue_order
+from core.study import StudyRef
 from ledger.database import Database
+from ledger.limits import require_fits
 from ledger.records import Job, JobRequest, Submitted
-from ledger.state import HAS_RESULT, OPEN, JobState, Priority, may_move, turn
-from ledger.tables import deliveries, documents, idempotency, jobs, microseconds
+from ledger.state import HAS_RESULT, OPEN, JobState, may_move
+from ledger.tables import RESULT_VERSION, deliveries, documents, idempotency, jobs, microseconds
+
+ENDED_WITHOUT_RESULT = (JobState.FAILED, JobState.CANCELED)
+SAME_IN_JOB = frozenset(field.name for field in fields(Job)) & frozenset(jobs.c.keys()) - {
+    "state",
+    "priority",
+    "outputs",
+}
 
 
 class Jobs:
@@ -25,49 +42,53 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def submit(
-        self, request: JobRequest, *, idempotency_key: str | None, tenant: str, now: datetime
-    ) -> Submitted:
-        """Write a new job, or find the one that the same key and body made. Raises IdempotencyConflict."""
+    def submit(self, request: JobRequest, *, idempotency_key: str | None, tenant: str) -> Submitted:
+        """Write a new job, or find the one that the same key and body made.
+
+        Raises IdempotencyConflict, or InvalidField for what is too long.
+        """
+        require_fits(idempotency, {"tenant": tenant, "key": idempotency_key})
         with self._db.write() as connection:
             if idempotency_key is None:
-                return Submitted(self._insert(connection, request, tenant, now), False)
-            return self._once(connection, request, idempotency_key, tenant, now)
+                return Submitted(self._insert(connection, request, tenant), False)
+            return self._once(connection, request, idempotency_key, tenant)
 
     def submit_object(
         self,
-        study_uid: str,
+        study: StudyRef,
         uri: str,
         *,
-        source: str,
         model: str,
         priority: Priority,
         inference_type: str,
         tenant: str,
         stable_age_s: float,
-        now: datetime,
     ) -> Submitted:
-        """One object of a study has arrived: all that arrive before the study is quiet share one job.
+        """Take one object of a study: all that arrive before the study is stable share one job.
 
-        An object that comes again changes nothing. One that comes later makes a follow-up job of all so far.
+        An object that comes again changes nothing, unless its last job failed or was cancelled: then all objects so
+        far are read again. One that comes later makes a follow-up job of all so far.
         """
-        request = JobRequest(study_uid, source, (), model, priority, inference_type=inference_type)
-        stable_at = now + timedelta(seconds=stable_age_s)
+        request = JobRequest(study, model, priority, inference_type=inference_type)
         with self._db.write() as connection:
             last = self._last_of_study(connection, request, tenant)
-            if last is not None and uri in last["inputs"]:
+            stable_at = self._db.now(connection) + timedelta(seconds=stable_age_s)
+            if last is not None and uri in last["inputs"] and last["state"] not in ENDED_WITHOUT_RESULT:
                 return Submitted(job_of(last), True)
             if last is not None and last["state"] == JobState.WAITING:
                 return Submitted(self._add(connection, last, uri, stable_at), False)
-            inputs = [*(last["inputs"] if last else ()), uri]
-            return Submitted(self._insert(connection, request, tenant, now, inputs, stable_at), False)
+            inputs = tuple(dict.fromkeys([*(last["inputs"] if last else ()), uri]))
+            whole = replace(request, study=replace(study, inputs=inputs))
+            follow_up = last["follow_up"] + 1 if last else 0
+            return Submitted(self._insert(connection, whole, tenant, stable_at, follow_up), False)
 
-    def complete_study(self, study_uid: str, tenant: str, now: datetime) -> int:
+    def complete_study(self, study_uid: str, tenant: str) -> int:
         """The study is complete: its waiting jobs may run at once. Returns how many there were."""
         waiting = (
             (jobs.c.study_uid == study_uid) & (jobs.c.tenant == tenant) & (jobs.c.state == JobState.WAITING)
         )
         with self._db.write() as connection:
+            now = self._db.now(connection)
             return connection.execute(sa.update(jobs).where(waiting).values(not_before=now)).rowcount
 
     def get(self, job_id: str) -> Job:
@@ -87,33 +108,38 @@ class Jobs:
     ) -> tuple[tuple[Job, ...], str | None]:
         """Newest first, and the cursor of the next page if there may be one."""
         query = sa.select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
-        for column, wanted in ((jobs.c.study_uid, study_uid), (jobs.c.state, state), (jobs.c.model, model)):
-            query = query if wanted is None else query.where(column == wanted)
+        for column, asked in ((jobs.c.study_uid, study_uid), (jobs.c.state, state), (jobs.c.model, model)):
+            query = query if asked is None else query.where(column == asked)
         query = query if since is None else query.where(jobs.c.created_at >= since)
         query = query if cursor is None else query.where(_before(cursor))
         with self._db.read() as connection:
             rows = connection.execute(query).mappings().all()
-            found = tuple(job_of(row, self._undelivered(connection, row["id"])) for row in rows)
-        return found, _cursor(rows[-1]) if len(rows) == limit else None
+            page = tuple(job_of(row, self._undelivered(connection, row["id"])) for row in rows)
+        return page, _cursor(rows[-1]) if len(rows) == limit else None
 
-    def cancel(self, job_id: str, now: datetime) -> Job:
+    def cancel(self, job_id: str) -> Job:
         """Raises JobNotFound, or JobNotCancelable when it has finished or its result is being stored."""
         with self._db.write() as connection:
             row = self._row(connection, job_id, hold=True)
             if not may_move(JobState(row["state"]), JobState.CANCELED):
                 raise JobNotCancelable("the job has finished or its result is being stored")
-            ended = {"state": JobState.CANCELED, "finished_at": now, "token": None, "lease_until": None}
-            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**ended))
+            ended = {"state": JobState.CANCELED, "finished_at": self._db.now(connection), "stage": None}
+            free = {"token": None, "worker": None, "lease_until": None, "takeover_at": None}
+            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**ended, **free))
             return self._job(connection, job_id)
 
     def result(self, job_id: str) -> Mapping[str, Any]:
-        """Raises JobNotFound or ResultNotReady."""
+        """What was completed with. Raises JobNotFound, ResultNotReady or UnknownResultVersion."""
         with self._db.read() as connection:
             row = self._row(connection, job_id)
         if row["state"] not in HAS_RESULT:
             raise ResultNotReady("the job has no result yet")
-        found: Mapping[str, Any] = row["result"]
-        return found
+        if row["result_version"] != RESULT_VERSION:
+            raise UnknownResultVersion(
+                f"the result is of version {row['result_version']}, not {RESULT_VERSION}"
+            )
+        result: Mapping[str, Any] = row["result"]
+        return result
 
     def document(self, job_id: str, kind: str) -> bytes:
         """A DICOM object of the job. Raises JobNotFound or ResultNotReady."""
@@ -131,13 +157,13 @@ class Jobs:
         """Jobs by state."""
         query = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
         with self._db.read() as connection:
-            found = {str(state): int(number) for state, number in connection.execute(query)}
-        return {state.value: found.get(state.value, 0) for state in JobState}
+            numbers = {str(state): int(number) for state, number in connection.execute(query)}
+        return {state.value: numbers.get(state.value, 0) for state in JobState}
 
-    def any_running(self, now: datetime) -> bool:
+    def any_running(self) -> bool:
         """Whether a job is in somebody's hands now, in this process or another."""
-        held = (jobs.c.state == JobState.RUNNING) & (jobs.c.lease_until > now)
         with self._db.read() as connection:
+            held = (jobs.c.state == JobState.RUNNING) & (jobs.c.lease_until > self._db.now(connection))
             return connection.execute(sa.select(jobs.c.id).where(held).limit(1)).first() is not None
 
     def open_jobs(self) -> int:
@@ -146,41 +172,42 @@ class Jobs:
         with self._db.read() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def _once(
-        self, connection: Connection, request: JobRequest, key: str, tenant: str, now: datetime
-    ) -> Submitted:
+    def _once(self, connection: Connection, request: JobRequest, key: str, tenant: str) -> Submitted:
         fingerprint = fingerprint_of(request)
         self._db.serialise(connection, f"{tenant}/{key}")
         mine = (idempotency.c.tenant == tenant) & (idempotency.c.key == key)
-        known = connection.execute(sa.select(idempotency).where(mine)).mappings().first()
-        if known is None:
-            job = self._insert(connection, request, tenant, now)
+        before = connection.execute(sa.select(idempotency).where(mine)).mappings().first()
+        if before is None:
+            job = self._insert(connection, request, tenant)
             row = {"tenant": tenant, "key": key, "fingerprint": fingerprint, "job_id": job.id}
             connection.execute(sa.insert(idempotency).values(**row))
             return Submitted(job, False)
-        if known["fingerprint"] != fingerprint:
+        if before["fingerprint"] != fingerprint:
             raise IdempotencyConflict("this Idempotency-Key was used for another request")
-        return Submitted(self._job(connection, known["job_id"]), True)
+        return Submitted(self._job(connection, before["job_id"]), True)
 
     def _insert(
         self,
         connection: Connection,
         request: JobRequest,
         tenant: str,
-        now: datetime,
-        inputs: Sequence[str] = (),
-        not_before: datetime | None = None,
+        stable_at: datetime | None = None,
+        follow_up: int = 0,
     ) -> Job:
+        """A job that waits until `stable_at`, or one that a worker is called for at once."""
+        now = self._db.now(connection)
+        order = queue_order(request.priority, now)
         row = {
             "id": uuid.uuid4().hex,
             "tenant": tenant,
-            "state": JobState.WAITING if inputs else JobState.QUEUED,
+            "state": JobState.WAITING if stable_at else JobState.QUEUED,
             "priority": request.priority,
-            "study_uid": request.study_uid,
-            "source": request.source,
-            "series_uids": list(request.series_uids),
-            "inputs": list(inputs),
-            "by_object": bool(inputs),
+            "source": request.study.source,
+            "study_uid": request.study.study_uid,
+            "series_uids": list(request.study.series_uids),
+            "inputs": list(request.study.inputs),
+            "by_object": stable_at is not None,
+            "follow_up": follow_up,
             "model": request.model,
             "requested_model": request.model,
             "tester_variant": request.tester_variant,
@@ -189,11 +216,15 @@ class Jobs:
             "callback": request.callback,
             "context": dict(request.context),
             "created_at": now,
-            "not_before": not_before or now,
-            "turn": turn(request.priority, now),
+            "not_before": stable_at or now,
+            "called": stable_at is None,
+            "rank": order.rank,
+            "scheduled_at": order.scheduled_at,
             "attempt": 0,
+            "losses": 0,
             "stages_s": {},
         }
+        require_fits(jobs, row)
         connection.execute(sa.insert(jobs).values(**row))
         return self._job(connection, str(row["id"]))
 
@@ -203,20 +234,16 @@ class Jobs:
         return self._job(connection, row["id"])
 
     def _last_of_study(self, connection: Connection, request: JobRequest, tenant: str) -> RowMapping | None:
-        """The study's latest job, held until the transaction ends, so that no worker claims it meanwhile.
-
-        Each follow-up has more inputs than the one before; creation times would trust the clocks of all routers.
-        """
-        self._db.serialise(connection, f"{tenant}/{request.study_uid}")
+        """The study's latest job, held until the transaction ends, so that no worker claims it meanwhile."""
+        self._db.serialise(connection, f"{tenant}/{request.study.study_uid}")
         same = (
             (jobs.c.tenant == tenant)
-            & (jobs.c.study_uid == request.study_uid)
-            & (jobs.c.source == request.source)
+            & (jobs.c.study_uid == request.study.study_uid)
+            & (jobs.c.source == request.study.source)
             & (jobs.c.requested_model == request.model)
             & (jobs.c.by_object)
         )
-        most_inputs = sa.func.length(sa.cast(jobs.c.inputs, sa.Text)).desc()
-        query = self._db.held(sa.select(jobs).where(same).order_by(most_inputs).limit(1))
+        query = self._db.held(sa.select(jobs).where(same).order_by(jobs.c.follow_up.desc()).limit(1))
         return connection.execute(query).mappings().first()
 
     def _row(self, connection: Connection, job_id: str, hold: bool = False) -> RowMapping:
@@ -239,9 +266,9 @@ class Jobs:
 def fingerprint_of(request: JobRequest) -> str:
     """What two submissions must share to be the same request."""
     body = [
-        request.study_uid,
-        request.source,
-        list(request.series_uids),
+        request.study.study_uid,
+        request.study.source,
+        list(request.study.series_uids),
         request.model,
         request.priority.value,
         list(request.outputs),
@@ -252,29 +279,16 @@ def fingerprint_of(request: JobRequest) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def job_of(row: RowMapping, undelivered: tuple[str, ...] = ()) -> Job:
+def job_of(row: Mapping[str, Any] | RowMapping, undelivered: tuple[str, ...] = ()) -> Job:
+    """A row of the table `jobs` as a value."""
+    plain = {name: row[name] for name in SAME_IN_JOB}
     return Job(
-        id=row["id"],
-        tenant=row["tenant"],
+        **plain,
         state=JobState(row["state"]),
         priority=Priority(row["priority"]),
-        study_uid=row["study_uid"],
-        source=row["source"],
-        series_uids=tuple(row["series_uids"]),
-        inputs=tuple(row["inputs"]),
-        model=row["model"],
-        inference_type=row["inference_type"],
+        study=StudyRef(row["source"], row["study_uid"], tuple(row["series_uids"]), tuple(row["inputs"])),
         outputs=tuple(row["outputs"]),
-        callback=row["callback"],
-        created_at=row["created_at"],
-        finished_at=row["finished_at"],
-        attempt=row["attempt"],
-        stage=row["stage"],
-        stages_s=row["stages_s"],
-        error_code=row["error_code"],
-        error_detail=row["error_detail"],
         undelivered=undelivered,
-        tester_variant=row["tester_variant"],
     )
 
 

@@ -1,59 +1,98 @@
-"""Running jobs under leases. A worker that dies loses its jobs to others; a token fences all it might still say."""
+"""Running jobs under leases. A worker that dies loses its jobs to others; a token fences all it might still say.
+
+Time is the database's. A lease that ran out costs the job a loss and no attempt, and nothing at all while no other
+worker has taken the job: its token is still good.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from canary.explain import DecisionRow
+from core.errors import WorkerLost
+from core.retry import Attempts, FailureClass, RetryPolicy, after_failure, loss_pause_s
 from ledger.database import Database
 from ledger.decisions import write_decisions
 from ledger.jobs import job_of
+from ledger.outbox import add_deliveries
 from ledger.records import ClaimedJob, Delivery, LeaseLost
 from ledger.shadow_records import ShadowTask
 from ledger.shadows import enqueue_shadows
 from ledger.state import JobState
-from ledger.tables import deliveries, documents, jobs
+from ledger.tables import RESULT_VERSION, documents, jobs, microseconds
 
-MAX_ATTEMPTS = 8  # a study that takes its worker down with it must not do so for ever
+UNCLAIMED_S: Final = 5.0
+FREE: Final[Mapping[str, Any]] = {
+    "token": None,
+    "worker": None,
+    "lease_until": None,
+    "takeover_at": None,
+    "stage": None,
+}
 
 
 class Leases:
-    """Claim, renew, complete, fail."""
+    """Claim, renew, complete, retry, fail, release. What takes a token raises LeaseLost; `renew` names the lost."""
 
-    def __init__(self, database: Database, max_attempts: int = MAX_ATTEMPTS) -> None:
+    def __init__(self, database: Database, policy: RetryPolicy) -> None:
         self._db = database
-        self._max_attempts = max_attempts
+        self._policy = policy
 
-    def claim(self, worker: str, *, now: datetime, lease_s: float, limit: int) -> tuple[ClaimedJob, ...]:
-        """Take up to `limit` jobs whose turn has come, also those of workers whose lease ran out."""
-        if not self._anything_due(now):
-            return ()
+    def due(self, limit: int, unclaimed_s: float = UNCLAIMED_S) -> tuple[str, ...]:
+        """Jobs that recovery should have run, in QueueOrder.
+
+        Retries whose time has come, studies that are stable, and jobs whose worker is lost, after a pause when it is
+        not for the first time; a new job only when the worker that was called for it has not claimed it in time.
+        """
+        with self._db.read() as connection:
+            now = self._db.now(connection)
+            called = ~jobs.c.called | (jobs.c.not_before <= now - timedelta(seconds=unclaimed_s))
+            states = {
+                JobState.QUEUED: (jobs.c.not_before <= now) & called,
+                JobState.WAITING: jobs.c.not_before <= now,
+                JobState.RUNNING: jobs.c.takeover_at <= now,
+            }
+            firsts = [_first((jobs.c.state == state) & ripe, limit) for state, ripe in states.items()]
+            first = sa.union_all(*firsts).subquery()
+            query = sa.select(first.c.id).order_by(first.c.rank, first.c.scheduled_at).limit(limit)
+            return tuple(connection.execute(query).scalars())
+
+    def claim(self, job_id: str, worker: str, lease_s: float) -> ClaimedJob | None:
+        """Take this job if its time has come and it is in nobody's hands.
+
+        A job whose worker was lost too often is ended instead, as `worker-lost`.
+        """
         with self._db.write() as connection:
-            due = self._db.locked(sa.select(jobs).where(_due(now)).order_by(jobs.c.turn).limit(limit))
-            rows = connection.execute(due).mappings().all()
-            claimed = [self._take(connection, row, worker, now, lease_s) for row in rows]
-        return tuple(each for each in claimed if each is not None)
+            now = self._db.now(connection)
+            query = self._db.locked(sa.select(jobs).where((jobs.c.id == job_id) & _may_begin(now)))
+            row = connection.execute(query).mappings().first()
+            if row is None:
+                return None
+            return self._take(connection, row, worker, now, lease_s)
 
-    def renew(self, worker: str, tokens: Sequence[str], *, now: datetime, lease_s: float) -> frozenset[str]:
+    def renew(self, tokens: Iterable[str], lease_s: float) -> frozenset[str]:
         """Extend the leases behind `tokens`; returns the tokens that are no longer good."""
-        until = now + timedelta(seconds=lease_s)
-        mine = jobs.c.token.in_(tokens) & (jobs.c.worker == worker) & (jobs.c.state == JobState.RUNNING)
+        asked = frozenset(tokens)
+        running = jobs.c.token.in_(asked) & (jobs.c.state == JobState.RUNNING)
         with self._db.write() as connection:
-            connection.execute(sa.update(jobs).where(mine).values(lease_until=until))
-            good = connection.execute(sa.select(jobs.c.token).where(mine)).scalars().all()
-        return frozenset(tokens) - frozenset(good)
+            until = self._db.now(connection) + timedelta(seconds=lease_s)
+            pause_us = _integer(jobs.c.takeover_at) - _integer(jobs.c.lease_until)
+            values = {"lease_until": until, "takeover_at": pause_us + microseconds(until)}
+            connection.execute(sa.update(jobs).where(running).values(**values))
+            good = connection.execute(sa.select(jobs.c.token).where(running)).scalars().all()
+        return asked - frozenset(good)
 
-    def stage(self, token: str, name: str, now: datetime) -> None:
-        """The job has come to stage `name`. Raises LeaseLost."""
+    def stage(self, token: str, name: str) -> None:
+        """The job has come to stage `name`."""
         with self._db.write() as connection:
-            done = connection.execute(sa.update(jobs).where(_running(token)).values(stage=name))
-            if done.rowcount != 1:
+            updated = connection.execute(sa.update(jobs).where(_running(token)).values(stage=name))
+            if updated.rowcount != 1:
                 raise LeaseLost("the job is no longer this worker's")
 
     def complete(
@@ -65,79 +104,131 @@ class Leases:
         deliveries_to_make: Sequence[Delivery],
         stages_s: Mapping[str, float],
         model: str,
-        now: datetime,
         decisions: Sequence[DecisionRow] = (),
         shadows: Sequence[ShadowTask] = (),
         study_key: str = "",
     ) -> None:
-        """Result, documents, outbox, decisions and the silent readings that are owed, in one transaction.
+        """Write result, documents, outbox, decisions and pending shadows in one transaction, or nothing.
 
-        `study_key` is the study's pseudonym. Raises LeaseLost, and then nothing was written.
+        `study_key` is the study's pseudonym.
         """
         with self._db.write() as connection:
-            job = self._mine(connection, token)
+            job, now = self._mine(connection, token), self._db.now(connection)
             for kind, content in documents_by_kind.items():
                 row = {"job_id": job["id"], "kind": kind, "content": content}
                 connection.execute(sa.insert(documents).values(**row))
-            for delivery in deliveries_to_make:
-                connection.execute(sa.insert(deliveries).values(**_outbox_row(job["id"], delivery, now)))
+            add_deliveries(connection, job["id"], deliveries_to_make, now)
             write_decisions(self._db, connection, job["id"], study_key, decisions, now)
             enqueue_shadows(self._db, connection, job["id"], study_key, shadows, now)
             storing = bool(deliveries_to_make)
-            connection.execute(
-                sa.update(jobs)
-                .where(jobs.c.id == job["id"])
-                .values(
-                    state=JobState.STORING if storing else JobState.COMPLETED,
-                    stage="store" if storing else None,
-                    finished_at=None if storing else now,
-                    result=dict(result),
-                    stages_s=dict(stages_s),
-                    model=model,
-                    token=None,
-                    lease_until=None,
-                )
-            )
+            values = {
+                **FREE,
+                "state": JobState.STORING if storing else JobState.COMPLETED,
+                "stage": "store" if storing else None,
+                "finished_at": None if storing else now,
+                "result": dict(result),
+                "result_version": RESULT_VERSION,
+                "stages_s": dict(stages_s),
+                "model": model,
+                "error_code": None,
+                "error_detail": None,
+                "failing_since": None,
+                "failing_kind": None,
+            }
+            _update(connection, job, values)
 
-    def fail(self, token: str, code: str, detail: str, *, retry_at: datetime | None, now: datetime) -> None:
-        """End the job with an error, or have it tried again at `retry_at`. Raises LeaseLost."""
-        ended = {"state": JobState.FAILED, "finished_at": now, "error_code": code, "error_detail": detail}
-        again = {"state": JobState.QUEUED, "not_before": retry_at}
-        values = {"token": None, "lease_until": None, "stage": None}
+    def retry(
+        self,
+        token: str,
+        code: str,
+        detail: str,
+        *,
+        at: datetime,
+        counts: bool,
+        kind: FailureClass | None = None,
+        decisions: Sequence[DecisionRow] = (),
+        study_key: str = "",
+    ) -> None:
+        """Queue the job again for `at`; the error stays visible meanwhile.
+
+        `counts` says whether this was an attempt. `failing_since` begins anew when failures of another `kind` begin,
+        unless none is given; one of kind worker-lost counts as a loss.
+        """
         with self._db.write() as connection:
-            job = self._mine(connection, token)
-            change = values | (ended if retry_at is None else again)
-            connection.execute(sa.update(jobs).where(jobs.c.id == job["id"]).values(**change))
+            job, now = self._mine(connection, token), self._db.now(connection)
+            write_decisions(self._db, connection, job["id"], study_key, decisions, now)
+            same = job["failing_since"] is not None and kind in (None, job["failing_kind"])
+            lost = kind is FailureClass.WORKER_LOST or code == WorkerLost.code
+            values = {
+                **FREE,
+                "state": JobState.QUEUED,
+                "called": False,
+                "not_before": at,
+                "attempt": job["attempt"] - (not counts),
+                "losses": job["losses"] + lost,
+                "error_code": code,
+                "error_detail": detail,
+                "failing_since": job["failing_since"] if same else now,
+                "failing_kind": job["failing_kind"] if kind is None else kind.value,
+            }
+            _update(connection, job, values)
 
-    def _anything_due(self, now: datetime) -> bool:
-        """A read first: an idle worker must not take the write lock twenty times a second."""
-        with self._db.read() as connection:
-            return connection.execute(sa.select(jobs.c.id).where(_due(now)).limit(1)).first() is not None
+    def fail(
+        self,
+        token: str,
+        code: str,
+        detail: str,
+        *,
+        decisions: Sequence[DecisionRow] = (),
+        deliveries_to_make: Sequence[Delivery] = (),
+        study_key: str = "",
+    ) -> None:
+        """End the job with an error, with its decisions and what must be told of it."""
+        with self._db.write() as connection:
+            job, now = self._mine(connection, token), self._db.now(connection)
+            add_deliveries(connection, job["id"], deliveries_to_make, now)
+            write_decisions(self._db, connection, job["id"], study_key, decisions, now)
+            _update(connection, job, {**FREE, **_failed(code, detail, now)})
+
+    def release(self, token: str) -> None:
+        """Hand the job back as if it had not been begun: a worker that drains costs it no attempt."""
+        with self._db.write() as connection:
+            job, now = self._mine(connection, token), self._db.now(connection)
+            back = {
+                "state": JobState.QUEUED,
+                "called": False,
+                "not_before": now,
+                "attempt": job["attempt"] - 1,
+            }
+            _update(connection, job, {**FREE, **back})
 
     def _take(
         self, connection: Connection, row: RowMapping, worker: str, now: datetime, lease_s: float
     ) -> ClaimedJob | None:
-        if row["attempt"] >= self._max_attempts:
-            values = {
-                "state": JobState.FAILED,
-                "finished_at": now,
-                "error_code": "model-error",
-                "error_detail": f"given up after {row['attempt']} attempts that did not end",
-                "token": None,
-                "lease_until": None,
-            }
-            connection.execute(sa.update(jobs).where(jobs.c.id == row["id"]).values(**values))
+        lost = row["state"] == JobState.RUNNING
+        if lost and self._is_given_up(row, now):
+            detail = f"given up: {row['losses'] + 1} workers were lost with this study"
+            ended = {"losses": row["losses"] + 1, **_failed(WorkerLost.code, detail, now)}
+            _update(connection, row, {**FREE, **ended})
             return None
-        token = uuid.uuid4().hex
+        until = now + timedelta(seconds=lease_s)
+        losses = row["losses"] + lost
         taken = {
             "state": JobState.RUNNING,
-            "attempt": row["attempt"] + 1,
-            "token": token,
+            "attempt": row["attempt"] + (not lost),
+            "losses": losses,
+            "token": uuid.uuid4().hex,
             "worker": worker,
-            "lease_until": now + timedelta(seconds=lease_s),
+            "lease_until": until,
+            "takeover_at": until + timedelta(seconds=loss_pause_s(losses, self._policy)),
+            "stage": None,
         }
-        connection.execute(sa.update(jobs).where(jobs.c.id == row["id"]).values(**taken))
-        return ClaimedJob(job_of(dict(row) | taken), token)  # type: ignore[arg-type]
+        _update(connection, row, taken)
+        return ClaimedJob(job_of(dict(row) | taken), str(taken["token"]))
+
+    def _is_given_up(self, row: RowMapping, now: datetime) -> bool:
+        behind = Attempts(row["attempt"] - 1, row["losses"], row["failing_since"])
+        return after_failure(FailureClass.WORKER_LOST, behind, now, self._policy).at is None
 
     def _mine(self, connection: Connection, token: str) -> RowMapping:
         query = self._db.held(sa.select(jobs).where(_running(token)))
@@ -151,22 +242,27 @@ def _running(token: str) -> sa.ColumnElement[bool]:
     return (jobs.c.token == token) & (jobs.c.state == JobState.RUNNING)
 
 
-def _due(now: datetime) -> sa.ColumnElement[bool]:
-    """New and retried jobs whose time has come, and running ones whose lease has run out."""
+def _may_begin(now: datetime) -> sa.ColumnElement[bool]:
+    """New and retried jobs whose time has come, and running ones whose worker is lost."""
     fresh = jobs.c.state.in_((JobState.QUEUED, JobState.WAITING)) & (jobs.c.not_before <= now)
-    abandoned = (jobs.c.state == JobState.RUNNING) & (jobs.c.lease_until <= now)
-    return sa.or_(fresh, abandoned)
+    lapsed = (jobs.c.state == JobState.RUNNING) & (jobs.c.takeover_at <= now)
+    return sa.or_(fresh, lapsed)
 
 
-def _outbox_row(job_id: str, delivery: Delivery, now: datetime) -> dict[str, Any]:
-    return {
-        "id": uuid.uuid4().hex,
-        "job_id": job_id,
-        "kind": delivery.kind,
-        "destination": delivery.destination,
-        "document": delivery.document,
-        "payload": None if delivery.payload is None else dict(delivery.payload),
-        "state": "due",
-        "attempt": 0,
-        "not_before": now,
-    }
+def _first(condition: sa.ColumnElement[bool], limit: int) -> sa.Select[Any]:
+    """The first `limit` jobs of one state, in the order of the index `jobs_to_claim`."""
+    columns = (jobs.c.id, jobs.c.rank, jobs.c.scheduled_at)
+    ordered = sa.select(*columns).where(condition).order_by(jobs.c.rank, jobs.c.scheduled_at).limit(limit)
+    return sa.select(ordered.subquery())
+
+
+def _update(connection: Connection, row: RowMapping, values: Mapping[str, Any]) -> None:
+    connection.execute(sa.update(jobs).where(jobs.c.id == row["id"]).values(**values))
+
+
+def _failed(code: str, detail: str, now: datetime) -> dict[str, Any]:
+    return {"state": JobState.FAILED, "finished_at": now, "error_code": code, "error_detail": detail}
+
+
+def _integer(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    return sa.type_coerce(column, sa.BigInteger)

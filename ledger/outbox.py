@@ -1,99 +1,199 @@
-"""What finished jobs must still bring somewhere: at least once, until it arrived or is a dead letter."""
+"""What jobs must still bring somewhere: at least once, until it arrived or is a dead letter.
+
+due ──► in hand ──► done | dead          a lease that runs out makes it due again, and costs a loss
+"""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from core.errors import WorkerLost
+from core.retry import RetryPolicy
 from ledger.database import Database
-from ledger.records import ClaimedDelivery
+from ledger.records import ClaimedDelivery, DeadLetter, Delivery
 from ledger.state import JobState
 from ledger.tables import deliveries, jobs
 
-DUE, DONE, DEAD = "due", "done", "dead"
+DUE: Final = "due"
+DONE: Final = "done"
+DEAD: Final = "dead"
 
 
 class Outbox:
     """Claim what is due, say how it went. When nothing of a job is due any more, the job is completed."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, policy: RetryPolicy) -> None:
         self._db = database
+        self._policy = policy
 
     def claim_deliveries(
-        self, worker: str, *, now: datetime, lease_s: float, limit: int
+        self, worker: str, lease_s: float, limit: int, busy_destinations: Collection[str] = ()
     ) -> tuple[ClaimedDelivery, ...]:
-        """Take up to `limit` deliveries that are due and in nobody's hands."""
-        due = (deliveries.c.state == DUE) & (deliveries.c.not_before <= now)
-        with self._db.read() as connection:
-            if connection.execute(sa.select(deliveries.c.id).where(due).limit(1)).first() is None:
-                return ()
-        query = self._db.locked(
-            sa.select(deliveries).where(due).order_by(deliveries.c.not_before).limit(limit)
+        """Take up to `limit` deliveries that are due and in nobody's hands, the oldest first.
+
+        None for a busy destination: a store or host that hangs holds up nobody else's. Either a delivery's
+        `destination` or its `lane` names it.
+        """
+        busy = list(busy_destinations)
+        elsewhere = deliveries.c.lane.not_in(busy) & deliveries.c.destination.not_in(busy)
+        return self._claim(elsewhere if busy else sa.true(), worker, lease_s, limit)
+
+    def claim_of_job(self, job_id: str, worker: str, lease_s: float) -> tuple[ClaimedDelivery, ...]:
+        """Take all deliveries of one job that are due and in nobody's hands."""
+        return self._claim(deliveries.c.job_id == job_id, worker, lease_s, None)
+
+    def renew(self, worker: str, delivery_ids: Collection[str], lease_s: float) -> frozenset[str]:
+        """Extend the leases of deliveries that `worker` still has in hand; returns those that it has not."""
+        in_hand = (
+            deliveries.c.id.in_(delivery_ids) & (deliveries.c.worker == worker) & (deliveries.c.state == DUE)
         )
         with self._db.write() as connection:
-            rows = connection.execute(query).mappings().all()
-            return tuple(self._take(connection, row, worker, now, lease_s) for row in rows)
+            until = self._db.now(connection) + timedelta(seconds=lease_s)
+            connection.execute(sa.update(deliveries).where(in_hand).values(lease_until=until))
+            held = connection.execute(sa.select(deliveries.c.id).where(in_hand)).scalars().all()
+        return frozenset(delivery_ids) - frozenset(held)
 
-    def delivered(self, delivery_id: str, now: datetime, seconds: float = 0.0) -> None:
+    def delivered(self, delivery_id: str, seconds: float = 0.0) -> None:
         """It arrived, after `seconds` of carrying, which count for the job's stage `store`.
 
         Also heard from a bearer who was slow and whose delivery was given up meanwhile.
         """
-        self._end(delivery_id, {"state": DONE, "error_code": None}, (DUE, DEAD), now, seconds)
+        self._end(delivery_id, {"state": DONE, "error_code": None}, (DUE, DEAD), seconds)
 
-    def delivery_failed(
-        self, delivery_id: str, error_code: str, *, retry_at: datetime | None, now: datetime
-    ) -> None:
+    def delivery_failed(self, delivery_id: str, error_code: str, *, retry_at: datetime | None) -> None:
         """Try again at `retry_at`, or give up: the job completes and shows what was not delivered."""
         if retry_at is None:
-            self._end(delivery_id, {"state": DEAD, "error_code": error_code}, (DUE,), now)
+            self._end(delivery_id, {"state": DEAD, "error_code": error_code}, (DUE,))
             return
+        values = {"not_before": retry_at, "error_code": error_code, "worker": None, "lease_until": None}
+        pending = (deliveries.c.id == delivery_id) & (deliveries.c.state == DUE)
         with self._db.write() as connection:
-            values = {"not_before": retry_at, "error_code": error_code}
-            connection.execute(sa.update(deliveries).where(deliveries.c.id == delivery_id).values(**values))
+            connection.execute(sa.update(deliveries).where(pending).values(**values))
+
+    def dead_letters(self, limit: int = 100) -> tuple[DeadLetter, ...]:
+        """Deliveries that were given up, the newest first."""
+        columns = [deliveries.c[name] for name in DeadLetter.__dataclass_fields__]
+        dead = sa.select(*columns).where(deliveries.c.state == DEAD)
+        query = dead.order_by(deliveries.c.ended_at.desc(), deliveries.c.id).limit(limit)
+        with self._db.read() as connection:
+            return tuple(DeadLetter(**row) for row in connection.execute(query).mappings())
+
+    def _claim(
+        self, condition: sa.ColumnElement[bool], worker: str, lease_s: float, limit: int | None
+    ) -> tuple[ClaimedDelivery, ...]:
+        """A read first: an idle worker must not take the write lock ten times a second."""
+        with self._db.read() as connection:
+            due = _due(self._db.now(connection)) & condition
+            if connection.execute(sa.select(deliveries.c.id).where(due).limit(1)).first() is None:
+                return ()
+        with self._db.write() as connection:
+            now = self._db.now(connection)
+            query = sa.select(deliveries).where(_due(now) & condition).order_by(deliveries.c.not_before)
+            rows = connection.execute(self._db.locked(query.limit(limit))).mappings().all()
+            taken = [self._take(connection, row, worker, now, lease_s) for row in rows]
+        return tuple(delivery for delivery in taken if delivery is not None)
 
     def _take(
         self, connection: Connection, row: RowMapping, worker: str, now: datetime, lease_s: float
-    ) -> ClaimedDelivery:
-        """In hand means: not due again before the lease has run out."""
+    ) -> ClaimedDelivery | None:
+        lost = row["lease_until"] is not None
+        losses = row["losses"] + lost
+        if losses > self._policy.worker_losses:
+            self._end_within(
+                connection, row["id"], {"state": DEAD, "error_code": WorkerLost.code}, (DUE,), now
+            )
+            return None
         values = {
-            "attempt": row["attempt"] + 1,
+            "attempt": row["attempt"] + (not lost),
+            "losses": losses,
             "worker": worker,
-            "not_before": now + timedelta(seconds=lease_s),
+            "lease_until": now + timedelta(seconds=lease_s),
         }
         connection.execute(sa.update(deliveries).where(deliveries.c.id == row["id"]).values(**values))
-        return ClaimedDelivery(
-            id=row["id"],
-            job_id=row["job_id"],
-            kind=row["kind"],
-            destination=row["destination"],
-            document=row["document"],
-            payload=row["payload"],
-            attempt=row["attempt"] + 1,
-        )
+        after = dict(row) | values
+        return ClaimedDelivery(**{name: after[name] for name in ClaimedDelivery.__dataclass_fields__})
 
     def _end(
         self,
         delivery_id: str,
         values: dict[str, str | None],
         only_from: tuple[str, ...],
+        seconds: float = 0.0,
+    ) -> None:
+        with self._db.write() as connection:
+            now = self._db.now(connection)
+            self._end_within(connection, delivery_id, values, only_from, now, seconds)
+
+    def _end_within(
+        self,
+        connection: Connection,
+        delivery_id: str,
+        values: dict[str, str | None],
+        only_from: tuple[str, ...],
         now: datetime,
         seconds: float = 0.0,
     ) -> None:
-        this = (deliveries.c.id == delivery_id) & deliveries.c.state.in_(only_from)
-        with self._db.write() as connection:
-            job_id = connection.execute(
-                sa.select(deliveries.c.job_id).where(deliveries.c.id == delivery_id)
-            ).scalar_one()
-            job = connection.execute(self._db.held(sa.select(jobs.c.stages_s).where(jobs.c.id == job_id)))
+        """End the delivery, and the job with its last one. The job's row is held first, so that one ends last."""
+        job_id = connection.execute(
+            sa.select(deliveries.c.job_id).where(deliveries.c.id == delivery_id)
+        ).scalar()
+        if job_id is None:
+            return  # the job was purged
+        job = connection.execute(self._db.held(sa.select(jobs.c.stages_s).where(jobs.c.id == job_id)))
+        if seconds:
             stages_s = job.scalar_one()
             stages_s = stages_s | {"store": round(stages_s.get("store", 0.0) + seconds, 6)}
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(stages_s=stages_s))
-            connection.execute(sa.update(deliveries).where(this).values(**values))
-            open_ones = (deliveries.c.job_id == job_id) & (deliveries.c.state == DUE)
-            if connection.execute(sa.select(deliveries.c.id).where(open_ones).limit(1)).first() is None:
-                storing = (jobs.c.id == job_id) & (jobs.c.state == JobState.STORING)
-                ended = {"state": JobState.COMPLETED, "stage": None, "finished_at": now}
-                connection.execute(sa.update(jobs).where(storing).values(**ended))
+        this = (deliveries.c.id == delivery_id) & deliveries.c.state.in_(only_from)
+        ended = {**values, "ended_at": now, "worker": None, "lease_until": None}
+        connection.execute(sa.update(deliveries).where(this).values(**ended))
+        pending = (deliveries.c.job_id == job_id) & (deliveries.c.state == DUE)
+        if connection.execute(sa.select(deliveries.c.id).where(pending).limit(1)).first() is None:
+            storing = (jobs.c.id == job_id) & (jobs.c.state == JobState.STORING)
+            completed = {"state": JobState.COMPLETED, "stage": None, "finished_at": now}
+            connection.execute(sa.update(jobs).where(storing).values(**completed))
+
+
+def add_deliveries(connection: Connection, job_id: str, made: Sequence[Delivery], now: datetime) -> None:
+    """Put a job's deliveries into the outbox within a transaction."""
+    if made:
+        connection.execute(sa.insert(deliveries), [_row(job_id, delivery, now) for delivery in made])
+
+
+def lane_of(destination: str) -> str:
+    """The store, or the host of a URL.
+
+    >>> lane_of("https://ris.example/jobs/7"), lane_of("pacs")
+    ('https://ris.example', 'pacs')
+    """
+    parts = urlsplit(destination)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else destination
+
+
+def _due(now: datetime) -> sa.ColumnElement[bool]:
+    free = deliveries.c.lease_until.is_(None) | (deliveries.c.lease_until <= now)
+    return (deliveries.c.state == DUE) & (deliveries.c.not_before <= now) & free
+
+
+def _row(job_id: str, delivery: Delivery, now: datetime) -> dict[str, Any]:
+    return {
+        "id": uuid.uuid4().hex,
+        "job_id": job_id,
+        "kind": delivery.kind,
+        "destination": delivery.destination,
+        "lane": lane_of(delivery.destination),
+        "document": delivery.document,
+        "payload": None if delivery.payload is None else dict(delivery.payload),
+        "state": DUE,
+        "created_at": now,
+        "not_before": now,
+        "attempt": 0,
+        "losses": 0,
+    }

@@ -8,11 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from core.errors import SerinusError
-from ledger.state import JobState, Priority
+from core.priority import Priority, QueueOrder, queue_order
+from core.retry import Attempts
+from core.study import StudyRef
+from ledger.state import JobState
 
 
 class LeaseLost(SerinusError):
-    """The job went to another worker, or was cancelled: whatever this one found no longer counts.
+    """The job went to another worker, or was cancelled: whatever this one says no longer counts.
 
     Said to a worker and never to a caller, therefore without a code of its own.
     """
@@ -25,13 +28,11 @@ class JobRequest:
     `tester_variant` is the variant that an authorised tester asked for.
     """
 
-    study_uid: str = field(repr=False)
-    source: str
-    series_uids: tuple[str, ...] = field(default=(), repr=False)
+    study: StudyRef
     model: str = ""
     priority: Priority = Priority.ROUTINE
     outputs: tuple[str, ...] = ("json", "sr")
-    callback: str | None = None
+    callback: str | None = field(default=None, repr=False)
     context: Mapping[str, str] = field(default_factory=dict, repr=False)
     inference_type: str = ""
     tester_variant: str | None = None
@@ -39,29 +40,45 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it stands. `attempt` counts how often it was begun; `stages_s` the seconds of ended stages."""
+    """A job as it stands; `stages_s` are the seconds of ended stages.
+
+    `attempt` counts the attempts that were begun and did not end for a reason of somebody else's; `losses` how often
+    its worker was lost. The error is that of its last failure, also while it is queued again; `failing_since` is when
+    the failures of that kind began.
+    """
 
     id: str
     tenant: str
     state: JobState
     priority: Priority
-    study_uid: str = field(repr=False)
-    source: str
-    series_uids: tuple[str, ...] = field(repr=False)
-    inputs: tuple[str, ...] = field(repr=False)
+    study: StudyRef
     model: str
     inference_type: str
     outputs: tuple[str, ...]
     callback: str | None = field(repr=False)
+    context: Mapping[str, str] = field(repr=False)
     created_at: datetime
     finished_at: datetime | None
     attempt: int
+    losses: int
+    failing_since: datetime | None
     stage: str | None
     stages_s: Mapping[str, float]
     error_code: str | None
     error_detail: str | None
     undelivered: tuple[str, ...] = ()
     tester_variant: str | None = None
+
+    @property
+    def order(self) -> QueueOrder:
+        """Its place in every queue."""
+        return queue_order(self.priority, self.created_at)
+
+    @property
+    def behind(self) -> Attempts:
+        """What it has behind it, as `core.retry.after_failure` takes it; the attempt that runs is not among it."""
+        running = self.state is JobState.RUNNING
+        return Attempts(self.attempt - running, self.losses, self.failing_since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +100,42 @@ class Delivery:
     """Something a finished job must bring somewhere: a document, or a payload."""
 
     kind: str
-    destination: str
+    destination: str = field(repr=False)
     document: str | None = None
     payload: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDelivery:
+    """A delivery in the hands of one worker. `lane` is the store or host that it goes to, shared with others.
+
+    `attempt` counts from 1, `losses` the workers that were lost with it.
+    """
+
     id: str
     job_id: str
     kind: str
     destination: str = field(repr=False)
+    lane: str = field(repr=False)
     document: str | None
     payload: Mapping[str, Any] | None = field(repr=False)
     attempt: int
+    losses: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A delivery that was given up, with the code of its last error."""
+
+    id: str
+    job_id: str
+    kind: str
+    lane: str = field(repr=False)
+    document: str | None
+    attempt: int
+    error_code: str | None
+    ended_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

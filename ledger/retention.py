@@ -17,8 +17,8 @@ BATCH_SIZE = 500  # a transaction of many rows would keep callers waiting
 class Retention:
     """Deletes old finished jobs with all that names a study.
 
-    What judges a version stays, by pseudonyms only: decisions, exposures, silent outcomes, escalations; and the
-    audit chain stays whole. A silent reading that is still owed stays too, whatever became of its job.
+    What judges a version stays, by pseudonyms only: decisions, exposures, shadows' outcomes, escalations; and the
+    audit chain stays whole. A pending shadow task stays too, whatever became of its job.
     """
 
     def __init__(self, database: Database) -> None:
@@ -36,7 +36,7 @@ class Retention:
             total += deleted
             if deleted < BATCH_SIZE:
                 break
-        while self._purge_silent(older_than) == BATCH_SIZE:
+        while self._purge_shadows(older_than) == BATCH_SIZE:
             pass
         return total
 
@@ -48,7 +48,7 @@ class Retention:
             connection.execute(sa.delete(table).where(table.c.job_id.in_(ids)))
         return connection.execute(sa.delete(jobs).where(jobs.c.id.in_(ids))).rowcount if ids else 0
 
-    def _purge_silent(self, older_than: datetime) -> int:
+    def _purge_shadows(self, older_than: datetime) -> int:
         old = sa.select(shadow_tasks.c.id).where(shadow_tasks.c.ended_at < older_than).limit(BATCH_SIZE)
         with self._db.write() as connection:
             ids = connection.execute(old).scalars().all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,14 +13,28 @@ from sqlalchemy.engine import Connection
 
 from canary.observation import ABView
 from canary.routing_table import BASIS_POINTS, Rule, Slot
-from core.errors import ExperimentUnderWay
+from core.errors import ExperimentUnderWay, RoutingConflict
 from ledger.audit import Audit
 from ledger.database import Database
-from ledger.routing_records import Freeze, ModelRouting, Pin, ab_document, document_of, routing_of
-from ledger.tables import routing, routing_site
+from ledger.documents import DocumentCodec
+from ledger.limits import require_fits
+from ledger.routing_records import (
+    RULES,
+    WEIGHT,
+    Freeze,
+    ModelRouting,
+    Pin,
+    ab_document,
+    document_of,
+    pin_name,
+    routing_of,
+    shadow_name,
+)
+from ledger.tables import decisions, routing, routing_site
 
 SITE = "site"  # the subject of the freeze in the audit
 ONE_SITE = 1
+_FREEZE = DocumentCodec(Freeze)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +45,31 @@ class _Change:
     asked: Mapping[str, Any]
     was: Callable[[ModelRouting], Any]
     apply: Callable[[ModelRouting], ModelRouting]
+    advance: tuple[str, datetime | None] | None = (
+        None  # its name among what was asked for in advance, and until when
+    )
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        until = self.advance[1] if self.advance else None
+        return {**self.asked, **({"in_advance_until": until.isoformat()} if until else {})}
+
+    def applied(self, before: ModelRouting) -> ModelRouting:
+        """What comes of it; the mark of an earlier wish of that name goes."""
+        after = self.apply(before)
+        if self.advance is None:
+            return after
+        name, until = self.advance
+        others = {key: at for key, at in after.in_advance.items() if key != name}
+        return replace(after, in_advance=others if until is None else {**others, name: until})
 
 
 class Routing:
     """One document per model, and one freeze. A wish that changes nothing leaves no trace.
 
-    Setters return what stands then; they raise ValueError for a number out of its range, and nothing is written.
+    Setters return what stands then; they raise ValueError for a number out of its range and InvalidField for a name
+    that is too long, and nothing is written. `in_advance_until` marks a wish about a version or variant that does
+    not exist yet: it expires then, unless `arrived` takes the mark away; the same wish without it does so too.
     """
 
     def __init__(
@@ -67,26 +100,65 @@ class Routing:
             return self._freeze(connection)
 
     def set_weight(
-        self, model: str, version: str, weight_bp: int, *, actor: str, now: datetime
+        self,
+        model: str,
+        version: str,
+        weight_bp: int,
+        *,
+        actor: str,
+        expected_revision: int | None = None,
+        in_advance_until: datetime | None = None,
     ) -> ModelRouting:
-        """Send `version` that share. Another version draws another salt; a raise keeps it and moves nobody back.
+        """Send `version` that share. It keeps its salt while its candidacy lasts, so a correction moves nobody.
 
-        Raises ExperimentUnderWay while an A/B test runs.
+        Raises ExperimentUnderWay while an A/B test runs, and RoutingConflict when the model's routing is not of
+        `expected_revision` any more.
         """
 
         def apply(before: ModelRouting) -> ModelRouting:
             if weight_bp > 0 and before.ab is not None:
                 raise ExperimentUnderWay("an A/B test of this model is running; end it first")
-            salt = before.salt if before.version == version else self._new_salt()
-            return replace(before, version=version, weight_bp=weight_bp, salt=salt)
+            salts = {**before.salts, version: before.salts.get(version) or self._new_salt()}
+            return replace(before, version=version, weight_bp=weight_bp, salts=salts)
 
         asked = {"version": version, "weight_bp": weight_bp}
-        change = _Change(
-            "route-weight", asked, lambda r: {"version": r.version, "weight_bp": r.weight_bp}, apply
-        )
-        return self._change(model, change, actor, now)
+        require_fits(decisions, {"version": version})
+        change = _Change("route-weight", asked, _weight, apply, (WEIGHT, in_advance_until))
+        return self._change(model, change, actor, expected_revision)
 
-    def set_mirror(self, model: str, mirror_bp: int, *, actor: str, now: datetime) -> ModelRouting:
+    def end_candidacy(
+        self, model: str, version: str, expected_revision: int, *, actor: str = "controller"
+    ) -> bool:
+        """Take weight and salt from a version that is no candidate any more; returns whether that was done.
+
+        It is not when somebody has decided since `expected_revision` of the model's routing: that decision is newer.
+        """
+
+        def apply(before: ModelRouting) -> ModelRouting:
+            salts = {name: salt for name, salt in before.salts.items() if name != version}
+            if before.version != version:
+                return replace(before, salts=salts)
+            in_advance = {name: until for name, until in before.in_advance.items() if name != WEIGHT}
+            return replace(before, version=None, weight_bp=0, salts={}, in_advance=in_advance)
+
+        change = _Change("candidacy-ended", {"version": version}, _weight, apply)
+        try:
+            self._change(model, change, actor, expected_revision)
+        except RoutingConflict:
+            return False
+        return True
+
+    def arrived(self, model: str, names: Collection[str], *, actor: str = "controller") -> ModelRouting:
+        """What was asked for in advance exists now, so it does not expire. `names` are keys of `in_advance`."""
+
+        def apply(before: ModelRouting) -> ModelRouting:
+            kept = {name: until for name, until in before.in_advance.items() if name not in names}
+            return replace(before, in_advance=kept)
+
+        change = _Change("route-arrived", {"names": sorted(names)}, lambda r: sorted(r.in_advance), apply)
+        return self._change(model, change, actor)
+
+    def set_mirror(self, model: str, mirror_bp: int, *, actor: str) -> ModelRouting:
         """The share of studies that the candidate reads in silence."""
         change = _Change(
             "route-mirror",
@@ -94,19 +166,26 @@ class Routing:
             lambda r: r.mirror_bp,
             lambda r: replace(r, mirror_bp=mirror_bp),
         )
-        return self._change(model, change, actor, now)
+        return self._change(model, change, actor)
 
-    def set_shadow(self, model: str, alias: str, share_bp: int, *, actor: str, now: datetime) -> ModelRouting:
+    def set_shadow(
+        self, model: str, alias: str, share_bp: int, *, actor: str, in_advance_until: datetime | None = None
+    ) -> ModelRouting:
         """The share of studies that the version of a `shadow-…` alias reads."""
+
+        def apply(before: ModelRouting) -> ModelRouting:
+            return replace(before, shadow_bp={**before.shadow_bp, alias: share_bp})
+
         change = _Change(
             "route-shadow",
             {"alias": alias, "share_bp": share_bp},
             lambda r: r.shadow_bp.get(alias),
-            lambda r: replace(r, shadow_bp={**r.shadow_bp, alias: share_bp}),
+            apply,
+            (shadow_name(alias), in_advance_until),
         )
-        return self._change(model, change, actor, now)
+        return self._change(model, change, actor)
 
-    def set_safety_net(self, model: str, share_bp: int, *, actor: str, now: datetime) -> ModelRouting:
+    def set_safety_net(self, model: str, share_bp: int, *, actor: str) -> ModelRouting:
         """The share of the canary's studies that the champion reads in silence, in basis points."""
         change = _Change(
             "route-safety-net",
@@ -114,33 +193,53 @@ class Routing:
             lambda r: r.safety_net_bp,
             lambda r: replace(r, safety_net_bp=share_bp),
         )
-        return self._change(model, change, actor, now)
+        return self._change(model, change, actor)
 
-    def set_rules(self, model: str, rules: Sequence[Rule], *, actor: str, now: datetime) -> ModelRouting:
+    def set_rules(
+        self, model: str, rules: Sequence[Rule], *, actor: str, in_advance_until: datetime | None = None
+    ) -> ModelRouting:
         """All of a model's explicit rules, in the order in which they are tried."""
         change = _Change(
             "route-rules",
             {"rules": [asdict(rule) for rule in rules]},
             lambda r: [asdict(rule) for rule in r.rules],
             lambda r: replace(r, rules=tuple(rules)),
+            (RULES, in_advance_until),
         )
-        return self._change(model, change, actor, now)
+        return self._change(model, change, actor)
 
-    def pin(self, model: str, key_pseudonym: str, variant: str, *, actor: str, now: datetime) -> ModelRouting:
+    def pin(
+        self,
+        model: str,
+        key_pseudonym: str,
+        variant: str,
+        *,
+        actor: str,
+        in_advance_until: datetime | None = None,
+    ) -> ModelRouting:
         """Bind one patient or study to a variant, whatever it was bound to before."""
-        new = Pin(key_pseudonym, variant, actor, now)
-        asked = {"key": key_pseudonym, "variant": variant}
-        change = _Change("route-pin", asked, lambda r: _pinned(r, key_pseudonym), lambda r: _pin(r, new))
-        return self._change(model, change, actor, now)
 
-    def unpin(self, model: str, key_pseudonym: str, *, actor: str, now: datetime) -> ModelRouting:
+        with self._db.read() as connection:
+            new = Pin(key_pseudonym, variant, actor, self._db.now(connection))
+        change = _Change(
+            "route-pin",
+            {"key": key_pseudonym, "variant": variant},
+            _pinned(key_pseudonym),
+            lambda r: _pin(r, new),
+            (pin_name(key_pseudonym), in_advance_until),
+        )
+        return self._change(model, change, actor)
+
+    def unpin(self, model: str, key_pseudonym: str, *, actor: str) -> ModelRouting:
+        """Take the pin of a patient or study away."""
         change = _Change(
             "route-unpin",
             {"key": key_pseudonym},
-            lambda r: _pinned(r, key_pseudonym),
+            _pinned(key_pseudonym),
             lambda r: replace(r, pins=_others(r, key_pseudonym)),
+            (pin_name(key_pseudonym), None),
         )
-        return self._change(model, change, actor, now)
+        return self._change(model, change, actor)
 
     def set_ab(
         self,
@@ -150,7 +249,6 @@ class Routing:
         coverage_bp: int = BASIS_POINTS,
         slot: Slot | None = None,
         actor: str,
-        now: datetime,
     ) -> ModelRouting:
         """Begin an A/B test of `arm-…` aliases, or open a running one wider. Other weights are another test.
 
@@ -167,45 +265,53 @@ class Routing:
 
         asked = {"weights_bp": dict(weights_bp), "coverage_bp": coverage_bp}
         change = _Change("ab-set", asked, lambda r: ab_document(r.ab), apply)
-        return self._change(model, change, actor, now)
+        return self._change(model, change, actor)
 
-    def end_ab(self, model: str, *, actor: str, now: datetime) -> ModelRouting:
+    def end_ab(self, model: str, *, actor: str) -> ModelRouting:
+        """All patients go back to the champion."""
         change = _Change("ab-end", {}, lambda r: ab_document(r.ab), lambda r: replace(r, ab=None))
-        return self._change(model, change, actor, now)
+        return self._change(model, change, actor)
 
-    def freeze(self, *, actor: str, reason: str, now: datetime) -> Freeze:
-        """All traffic to the champions, and nothing moves, until `unfreeze`."""
-        thrown = Freeze(actor, reason, now)
-        self._set_freeze(thrown, actor, now)
+    def freeze(self, *, actor: str, reason: str) -> Freeze:
+        """All traffic to the champions, and nothing moves, until `unfreeze`. Waits for no other change of routing."""
+        with self._db.write() as connection:
+            now, revision = self._db.now(connection), self._next_revision(connection)
+            thrown = Freeze(actor, reason, now, revision)
+            connection.execute(sa.update(routing_site).values(freeze=_FREEZE.write(thrown)))
+            detail = {"reason": reason, "revision": revision}
+            self._audit.append_within(connection, actor, "freeze", SITE, detail)
         return thrown
 
-    def unfreeze(self, *, actor: str, now: datetime) -> None:
-        self._set_freeze(None, actor, now)
-
-    def _change(self, model: str, change: _Change, actor: str, now: datetime) -> ModelRouting:
+    def unfreeze(self, *, actor: str) -> int:
+        """Let traffic move again; returns the routing revision that says so."""
         with self._db.write() as connection:
-            self._db.serialise(connection, "routing")
+            if self._freeze(connection) is None:
+                return self._revision(connection)
+            revision = self._next_revision(connection)
+            connection.execute(sa.update(routing_site).values(freeze=None))
+            self._audit.append_within(connection, actor, "unfreeze", SITE, {"revision": revision})
+        return revision
+
+    def _change(
+        self, model: str, change: _Change, actor: str, expected_revision: int | None = None
+    ) -> ModelRouting:
+        require_fits(routing, {"model": model})
+        with self._db.write() as connection:
+            self._db.serialise(connection, f"routing/{model}")
             before = self._get(connection, model)
-            after = change.apply(before)
+            if expected_revision not in (None, before.revision):
+                raise RoutingConflict("the model's routing was changed meanwhile; read it again")
+            after = change.applied(before)
             if after == before:
                 return before
-            freeze = self._freeze(connection)
-            after = replace(after, changed_at=now, revision=self._next(connection, freeze))
+            now = self._db.now(connection)
+            after = replace(after, changed_at=now, revision=self._next_revision(connection))
             row = {"model": model, "revision": after.revision, "changed_at": now}
             over = self._db.insert_over(routing, ("model",))
             connection.execute(over, row | {"document": document_of(after)})
-            detail = {**change.asked, "was": change.was(before)}
-            self._audit.append_within(connection, actor, change.action, model, detail, now)
+            detail = {**change.detail, "was": change.was(before)}
+            self._audit.append_within(connection, actor, change.action, model, detail)
         return after
-
-    def _set_freeze(self, freeze: Freeze | None, actor: str, now: datetime) -> None:
-        with self._db.write() as connection:
-            self._db.serialise(connection, "routing")
-            if freeze is None and self._freeze(connection) is None:
-                return
-            revision = self._next(connection, freeze)
-            action, detail = ("unfreeze", {}) if freeze is None else ("freeze", {"reason": freeze.reason})
-            self._audit.append_within(connection, actor, action, SITE, detail | {"revision": revision}, now)
 
     def _get(self, connection: Connection, model: str) -> ModelRouting:
         query = sa.select(routing).where(routing.c.model == model)
@@ -213,28 +319,38 @@ class Routing:
         return ModelRouting(model) if row is None else routing_of(dict(row))
 
     def _freeze(self, connection: Connection) -> Freeze | None:
-        found = connection.execute(sa.select(routing_site.c.freeze)).scalar()
-        if found is None:
-            return None
-        return Freeze(found["actor"], found["reason"], datetime.fromisoformat(found["at"]))
+        document = connection.execute(sa.select(routing_site.c.freeze)).scalar()
+        return None if document is None else _FREEZE.read(document)
 
-    def _next(self, connection: Connection, freeze: Freeze | None) -> int:
-        """Write the freeze under the next revision, which is returned."""
-        last = connection.execute(sa.select(routing_site.c.revision)).scalar() or 0
-        kept = None if freeze is None else asdict(freeze) | {"at": freeze.at.isoformat()}
-        row = {"id": ONE_SITE, "revision": last + 1, "freeze": kept}
-        connection.execute(self._db.insert_over(routing_site, ("id",)), row)
-        return last + 1
+    def _revision(self, connection: Connection) -> int:
+        return connection.execute(sa.select(routing_site.c.revision)).scalar() or 0
+
+    def _next_revision(self, connection: Connection) -> int:
+        """Holds the site's one row until the transaction ends, so revisions are seen in their order."""
+        first = self._db.insert_once(routing_site, ("id",))
+        connection.execute(first, {"id": ONE_SITE, "revision": 0, "freeze": None})
+        connection.execute(sa.update(routing_site).values(revision=routing_site.c.revision + 1))
+        return self._revision(connection)
 
 
-def _pinned(routing: ModelRouting, key: str) -> str | None:
-    pin = routing.pin_of(key)
-    return None if pin is None else pin.variant
+def _weight(routing: ModelRouting) -> dict[str, Any]:
+    return {"version": routing.version, "weight_bp": routing.weight_bp}
+
+
+def _pinned(key: str) -> Callable[[ModelRouting], str | None]:
+    """The variant that `key` is pinned to."""
+
+    def variant(routing: ModelRouting) -> str | None:
+        pin = routing.pin_of(key)
+        return None if pin is None else pin.variant
+
+    return variant
 
 
 def _pin(routing: ModelRouting, new: Pin) -> ModelRouting:
     """The same pin again is no change, whoever asks for it."""
-    if _pinned(routing, new.key) == new.variant:
+    before = routing.pin_of(new.key)
+    if before is not None and before.variant == new.variant:
         return routing
     return replace(routing, pins=(*_others(routing, new.key), new))
 

@@ -1,4 +1,4 @@
-"""What a silent reading is before, during and after: types of their own, which no report or delivery takes."""
+"""What a shadow is before, during and after: types of their own, which no report or delivery takes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from canary.explain import DecisionRow
+from core.study import StudyRef
 
 SAFETY_NET: Final = "safety-net"
 SHADOW: Final = "shadow"
@@ -17,49 +18,45 @@ RANK: Final[Mapping[str, int]] = MappingProxyType({SAFETY_NET: 0, SHADOW: 1})  #
 
 @dataclass(frozen=True, slots=True)
 class ShadowTask:
-    """A reading that a study owes. `primary` is what was delivered, for the pair; `role` is one of RANK."""
+    """A study that a version is to read in silence. `role` is one of RANK.
+
+    `rule` is the series rule that the delivered prediction was made by, so that both read the same series;
+    `delivered` is what that prediction says, for the pair.
+    """
 
     model: str
     version: str
     app: str
     variant: str
     role: str
-    source: str
-    study_uid: str = field(repr=False)
-    series_uids: tuple[str, ...] = field(repr=False)
-    inputs: tuple[str, ...] = field(repr=False)
+    study: StudyRef
     decision: DecisionRow
-    primary: Mapping[str, Any] = field(repr=False)
+    delivered: Mapping[str, Any] = field(repr=False)
+    rule: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.role not in RANK:
             raise ValueError("a silent reader is a shadow or the safety net")
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedShadow:
-    """A reading in the hands of one worker; `token` fences what it says of it. `attempt` counts from 1."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedShadow(ShadowTask):
+    """A shadow task in the hands of one worker; `token` fences what it says of it.
+
+    `attempt` counts from 1; `losses` counts the workers that were lost with it.
+    """
 
     token: str
     attempt: int
+    losses: int
     job_id: str
     study_key: str
-    model: str
-    version: str
-    app: str
-    variant: str
-    role: str
-    source: str
-    study_uid: str = field(repr=False)
-    series_uids: tuple[str, ...] = field(repr=False)
-    inputs: tuple[str, ...] = field(repr=False)
-    decision: DecisionRow
-    primary: Mapping[str, Any] = field(repr=False)
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowResult:
-    """How a silent reading ended: with an outcome, or with the code of the error that ended it."""
+    """How a shadow ended: with an outcome, or with the code of the error that ended it."""
 
     job_id: str
     study_key: str

@@ -1,6 +1,6 @@
-"""The silent readings that studies owe: late, but never lost. What they say goes to a store of its own.
+"""Shadow tasks: what versions are to read in silence. Late, but never lost; what they say has a store of its own.
 
-due ──► in hand ──► done | failed        a lease that runs out makes it due again
+due ──► in hand ──► done | failed        a lease that runs out makes it due again at once, and costs a loss
  ▲         │
  └─────────┘  released for a live study, or to be tried again
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -17,116 +17,137 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from canary.explain import DecisionRow
+from core.errors import WorkerLost
+from core.retry import RetryPolicy
+from core.study import StudyRef
 from ledger.audit import Audit
 from ledger.database import Database
-from ledger.decisions import write_decisions
+from ledger.decisions import decision_values, write_decisions
+from ledger.documents import DECISION
 from ledger.records import LeaseLost
 from ledger.shadow_records import RANK, ClaimedShadow, PairedResult, ShadowResult, ShadowTask
 from ledger.tables import decisions, shadow_outcomes, shadow_tasks
 
 DUE, DONE, FAILED = "due", "done", "failed"
 READ: Final = "read"
-MAX_ATTEMPTS: Final = 25  # a study that takes its silent reader down with it must not do so for ever
-GIVEN_UP: Final = "given-up"
-ABANDONED: Final = "abandoned"
+DISCARDED: Final = "discarded"
 BATCH_SIZE: Final = 200  # a transaction of many rows would keep callers waiting
-OWED_ONCE: Final = ("job_id", "app", "role")
+SPARE: Final = 8  # more candidates than are asked for, since others may take some first
+ONCE: Final = ("job_id", "app", "role")
+SAME: Final = ("job_id", "app", "role", "model", "version", "variant", "study_key")
 
 
 class ShadowTasks:
-    """Claim what is due, say how it went. A released reading was not an attempt."""
+    """Claim what is due, say how it went. A released task was not an attempt, nor was one whose worker was lost."""
 
-    def __init__(self, database: Database, audit: Audit, max_attempts: int = MAX_ATTEMPTS) -> None:
+    def __init__(self, database: Database, audit: Audit, policy: RetryPolicy) -> None:
         self._db = database
         self._audit = audit
-        self._max_attempts = max_attempts
+        self._policy = policy
 
-    def enqueue(self, job_id: str, tasks: Sequence[ShadowTask], now: datetime, study_key: str = "") -> None:
-        """Owe the readings, each once per job, application and role. `Leases.complete` does it by itself."""
+    def enqueue(self, job_id: str, tasks: Sequence[ShadowTask], study_key: str = "") -> None:
+        """Write the tasks, each once per job, application and role. `Leases.complete` does it by itself."""
         with self._db.write() as connection:
-            enqueue_shadows(self._db, connection, job_id, study_key, tasks, now)
+            enqueue_shadows(self._db, connection, job_id, study_key, tasks, self._db.now(connection))
 
     def claim(
         self,
         worker: str,
-        *,
-        now: datetime,
         lease_s: float,
         limit: int,
         apps: Collection[str] | None = None,
         roles: Collection[str] | None = None,
     ) -> tuple[ClaimedShadow, ...]:
-        """Take up to `limit` readings, the safety net's first, then the oldest; only those of `apps` and `roles`."""
-        due = _due(now, roles)
-        ready = self._ready(due, apps)
-        if not ready:
+        """Take up to `limit` tasks, the safety net's first, then the oldest; only those of `apps` and `roles`.
+
+        Two queries find out that nothing is due, however many applications there are and whatever lies there for
+        others.
+        """
+        candidates = self._candidates(limit + SPARE, apps, roles)
+        if not candidates:
             return ()
         with self._db.write() as connection:
-            rows = self._first(connection, due, ready, limit)
-            claimed = [self._take(connection, row, worker, now, lease_s) for row in rows]
-        return tuple(each for each in claimed if each is not None)
+            now = self._db.now(connection)
+            free = sa.select(shadow_tasks).where(shadow_tasks.c.id.in_(candidates) & _due(now))
+            first = free.order_by(shadow_tasks.c.rank, shadow_tasks.c.created_at).limit(limit)
+            rows = connection.execute(self._db.locked(first)).mappings().all()
+            taken = [self._take(connection, row, worker, now, lease_s) for row in rows]
+        return tuple(task for task in taken if task is not None)
 
-    def renew(self, worker: str, tokens: Sequence[str], *, now: datetime, lease_s: float) -> frozenset[str]:
+    def renew(self, tokens: Collection[str], lease_s: float) -> frozenset[str]:
         """Extend the leases behind `tokens`; returns the tokens that are no longer good."""
-        mine = shadow_tasks.c.token.in_(tokens) & (shadow_tasks.c.worker == worker)
-        until = now + timedelta(seconds=lease_s)
+        in_hand = shadow_tasks.c.token.in_(tokens)
         with self._db.write() as connection:
-            connection.execute(sa.update(shadow_tasks).where(mine).values(not_before=until))
-            good = connection.execute(sa.select(shadow_tasks.c.token).where(mine)).scalars().all()
+            until = self._db.now(connection) + timedelta(seconds=lease_s)
+            connection.execute(sa.update(shadow_tasks).where(in_hand).values(lease_until=until))
+            good = connection.execute(sa.select(shadow_tasks.c.token).where(in_hand)).scalars().all()
         return frozenset(tokens) - frozenset(good)
 
-    def done(self, token: str, outcome: Mapping[str, Any], latency_ms: float, now: datetime) -> None:
-        """It was read. Raises LeaseLost, and then nothing was written."""
+    def done(self, token: str, outcome: Mapping[str, Any], latency_ms: float) -> None:
+        """The study was read. Raises LeaseLost, and then nothing was written."""
         with self._db.write() as connection:
             row = self._mine(connection, token)
-            self._end(connection, row, now, outcome=dict(outcome), latency_ms=latency_ms)
+            self._end(connection, row, outcome=dict(outcome), latency_ms=latency_ms)
 
-    def failed(self, token: str, code: str, retry_at: datetime | None, now: datetime) -> None:
-        """Try again at `retry_at`, or keep the error as how it ended. Raises LeaseLost."""
+    def failed(self, token: str, code: str, retry_at: datetime | None, *, counts: bool = True) -> None:
+        """Try again at `retry_at`, or keep the error as how it ended. Raises LeaseLost.
+
+        `counts` says whether this was an attempt.
+        """
         with self._db.write() as connection:
             row = self._mine(connection, token)
             if retry_at is None:
-                self._end(connection, row, now, error_code=code)
-            else:
-                self._put_back(connection, row, {"not_before": retry_at, "error_code": code})
+                self._end(connection, row, error_code=code)
+                return
+            attempt = row["attempt"] - (not counts)
+            _put_back(connection, row, {"not_before": retry_at, "error_code": code, "attempt": attempt})
 
     def release(self, token: str) -> None:
-        """A live study needs the machine: the reading is due at once for whoever has room. Raises LeaseLost."""
+        """A live study needs the machine: the task is due at once for whoever has room. Raises LeaseLost."""
         with self._db.write() as connection:
             row = self._mine(connection, token)
-            back = {"not_before": row["created_at"], "attempt": row["attempt"] - 1}
-            self._put_back(connection, row, back)
+            _put_back(connection, row, {"not_before": row["created_at"], "attempt": row["attempt"] - 1})
 
-    def abandon(self, model: str, version: str, *, actor: str, reason: str, now: datetime) -> int:
-        """A person gives up what a version still owes, as when it will never run again; returns the number.
+    def discard(self, model: str, version: str, *, actor: str, reason: str) -> int:
+        """A person gives up what a version still has to read, as when it will never run again; returns the number.
 
-        Each is kept as a failure. Nothing else ends a debt without a reading or its error.
+        Each is kept as a failure. Nothing else ends a task without a prediction or its error.
         """
-        owed = (shadow_tasks.c.model == model) & (shadow_tasks.c.version == version)
-        query = self._db.held(sa.select(shadow_tasks).where(owed & (shadow_tasks.c.state == DUE)))
+        of_version = (shadow_tasks.c.model == model) & (shadow_tasks.c.version == version)
+        query = self._db.held(sa.select(shadow_tasks).where(of_version & (shadow_tasks.c.state == DUE)))
         total, some = 0, BATCH_SIZE
         while some == BATCH_SIZE:
             with self._db.write() as connection:
                 rows = connection.execute(query.limit(BATCH_SIZE)).mappings().all()
                 for row in rows:
-                    self._end(connection, row, now, error_code=ABANDONED)
-                detail = {"version": version, "reason": reason, "readings": len(rows)}
+                    self._end(connection, row, error_code=DISCARDED)
+                detail = {"version": version, "reason": reason, "tasks": len(rows)}
                 if rows:
-                    self._audit.append_within(connection, actor, "abandon-readings", model, detail, now)
+                    self._audit.append_within(connection, actor, "discard-shadows", model, detail)
             some = len(rows)
             total += some
         return total
 
     def backlog(self, model: str | None = None) -> Mapping[tuple[str, str], int]:
-        """Readings still owed, those in hand among them, by (model, version)."""
-        owed = shadow_tasks.c.state == DUE
+        """Pending tasks, those in hand among them, by (model, version)."""
+        pending = shadow_tasks.c.state == DUE
         query = (
             sa.select(shadow_tasks.c.model, shadow_tasks.c.version, sa.func.count())
-            .where(owed if model is None else owed & (shadow_tasks.c.model == model))
+            .where(pending if model is None else pending & (shadow_tasks.c.model == model))
             .group_by(shadow_tasks.c.model, shadow_tasks.c.version)
         )
         with self._db.read() as connection:
             return {(name, version): number for name, version, number in connection.execute(query)}
+
+    def oldest_pending(self, role: str | None = None) -> timedelta | None:
+        """The age of the oldest pending task, of one role or of any; None when nothing is pending."""
+        pending = shadow_tasks.c.state == DUE
+        chosen = pending if role is None else pending & (shadow_tasks.c.role == role)
+        with self._db.read() as connection:
+            oldest: datetime | None = connection.execute(
+                sa.select(sa.func.min(shadow_tasks.c.created_at)).where(chosen)
+            ).scalar()
+            return None if oldest is None else self._db.now(connection) - oldest
 
     def outcomes(self, model: str, limit: int = 100) -> tuple[ShadowResult, ...]:
         """Newest first, failures among them."""
@@ -151,42 +172,37 @@ class ShadowTasks:
         with self._db.read() as connection:
             return tuple(_pair(row) for row in connection.execute(query).mappings())
 
-    def _ready(self, due: sa.ColumnElement[bool], apps: Collection[str] | None) -> list[str]:
-        """The applications that something is due for, by reading only, since it is mostly none."""
+    def _candidates(
+        self, limit: int, apps: Collection[str] | None, roles: Collection[str] | None
+    ) -> list[str]:
+        """What is due and may be taken, by reading only, since it is mostly nothing."""
         with self._db.read() as connection:
-            if apps is None:
-                found = connection.execute(sa.select(shadow_tasks.c.app).where(due).distinct())
-                return sorted(found.scalars())
-            return [
-                app for app in sorted(apps) if self._is_any(connection, due & (shadow_tasks.c.app == app))
-            ]
-
-    def _is_any(self, connection: Connection, wanted: sa.ColumnElement[bool]) -> bool:
-        return connection.execute(sa.select(shadow_tasks.c.id).where(wanted).limit(1)).first() is not None
-
-    def _first(
-        self, connection: Connection, due: sa.ColumnElement[bool], apps: Sequence[str], limit: int
-    ) -> list[RowMapping]:
-        """Asked application by application, so that the backlog of one that is away costs nothing."""
-        rows: list[RowMapping] = []
-        for app in apps:
-            query = sa.select(shadow_tasks).where(due & (shadow_tasks.c.app == app))
-            oldest = query.order_by(shadow_tasks.c.rank, shadow_tasks.c.created_at).limit(limit)
-            rows += connection.execute(self._db.locked(oldest)).mappings().all()
-        return sorted(rows, key=lambda row: (row["rank"], row["created_at"]))[:limit]
+            pending = connection.execute(_PENDING_APPS).scalars().all()
+            ready = [app for app in pending if app is not None and (apps is None or app in apps)]
+            if not ready:
+                return []
+            ranks = [rank for role, rank in RANK.items() if roles is None or role in roles]
+            due = _due(self._db.now(connection)) & shadow_tasks.c.rank.in_(ranks)
+            first = sa.union_all(
+                *(_first(due & (shadow_tasks.c.app == app), limit) for app in ready)
+            ).subquery()
+            query = sa.select(first.c.id).order_by(first.c.rank, first.c.created_at).limit(limit)
+            return list(connection.execute(query).scalars())
 
     def _take(
         self, connection: Connection, row: RowMapping, worker: str, now: datetime, lease_s: float
     ) -> ClaimedShadow | None:
-        """In hand means: not due again before the lease has run out."""
-        if row["attempt"] >= self._max_attempts:
-            self._end(connection, row, now, error_code=GIVEN_UP)
+        lost = row["lease_until"] is not None
+        losses = row["losses"] + lost
+        if losses > self._policy.worker_losses:
+            self._end(connection, row, error_code=WorkerLost.code)
             return None
         values = {
-            "attempt": row["attempt"] + 1,
+            "attempt": row["attempt"] + (not lost),
+            "losses": losses,
             "token": uuid.uuid4().hex,
             "worker": worker,
-            "not_before": now + timedelta(seconds=lease_s),
+            "lease_until": now + timedelta(seconds=lease_s),
         }
         connection.execute(sa.update(shadow_tasks).where(shadow_tasks.c.id == row["id"]).values(**values))
         return _claimed(dict(row) | values)
@@ -195,31 +211,29 @@ class ShadowTasks:
         query = self._db.held(sa.select(shadow_tasks).where(shadow_tasks.c.token == token))
         row = connection.execute(query).mappings().first()
         if row is None:
-            raise LeaseLost("the silent reading is no longer this worker's")
+            raise LeaseLost("the shadow task is no longer this worker's")
         return row
-
-    def _put_back(self, connection: Connection, row: RowMapping, values: Mapping[str, Any]) -> None:
-        this = shadow_tasks.c.id == row["id"]
-        connection.execute(sa.update(shadow_tasks).where(this).values(token=None, worker=None, **values))
 
     def _end(
         self,
         connection: Connection,
         row: RowMapping,
-        now: datetime,
         *,
         outcome: Mapping[str, Any] | None = None,
         error_code: str | None = None,
         latency_ms: float | None = None,
     ) -> None:
-        """Outcome, decision and the end of the debt in one transaction; the study is not named any more."""
-        how = {"outcome": outcome, "error_code": error_code, "latency_ms": latency_ms, "at": now}
-        connection.execute(sa.insert(shadow_outcomes).values(**_about(row), **how))
-        told = replace(DecisionRow(**row["decision"]), outcome=error_code or READ, latency_ms=latency_ms)
-        write_decisions(self._db, connection, row["job_id"], row["study_key"], (told,), now)
-        ended = {"state": DONE if error_code is None else FAILED, "ended_at": now, "error_code": error_code}
-        forgotten = {"study_uid": "", "series_uids": [], "inputs": [], "delivered": {}}
-        self._put_back(connection, row, ended | forgotten)
+        """Outcome, decision and the end of the task in one transaction; the study is not named any more."""
+        now, decision = self._db.now(connection), DECISION.read(row["decision"])
+        same = {name: row[name] for name in SAME}
+        about = {**same, "delivered": row["delivered"], "identity": decision.identity}
+        ending = {"outcome": outcome, "error_code": error_code, "latency_ms": latency_ms, "at": now}
+        connection.execute(sa.insert(shadow_outcomes).values(**about, **ending))
+        ended = replace(decision, outcome=error_code or READ, latency_ms=latency_ms)
+        write_decisions(self._db, connection, row["job_id"], row["study_key"], (ended,), now)
+        state = {"state": DONE if error_code is None else FAILED, "ended_at": now, "error_code": error_code}
+        forgotten = {"study_uid": "", "series_uids": [], "inputs": [], "delivered": {}, "rule": {}}
+        _put_back(connection, row, state | forgotten)
 
 
 def enqueue_shadows(
@@ -230,25 +244,52 @@ def enqueue_shadows(
     tasks: Sequence[ShadowTask],
     now: datetime,
 ) -> None:
-    """The same within a transaction; each reading's decision says that it is due."""
+    """Write shadow tasks within a transaction; each one's decision says that it is due."""
     if not tasks:
         return
     rows = [_row(job_id, study_key, task, now) for task in tasks]
-    connection.execute(database.insert_once(shadow_tasks, OWED_ONCE), rows)
+    connection.execute(database.insert_once(shadow_tasks, ONCE), rows)
     about = {"job_id": job_id, "study_key": study_key, "at": now}
-    due = [asdict(_decision(task)) | about for task in tasks]
+    due = [decision_values(_decision(task), now) | about for task in tasks]
     connection.execute(database.insert_once(decisions, ("job_id", "role", "version")), due)
 
 
+def _pending_apps() -> sa.Select[Any]:
+    """The applications with a pending task, each by one step in the index, however long its backlog is."""
+    pending = shadow_tasks.c.state == DUE
+    steps = (
+        sa.select(sa.func.min(shadow_tasks.c.app).label("app")).where(pending).cte("steps", recursive=True)
+    )
+    after = sa.select(sa.func.min(shadow_tasks.c.app)).where(pending & (shadow_tasks.c.app > steps.c.app))
+    following = sa.select(after.scalar_subquery()).where(steps.c.app.is_not(None))
+    return sa.select(steps.union_all(following).c.app)
+
+
+_PENDING_APPS: Final = _pending_apps()
+
+
+def _first(condition: sa.ColumnElement[bool], limit: int) -> sa.Select[Any]:
+    """The first tasks of one application, in the order of the index `shadow_tasks_to_claim`."""
+    columns = (shadow_tasks.c.id, shadow_tasks.c.rank, shadow_tasks.c.created_at)
+    ordered = sa.select(*columns).where(condition).order_by(shadow_tasks.c.rank, shadow_tasks.c.created_at)
+    return sa.select(ordered.limit(limit).subquery())
+
+
+def _due(now: datetime) -> sa.ColumnElement[bool]:
+    free = shadow_tasks.c.lease_until.is_(None) | (shadow_tasks.c.lease_until <= now)
+    return (shadow_tasks.c.state == DUE) & (shadow_tasks.c.not_before <= now) & free
+
+
+def _put_back(connection: Connection, row: RowMapping, values: Mapping[str, Any]) -> None:
+    free = {"token": None, "worker": None, "lease_until": None}
+    this = shadow_tasks.c.id == row["id"]
+    connection.execute(sa.update(shadow_tasks).where(this).values(**free, **values))
+
+
 def _decision(task: ShadowTask) -> DecisionRow:
-    """The study's draw, told of its silent reader."""
-    told = replace(task.decision, variant=task.variant, version=task.version, role=task.role)
-    return replace(told, outcome=DUE, latency_ms=None)
-
-
-def _due(now: datetime, roles: Collection[str] | None) -> sa.ColumnElement[bool]:
-    ranks = [rank for role, rank in RANK.items() if roles is None or role in roles]
-    return (shadow_tasks.c.state == DUE) & (shadow_tasks.c.not_before <= now) & shadow_tasks.c.rank.in_(ranks)
+    """The study's draw, as the row of its shadow."""
+    own = replace(task.decision, variant=task.variant, version=task.version, role=task.role)
+    return replace(own, outcome=DUE, latency_ms=None)
 
 
 def _row(job_id: str, study_key: str, task: ShadowTask, now: datetime) -> dict[str, Any]:
@@ -261,55 +302,31 @@ def _row(job_id: str, study_key: str, task: ShadowTask, now: datetime) -> dict[s
         "model": task.model,
         "version": task.version,
         "variant": task.variant,
-        "source": task.source,
-        "study_uid": task.study_uid,
-        "series_uids": list(task.series_uids),
-        "inputs": list(task.inputs),
+        "source": task.study.source,
+        "study_uid": task.study.study_uid,
+        "series_uids": list(task.study.series_uids),
+        "inputs": list(task.study.inputs),
+        "rule": dict(task.rule),
         "study_key": study_key,
-        "decision": asdict(_decision(task)),
-        "delivered": dict(task.primary),
+        "decision": DECISION.write(_decision(task)),
+        "delivered": dict(task.delivered),
         "created_at": now,
         "state": DUE,
         "not_before": now,
         "attempt": 0,
+        "losses": 0,
     }
 
 
 def _claimed(row: Mapping[str, Any]) -> ClaimedShadow:
-    plain = (
-        "token",
-        "attempt",
-        "job_id",
-        "study_key",
-        "model",
-        "version",
-        "app",
-        "variant",
-        "role",
-        "source",
-    )
+    plain = set(ClaimedShadow.__dataclass_fields__) - {"study", "decision"}
     return ClaimedShadow(
         **{name: row[name] for name in plain},
-        study_uid=row["study_uid"],
-        series_uids=tuple(row["series_uids"]),
-        inputs=tuple(row["inputs"]),
-        decision=DecisionRow(**row["decision"]),
-        primary=row["delivered"],
+        study=StudyRef(row["source"], row["study_uid"], tuple(row["series_uids"]), tuple(row["inputs"])),
+        decision=DECISION.read(row["decision"]),
     )
-
-
-def _about(row: RowMapping) -> dict[str, Any]:
-    same = ("job_id", "app", "role", "model", "version", "variant", "study_key", "delivered")
-    return {name: row[name] for name in same} | {"identity": row["decision"]["identity"]}
 
 
 def _pair(row: RowMapping) -> PairedResult:
-    return PairedResult(
-        job_id=row["job_id"],
-        study_key=row["study_key"],
-        identity=row["identity"],
-        role=row["role"],
-        delivered=row["delivered"],
-        silent=row["outcome"],
-        at=row["at"],
-    )
+    names = set(PairedResult.__dataclass_fields__) - {"silent"}
+    return PairedResult(**{name: row[name] for name in names}, silent=row["outcome"])

@@ -9,9 +9,10 @@ waiting ──► queued ──► running ──► storing ──► completed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
+
+from core.priority import Priority as Priority
 
 
 class JobState(StrEnum):
@@ -48,26 +49,6 @@ MOVES: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
         JobState.CANCELED: frozenset(),
     }
 )
-
-
-class Priority(StrEnum):
-    STAT = "stat"
-    URGENT = "urgent"
-    ROUTINE = "routine"
-    BATCH = "batch"
-
-
-PRIORITY_DELAY_S: Mapping[Priority, float] = MappingProxyType(
-    {Priority.STAT: 0.0, Priority.URGENT: 60.0, Priority.ROUTINE: 600.0, Priority.BATCH: 3600.0}
-)
-
-
-def turn(priority: Priority, created_at: datetime) -> datetime:
-    """When a job's turn comes, the earliest first: its creation plus the handicap of its priority.
-
-    So a stat study overtakes a routine one that is less than ten minutes old, and nobody waits for ever.
-    """
-    return created_at + timedelta(seconds=PRIORITY_DELAY_S[priority])
 
 
 def may_move(before: JobState, after: JobState) -> bool:

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-SCHEMA_VERSION = 4
-
+SCHEMA_VERSION = 5
+RESULT_VERSION = 1  # of the JSON that `jobs.result` holds
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -48,6 +48,9 @@ jobs = sa.Table(
     sa.Column("series_uids", sa.JSON, nullable=False),
     sa.Column("inputs", sa.JSON, nullable=False),
     sa.Column("by_object", sa.Boolean, nullable=False),
+    sa.Column(
+        "follow_up", sa.Integer, nullable=False
+    ),  # counts the jobs of a study that comes object by object
     sa.Column("model", sa.String(64), nullable=False),
     sa.Column("requested_model", sa.String(64), nullable=False),  # `model` becomes the one that read it
     sa.Column("tester_variant", sa.String(255)),
@@ -57,20 +60,29 @@ jobs = sa.Table(
     sa.Column("context", sa.JSON, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("not_before", UtcTime, nullable=False),
-    sa.Column("turn", UtcTime, nullable=False),
+    sa.Column("called", sa.Boolean, nullable=False),  # a worker was called for it by name, so the scan waits
+    sa.Column("rank", sa.Integer, nullable=False),
+    sa.Column("scheduled_at", UtcTime, nullable=False),
     sa.Column("finished_at", UtcTime),
     sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("token", sa.String(32)),
+    sa.Column("losses", sa.Integer, nullable=False),
+    sa.Column("failing_since", UtcTime),
+    sa.Column("failing_kind", sa.String(16)),
+    sa.Column("token", sa.String(32), index=True),
     sa.Column("worker", sa.String(128)),
     sa.Column("lease_until", UtcTime),
+    sa.Column("takeover_at", UtcTime),  # the lease's end, and a pause for a study that lost its worker before
     sa.Column("stage", sa.String(32)),
     sa.Column("stages_s", sa.JSON, nullable=False),
     sa.Column("error_code", sa.String(64)),
     sa.Column("error_detail", sa.Text),
-    sa.Column("result", sa.JSON),
-    sa.Index("jobs_to_claim", "state", "not_before"),
+    sa.Column("result", sa.JSON(none_as_null=True)),
+    sa.Column("result_version", sa.Integer),
+    sa.Index("jobs_to_claim", "state", "rank", "scheduled_at", "not_before"),
     sa.Index("jobs_by_study", "study_uid"),
+    sa.Index("jobs_by_model", "model", "created_at"),
     sa.Index("jobs_by_age", "created_at", "id"),
+    sa.Index("jobs_to_purge", "finished_at"),
 )
 
 idempotency = sa.Table(
@@ -97,14 +109,18 @@ deliveries = sa.Table(
     sa.Column("job_id", sa.String(32), nullable=False, index=True),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("lane", sa.Text, nullable=False),  # the store or host; what hangs there holds up no other lane
     sa.Column("document", sa.String(16)),
     sa.Column("payload", sa.JSON),
     sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("losses", sa.Integer, nullable=False),
     sa.Column("not_before", UtcTime, nullable=False),
     sa.Column("worker", sa.String(128)),
     sa.Column("lease_until", UtcTime),
     sa.Column("error_code", sa.String(64)),
+    sa.Column("ended_at", UtcTime),
     sa.Index("deliveries_due", "state", "not_before"),
 )
 
@@ -139,6 +155,21 @@ routing_site = sa.Table(
     sa.Column("freeze", sa.JSON(none_as_null=True)),
 )
 
+control_state = sa.Table(
+    "control_state",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # there is one site
+    sa.Column("leader_epoch", sa.BigInteger, nullable=False),
+    sa.Column("holder", sa.String(128), nullable=False),
+    sa.Column("renewed_at", UtcTime, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),  # of the snapshot, like all that follows
+    sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Column("published_at", UtcTime),
+    sa.Column("snapshot", sa.Text),
+    sa.Column("states", sa.Text),
+    sa.Column("digest", sa.String(64)),
+)
+
 transitions = sa.Table(
     "transitions",
     metadata,
@@ -163,7 +194,10 @@ decisions = sa.Table(
     sa.Column("at", UtcTime, nullable=False),
     sa.Column("identity", sa.String(200), nullable=False),
     sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
     sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("assigned_at", UtcTime, nullable=False),
+    sa.Column("counts", sa.Boolean, nullable=False),
     sa.Column("assignment_reason", sa.String(16), nullable=False),
     sa.Column("arm", sa.String(255), nullable=False),
     sa.Column("variant", sa.String(255), nullable=False),
@@ -178,6 +212,7 @@ decisions = sa.Table(
     sa.Column("rule", sa.Text),
     sa.Column("latency_ms", sa.Float),
     sa.Index("decisions_by_time", "model", "at"),
+    sa.Index("decisions_by_assignment", "model", "assigned_at"),
 )
 
 exposures = sa.Table(  # the first draw of each identity under each salt: its later studies are no new draw
@@ -212,6 +247,7 @@ shadow_tasks = sa.Table(
     sa.Column("study_uid", sa.String(64), nullable=False),
     sa.Column("series_uids", sa.JSON, nullable=False),
     sa.Column("inputs", sa.JSON, nullable=False),
+    sa.Column("rule", sa.JSON, nullable=False),
     sa.Column("study_key", sa.String(128), nullable=False),
     sa.Column("decision", sa.JSON, nullable=False),
     sa.Column("delivered", sa.JSON, nullable=False),
@@ -219,8 +255,10 @@ shadow_tasks = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("not_before", UtcTime, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("losses", sa.Integer, nullable=False),
     sa.Column("token", sa.String(32), index=True),
     sa.Column("worker", sa.String(128)),
+    sa.Column("lease_until", UtcTime),
     sa.Column("ended_at", UtcTime, index=True),
     sa.Column("error_code", sa.String(64)),
     sa.UniqueConstraint("job_id", "app", "role"),
@@ -252,6 +290,7 @@ escalations = sa.Table(
     sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("at", UtcTime, nullable=False),
     sa.Column("job_id", sa.String(32), nullable=False),
+    sa.Column("audience", sa.String(16), nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("detail", sa.JSON, nullable=False),
     sa.UniqueConstraint("job_id", "digest"),

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from ledger.audit import Audit
 from ledger.database import Database
+from ledger.limits import require_fits
 from ledger.tables import transitions
 
 REGISTRY = "registry"  # who moves an alias in MLflow's pages is not told to us
@@ -43,12 +44,11 @@ class Transitions:
         old: str | None,
         new: str | None,
         *,
-        now: datetime,
         generation: int,
         reason: str,
         actor: str = REGISTRY,
     ) -> bool:
-        """Write that the alias moved; returns whether that was news. FindingStatus again it is none."""
+        """Write that the alias moved; returns whether that was news, which it is once."""
         if old == new:
             return False
         detail = {"alias": alias, "old": old, "new": new, "generation": generation, "reason": reason}
@@ -57,9 +57,10 @@ class Transitions:
             if self._stands_at(connection, model, alias, new):
                 return False
             last = connection.execute(sa.select(sa.func.max(transitions.c.sequence))).scalar() or 0
-            row = {"sequence": last + 1, "at": now, "model": model}
-            connection.execute(sa.insert(transitions).values(**row, **detail))
-            self._audit.append_within(connection, actor, "alias-moved", model, detail, now)
+            row = {"sequence": last + 1, "at": self._db.now(connection), "model": model, **detail}
+            require_fits(transitions, row)
+            connection.execute(sa.insert(transitions).values(**row))
+            self._audit.append_within(connection, actor, "alias-moved", model, detail)
         return True
 
     def history(self, model: str, limit: int = 100) -> tuple[Transition, ...]:

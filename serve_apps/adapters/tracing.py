@@ -43,7 +43,7 @@ class StudyTracer:
         refused = isinstance(error, StudyError | OutsideIntendedUse)
         self._recorder.record(
             StudyTrace(
-                study_key=self._pseudonymiser.study(job.study_uid),
+                study_key=self._pseudonymiser.study(job.study.study_uid),
                 start_ns=_start(own),
                 end_ns=_end(own),
                 outcome=Outcome.REFUSED if refused else Outcome.FAILED,
@@ -58,7 +58,7 @@ class StudyTracer:
         """The study's own stages under the root, the version's stages with the version's record."""
         stages = tuple(t for t in analysis.stages if t.stage not in VARIANT_STAGES)
         everything = (*own, *analysis.stages)
-        key = self._pseudonymiser.study(job.study_uid)
+        key = self._pseudonymiser.study(job.study.study_uid)
         return StudyTrace(
             study_key=key,
             start_ns=_start(everything),

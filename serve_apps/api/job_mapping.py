@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.study import StudyRef
 from ledger import Job, JobRequest, Priority
 from serve_apps.api.problems import job_problem
 from serve_apps.api.schemas import InferCall, JobOut, JobSubmission
@@ -12,9 +13,7 @@ from serve_apps.application.jobs import JobResult, ObjectArrival
 
 def request_of(submission: JobSubmission, tester_variant: str | None) -> JobRequest:
     return JobRequest(
-        study_uid=submission.study_uid,
-        source=submission.source,
-        series_uids=submission.series_uids,
+        study=StudyRef(submission.source, submission.study_uid, submission.series_uids),
         model=submission.model or "",
         priority=Priority(submission.priority.value),
         outputs=tuple(output.value for output in submission.outputs),
@@ -34,8 +33,8 @@ def job_out(job: Job) -> JobOut:
         id=job.id,
         state=job.state.value,
         stage=job.stage,
-        study_uid=job.study_uid,
-        source=job.source,
+        study_uid=job.study.study_uid,
+        source=job.study.source,
         model=job.model or None,
         priority=job.priority.value,
         attempt=job.attempt,

@@ -10,7 +10,6 @@ from canary.ab_report import ArmMetrics, arm_metrics
 from canary.observation import ABView
 from canary.routing_table import Slot
 from canary.sample_ratio import RatioVerdict, judge_ratio, observe_draws
-from core.clock import now
 from core.errors import InvalidField, NoExperiment
 from ledger import Ledger
 from serve_apps.application.executors import run_in
@@ -58,7 +57,6 @@ class ABService:
                 coverage_bp=coverage_bp,
                 slot=slot,
                 actor=actor,
-                now=now(),
             )
         except ValueError as error:
             raise InvalidField(str(error), "/weights_bp") from None
@@ -67,7 +65,7 @@ class ABService:
     async def end(self, model: str, *, actor: str) -> None:
         """All patients go back to the champion; what was learned stays in the ledger."""
         self._snapshot().table(model)
-        await run_in(self._executor, self._ledger.routing.end_ab, model, actor=actor, now=now())
+        await run_in(self._executor, self._ledger.routing.end_ab, model, actor=actor)
         await self._announce()
 
     async def report(self, model: str) -> ABReport:

@@ -76,7 +76,7 @@ class DeliveryRunner:
     async def run_once(self) -> bool:
         """Deliver what is due now; whether there was anything."""
         claimed = await asyncio.to_thread(
-            self._ledger.outbox.claim_deliveries, self._worker, now=now(), lease_s=LEASE_S, limit=BATCH_SIZE
+            self._ledger.outbox.claim_deliveries, self._worker, LEASE_S, BATCH_SIZE
         )
         await asyncio.gather(*(self._deliver(each) for each in claimed))
         return bool(claimed)
@@ -91,7 +91,7 @@ class DeliveryRunner:
         except (SerinusError, httpx.HTTPError, OSError) as error:
             await self._failed(delivery, error)
             return
-        await asyncio.to_thread(self._ledger.outbox.delivered, delivery.id, now(), time.monotonic() - started)
+        await asyncio.to_thread(self._ledger.outbox.delivered, delivery.id, time.monotonic() - started)
         self._bells.ended.ring(delivery.job_id)
 
     async def _store(self, delivery: ClaimedDelivery) -> None:
@@ -117,7 +117,6 @@ class DeliveryRunner:
             delivery.id,
             code,
             retry_at=None if last else retry_at(delivery.attempt, at),
-            now=at,
         )
         self._bells.ended.ring(delivery.job_id)
         logger.warning("outbox.failed", extra={"job": delivery.job_id, "code": code, "last": last})

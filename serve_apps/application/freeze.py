@@ -10,10 +10,8 @@ import asyncio
 import logging
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
-from core.clock import now
 from core.errors import LedgerUnavailable
 from serve_apps.application.executors import run_in
 from serve_apps.application.routing_snapshot import FreezeNotice
@@ -50,8 +48,8 @@ class FreezeBroadcast(Protocol):
 class FreezeRecord(Protocol):
     """What the freeze needs of `ledger.routing`; all raise LedgerUnavailable."""
 
-    def freeze(self, *, actor: str, reason: str, now: datetime) -> object: ...
-    def unfreeze(self, *, actor: str, now: datetime) -> object: ...
+    def freeze(self, *, actor: str, reason: str) -> object: ...
+    def unfreeze(self, *, actor: str) -> object: ...
     def revision(self) -> int: ...
 
 
@@ -79,12 +77,12 @@ class FreezeService:
 
     async def _recorded(self, reason: str, actor: str) -> bool:
         try:
-            await run_in(self._executor, self._record.freeze, actor=actor, reason=reason, now=now())
+            await run_in(self._executor, self._record.freeze, actor=actor, reason=reason)
         except LedgerUnavailable as error:
             logger.error("freeze.not_recorded", extra={"reason": error.detail})
             return False
         return True
 
     def _unfrozen_at(self, actor: str) -> int:
-        self._record.unfreeze(actor=actor, now=now())
+        self._record.unfreeze(actor=actor)
         return self._record.revision()

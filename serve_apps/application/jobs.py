@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from core.clock import now
 from core.errors import (
     JobCanceled,
     NoSuchDocument,
@@ -25,6 +24,7 @@ from core.errors import (
     UnknownVariant,
     UrlRefused,
 )
+from core.study import StudyRef
 from imaging.object_store import permitted
 from ledger import Job, JobRequest, JobState, Ledger, Priority, Submitted
 from serve_apps.application.callers import Caller, Scope
@@ -117,7 +117,6 @@ class JobService:
             request,
             idempotency_key=idempotency_key,
             tenant=caller.name,
-            now=now(),
         )
         self._follower.begin(submitted.job)
         return submitted
@@ -129,8 +128,7 @@ class JobService:
         wants_triage = arrival.inference_type is InferenceType.TRIAGE
         first = eligible_models(self._snapshot(), None, arrival.modality, triage_only=wants_triage)[0]
         request = JobRequest(
-            arrival.study_uid,
-            self._settings.infer_source,
+            StudyRef(self._settings.infer_source, arrival.study_uid),
             model=first.model,
             priority=Priority.URGENT if wants_triage else Priority.ROUTINE,
             inference_type=arrival.inference_type.value,
@@ -139,11 +137,11 @@ class JobService:
 
     async def instance_pushed(self, study_uid: str, instance_uid: str, source: str, caller: Caller) -> Job:
         """One instance of a study was pushed to `source`; its job runs when the study is complete."""
-        return await self._add_object(JobRequest(study_uid, source), instance_uid, caller)
+        return await self._add_object(JobRequest(StudyRef(source, study_uid)), instance_uid, caller)
 
     async def complete_study(self, study_uid: str, caller: Caller) -> int:
         """The caller says that a study is complete; returns how many waiting jobs may run now."""
-        return await run_in(self._executor, self._ledger.jobs.complete_study, study_uid, caller.name, now())
+        return await run_in(self._executor, self._ledger.jobs.complete_study, study_uid, caller.name)
 
     async def get(self, job_id: str) -> Job:
         """Raises JobNotFound."""
@@ -177,7 +175,7 @@ class JobService:
 
     async def cancel(self, job_id: str) -> Job:
         """Raises JobNotFound or JobNotCancelable."""
-        return await run_in(self._executor, self._ledger.jobs.cancel, job_id, now())
+        return await run_in(self._executor, self._ledger.jobs.cancel, job_id)
 
     async def result(self, job: Job) -> JobResult:
         """The result of a job that did not fail. Raises JobCanceled or ResultNotReady."""
@@ -201,22 +199,20 @@ class JobService:
         submitted = await run_in(
             self._executor,
             self._ledger.jobs.submit_object,
-            request.study_uid,
+            request.study,
             uri,
-            source=request.source,
             model=request.model,
             priority=request.priority,
             inference_type=request.inference_type,
             tenant=caller.name,
             stable_age_s=self._settings.stable_age_s,
-            now=now(),
         )
         return submitted.job
 
     def _check(self, request: JobRequest) -> None:
         snapshot = self._snapshot()
         snapshot.require_some()
-        if request.source not in self._sources:
+        if request.study.source not in self._sources:
             raise UnknownSource("no source of that id is configured", "/source")
         if request.model:
             eligible_models(snapshot, request.model)

@@ -12,7 +12,6 @@ from typing import Any
 
 from canary.explain import DecisionRow, Explanation, explain
 from canary.routing_table import Rule
-from core.clock import now
 from core.errors import InvalidField
 from ledger import AuditRow, EscalationEvent, Freeze, Ledger, ModelRouting
 from observability.redaction import Pseudonymiser
@@ -82,45 +81,44 @@ class RoutingService:
         """Send a share of the patients to the challenger. Raises InvalidField when there is none of that version."""
         stored = await run_in(self._executor, self._ledger.routing.get, model)
         require_candidate(self._snapshot(), model, version, weight_bp, stored.version)
-        await self._change(self._ledger.routing.set_weight, model, version, weight_bp, actor=actor, now=now())
+        await self._change(self._ledger.routing.set_weight, model, version, weight_bp, actor=actor)
 
     async def set_shadow(self, model: str, alias: str, share_bp: int, *, actor: str) -> None:
         """The share of the studies that the version of an alias reads without answering. Raises InvalidField."""
         require_shadow(self._snapshot(), model, alias)
-        await self._change(self._ledger.routing.set_shadow, model, alias, share_bp, actor=actor, now=now())
+        await self._change(self._ledger.routing.set_shadow, model, alias, share_bp, actor=actor)
 
     async def set_safety_net(self, model: str, share_bp: int, *, actor: str) -> None:
         """The share of the canary's studies that the champion reads too."""
         self._snapshot().table(model)
-        await self._change(self._ledger.routing.set_safety_net, model, share_bp, actor=actor, now=now())
+        await self._change(self._ledger.routing.set_safety_net, model, share_bp, actor=actor)
 
     async def set_rules(self, model: str, rules: Sequence[Rule], *, actor: str) -> None:
         """All explicit rules of a model, in the order in which they are tried. A pin goes before them."""
         require_rules(self._snapshot(), model, rules)
-        await self._change(self._ledger.routing.set_rules, model, rules, actor=actor, now=now())
+        await self._change(self._ledger.routing.set_rules, model, rules, actor=actor)
 
     async def pin(self, model: str, patient_id: str, variant: str, *, actor: str) -> None:
         """Have one patient always read by a variant. Only the pseudonym is kept. Raises InvalidField."""
         require_variant(self._snapshot(), model, variant, "/variant")
         key = self._keys.patient(patient_id)
-        await self._change(self._ledger.routing.pin, model, key, variant, actor=actor, now=now())
+        await self._change(self._ledger.routing.pin, model, key, variant, actor=actor)
 
     async def unpin(self, model: str, patient_id: str, *, actor: str) -> None:
         """Take a patient's pin away."""
         self._snapshot().table(model)
         key = self._keys.patient(patient_id)
-        await self._change(self._ledger.routing.unpin, model, key, actor=actor, now=now())
+        await self._change(self._ledger.routing.unpin, model, key, actor=actor)
 
     async def abandon(self, model: str, version: str, reason: str, *, actor: str) -> int:
         """Give up a version's pending shadow readings, as when it will never run again."""
         return await run_in(
             self._executor,
-            self._ledger.shadows.abandon,
+            self._ledger.shadows.discard,
             model,
             version,
             actor=actor,
             reason=reason,
-            now=now(),
         )
 
     async def explain(self, job_id: str) -> JobExplanation:

@@ -15,7 +15,6 @@ from functools import partial
 from core.clock import now
 from core.errors import SerinusError
 from core.priority import Priority, queue_order
-from core.study import StudyRef
 from ledger import ClaimedJob, Job, LeaseLost, Ledger, ShadowTask
 from observability.names import Stage
 from observability.record import StageTiming
@@ -29,7 +28,7 @@ from serve_apps.application.jobs import retry_at
 from serve_apps.application.ports import InferencePort
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.run_shadow import RecentStudies
-from serve_apps.application.shadow import StudyPlace, critical_codes, shadow_tasks_of, silenced
+from serve_apps.application.shadow import critical_codes, shadow_tasks_of, silenced
 from serve_apps.settings import Settings, SourceSettings
 
 logger = logging.getLogger("serinus.jobs")
@@ -87,17 +86,16 @@ class JobRunner:
         room = self._c.settings.jobs_per_router - len(self._running)
         if room <= 0 or self._c.snapshot().generation < 0:
             return
-        claimed = await asyncio.to_thread(
-            self._c.ledger.leases.claim,
-            self._c.worker,
-            now=now(),
-            lease_s=self._c.settings.lease_s,
-            limit=room,
-        )
+        claimed = await asyncio.to_thread(self._claim_due, room)
         for job in claimed:
             task = asyncio.create_task(self._run(job))
             self._running[job.job.id] = (job, task)
             task.add_done_callback(partial(self._forget, job.job.id))
+
+    def _claim_due(self, limit: int) -> list[ClaimedJob]:
+        leases, lease_s = self._c.ledger.leases, self._c.settings.lease_s
+        claimed = [leases.claim(job, self._c.worker, lease_s) for job in leases.due(limit, unclaimed_s=0.0)]
+        return [job for job in claimed if job is not None]
 
     def _forget(self, job_id: str, _: asyncio.Task[None]) -> None:
         self._running.pop(job_id, None)
@@ -110,9 +108,7 @@ class JobRunner:
         if not self._running:
             return
         tokens = [claimed.token for claimed, _ in self._running.values()]
-        lost = await asyncio.to_thread(
-            self._c.ledger.leases.renew, self._c.worker, tokens, now=now(), lease_s=self._c.settings.lease_s
-        )
+        lost = await asyncio.to_thread(self._c.ledger.leases.renew, tokens, self._c.settings.lease_s)
         for claimed, task in tuple(self._running.values()):
             if claimed.token in lost:
                 task.cancel()
@@ -149,7 +145,7 @@ class JobRunner:
         if after is not None:
             await asyncio.wait([after])
         try:
-            await asyncio.to_thread(self._c.ledger.leases.stage, token, stage.value, now())
+            await asyncio.to_thread(self._c.ledger.leases.stage, token, stage.value)
         except Exception as error:  # noqa: BLE001 - the lease is lost or the ledger away: the work itself finds out
             logger.info("jobs.stage_not_shown", extra={"error": type(error).__name__})
 
@@ -160,13 +156,12 @@ class JobRunner:
             claimed.token,
             result=analysis.result.model_dump(mode="json"),
             documents_by_kind=analysis.documents,
-            deliveries_to_make=deliveries_for(job, self._c.sources(job.source), analysis),
+            deliveries_to_make=deliveries_for(job, self._c.sources(job.study.source), analysis),
             stages_s=seconds_by_stage((*own, *analysis.stages)),
             model=analysis.study.model,
-            now=now(),
             decisions=decision_rows(analysis.study.model, analysis.assignment, analysis.answered),
             shadows=self._owed(job, analysis),
-            study_key=self._c.rules.keys.study(job.study_uid),
+            study_key=self._c.rules.keys.study(job.study.study_uid),
         )
         self._c.recent.keep(job.id, analysis.study)
         logger.info("jobs.completed", extra={"job": job.id, "version": analysis.answered.variant.version})
@@ -174,25 +169,21 @@ class JobRunner:
     def _owed(self, job: Job, analysis: Analysis) -> tuple[ShadowTask, ...]:
         """The silent readings of this study: they are written with its result, so none can be lost."""
         model = analysis.study.model
-        place = StudyPlace(job.source, job.study_uid, job.series_uids, job.inputs)
         delivered = silenced(
             analysis.answered.inference.prediction, critical_codes(analysis.answered.version.spec)
         )
-        return shadow_tasks_of(model, place, analysis.assignment, analysis.champion, delivered)
+        return shadow_tasks_of(model, job.study, analysis.assignment, analysis.champion, delivered)
 
     async def _fail(self, claimed: ClaimedJob, error: SerinusError, clock: StageClock) -> None:
         """Retry what may succeed later, as often as the site allows; then say why it failed."""
         again = error.retryable and claimed.job.attempt < self._c.settings.max_attempts
-        at = now()
+        leases, told = self._c.ledger.leases, (claimed.token, error.code, error.detail)
         try:
-            await asyncio.to_thread(
-                self._c.ledger.leases.fail,
-                claimed.token,
-                error.code,
-                error.detail,
-                retry_at=retry_at(claimed.job.attempt, at) if again else None,
-                now=at,
-            )
+            if again:
+                at = retry_at(claimed.job.attempt, now())
+                await asyncio.to_thread(leases.retry, *told, at=at, counts=True, kind=error.failure)
+            else:
+                await asyncio.to_thread(leases.fail, *told)
         except LeaseLost:
             return
         logger.info("jobs.failed", extra={"job": claimed.job.id, "code": error.code, "retry": again})
@@ -209,7 +200,7 @@ def seconds_by_stage(timings: tuple[StageTiming, ...]) -> dict[str, float]:
 
 def order_of(job: Job) -> StudyOrder:
     return StudyOrder(
-        study=StudyRef(job.source, job.study_uid, job.series_uids, job.inputs),
+        study=job.study,
         queue=queue_order(Priority(job.priority.value), job.created_at),
         model=job.model or None,
         outputs=job.outputs,

@@ -17,8 +17,7 @@ from datetime import timedelta
 from core.clock import now
 from core.errors import DeadlineExceeded, ModelUnavailable, SerinusError
 from core.priority import Priority, QueueOrder, queue_order
-from core.study import StudyRef
-from ledger import ClaimedShadow, LeaseLost, Ledger
+from ledger import Audience, ClaimedShadow, LeaseLost, Ledger
 from serve_apps.adapters.wakeups import Wakeup
 from serve_apps.application.messages import EligibleModel, FetchedStudy, FetchRequest, ServedVersion
 from serve_apps.application.ports import InferencePort
@@ -91,7 +90,6 @@ class ShadowRunner:
         claimed = await asyncio.to_thread(
             self._c.ledger.shadows.claim,
             self._c.worker,
-            now=now(),
             lease_s=self._c.lease_s + self._c.fetch_s + self._c.forward_s,
             limit=1,
             apps=served,
@@ -103,7 +101,7 @@ class ShadowRunner:
 
     async def _is_busy(self) -> bool:
         """Whether a live study is being read, here or by another router."""
-        return self._c.busy() or await asyncio.to_thread(self._c.ledger.jobs.any_running, now())
+        return self._c.busy() or await asyncio.to_thread(self._c.ledger.jobs.any_running)
 
     async def _run(self, task: ClaimedShadow) -> None:
         try:
@@ -126,10 +124,13 @@ class ShadowRunner:
             inference = await self._c.port.predict(version, study, self._c.forward_s, last_in_queue())
         latency_ms = (time.monotonic() - started) * 1e3
         outcome = silenced(inference.prediction, critical_codes(version.spec))
-        for escalation in disagreements(task.primary, outcome, task.variant):
+        audience = Audience.EVIDENCE if task.role == SHADOW else Audience.CALLER
+        for escalation in disagreements(task.delivered, outcome, task.variant):
             logger.warning("shadow.critical_disagreement", extra={"job": task.job_id})
-            await asyncio.to_thread(self._c.ledger.escalations.record, task.job_id, asdict(escalation), now())
-        await asyncio.to_thread(self._c.ledger.shadows.done, task.token, outcome.as_json(), latency_ms, now())
+            await asyncio.to_thread(
+                self._c.ledger.escalations.record, task.job_id, asdict(escalation), audience
+            )
+        await asyncio.to_thread(self._c.ledger.shadows.done, task.token, outcome.as_json(), latency_ms)
 
     def _answering(self) -> set[str]:
         """The applications that callers wait for: a thread for idle cores would hold them up."""
@@ -138,7 +139,7 @@ class ShadowRunner:
 
     async def _fetch(self, task: ClaimedShadow, version: ServedVersion) -> FetchedStudy:
         request = FetchRequest(
-            study=StudyRef(task.source, task.study_uid, task.series_uids, task.inputs),
+            study=task.study,
             eligible=(EligibleModel(task.model, version.spec.input.series),),
             order=last_in_queue(),
             deadline_s=self._c.fetch_s,
@@ -153,7 +154,7 @@ class ShadowRunner:
         retry_at = at + timedelta(seconds=RETRY_S * min(task.attempt, 12)) if again else None
         logger.info("shadow.failed", extra={"job": task.job_id, "code": code, "retry": again})
         try:
-            await asyncio.to_thread(self._c.ledger.shadows.failed, task.token, code, retry_at, at)
+            await asyncio.to_thread(self._c.ledger.shadows.failed, task.token, code, retry_at)
         except LeaseLost:
             return
 

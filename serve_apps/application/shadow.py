@@ -15,6 +15,7 @@ from canary.assignment import Assignment
 from canary.disagreement import Escalation, FindingReport, FindingStatus, VersionFindings, escalations
 from canary.explain import decision_row
 from canary.routing_table import Variant
+from core.study import StudyRef
 from imaging.finding import Prediction, Presence, Urgency
 from ledger import ShadowTask
 from models.spec import ModelSpec
@@ -96,28 +97,18 @@ def critical_codes(spec: ModelSpec) -> frozenset[str]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class StudyPlace:
-    """Where a silent reader finds the study again, should it have left the object store."""
-
-    source: str
-    study_uid: str
-    series_uids: tuple[str, ...]
-    inputs: tuple[str, ...]
-
-
 def shadow_tasks_of(
-    model: str, place: StudyPlace, assignment: Assignment, champion: Variant, delivered: ShadowOutcome
+    model: str, study: StudyRef, assignment: Assignment, champion: Variant, delivered: ShadowOutcome
 ) -> tuple[ShadowTask, ...]:
     """The readings that a study owes: every shadow that drew it, and the champion behind a canary."""
     net = [(SAFETY_NET, champion)] if assignment.safety_net and delivered.version != champion.version else []
     readers = [*net, *((SHADOW, shadow) for shadow in assignment.shadows)]
-    return tuple(_task(model, place, assignment, role, variant, delivered) for role, variant in readers)
+    return tuple(_task(model, study, assignment, role, variant, delivered) for role, variant in readers)
 
 
 def _task(
     model: str,
-    place: StudyPlace,
+    study: StudyRef,
     assignment: Assignment,
     role: str,
     variant: Variant,
@@ -130,12 +121,9 @@ def _task(
         app=variant.app,
         variant=variant.name,
         role=role,
-        source=place.source,
-        study_uid=place.study_uid,
-        series_uids=place.series_uids,
-        inputs=place.inputs,
+        study=study,
         decision=row,
-        primary=delivered.as_json(),
+        delivered=delivered.as_json(),
     )
 
 

@@ -60,7 +60,7 @@ class DataPlaneWatch:
         for model in sorted(found.keys() - self.alarms.keys()):
             logger.error("alarms.data_plane", extra={"model": model, "reason": found[model]})
             detail = {"reason": found[model], "generation": tables[model].generation}
-            self._ledger.audit.append("controller", "data-plane-alarm", model, detail, self._clock())
+            self._ledger.audit.append("controller", "data-plane-alarm", model, detail)
         self.alarms = found
 
     def _verdict(self, table: RoutingTable) -> PlaneVerdict:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.clock import now
 from ledger import Ledger
 
 ACTION = "version-refused"
@@ -38,4 +37,4 @@ class RefusalLog:
         last = next((r for r in self._ledger.audit.rows(subject=subject) if r.action == ACTION), None)
         if last is None or last.detail["reason"] != refusal.reason:
             detail = {"reason": refusal.reason}
-            self._ledger.audit.append("controller", ACTION, subject, detail, now())
+            self._ledger.audit.append("controller", ACTION, subject, detail)

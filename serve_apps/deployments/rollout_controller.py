@@ -17,7 +17,6 @@ from ray import serve
 
 from canary.observation import AppPhase, ModelObservation, ReconcilerState
 from canary.target import ModelTarget, Target, target
-from core.clock import now
 from ledger import Ledger
 from observability.event_log import configure_logging
 from registry.cache import NodeCache
@@ -162,13 +161,12 @@ class RolloutController:
                     alias,
                     old,
                     new,
-                    now=now(),
                     generation=model.state.generation,
                     reason="the alias was moved in the registry",
                 )
                 if old is not None and is_spent(alias, old, desired.routing.get(model.model)):
                     await asyncio.to_thread(
-                        self._ledger.routing.set_weight, model.model, old, 0, actor="controller", now=now()
+                        self._ledger.routing.set_weight, model.model, old, 0, actor="controller"
                     )
 
     # ---- act: what is to run is started; what no table names any more is deleted

@@ -70,7 +70,7 @@ class Router:
         self._fleet = RoutingSnapshot()
         self._controller = controller
         self._reading = ServeInference(reader)
-        ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.max_attempts)
+        ledger = await asyncio.to_thread(Ledger.open, settings.ledger)
         archives = Archives(settings)
         worker = f"router-{os.getpid()}-{secrets.token_hex(4)}"
         rules, recent = site_rules(settings), RecentStudies(settings.shadow_recent_studies)

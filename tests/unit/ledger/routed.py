@@ -1,4 +1,4 @@
-"""Builders: a table, a study's decision under it, and the silent reading that the study owes."""
+"""Builders: a table, a study's decision under it, and the shadow task that comes of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from datetime import datetime
 from canary.assignment import StudyFacts, assign
 from canary.explain import DecisionRow, decision_row
 from canary.routing_table import Canary, RoutingTable, Shadow, Variant
-from ledger import JobRequest, Ledger, ShadowTask
-from tests.unit.ledger.conftest import NOON
+from core.study import StudyRef
+from ledger import ClaimedJob, JobRequest, Ledger, ShadowTask
+from tests.unit.ledger.conftest import NOON, set_time
 
 V1 = Variant("champion", "1", "d1", "app-1")
 V2 = Variant("canary", "2", "d2", "app-2")
@@ -36,19 +37,17 @@ def stood_in(failed: DecisionRow) -> tuple[DecisionRow, ...]:
     return (replace(failed, role="failed", outcome="model-error"), answered)
 
 
-def owed(role: str = "shadow", app: str = "app-3", version: str = "3") -> ShadowTask:
+def pending(role: str = "shadow", app: str = "app-3", version: str = "3") -> ShadowTask:
     return ShadowTask(
         model="ich",
         version=version,
         app=app,
         variant="shadow-next" if role == "shadow" else "champion",
         role=role,
-        source="pacs",
-        study_uid="1.2.840.99",
-        series_uids=("1.2.840.99.1",),
-        inputs=("s3://in/1",),
+        study=StudyRef("pacs", "1.2.840.99", ("1.2.840.99.1",), ("s3://in/1",)),
         decision=decided(),
-        primary={"findings": [{"code": "1386000@SCT", "presence": "present"}]},
+        rule={"modalities": ["CT"]},
+        delivered={"findings": [{"code": "1386000@SCT", "presence": "present"}]},
     )
 
 
@@ -58,11 +57,20 @@ def read_study(
     shadows: Sequence[ShadowTask] = (),
     at: datetime = NOON,
 ) -> str:
-    """A job that is submitted, claimed and completed; returns its id."""
-    job = ledger.jobs.submit(JobRequest("1.2.840.99", "pacs"), idempotency_key=None, tenant="ris", now=at).job
-    (claimed,) = ledger.leases.claim("w", now=at, lease_s=10, limit=1)
-    complete_study(ledger, claimed.token, rows, shadows, at)
+    """A job that is submitted, claimed and completed at that moment; returns its id."""
+    set_time(ledger, at)
+    request = JobRequest(StudyRef("pacs", "1.2.840.99"))
+    job = ledger.jobs.submit(request, idempotency_key=None, tenant="ris").job
+    claimed = ledger.leases.claim(job.id, "w", 10)
+    assert claimed is not None
+    complete_study(ledger, claimed.token, rows, shadows)
     return job.id
+
+
+def claim_due(ledger: Ledger, limit: int = 1, worker: str = "w", lease_s: float = 10) -> list[ClaimedJob]:
+    """Claim jobs as recovery does, without waiting for the worker that was called."""
+    due = ledger.leases.due(limit, unclaimed_s=0)
+    return [claimed for job in due if (claimed := ledger.leases.claim(job, worker, lease_s)) is not None]
 
 
 def complete_study(
@@ -70,7 +78,6 @@ def complete_study(
     token: str,
     rows: Sequence[DecisionRow] = (),
     shadows: Sequence[ShadowTask] = (),
-    at: datetime = NOON,
 ) -> None:
     ledger.leases.complete(
         token,
@@ -79,7 +86,6 @@ def complete_study(
         deliveries_to_make=(),
         stages_s={},
         model="ich",
-        now=at,
         decisions=rows,
         shadows=shadows,
         study_key="study-key",

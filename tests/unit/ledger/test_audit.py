@@ -6,12 +6,11 @@ import sqlalchemy as sa
 
 from ledger import Ledger
 from ledger.tables import audit
-from tests.unit.ledger.conftest import NOON
 
 
 def filled(ledger: Ledger) -> None:
     for number in range(4):
-        ledger.audit.append("alice", "set-alias", "ich-triage", {"from": number, "to": number + 1}, NOON)
+        ledger.audit.append("alice", "set-alias", "ich-triage", {"from": number, "to": number + 1})
 
 
 def test_an_untouched_chain_is_whole(ledger: Ledger) -> None:

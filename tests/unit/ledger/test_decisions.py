@@ -13,7 +13,7 @@ from canary.data_plane import Intent, Served, intent_of, verify_data_plane
 from canary.explain import explain
 from canary.verdict import Verdict
 from ledger import LeaseLost, Ledger
-from tests.unit.ledger.conftest import NOON, PRINTABLE
+from tests.unit.ledger.conftest import NOON, PRINTABLE, set_time
 from tests.unit.ledger.routed import complete_study, decided, read_study, stood_in, table
 
 HOUR = timedelta(hours=1)
@@ -24,7 +24,7 @@ HOUR = timedelta(hours=1)
 def test_a_stored_decision_computes_to_what_it_says(ledger: Ledger, patient: str, weight_bp: int) -> None:
     row = decided(patient, table(weight_bp))
     (stored,) = ledger.decisions.of_job(read_study(ledger, [row]))
-    assert (stored.row, stored.study_key, stored.at) == (row, "study-key", NOON)
+    assert (stored.row, stored.study_key, stored.at) == (replace(row, assigned_at=NOON), "study-key", NOON)
     assert explain(stored.row).agrees
 
 
@@ -37,15 +37,16 @@ def test_a_decision_is_written_with_the_result_or_not_at_all(ledger: Ledger) -> 
 
 def test_a_job_that_is_repeated_writes_over_its_own_rows(ledger: Ledger) -> None:
     first = decided()
-    ledger.decisions.record("job", "s", [first], NOON)
-    ledger.decisions.record("job", "s", [replace(first, latency_ms=99.0)], NOON + HOUR)
+    ledger.decisions.record("job", "s", [first])
+    set_time(ledger, NOON + HOUR)
+    ledger.decisions.record("job", "s", [replace(first, latency_ms=99.0)])
     (stored,) = ledger.decisions.of_job("job")
     assert (stored.row.latency_ms, stored.at) == (99.0, NOON + HOUR)
 
 
 def test_two_attempts_by_one_version_in_one_job_are_one_row(ledger: Ledger) -> None:
     failed = decided(role="failed")
-    ledger.decisions.record("job", "s", [failed, replace(failed, latency_ms=7.0)], NOON)
+    ledger.decisions.record("job", "s", [failed, replace(failed, latency_ms=7.0)])
     assert [stored.row.latency_ms for stored in ledger.decisions.of_job("job")] == [7.0]
 
 

@@ -1,13 +1,13 @@
 """Any interleaving of callers, workers and their deaths: no job is lost, none is completed twice.
 
-FindingStatus from outside, a job only ever moves as `ledger.state` allows, and every object of a study is read.
+Seen from outside, a job only ever moves as `ledger.state` allows, and every object of a study is read.
 """
 
 from __future__ import annotations
 
 import tempfile
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from hypothesis import settings
@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from core.errors import JobNotCancelable
+from core.retry import RetryPolicy
+from core.study import StudyRef
 from ledger import (
     FINISHED,
     ClaimedDelivery,
@@ -27,7 +29,8 @@ from ledger import (
     Priority,
 )
 from ledger.state import may_move
-from tests.unit.ledger.conftest import NOON
+from tests.unit.ledger.conftest import Clock
+from tests.unit.ledger.routed import claim_due
 
 LEASE_S = 10
 
@@ -38,8 +41,10 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.ledger = Ledger.open(self.new_url(), max_attempts=1000)
-        self.clock: datetime = NOON
+        self.clock = Clock()
+        self.ledger = Ledger.open(
+            self.new_url(), RetryPolicy(worker_losses=1000, longest_pause_s=1.0), self.clock
+        )
         self.submitted: list[str] = []
         self.claims: list[ClaimedJob] = []
         self.completions: dict[str, int] = {}
@@ -54,8 +59,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def submit(self) -> None:
-        request = JobRequest(f"1.{len(self.submitted)}", "pacs")
-        submitted = self.ledger.jobs.submit(request, idempotency_key=None, tenant="ris", now=self.clock)
+        request = JobRequest(StudyRef("pacs", f"1.{len(self.submitted)}"))
+        submitted = self.ledger.jobs.submit(request, idempotency_key=None, tenant="ris")
         self.submitted.append(submitted.job.id)
 
     @rule(number=st.integers(0, 9))
@@ -63,36 +68,32 @@ class LedgerMachine(RuleBasedStateMachine):
         """Of one study; often one that came before."""
         self.arrived.add(f"s3://in/{number}")
         submitted = self.ledger.jobs.submit_object(
-            "1.2.3",
+            StudyRef("s3", "1.2.3"),
             f"s3://in/{number}",
-            source="s3",
             model="",
             priority=Priority.URGENT,
             inference_type="triage",
             tenant="ris",
             stable_age_s=LEASE_S,
-            now=self.clock,
         )
         if submitted.job.id not in self.submitted:
             self.submitted.append(submitted.job.id)
 
     @rule()
     def the_study_is_complete(self) -> None:
-        self.ledger.jobs.complete_study("1.2.3", "ris", self.clock)
+        self.ledger.jobs.complete_study("1.2.3", "ris")
 
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        named = [job for job in self.submitted if not self.ledger.jobs.get(job).inputs]
+        named = [job for job in self.submitted if not self.ledger.jobs.get(job).study.inputs]
         if not named:
             return
         with suppress(JobNotCancelable):
-            self.ledger.jobs.cancel(data.draw(st.sampled_from(named)), self.clock)
+            self.ledger.jobs.cancel(data.draw(st.sampled_from(named)))
 
     @rule(limit=st.integers(1, 3))
     def claim_deliveries(self, limit: int) -> None:
-        self.deliveries += self.ledger.outbox.claim_deliveries(
-            "a", now=self.clock, lease_s=LEASE_S, limit=limit
-        )
+        self.deliveries += self.ledger.outbox.claim_deliveries("a", LEASE_S, limit)
 
     @rule(data=st.data(), arrived=st.booleans(), last=st.booleans())
     def a_delivery_ends(self, data: st.DataObject, arrived: bool, last: bool) -> None:
@@ -100,18 +101,18 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         delivery = data.draw(st.sampled_from(self.deliveries))
         if arrived:
-            self.ledger.outbox.delivered(delivery.id, self.clock)
+            self.ledger.outbox.delivered(delivery.id)
             return
-        retry_at = None if last else self.clock
-        self.ledger.outbox.delivery_failed(delivery.id, "no", retry_at=retry_at, now=self.clock)
+        retry_at = None if last else self.clock()
+        self.ledger.outbox.delivery_failed(delivery.id, "no", retry_at=retry_at)
 
     @rule(seconds=st.integers(1, LEASE_S * 2))
     def time_passes(self, seconds: int) -> None:
-        self.clock += timedelta(seconds=seconds)
+        self.clock.at += timedelta(seconds=seconds)
 
     @rule(worker=st.sampled_from("ab"), limit=st.integers(1, 3))
     def claim(self, worker: str, limit: int) -> None:
-        self.claims += self.ledger.leases.claim(worker, now=self.clock, lease_s=LEASE_S, limit=limit)
+        self.claims += claim_due(self.ledger, limit, worker, LEASE_S)
 
     @rule(data=st.data(), deliver=st.booleans())
     def complete(self, data: st.DataObject, deliver: bool) -> None:
@@ -126,20 +127,19 @@ class LedgerMachine(RuleBasedStateMachine):
                 deliveries_to_make=[Delivery("stow", "pacs", "sr")] if deliver else [],
                 stages_s={},
                 model="m",
-                now=self.clock,
             )
         except LeaseLost:
             return
         self.completions[claimed.job.id] = self.completions.get(claimed.job.id, 0) + 1
-        self.read |= set(claimed.job.inputs)
+        self.read |= set(claimed.job.study.inputs)
 
-    @rule(data=st.data())
-    def fail_for_now(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), counts=st.booleans())
+    def fail_for_now(self, data: st.DataObject, counts: bool) -> None:
         if not self.claims:
             return
         claimed = data.draw(st.sampled_from(self.claims))
         try:
-            self.ledger.leases.fail(claimed.token, "source-timeout", "x", retry_at=self.clock, now=self.clock)
+            self.ledger.leases.retry(claimed.token, "source-timeout", "x", at=self.clock(), counts=counts)
         except LeaseLost:
             return
 
@@ -160,10 +160,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever happened before: with time and one honest worker every job ends."""
-        self.clock += timedelta(seconds=LEASE_S * 3)
-        while claimed := self.ledger.leases.claim("honest", now=self.clock, lease_s=LEASE_S, limit=5):
+        self.clock.at += timedelta(seconds=LEASE_S * 3)
+        while claimed := claim_due(self.ledger, 5, "honest", LEASE_S):
             for each in claimed:
-                self.read |= set(each.job.inputs)
+                self.read |= set(each.job.study.inputs)
                 self.ledger.leases.complete(
                     each.token,
                     result={},
@@ -171,11 +171,10 @@ class LedgerMachine(RuleBasedStateMachine):
                     deliveries_to_make=[],
                     stages_s={},
                     model="m",
-                    now=self.clock,
                 )
-        while due := self.ledger.outbox.claim_deliveries("honest", now=self.clock, lease_s=LEASE_S, limit=5):
+        while due := self.ledger.outbox.claim_deliveries("honest", LEASE_S, 5):
             for delivery in due:
-                self.ledger.outbox.delivered(delivery.id, self.clock)
+                self.ledger.outbox.delivered(delivery.id)
         assert all(self.ledger.jobs.get(job).state in FINISHED for job in self.submitted)
         assert self.read == self.arrived
         self.ledger.close()

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from core.errors import JobNotFound
+from core.study import StudyRef
 from ledger import Delivery, JobRequest, JobState, Ledger, retention
 from tests.unit.ledger.conftest import NOON
 
@@ -15,8 +16,9 @@ DAY = timedelta(days=1)
 
 def finished(ledger: Ledger, key: str) -> str:
     """A job that was read at noon and whose delivery became a dead letter then."""
-    job = ledger.jobs.submit(JobRequest("1.2.3", "pacs"), idempotency_key=key, tenant="ris", now=NOON).job
-    (claimed,) = ledger.leases.claim("a", now=NOON, lease_s=10, limit=1)
+    job = ledger.jobs.submit(JobRequest(StudyRef("pacs", "1.2.3")), idempotency_key=key, tenant="ris").job
+    claimed = ledger.leases.claim(job.id, "a", 10)
+    assert claimed is not None
     ledger.leases.complete(
         claimed.token,
         result={},
@@ -24,10 +26,9 @@ def finished(ledger: Ledger, key: str) -> str:
         deliveries_to_make=[Delivery("stow", "pacs", "sr")],
         stages_s={},
         model="ich",
-        now=NOON,
     )
-    (delivery,) = ledger.outbox.claim_deliveries("a", now=NOON, lease_s=10, limit=1)
-    ledger.outbox.delivery_failed(delivery.id, "result-store-rejected", retry_at=None, now=NOON)
+    (delivery,) = ledger.outbox.claim_deliveries("a", 10, 1)
+    ledger.outbox.delivery_failed(delivery.id, "result-store-rejected", retry_at=None)
     return job.id
 
 
@@ -37,13 +38,13 @@ def test_an_old_job_goes_with_its_documents_and_its_key(ledger: Ledger) -> None:
     for look in (lambda: ledger.jobs.get(old), lambda: ledger.jobs.document(old, "sr")):
         with pytest.raises(JobNotFound):
             look()
-    request = JobRequest("9.9.9", "pacs")
-    assert not ledger.jobs.submit(request, idempotency_key="k", tenant="ris", now=NOON + DAY).replayed
+    request = JobRequest(StudyRef("pacs", "9.9.9"))
+    assert not ledger.jobs.submit(request, idempotency_key="k", tenant="ris").replayed
 
 
 def test_a_job_that_finished_later_or_not_yet_stays(ledger: Ledger) -> None:
     kept = finished(ledger, "k")
-    waiting = ledger.jobs.submit(JobRequest("1", "pacs"), idempotency_key=None, tenant="ris", now=NOON).job
+    waiting = ledger.jobs.submit(JobRequest(StudyRef("pacs", "1")), idempotency_key=None, tenant="ris").job
     assert ledger.retention.purge(NOON) == 0
     assert ledger.retention.purge(NOON + DAY) == 1
     assert kept not in [job.id for job in ledger.jobs.list_jobs()[0]]
@@ -58,6 +59,6 @@ def test_many_old_jobs_all_go(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_audit_chain_is_not_purged(ledger: Ledger) -> None:
-    ledger.audit.append("alice", "purge", "ledger", {}, NOON)
+    ledger.audit.append("alice", "purge", "ledger", {})
     ledger.retention.purge(NOON + DAY)
     assert len(ledger.audit.rows()) == 1

@@ -5,19 +5,21 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from core.retry import RetryPolicy
+from core.study import StudyRef
 from ledger import ClaimedJob, ClaimedShadow, JobRequest, LeaseLost, Ledger, ShadowTask
-from tests.unit.ledger.conftest import NOON
-from tests.unit.ledger.routed import complete_study, decided, owed
+from tests.unit.ledger.conftest import Clock
+from tests.unit.ledger.routed import claim_due, complete_study, decided, pending
 
 LEASE_S = 10
-NET = owed("safety-net", "app-1", "1")
+NET = pending("safety-net", "app-1", "1")
 Reading = tuple[str, str]  # job, role
 
 
@@ -27,8 +29,8 @@ class ShadowMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.ledger = Ledger.open(self.new_url(), max_attempts=1000)
-        self.clock: datetime = NOON
+        self.clock = Clock()
+        self.ledger = Ledger.open(self.new_url(), RetryPolicy(worker_losses=1000), self.clock)
         self.studies: list[ClaimedJob] = []
         self.claims: list[ClaimedShadow] = []
         self.owed: set[Reading] = set()
@@ -40,18 +42,18 @@ class ShadowMachine(RuleBasedStateMachine):
 
     @rule()
     def a_study_is_begun(self) -> None:
-        request = JobRequest("1.2.3", "pacs")
-        self.ledger.jobs.submit(request, idempotency_key=None, tenant="ris", now=self.clock)
-        self.studies += self.ledger.leases.claim("w", now=self.clock, lease_s=LEASE_S, limit=1)
+        request = JobRequest(StudyRef("pacs", "1.2.3"))
+        self.ledger.jobs.submit(request, idempotency_key=None, tenant="ris")
+        self.studies += claim_due(self.ledger, lease_s=LEASE_S)
 
-    @rule(data=st.data(), tasks=st.sampled_from(((), (owed(),), (NET,), (owed(), NET))))
+    @rule(data=st.data(), tasks=st.sampled_from(((), (pending(),), (NET,), (pending(), NET))))
     def a_study_is_answered(self, data: st.DataObject, tasks: tuple[ShadowTask, ...]) -> None:
         """Perhaps by a worker whose lease is gone, or a second time."""
         if not self.studies:
             return
         study = data.draw(st.sampled_from(self.studies))
         with suppress(LeaseLost):
-            complete_study(self.ledger, study.token, [decided()], tasks, self.clock)
+            complete_study(self.ledger, study.token, [decided()], tasks)
             self.owed |= {(study.job.id, task.role) for task in tasks}
 
     @rule(data=st.data())
@@ -59,12 +61,12 @@ class ShadowMachine(RuleBasedStateMachine):
         if not self.owed:
             return
         job, role = data.draw(st.sampled_from(sorted(self.owed)))
-        task = owed() if role == "shadow" else NET
-        self.ledger.shadows.enqueue(job, [task], self.clock)
+        task = pending() if role == "shadow" else NET
+        self.ledger.shadows.enqueue(job, [task])
 
     @rule(seconds=st.integers(1, LEASE_S * 2))
     def time_passes(self, seconds: int) -> None:
-        self.clock += timedelta(seconds=seconds)
+        self.clock.at += timedelta(seconds=seconds)
 
     @rule(
         worker=st.sampled_from("ab"),
@@ -75,9 +77,7 @@ class ShadowMachine(RuleBasedStateMachine):
     def claim(
         self, worker: str, limit: int, apps: tuple[str, ...] | None, roles: tuple[str, ...] | None
     ) -> None:
-        self.claims += self.ledger.shadows.claim(
-            worker, now=self.clock, lease_s=LEASE_S, limit=limit, apps=apps, roles=roles
-        )
+        self.claims += self.ledger.shadows.claim(worker, LEASE_S, limit, apps=apps, roles=roles)
 
     @rule(data=st.data(), how=st.sampled_from(("done", "failed", "again", "preempted", "renewed")))
     def a_reading_goes_on(self, data: st.DataObject, how: str) -> None:
@@ -90,21 +90,21 @@ class ShadowMachine(RuleBasedStateMachine):
     def say(self, task: ClaimedShadow, how: str) -> None:
         shadows = self.ledger.shadows
         if how == "done":
-            shadows.done(task.token, {}, 1.0, self.clock)
+            shadows.done(task.token, {}, 1.0)
         elif how == "failed":
-            shadows.failed(task.token, "model-error", None, self.clock)
+            shadows.failed(task.token, "model-error", None)
         elif how == "again":
-            shadows.failed(task.token, "source-timeout", self.clock + timedelta(seconds=5), self.clock)
+            shadows.failed(task.token, "source-timeout", self.clock() + timedelta(seconds=5))
         elif how == "preempted":
             shadows.release(task.token)
         else:
-            shadows.renew("a", [task.token], now=self.clock, lease_s=LEASE_S)
+            shadows.renew([task.token], LEASE_S)
         if how in ("done", "failed"):
             self.told[task.job_id, task.role] += 1
 
     @rule()
     def old_jobs_are_purged(self) -> None:
-        self.ledger.retention.purge(self.clock - timedelta(seconds=LEASE_S))
+        self.ledger.retention.purge(self.clock() - timedelta(seconds=LEASE_S))
 
     @invariant()
     def no_reading_is_told_twice(self) -> None:
@@ -119,8 +119,8 @@ class ShadowMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever happened before: with time and one honest worker every reading that was owed is told."""
-        self.clock += timedelta(seconds=LEASE_S * 3)
-        while due := self.ledger.shadows.claim("honest", now=self.clock, lease_s=LEASE_S, limit=5):
+        self.clock.at += timedelta(seconds=LEASE_S * 3)
+        while due := self.ledger.shadows.claim("honest", LEASE_S, 5):
             for task in due:
                 self.say(task, "done")
         assert set(self.told) == self.owed

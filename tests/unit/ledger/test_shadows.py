@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -15,34 +15,25 @@ from sqlalchemy import event
 
 import ledger as package
 from ledger import ClaimedShadow, LeaseLost, Ledger
-from ledger.shadows import ShadowTasks
 from ledger.tables import deliveries, documents, metadata, shadow_tasks
-from tests.unit.ledger.conftest import NOON
-from tests.unit.ledger.routed import complete_study, decided, owed, read_study
+from tests.unit.ledger.conftest import NOON, after, set_time
+from tests.unit.ledger.routed import complete_study, decided, pending, read_study
 
 MAY_TOUCH = {"shadow_tasks", "shadow_outcomes", "decisions", "audit"}
 SILENT_FILES = ("shadows.py", "shadow_records.py", "decisions.py", "escalations.py")
 
 
-def after(seconds: float) -> datetime:
-    return NOON + timedelta(seconds=seconds)
-
-
 def claim(ledger: Ledger, at: datetime = NOON, limit: int = 1, **only: object) -> tuple[ClaimedShadow, ...]:
-    return ledger.shadows.claim("w", now=at, lease_s=10, limit=limit, **only)  # type: ignore[arg-type]
+    set_time(ledger, at)
+    return ledger.shadows.claim("w", 10, limit, **only)  # type: ignore[arg-type]
 
 
 def test_a_reading_is_owed_with_the_result_and_carries_all_it_needs(ledger: Ledger) -> None:
-    job = read_study(ledger, [decided()], [owed()])
+    job = read_study(ledger, [decided()], [pending()])
     assert ledger.shadows.backlog() == {("ich", "3"): 1}
     (task,) = claim(ledger)
     assert (task.job_id, task.study_key, task.attempt) == (job, "study-key", 1)
-    assert (task.study_uid, task.series_uids, task.inputs) == (
-        "1.2.840.99",
-        ("1.2.840.99.1",),
-        ("s3://in/1",),
-    )
-    assert task.primary == owed().primary
+    assert (task.study, task.rule, task.delivered) == (pending().study, pending().rule, pending().delivered)
     assert (task.decision.variant, task.decision.version, task.decision.role) == (
         "shadow-next",
         "3",
@@ -52,29 +43,29 @@ def test_a_reading_is_owed_with_the_result_and_carries_all_it_needs(ledger: Ledg
 
 def test_a_result_that_was_not_written_owes_nothing(ledger: Ledger) -> None:
     with pytest.raises(LeaseLost):
-        complete_study(ledger, "no such token", [decided()], [owed()])
+        complete_study(ledger, "no such token", [decided()], [pending()])
     assert ledger.shadows.backlog() == {}
 
 
 def test_a_job_that_is_run_again_is_not_shadowed_twice(ledger: Ledger) -> None:
-    job = read_study(ledger, [decided()], [owed()])
-    ledger.shadows.enqueue(job, [owed()], after(1))
+    job = read_study(ledger, [decided()], [pending()])
+    ledger.shadows.enqueue(job, [pending()])
     (task,) = claim(ledger, after(1), limit=9)
-    ledger.shadows.done(task.token, {}, 1.0, after(2))
-    ledger.shadows.enqueue(job, [owed()], after(3))
+    ledger.shadows.done(task.token, {}, 1.0)
+    ledger.shadows.enqueue(job, [pending()])
     assert ledger.shadows.backlog() == {}
     assert [s.row.outcome for s in ledger.decisions.of_job(job)] == ["normal", "read"]
 
 
 def test_the_safety_net_goes_first_and_then_the_oldest(ledger: Ledger) -> None:
-    first = read_study(ledger, shadows=[owed()])
-    second = read_study(ledger, shadows=[owed(), owed("safety-net", "app-1", "1")], at=after(1))
+    first = read_study(ledger, shadows=[pending()])
+    second = read_study(ledger, shadows=[pending(), pending("safety-net", "app-1", "1")], at=after(1))
     claimed = claim(ledger, after(2), limit=2)
     assert [(task.job_id, task.role) for task in claimed] == [(second, "safety-net"), (first, "shadow")]
 
 
 def test_a_busy_router_takes_the_safety_net_only_and_none_of_what_it_cannot_run(ledger: Ledger) -> None:
-    read_study(ledger, shadows=[owed(), owed("safety-net", "app-1", "1")])
+    read_study(ledger, shadows=[pending(), pending("safety-net", "app-1", "1")])
     assert claim(ledger, limit=9, apps=frozenset({"app-2"})) == ()
     assert claim(ledger, limit=9, apps=frozenset({"app-3"}), roles=("safety-net",)) == ()
     assert [t.app for t in claim(ledger, limit=9, roles=("safety-net",))] == ["app-1"]
@@ -82,33 +73,33 @@ def test_a_busy_router_takes_the_safety_net_only_and_none_of_what_it_cannot_run(
 
 
 def test_a_dead_worker_s_reading_goes_to_another_and_the_dead_one_is_fenced(ledger: Ledger) -> None:
-    read_study(ledger, shadows=[owed()])
+    read_study(ledger, shadows=[pending()])
     (dead,) = claim(ledger)
     assert claim(ledger, after(9)) == ()
     (again,) = claim(ledger, after(11))
-    assert again.attempt == 2
+    assert (again.attempt, again.losses) == (1, 1)
     for late in (
-        lambda: ledger.shadows.done(dead.token, {}, 1.0, NOON),
-        lambda: ledger.shadows.failed(dead.token, "x", None, NOON),
+        lambda: ledger.shadows.done(dead.token, {}, 1.0),
+        lambda: ledger.shadows.failed(dead.token, "x", None),
         lambda: ledger.shadows.release(dead.token),
     ):
         with pytest.raises(LeaseLost):
             late()
-    ledger.shadows.done(again.token, {}, 1.0, after(12))
+    ledger.shadows.done(again.token, {}, 1.0)
     with pytest.raises(LeaseLost):
-        ledger.shadows.done(again.token, {}, 1.0, after(12))
+        ledger.shadows.done(again.token, {}, 1.0)
 
 
 def test_a_renewed_lease_is_not_lost(ledger: Ledger) -> None:
-    read_study(ledger, shadows=[owed()])
+    read_study(ledger, shadows=[pending()])
     (task,) = claim(ledger)
-    assert ledger.shadows.renew("w", [task.token, "stale"], now=after(9), lease_s=10) == {"stale"}
+    set_time(ledger, after(9))
+    assert ledger.shadows.renew([task.token, "stale"], 10) == {"stale"}
     assert claim(ledger, after(15)) == ()
-    assert ledger.shadows.renew("thief", [task.token], now=after(9), lease_s=10) == {task.token}
 
 
 def test_a_preempted_reading_is_due_at_once_and_was_no_attempt(ledger: Ledger) -> None:
-    read_study(ledger, shadows=[owed()])
+    read_study(ledger, shadows=[pending()])
     for _ in range(30):  # more often than a reading may be attempted
         (task,) = claim(ledger)
         assert task.attempt == 1
@@ -117,39 +108,38 @@ def test_a_preempted_reading_is_due_at_once_and_was_no_attempt(ledger: Ledger) -
 
 
 def test_a_failure_that_may_pass_is_tried_again_not_before_its_time(ledger: Ledger) -> None:
-    read_study(ledger, shadows=[owed()])
+    read_study(ledger, shadows=[pending()])
     (task,) = claim(ledger)
-    ledger.shadows.failed(task.token, "source-timeout", after(30), NOON)
+    ledger.shadows.failed(task.token, "source-timeout", after(30))
     assert claim(ledger, after(29)) == ()
     assert [again.attempt for again in claim(ledger, after(30))] == [2]
 
 
 def test_a_failure_for_good_is_an_outcome_and_no_pair(ledger: Ledger) -> None:
-    job = read_study(ledger, [decided()], [owed()])
+    job = read_study(ledger, [decided()], [pending()])
     (task,) = claim(ledger)
-    ledger.shadows.failed(task.token, "model-error", None, after(1))
+    ledger.shadows.failed(task.token, "model-error", None)
     (ended,) = ledger.shadows.outcomes("ich")
     assert (ended.outcome, ended.error_code, ended.job_id) == (None, "model-error", job)
     assert (ledger.shadows.pairs("ich", "3"), ledger.shadows.backlog()) == ((), {})
     assert [s.row.outcome for s in ledger.decisions.of_job(job)] == ["normal", "model-error"]
 
 
-def test_a_study_that_kills_its_silent_readers_is_given_up_and_told(ledger: Ledger) -> None:
-    read_study(ledger, shadows=[owed()])
-    patient = ShadowTasks(ledger.database, ledger.audit, max_attempts=2)
-    for attempt in range(2):
-        assert len(patient.claim("w", now=after(attempt * 20), lease_s=10, limit=1)) == 1
-    assert patient.claim("w", now=after(60), lease_s=10, limit=1) == ()
-    assert [ended.error_code for ended in ledger.shadows.outcomes("ich")] == ["given-up"]
+def test_a_study_that_kills_its_workers_again_and_again_is_given_up_and_told(ledger: Ledger) -> None:
+    read_study(ledger, shadows=[pending()])
+    for loss in range(4):
+        assert len(claim(ledger, after(loss * 20))) == 1
+    assert claim(ledger, after(100)) == ()
+    assert [ended.error_code for ended in ledger.shadows.outcomes("ich")] == ["worker-lost"]
 
 
 def test_a_pair_holds_what_was_delivered_and_what_the_silent_version_says(ledger: Ledger) -> None:
-    job = read_study(ledger, [decided()], [owed()])
-    (task,) = claim(ledger)
-    ledger.shadows.done(task.token, {"priority_score": 87}, 250.0, after(3))
+    job = read_study(ledger, [decided()], [pending()])
+    (task,) = claim(ledger, after(3))
+    ledger.shadows.done(task.token, {"priority_score": 87}, 250.0)
     (pair,) = ledger.shadows.pairs("ich", "3")
     assert (pair.job_id, pair.identity, pair.role) == (job, "patient:p", "shadow")
-    assert (pair.delivered, pair.silent) == (owed().primary, {"priority_score": 87})
+    assert (pair.delivered, pair.silent) == (pending().delivered, {"priority_score": 87})
     assert ledger.shadows.pairs("ich", "2") == ()
     (ended,) = ledger.shadows.outcomes("ich")
     assert (ended.latency_ms, ended.study_key, ended.at) == (250.0, "study-key", after(3))
@@ -158,58 +148,58 @@ def test_a_pair_holds_what_was_delivered_and_what_the_silent_version_says(ledger
 
 
 def test_a_reading_that_ended_names_its_study_no_more(ledger: Ledger) -> None:
-    read_study(ledger, shadows=[owed()])
+    read_study(ledger, shadows=[pending()])
     (task,) = claim(ledger)
-    ledger.shadows.done(task.token, {}, 1.0, NOON)
+    ledger.shadows.done(task.token, {}, 1.0)
     with ledger.database.read() as connection:
         row = connection.execute(sa.select(shadow_tasks)).mappings().one()
     assert "1.2.840.99" not in str(dict(row))
 
 
 def test_what_is_owed_outlives_its_job_and_what_was_said_outlives_both(ledger: Ledger) -> None:
-    read_study(ledger, [decided()], [owed()])
+    read_study(ledger, [decided()], [pending()])
     assert ledger.retention.purge(after(3600)) == 1
     (task,) = claim(ledger, after(3600))
-    ledger.shadows.done(task.token, {}, 1.0, after(3601))
+    ledger.shadows.done(task.token, {}, 1.0)
     ledger.retention.purge(after(7200))
     assert len(ledger.shadows.pairs("ich", "3")) == 1
     with ledger.database.read() as connection:
         assert connection.execute(sa.select(shadow_tasks)).first() is None
 
 
-def test_only_a_person_abandons_what_a_version_owes_and_is_named(
+def test_only_a_person_discards_what_a_version_has_to_read_and_is_named(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ledger.shadows.BATCH_SIZE", 2)
     for _ in range(5):
-        read_study(ledger, shadows=[owed(), owed("safety-net", "app-1", "1")])
+        read_study(ledger, shadows=[pending(), pending("safety-net", "app-1", "1")])
     (in_hand,) = claim(ledger, apps=("app-3",))
-    given_up = ledger.shadows.abandon("ich", "3", actor="alice", reason="it was withdrawn", now=after(1))
-    assert (given_up, ledger.shadows.backlog("ich")) == (5, {("ich", "1"): 5})
-    assert {ended.error_code for ended in ledger.shadows.outcomes("ich")} == {"abandoned"}
-    assert sum(row.detail["readings"] for row in ledger.audit.rows()) == 5
+    discarded = ledger.shadows.discard("ich", "3", actor="alice", reason="it was withdrawn")
+    assert (discarded, ledger.shadows.backlog("ich")) == (5, {("ich", "1"): 5})
+    assert {ended.error_code for ended in ledger.shadows.outcomes("ich")} == {"discarded"}
+    assert sum(row.detail["tasks"] for row in ledger.audit.rows()) == 5
     with pytest.raises(LeaseLost):
-        ledger.shadows.done(in_hand.token, {}, 1.0, after(2))
+        ledger.shadows.done(in_hand.token, {}, 1.0)
 
 
 def test_an_alias_as_long_as_mlflow_allows_fails_nobody_s_study(ledger: Ledger) -> None:
     long = "shadow-" + "x" * 248
     row = replace(decided(), variant=long, arm=long)
-    job = read_study(ledger, [row], [replace(owed(), variant=long, app="a" * 255)])
+    job = read_study(ledger, [row], [replace(pending(), variant=long, app="a" * 255)])
     (task,) = claim(ledger)
-    ledger.shadows.done(task.token, {}, 1.0, NOON)
-    ledger.transitions.record("ich", long, None, "3", now=NOON, generation=1, reason="set")
+    ledger.shadows.done(task.token, {}, 1.0)
+    ledger.transitions.record("ich", long, None, "3", generation=1, reason="set")
     assert [stored.row.variant for stored in ledger.decisions.of_job(job)] == [long, long]
 
 
 def test_a_silent_reader_is_a_shadow_or_the_safety_net() -> None:
     with pytest.raises(ValueError, match="silent"):
-        replace(owed(), role="answered")
+        replace(pending(), role="answered")
 
 
 def test_a_representation_for_a_log_holds_no_study(ledger: Ledger) -> None:
-    read_study(ledger, shadows=[owed()])
-    assert "1.2.840.99" not in repr(owed()) + repr(claim(ledger))
+    read_study(ledger, shadows=[pending()])
+    assert "1.2.840.99" not in repr(pending()) + repr(claim(ledger))
 
 
 # --- the fence: from a silent reading there is no way to a document, a delivery or a result
@@ -235,17 +225,18 @@ def tables_in(statement: str) -> set[str]:
 
 def test_no_call_of_a_silent_reader_touches_a_table_of_results_or_deliveries(ledger: Ledger) -> None:
     for _ in range(5):
-        read_study(ledger, [decided()], [owed()])
+        read_study(ledger, [decided()], [pending()])
     with statements(ledger) as heard:
         done, retried, lost, released, left = claim(ledger, limit=5)
-        ledger.shadows.renew("w", [left.token], now=NOON, lease_s=10)
-        ledger.shadows.done(done.token, {"sr": "a report"}, 1.0, NOON)
-        ledger.shadows.failed(retried.token, "x", after(5), NOON)
-        ledger.shadows.failed(lost.token, "x", None, NOON)
+        ledger.shadows.renew([left.token], 10)
+        ledger.shadows.done(done.token, {"sr": "a report"}, 1.0)
+        ledger.shadows.failed(retried.token, "x", after(5))
+        ledger.shadows.failed(lost.token, "x", None)
         ledger.shadows.release(released.token)
-        ledger.shadows.enqueue("job", [owed()], NOON)
-        ledger.shadows.abandon("ich", "3", actor="a", reason="r", now=NOON)
+        ledger.shadows.enqueue("job", [pending()])
+        ledger.shadows.discard("ich", "3", actor="a", reason="r")
         ledger.shadows.backlog()
+        ledger.shadows.oldest_pending()
         ledger.shadows.outcomes("ich")
         ledger.shadows.pairs("ich", "3")
     touched = set().union(*map(tables_in, heard))

@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger import Ledger
-from tests.unit.ledger.conftest import NOON
 
 VERSIONS = st.sampled_from((None, "1", "2", "3"))
 
@@ -17,7 +16,7 @@ VERSIONS = st.sampled_from((None, "1", "2", "3"))
 def move(
     ledger: Ledger, old: str | None, new: str | None, model: str = "ich", alias: str = "champion"
 ) -> bool:
-    return ledger.transitions.record(model, alias, old, new, now=NOON, generation=4, reason="moved in MLflow")
+    return ledger.transitions.record(model, alias, old, new, generation=4, reason="moved in MLflow")
 
 
 def test_a_transition_is_kept_with_both_versions_and_audited(ledger: Ledger) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +14,7 @@ from ledger import Ledger, ShadowTask
 from observability.redaction import Pseudonymiser
 from serve_apps.adapters.api_keys import ApiKeys, create_key
 from serve_apps.adapters.polling_follower import PollingFollower
+from serve_apps.adapters.wakeups import Wakeups
 from serve_apps.api.app import create_app
 from serve_apps.api.dependencies import Services
 from serve_apps.api.stow import Inbox
@@ -28,7 +28,6 @@ from serve_apps.application.result import to_result
 from serve_apps.application.routing import RoutingService
 from serve_apps.application.routing_snapshot import FreezeNotice, with_freeze
 from serve_apps.application.routing_state import Confirmation
-from serve_apps.application.wakeups import Wakeups
 from serve_apps.settings import Settings
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_version
 
@@ -113,9 +112,8 @@ class Site:
 
     def finish(self, job_id: str, shadows: tuple[ShadowTask, ...] = ()) -> None:
         """What a worker does with a job, in short."""
-        now = datetime.now(UTC)
-        (claimed,) = self.ledger.leases.claim("t", now=now, lease_s=60, limit=1)
-        assert claimed.job.id == job_id
+        claimed = self.ledger.leases.claim(job_id, "t", 60)
+        assert claimed is not None
         result = to_result(a_prediction(), STUDY, sr_uid="1.2.9", routing={})
         self.ledger.leases.complete(
             claimed.token,
@@ -124,12 +122,12 @@ class Site:
             deliveries_to_make=[],
             stages_s={"fetch": 0.1},
             model="ich-triage",
-            now=now,
             shadows=shadows,
             study_key="st-1",
         )
 
     def fail(self, code: str) -> None:
-        now = datetime.now(UTC)
-        (claimed,) = self.ledger.leases.claim("t", now=now, lease_s=60, limit=1)
-        self.ledger.leases.fail(claimed.token, code, "why", retry_at=None, now=now)
+        (job_id,) = self.ledger.leases.due(1, unclaimed_s=0)
+        claimed = self.ledger.leases.claim(job_id, "t", 60)
+        assert claimed is not None
+        self.ledger.leases.fail(claimed.token, code, "why")

@@ -86,7 +86,7 @@ async def test_the_report_counts_what_the_ledger_holds(with_arms: Site, http: ht
         assignment = assign(StudyFacts(f"st-{number}", f"pt-{number}"), table)
         row = decision_row(assignment, "ich-triage", role="answered", outcome="ok", latency_ms=10.0)
         with_arms.finish(job)
-        with_arms.ledger.decisions.record(job, STUDY, [row], NOW)
+        with_arms.ledger.decisions.record(job, STUDY, [row])
     report = (await http.get(PATH)).json()
     versions = [version for arm in report["arms"] for version in arm["versions"]]
     assert sum(version["patients"] for version in versions) == 12

@@ -29,7 +29,7 @@ TABLE = RoutingTable(
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    made = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", clock=lambda: NOW)
     yield made
     made.close()
 
@@ -41,7 +41,7 @@ def decided(patient: int) -> DecisionRow:
 
 def record(ledger: Ledger, rows: list[DecisionRow]) -> None:
     for number, row in enumerate(rows):
-        ledger.decisions.record(f"job-{number}-{row.version}", f"st-{number}", [row], NOW)
+        ledger.decisions.record(f"job-{number}-{row.version}", f"st-{number}", [row])
 
 
 def watch(ledger: Ledger) -> DataPlaneWatch:

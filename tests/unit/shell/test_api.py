@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from ledger import Delivery
+from ledger import Audience, Delivery
 from serve_apps.application.routing_snapshot import RoutingSnapshot
-from tests.unit.ledger.routed import owed
+from tests.unit.ledger.routed import pending
 from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.site import BODY, STUDY, Site
 
@@ -22,7 +21,7 @@ async def test_an_accepted_job_is_in_the_ledger_before_the_202(site: Site, http:
     assert answer.status_code == 202
     job = site.ledger.jobs.get(answer.json()["id"])
     assert answer.headers["Location"] == f"/v1/jobs/{job.id}"
-    assert job.study_uid == STUDY
+    assert job.study.study_uid == STUDY
 
 
 async def test_a_result_is_served_as_json_and_as_dicom(site: Site, http: httpx.AsyncClient) -> None:
@@ -143,7 +142,7 @@ async def test_calls_per_object_share_a_job(site: Site, http: httpx.AsyncClient)
         for n in range(5)
     }
     assert len(jobs) == 1
-    assert len(site.ledger.jobs.get(jobs.pop()).inputs) == 5
+    assert len(site.ledger.jobs.get(jobs.pop()).study.inputs) == 5
 
 
 async def test_a_weight_is_written_with_its_actor_and_then_announced(
@@ -204,7 +203,7 @@ async def test_an_escalation_that_came_later_stands_in_the_result(
     job = (await http.post("/v1/jobs", json=BODY)).json()["id"]
     site.finish(job)
     assert (await http.get(f"/v1/jobs/{job}/results")).json()["escalations"] == []
-    site.ledger.escalations.record(job, {"code": "x", "sentence": "look now"}, datetime.now(UTC))
+    site.ledger.escalations.record(job, {"code": "x", "sentence": "look now"}, Audience.CALLER)
     assert (await http.get(f"/v1/jobs/{job}/results")).json()["escalations"][0]["sentence"] == "look now"
     assert (await http.get("/v1/events")).json()["events"][0]["job"] == job
 
@@ -226,8 +225,8 @@ async def test_a_waiting_caller_gets_the_result_itself(site: Site, http: httpx.A
 
 async def test_what_was_not_delivered_is_shown(site: Site, http: httpx.AsyncClient) -> None:
     job = (await http.post("/v1/jobs", json=BODY)).json()["id"]
-    now = datetime.now(UTC)
-    (claimed,) = site.ledger.leases.claim("t", now=now, lease_s=60, limit=1)
+    claimed = site.ledger.leases.claim(job, "t", 60)
+    assert claimed is not None
     site.ledger.leases.complete(
         claimed.token,
         result={},
@@ -235,10 +234,9 @@ async def test_what_was_not_delivered_is_shown(site: Site, http: httpx.AsyncClie
         deliveries_to_make=[Delivery("stow", "pacs", "sr")],
         stages_s={},
         model="m",
-        now=now,
     )
-    (delivery,) = site.ledger.outbox.claim_deliveries("t", now=now, lease_s=5, limit=1)
-    site.ledger.outbox.delivery_failed(delivery.id, "result-store-rejected", retry_at=None, now=now)
+    (delivery,) = site.ledger.outbox.claim_deliveries("t", 5, 1)
+    site.ledger.outbox.delivery_failed(delivery.id, "result-store-rejected", retry_at=None)
     assert (await http.get(f"/v1/jobs/{job}")).json()["undelivered"] == ["stow of sr: result-store-rejected"]
 
 
@@ -263,7 +261,7 @@ async def test_what_a_version_owes_is_shown_and_given_up_only_by_name(
     site: Site, http: httpx.AsyncClient
 ) -> None:
     job = (await http.post("/v1/jobs", json=BODY)).json()["id"]
-    site.finish(job, shadows=(owed(version="3"),))
+    site.finish(job, shadows=(pending(version="3"),))
     assert (await http.get("/v1/routes")).json()["pending"] == [
         {"model": "ich", "version": "3", "shadows": 1}
     ]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import httpx
 
 from core.errors import LedgerUnavailable
-from ledger import EscalationEvent
+from ledger import Audience, EscalationEvent
 from serve_apps.api.events import event_stream
 from tests.unit.shell.site import BODY, Site
 
@@ -56,7 +56,7 @@ async def test_a_client_that_lost_its_connection_gets_what_came_since(
 ) -> None:
     job = (await http.post("/v1/jobs", json=BODY)).json()["id"]
     for sentence in ("first", "second", "third"):
-        site.ledger.escalations.record(job, {"code": sentence, "sentence": sentence}, NOW)
+        site.ledger.escalations.record(job, {"code": sentence, "sentence": sentence}, Audience.CALLER)
     first = (await http.get("/v1/events")).json()["events"][0]["sequence"]
     site.services.routing.events = Once(site).read  # type: ignore[method-assign]
     headers = {"Accept": "text/event-stream", "Last-Event-ID": str(first)}

@@ -11,12 +11,13 @@ import pytest
 
 from canary.assignment import StudyFacts, assign
 from canary.routing_table import BASIS_POINTS
+from core.study import StudyRef
 from imaging.finding import Prediction, Presence, Urgency
 from imaging.report_sr import to_sr
 from imaging.segmentation import to_seg
 from serve_apps.application import result, shadow
 from serve_apps.application import run_shadow as shadow_runner
-from serve_apps.application.shadow import StudyPlace, critical_codes, disagreements, shadow_tasks_of, silenced
+from serve_apps.application.shadow import critical_codes, disagreements, shadow_tasks_of, silenced
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_spec, a_variant, a_version
 
 FORBIDDEN = (
@@ -29,7 +30,7 @@ FORBIDDEN = (
     "serve_apps.application.deliver",
     "serve_apps.application.result",
 )
-PLACE = StudyPlace("pacs", "1.2.3", (), ())
+STUDY = StudyRef("pacs", "1.2.3")
 CODE = "1386000@SCT"
 
 
@@ -58,8 +59,8 @@ def test_a_canarys_study_owes_a_reading_by_the_champion() -> None:
     snapshot = a_snapshot(champion, canary=canary, weight_bp=BASIS_POINTS)
     assignment = assign(StudyFacts("st-1", "pt-1"), snapshot.table("ich-triage"))
     delivered = silenced(a_prediction("2"), frozenset({CODE}))
-    (task,) = shadow_tasks_of("ich-triage", PLACE, assignment, a_variant(champion), delivered)
-    assert (task.role, task.version, task.primary["version"]) == ("safety-net", "1", "2")
+    (task,) = shadow_tasks_of("ich-triage", STUDY, assignment, a_variant(champion), delivered)
+    assert (task.role, task.version, task.delivered["version"]) == ("safety-net", "1", "2")
 
 
 def test_a_study_that_fell_back_to_the_champion_owes_no_second_reading_by_it() -> None:
@@ -67,7 +68,7 @@ def test_a_study_that_fell_back_to_the_champion_owes_no_second_reading_by_it() -
     snapshot = a_snapshot(champion, canary=canary, weight_bp=BASIS_POINTS)
     assignment = assign(StudyFacts("st-1", "pt-1"), snapshot.table("ich-triage"))
     delivered = silenced(a_prediction("1"), frozenset())
-    assert shadow_tasks_of("ich-triage", PLACE, assignment, a_variant(champion), delivered) == ()
+    assert shadow_tasks_of("ich-triage", STUDY, assignment, a_variant(champion), delivered) == ()
 
 
 def test_a_critical_finding_that_the_delivered_result_missed_is_escalated() -> None:

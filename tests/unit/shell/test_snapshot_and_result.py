@@ -95,7 +95,7 @@ def test_every_presence_has_words(presence: Presence) -> None:
     [("challenger", "2", True), ("challenger", "1", False), ("shadow-next", "2", False)],
 )
 def test_a_weight_ends_with_the_candidacy_that_it_was_given_to(alias: str, old: str, spent: bool) -> None:
-    wish = ModelRouting("ich-triage", "2", 5_000, salt="s")
+    wish = ModelRouting("ich-triage", "2", 5_000, salts={"2": "s"})
     assert is_spent(alias, old, wish) is spent
     assert not is_spent(alias, old, replace(wish, weight_bp=0))
     assert not is_spent(alias, old, None)

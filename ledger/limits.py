@@ -1,0 +1,24 @@
+"""What is too long is told to its sender by name, before a database refuses it in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from core.errors import InvalidField
+
+
+def require_fits(table: sa.Table, values: Mapping[str, Any]) -> None:
+    """Raises InvalidField when a text is longer than its column, or holds a NUL, which PostgreSQL does not store."""
+    for name, value in values.items():
+        if isinstance(value, str) and name in table.c:
+            _require(name, value, getattr(table.c[name].type, "length", None))
+
+
+def _require(name: str, value: str, longest: int | None) -> None:
+    if longest is not None and len(value) > longest:
+        raise InvalidField(f"{name} has at most {longest} characters", pointer=f"/{name}")
+    if "\x00" in value:
+        raise InvalidField(f"{name} holds a NUL character", pointer=f"/{name}")
