@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from canary.gates import SitePolicy
 from canary.routing_table import AssignmentKey
-from serve_apps.application.resources import Resources
+from serve_apps.resources import Resources
 
 INBOX = "inbox"  # id of the source of studies that were pushed by STOW-RS; always there
 SAMPLES = "samples"  # id of the source of sample studies; always there

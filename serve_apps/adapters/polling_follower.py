@@ -6,8 +6,8 @@ import asyncio
 from concurrent.futures import Executor
 
 from ledger import FINISHED, Job, Ledger
-from serve_apps.adapters.wakeups import Wakeups, heard
 from serve_apps.application.executors import run_in
+from serve_apps.application.wakeups import Wakeups, heard
 
 POLL_S = 0.2  # for jobs that another router runs; this one rings
 

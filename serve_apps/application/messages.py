@@ -15,7 +15,7 @@ from imaging.volume import Geometry
 from ledger import JobState
 from models.spec import ModelSpec
 from observability.record import StageTiming
-from serve_apps.application.resources import Resources
+from serve_apps.resources import Resources
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from registry.cache import CachedModel, NodeCache
 from registry.client import ModelVersion, RegistryClient
 from registry.signing import DIGEST_TAG
 from serve_apps.application.messages import ServedVersion, app_name
-from serve_apps.application.resources import Resources
 from serve_apps.control.version_resources import resources_of
+from serve_apps.resources import Resources
 
 REFRESH_S = 5.0
 RETRY_S = 30.0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from serve_apps.application.resources import Resources
+from serve_apps.resources import Resources
 
 PREFIX = "serinus.resources."
 COUNTS = ("memory_bytes", "min_replicas", "max_replicas")

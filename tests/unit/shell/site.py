@@ -14,7 +14,6 @@ from ledger import Ledger, ShadowTask
 from observability.redaction import Pseudonymiser
 from serve_apps.adapters.api_keys import ApiKeys, create_key
 from serve_apps.adapters.polling_follower import PollingFollower
-from serve_apps.adapters.wakeups import Wakeups
 from serve_apps.api.app import create_app
 from serve_apps.api.dependencies import Services
 from serve_apps.api.stow import Inbox
@@ -28,6 +27,7 @@ from serve_apps.application.result import to_result
 from serve_apps.application.routing import RoutingService
 from serve_apps.application.routing_snapshot import FreezeNotice, with_freeze
 from serve_apps.application.routing_state import Confirmation
+from serve_apps.application.wakeups import Wakeups
 from serve_apps.settings import Settings
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_version
 

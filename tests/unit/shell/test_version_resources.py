@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.serve.config import AutoscalingConfig
 
-from serve_apps.application.resources import Resources
 from serve_apps.control.version_resources import deployment_options, resources_of, scaling_of
+from serve_apps.resources import Resources
 from serve_apps.settings import Settings
 
 counts = st.integers(0, 8)
