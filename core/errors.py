@@ -21,6 +21,8 @@ survives pickling between actors.
     ├── NotReady               this process has no routing snapshot yet, or a champion is not warm
     ├── DeadlineExceeded
     ├── ReportRejected         the PACS did not store the report
+    ├── CallbackFailed         the caller's web server did not take the callback
+    │   └── CallbackGone
     └── RequestError           the caller can mend it; `pointer` names the field
         ├── InvalidField · UrlRefused · Unauthenticated · Forbidden · Overloaded · RoutingFrozen
         └── IdempotencyConflict · JobNotFound · JobNotCancelable · JobCanceled · ResultNotReady · NoSuchDocument ·
@@ -163,6 +165,18 @@ class DeadlineExceeded(SerinusError):
 class ReportRejected(SerinusError):
     code = "result-store-rejected"
     failure = FailureClass.SOURCE_AWAY
+
+
+class CallbackFailed(SerinusError):
+    code = "callback-failed"
+    failure = FailureClass.SOURCE_AWAY
+
+
+class CallbackGone(CallbackFailed):
+    """The caller's web server wants no more callbacks at this address (HTTP 410)."""
+
+    code = "callback-gone"
+    failure = FailureClass.PERMANENT
 
 
 class RequestError(SerinusError):

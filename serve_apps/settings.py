@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     stable_reserve_s: float = 20.0
     canary_timeout_s: float = 30.0
     shadow_recent_studies: int = 4
+    shadow_max_wait_s: float = 300.0
+    shadow_backlog_alarm_s: float = 3600.0
+    delivery_timeout_s: float = 120.0
 
     otlp_endpoint: str | None = None
     trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)

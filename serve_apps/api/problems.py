@@ -56,6 +56,8 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "unknown-result-version": 500,
         "control-state-corrupt": 503,
         "leadership-lost": 503,
+        "callback-failed": 502,
+        "callback-gone": 502,
         "model-refused": 503,
         "model-unavailable": 503,
         "registry-unavailable": 503,

@@ -39,6 +39,10 @@ class WatchedJobs:
         if self._watched.pop(job_id, None) is not None:
             await self._end.job_ended(job_id)
 
+    def __contains__(self, job_id: str) -> bool:
+        self._forget()
+        return job_id in self._watched
+
     def __len__(self) -> int:
         return len(self._watched)
 
