@@ -9,7 +9,9 @@ import asyncio
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol
@@ -24,6 +26,7 @@ from imaging.elements import text
 from imaging.instance import parse_instance
 from imaging.pydicom_config import configure_pydicom
 
+_FOLDER_THREADS: Final = 4
 _DOCUMENTS: Final = "AU DOC ECG FID HD KO PLAN PR REG RTDOSE RTPLAN RTRECORD RTSTRUCT RWV SEG SMR SR STAIN"
 NOT_IMAGES: Final = frozenset(_DOCUMENTS.split())
 """Modalities that carry no image a model could read (PS3.3 C.7.3.1.1.1); skipped unless asked for by UID."""
@@ -216,6 +219,7 @@ class FolderArchive:
         configure_pydicom()
         self._limits = limits or FetchLimits()
         self._index = _Index(source.root.resolve())
+        self._pool = ThreadPoolExecutor(_FOLDER_THREADS, thread_name_prefix="folder")
 
     async def fetch_study(
         self,
@@ -225,10 +229,11 @@ class FolderArchive:
         modalities: Sequence[str] | None = None,
     ) -> StudyInstances:
         check_uid(study_uid)
-        return await asyncio.to_thread(self._fetch, study_uid, series_uids, modalities)
+        fetch = partial(self._fetch, study_uid, series_uids, modalities)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, fetch)
 
     async def aclose(self) -> None:
-        return None
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _fetch(
         self, study_uid: str, series_uids: Sequence[str] | None, modalities: Sequence[str] | None
