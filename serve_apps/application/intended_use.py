@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from canary.gates import SitePolicy, StudyInUse, UseLimits, check_intended_use
 from core.errors import OutsideIntendedUse
+from imaging.patient_facts import PatientFacts
 from models.spec import IntendedUse
-from serve_apps.application.messages import PatientFacts
 
 
 def require_intended_use(use: IntendedUse, facts: PatientFacts, policy: SitePolicy) -> None:

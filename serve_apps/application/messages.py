@@ -9,6 +9,7 @@ from typing import Any
 from core.priority import QueueOrder
 from core.study import StudyRef
 from imaging.finding import Prediction
+from imaging.patient_facts import PatientFacts
 from imaging.report_sr import ReportContext
 from imaging.series import SeriesRule
 from imaging.volume import Geometry
@@ -38,18 +39,6 @@ class FetchRequest:
     eligible: tuple[EligibleModel, ...]
     order: QueueOrder
     deadline_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class PatientFacts:
-    """What routing and the intended-use check need to know. Patient data: never logged, never in a span."""
-
-    patient_id: str = field(repr=False)
-    accession: str = field(repr=False)
-    age_years: float | None = field(repr=False)
-    modality: str
-    body_part: str
-    scanner: str
 
 
 @dataclass(frozen=True, slots=True)

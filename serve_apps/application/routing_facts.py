@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from canary.assignment import StudyFacts
+from imaging.patient_facts import PatientFacts
 from observability.redaction import Pseudonymiser
-from serve_apps.application.messages import PatientFacts
 
 
 def routing_facts(

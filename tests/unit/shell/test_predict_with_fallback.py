@@ -21,9 +21,10 @@ from core.errors import (
     SerinusError,
 )
 from core.priority import Priority, QueueOrder, queue_order
+from imaging.patient_facts import PatientFacts
 from imaging.series import SeriesRule
 from models.spec import IntendedUse
-from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, PatientFacts, ServedVersion
+from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, ServedVersion
 from serve_apps.application.predict_with_fallback import FallbackInference, InferenceOutcome
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_version

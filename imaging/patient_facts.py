@@ -1,0 +1,78 @@
+"""What routing and the intended-use check need to know of a study, from the header of its first image."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+
+from pydicom.dataset import Dataset
+
+from imaging.volume import Volume
+
+_AGE: Final = re.compile(r"(\d{3})([DWMY])")
+_DATE: Final = re.compile(r"(\d{4})(\d{2})(\d{2})")
+_DAYS_PER_YEAR: Final = 365.25
+_YEARS_PER_UNIT: Final = {"D": 1 / _DAYS_PER_YEAR, "W": 7 / _DAYS_PER_YEAR, "M": 1 / 12, "Y": 1.0}
+_OLDEST_YEARS: Final = 130.0
+
+
+@dataclass(frozen=True, slots=True)
+class PatientFacts:
+    """Patient data: never logged, never in a span. `age_years` is None where the study does not tell it."""
+
+    patient_id: str = field(repr=False)
+    accession: str = field(repr=False)
+    age_years: float | None = field(repr=False)
+    modality: str
+    body_part: str
+    scanner: str
+
+
+def patient_facts(dataset: Dataset, volume: Volume) -> PatientFacts:
+    """The facts of a study by one of its images and the volume made of them."""
+    return PatientFacts(
+        patient_id=_text(dataset, "PatientID"),
+        accession=_text(dataset, "AccessionNumber"),
+        age_years=age_of(dataset),
+        modality=volume.modality,
+        body_part=volume.body_part,
+        scanner=f"{_text(dataset, 'Manufacturer')} {_text(dataset, 'ManufacturerModelName')}".strip(),
+    )
+
+
+def age_of(dataset: Dataset) -> float | None:
+    """Years at the time of the study: by PatientAge, else by PatientBirthDate and StudyDate (PS3.3 C.7.2.2)."""
+    stated = age_years(_text(dataset, "PatientAge"))
+    if stated is not None:
+        return stated
+    return years_between(_text(dataset, "PatientBirthDate"), _text(dataset, "StudyDate"))
+
+
+def age_years(age: str) -> float | None:
+    """Years of a DICOM Age String (PS3.5 6.2, VR AS), or None where it is blank or malformed."""
+    parts = _AGE.fullmatch(age)
+    return int(parts[1]) * _YEARS_PER_UNIT[parts[2]] if parts else None
+
+
+def years_between(birth: str, study: str) -> float | None:
+    """Years from one DICOM date (PS3.5 6.2, VR DA) to another; None where either is no date, or no life fits."""
+    born, examined = _date(birth), _date(study)
+    if born is None or examined is None:
+        return None
+    years = (examined - born).days / _DAYS_PER_YEAR
+    return years if 0 <= years <= _OLDEST_YEARS else None
+
+
+def _date(text: str) -> date | None:
+    parts = _DATE.fullmatch(text)
+    try:
+        return date(int(parts[1]), int(parts[2]), int(parts[3])) if parts else None
+    except ValueError:
+        return None
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    value: Any = dataset.get(keyword, "")
+    return str(value or "").strip()

@@ -1,0 +1,143 @@
+"""Fetch a study, choose its series, decode it: once, for every version that will look at it.
+
+Nothing here depends on a model version: series rules in, volume out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from core.errors import SourceTimeout, UnsupportedSeries
+from imaging.archive import Archive, StudyInstances
+from imaging.assemble import to_volume
+from imaging.patient_facts import patient_facts
+from imaging.report_sr import ReportContext
+from imaging.series import SeriesChoice, SeriesHeader, choose_series
+from imaging.summary import readable_images, summarize_study
+from imaging.volume import Volume
+from observability.names import Stage
+from observability.stage_clock import StageClock
+from serve_apps.application.messages import EligibleModel, FetchedStudy, FetchRequest
+from serve_apps.application.shared_work import SharedWork
+
+T = TypeVar("T")
+
+
+class Archives(Protocol):
+    """The configured sources by id."""
+
+    def of(self, source_id: str) -> Archive: ...
+
+    async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class ObjectFetching(Protocol):
+    """An archive that also fetches single objects by URI."""
+
+    async def fetch_objects(
+        self,
+        uris: Sequence[str],
+        study_uid: str,
+        *,
+        series_uids: Sequence[str] | None = None,
+        modalities: Sequence[str] | None = None,
+    ) -> StudyInstances: ...
+
+
+class StudyFetcher:
+    """Reads at most `reads` studies at a time, STAT first; two calls for one study at once fetch it once.
+
+    `store` puts a volume where every version can read it, and returns the reference to it.
+    """
+
+    def __init__(self, archives: Archives, store: Callable[[Volume], Any], reads: int) -> None:
+        self._archives = archives
+        self._store = store
+        self._reads: SharedWork[FetchedStudy] = SharedWork(reads)
+        self._decoding = ThreadPoolExecutor(reads, "decode")
+        self._storing = ThreadPoolExecutor(reads, "store")
+
+    async def fetch(self, request: FetchRequest) -> FetchedStudy:
+        """Raises SourceError and StudyError; neither text holds a patient datum."""
+        key = (request.study, request.eligible)
+        return await self._reads.run(key, request.order, partial(self._within_deadline, request))
+
+    async def aclose(self) -> None:
+        """Close the archives and let the threads go."""
+        await self._archives.aclose()
+        for pool in (self._decoding, self._storing):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _within_deadline(self, request: FetchRequest) -> FetchedStudy:
+        """The deadline begins here, with the fetch: the time in the queue is not the source's fault."""
+        try:
+            async with asyncio.timeout(request.deadline_s):
+                return await self._fetch(request)
+        except TimeoutError:
+            raise SourceTimeout(f"the study was not read within {request.deadline_s:.0f} s") from None
+
+    async def _fetch(self, request: FetchRequest) -> FetchedStudy:
+        clock = StageClock()
+        with clock.stage(Stage.FETCH):
+            instances = await self._instances(request)
+        with clock.stage(Stage.SELECT):
+            chosen, choice = choose_eligible(summarize_study(instances.series), request.eligible)
+        images = readable_images(instances.series[choice.require().series_uid])
+        with clock.stage(Stage.DECODE):
+            decode = partial(
+                to_volume,
+                images,
+                max_gap_ratio=chosen.rule.max_gap_ratio,
+                pixel_digests=instances.pixel_digests,
+            )
+            volume = await _in(self._decoding, decode)
+            reference = await _in(self._storing, partial(self._store, volume))
+        return FetchedStudy(
+            model=chosen.model,
+            rule=chosen.rule,
+            volume=reference,
+            context=ReportContext.of(volume),
+            geometry=volume.geometry,
+            facts=patient_facts(images[0], volume),
+            refused=choice.refused,
+            bytes_received=instances.bytes_received,
+            stages=clock.timings,
+        )
+
+    async def _instances(self, request: FetchRequest) -> StudyInstances:
+        study = request.study
+        archive = self._archives.of(study.source)
+        series_uids, modalities = study.series_uids or None, _modalities(request.eligible)
+        if study.inputs and isinstance(archive, ObjectFetching):
+            return await archive.fetch_objects(
+                study.inputs, study.study_uid, series_uids=series_uids, modalities=modalities
+            )
+        return await archive.fetch_study(study.study_uid, series_uids=series_uids, modalities=modalities)
+
+
+def choose_eligible(
+    headers: Sequence[SeriesHeader], eligible: Sequence[EligibleModel]
+) -> tuple[EligibleModel, SeriesChoice]:
+    """The first model that can read a series; raises UnsupportedSeries that counts the reasons of all."""
+    reasons: Counter[str] = Counter()
+    for model in eligible:
+        choice = choose_series(headers, model.rule)
+        if choice.selected is not None:
+            return model, choice
+        reasons.update(choice.refused.values())
+    counts = "; ".join(f"{count} x {reason}" for reason, count in sorted(reasons.items()))
+    raise UnsupportedSeries(f"no series can be read: {counts or 'the study holds no image series'}")
+
+
+def _modalities(eligible: Sequence[EligibleModel]) -> tuple[str, ...]:
+    return tuple(sorted({modality for model in eligible for modality in model.rule.modalities}))
+
+
+async def _in(pool: Executor, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, work)

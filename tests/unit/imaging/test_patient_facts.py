@@ -1,0 +1,52 @@
+"""The age at the time of the study, and what else routing needs."""
+
+from __future__ import annotations
+
+import pytest
+
+from imaging.assemble import to_volume
+from imaging.patient_facts import age_of, age_years, patient_facts, years_between
+from tests.ct import ct_slice
+
+
+def test_the_facts_of_a_study_are_read_from_an_image() -> None:
+    images = [ct_slice(index, ManufacturerModelName="Scan 9", PatientAge="061Y") for index in range(3)]
+    facts = patient_facts(images[0], to_volume(images))
+    assert (facts.patient_id, facts.accession, facts.age_years) == ("CANARY-ID", "ACC1", 61)
+    assert (facts.modality, facts.body_part, facts.scanner) == ("CT", "HEAD", "Synthetic Scan 9")
+    assert "CANARY-ID" not in repr(facts)
+    assert "61" not in repr(facts)
+
+
+@pytest.mark.parametrize(
+    ("age", "years"),
+    [("061Y", 61), ("006M", 0.5), ("000D", 0), ("", None), ("61Y", None), ("061X", None), ("061Y\n", None)],
+)
+def test_an_age_string_is_years_or_unknown(age: str, years: float | None) -> None:
+    assert age_years(age) == years
+
+
+def test_a_stated_age_counts_before_the_birth_date() -> None:
+    assert age_of(ct_slice(PatientAge="044Y")) == 44
+
+
+def test_without_an_age_the_birth_date_and_the_day_of_the_study_tell_it() -> None:
+    age = age_of(ct_slice(PatientBirthDate="20070103", StudyDate="20250102"))
+    assert age is not None
+    assert 17.9 < age < 18
+
+
+@pytest.mark.parametrize(
+    ("birth", "study"),
+    [
+        ("", "20250102"),
+        ("19700101", ""),
+        ("1970", "20250102"),
+        ("19700231", "20250102"),
+        ("20250103", "20250102"),
+        ("18500101", "20250102"),
+        ("1970.01.01", "20250102"),
+    ],
+)
+def test_dates_that_tell_no_age_leave_it_unknown(birth: str, study: str) -> None:
+    assert years_between(birth, study) is None
