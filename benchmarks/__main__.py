@@ -9,6 +9,7 @@ BENCHMARKS = (
     "fetch_to_volume",
     "ledger_latency",
     "replica_memory",
+    "idle_stack",
     "router_cost",
     "shadow_cost",
     "rollout_latency",

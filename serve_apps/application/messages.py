@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from core.priority import QueueOrder
 from core.study import StudyRef
@@ -17,6 +17,8 @@ from ledger import JobState
 from models.spec import ModelSpec
 from observability.record import StageTiming
 from serve_apps.resources import Resources
+
+RESERVED_PREFIX: Final = "mv-"  # of the names of the applications that the rollout controller makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +108,4 @@ class ServedVersion:
 
 def app_name(model: str, version: str) -> str:
     """The reserved prefix keeps the controller's applications apart from those of serve_config.yaml."""
-    return f"mv-{model}-{version}"
+    return f"{RESERVED_PREFIX}{model}-{version}"

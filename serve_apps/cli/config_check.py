@@ -10,28 +10,31 @@ from pydantic import BaseModel, ValidationError
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ServeDeploySchema
 
+from serve_apps.app import deployments
+from serve_apps.application.messages import RESERVED_PREFIX
 from serve_apps.settings import Settings
 
 FREE_FORM = frozenset({"args", "user_config", "runtime_env", "policy_kwargs", "resources", "label_selector"})
 NESTED: Mapping[str, type[BaseModel]] = {"autoscaling_config": AutoscalingConfig}
-RESERVED_PREFIX = "mv-"
+OUR_APPLICATION = "serve_apps.app:build"
 
 
 def problems(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Every fault of a whole config, each with its path; empty when it may be deployed."""
-    found = [*_unknown_keys(ServeDeploySchema, config, ""), *_reserved_names(config), *_bad_args(config)]
+    faults = [*_unknown_keys(ServeDeploySchema, config, ""), *_reserved_names(config), *_bad_args(config)]
+    faults += _unknown_deployments(config)
     try:
         ServeDeploySchema.model_validate(config)
     except ValidationError as error:
-        found += [f"{_path(each['loc'])}: {each['msg']}" for each in error.errors()]
-    return tuple(found)
+        faults += [f"{_path(fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+    return tuple(faults)
 
 
 def _unknown_keys(model: type[BaseModel], node: Mapping[str, Any], path: str) -> Iterator[str]:
-    known = set(model.model_fields) | {f.alias for f in model.model_fields.values() if f.alias}
+    accepted = set(model.model_fields) | {f.alias for f in model.model_fields.values() if f.alias}
     for key, value in node.items():
         here = f"{path}.{key}".lstrip(".")
-        if key not in known:
+        if key not in accepted:
             yield f"{here}: unknown key"
         elif key not in FREE_FORM:
             yield from _descend(_model_of(model, key), value, here)
@@ -54,7 +57,7 @@ def _build(model: type[BaseModel], item: Mapping[str, Any], path: str) -> Iterat
     try:
         model(**item)
     except ValidationError as error:
-        yield from (f"{path}: {each['msg']}" for each in error.errors())
+        yield from (f"{path}: {fault['msg']}" for fault in error.errors())
 
 
 def _model_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:
@@ -77,12 +80,25 @@ def _reserved_names(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"applications[{index}].name: the prefix {RESERVED_PREFIX} belongs to the rollout controller"
 
 
+def _unknown_deployments(config: Mapping[str, Any]) -> Iterator[str]:
+    """Serve itself refuses an unknown one only when it builds the application, in its log."""
+    for index, app in enumerate(config.get("applications") or ()):
+        if app.get("import_path") != OUR_APPLICATION:
+            continue
+        names = [deployment.name for deployment in deployments()]
+        for place, deployment in enumerate(app.get("deployments") or ()):
+            if deployment.get("name") not in names:
+                where = f"applications[{index}].deployments[{place}].name"
+                yield f"{where}: unknown deployment {deployment.get('name')}; there are {', '.join(names)}"
+
+
 def _bad_args(config: Mapping[str, Any]) -> Iterator[str]:
     for index, app in enumerate(config.get("applications") or ()):
         try:
             Settings(**(app.get("args") or {}))
         except ValidationError as error:
-            yield from (f"applications[{index}].args.{_path(e['loc'])}: {e['msg']}" for e in error.errors())
+            where = f"applications[{index}].args"
+            yield from (f"{where}.{_path(fault['loc'])}: {fault['msg']}" for fault in error.errors())
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -16,7 +16,7 @@ def freeze(
 ) -> None:
     """The kill switch: all traffic to the champions, and nothing moves.
 
-    Exit code 1 if the freeze is neither recorded nor confirmed by any process that routes.
+    Exit code 1 if the freeze is neither recorded nor confirmed by any replica that routes.
     """
     document = ask("PUT", "/v1/freeze", as_json, {"reason": reason})
     _print(document, as_json, "frozen: all traffic goes to the champions")
@@ -31,19 +31,23 @@ def unfreeze(as_json: AsJson = False) -> None:
 
 def holds(document: Mapping[str, Any]) -> bool:
     """Whether somebody obeys the change now or will read it from the ledger."""
-    return bool(document.get("recorded") or any(c["replicas"] for c in document.get("confirmed") or ()))
+    return bool(document.get("recorded") or _confirmed(document))
 
 
 def sentences(document: Mapping[str, Any]) -> list[str]:
     """Who confirmed the change, who did not, and whether it is recorded, in plain words."""
-    confirmed = {str(c["deployment"]): int(c["replicas"]) for c in document.get("confirmed") or ()}
-    told = ", ".join(f"{name} ({count})" for name, count in sorted(confirmed.items()) if count)
-    lines = [f"confirmed by {told}" if told else "[bold red]confirmed by no process that routes[/]"]
-    if missing := int(document.get("unconfirmed") or 0):
-        lines.append(f"[bold yellow]{missing} processes that route did not confirm it in time[/]")
+    confirmed = [f"{part['replicas']} {part['deployment']}" for part in _confirmed(document)]
+    lines = [f"confirmed by {', '.join(confirmed)}" if confirmed else "[bold red]confirmed by no replica[/]"]
+    if missing := document.get("unconfirmed"):
+        lines.append(f"[bold yellow]{missing} replicas did not confirm it in time[/]")
     recorded = bool(document.get("recorded"))
     lines.append("recorded in the ledger" if recorded else "[bold red]not recorded in the ledger[/]")
     return lines
+
+
+def _confirmed(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The deployments of which at least one replica confirmed."""
+    return [part for part in document.get("confirmed") or () if part["replicas"]]
 
 
 def _print(document: Mapping[str, Any], as_json: bool, headline: str) -> None:

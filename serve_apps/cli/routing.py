@@ -20,7 +20,7 @@ InAdvance = Annotated[
     typer.Option("--in-advance", help="The version or variant need not exist yet; expires if it never does."),
 ]
 
-Percent = Annotated[float, typer.Argument(help="0 to 100, in steps of 0.01.")]
+Percent = Annotated[float, typer.Argument(help="0 to 100, in steps of 0.01.", min=0, max=100)]
 
 
 def variants(as_json: AsJson = False) -> None:
@@ -59,12 +59,12 @@ def set_weight(
 def shadow(
     model: str,
     alias: Annotated[str, typer.Argument(help="challenger or shadow-…")],
-    percent: Percent,
+    percent: Annotated[int, typer.Argument(help="0 to 100.", min=0, max=100)],
     in_advance: InAdvance = False,
     as_json: AsJson = False,
 ) -> None:
     """Have the version behind an alias read a share of the studies as a shadow, whose answer nobody hears."""
-    body = {"alias": alias, "percent": round(percent)}
+    body = {"alias": alias, "percent": percent}
     _change(f"/v1/routes/{quote(model)}/shadow", body, in_advance, as_json)
 
 
@@ -114,7 +114,7 @@ def discard(
     if as_json:
         print_json(document)
     else:
-        out.print(f"{document['abandoned']} pending shadows were discarded")
+        out.print(f"{document.get('discarded', document.get('abandoned'))} pending shadows were discarded")
 
 
 def audit(
@@ -186,7 +186,11 @@ def _route_row(model: Mapping[str, Any]) -> tuple[object, ...]:
         model["champion"]["version"],
         canary["version"] if canary else None,
         in_percent(canary["weight_bp"]) if canary else None,
-        ", ".join(f"{shadow['version']} {shadow['percent']} %" for shadow in model["shadows"]) or None,
+        ", ".join(f"{shadow['version']} {_shadow_share(shadow)}" for shadow in model["shadows"]) or None,
         ", ".join(f"{arm['name']} {arm['version']}" for arm in model["arms"]) or None,
         model["key"],
     )
+
+
+def _shadow_share(shadow: Mapping[str, Any]) -> str:
+    return in_percent(shadow["share_bp"]) if "share_bp" in shadow else f"{shadow['percent']} %"

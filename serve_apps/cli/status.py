@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -72,30 +72,31 @@ def _print_versions(models: Mapping[str, Any]) -> None:
 
 
 def _print_alarms(models: Mapping[str, Any]) -> None:
-    for subject, alarm in models["alarms"].items():
+    for subject, alarm in {**models["alarms"], **models.get("router_alarms", {})}.items():
         _alarm(f"{subject}: {alarm}")
-    for alarm in models.get("router_alarms") or ():
-        _alarm(str(alarm))
 
 
 def _print_queue(queue: Mapping[str, Any]) -> None:
-    counts = {state: count for state, count in queue.items() if isinstance(count, int)}
-    out.print("queue  " + "  ".join(f"{state} {count}" for state, count in counts.items()))
+    counts = {name: count for name, count in queue.items() if isinstance(count, int)}
+    out.print("queue  " + "  ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items()))
     for pending in queue.get("pending_shadows") or ():
-        age = pending.get("oldest_age_s")
-        since = "" if age is None else f", the oldest for {age:.0f} s"
-        out.print(f"shadows pending  {pending['model']} {pending['version']}: {pending['shadows']}{since}")
-    for letter in queue.get("dead_letters") or ():
-        _alarm(f"dead letter: {_dead_letter(letter)}")
+        age_s = pending.get("oldest_age_s")
+        since = "" if age_s is None else f", the oldest for {age_s:.0f} s"
+        out.print(
+            f"pending shadows  {pending['model']} {pending['version']}: {pending['shadows']} studies{since}"
+        )
+    _print_dead_letters(queue.get("dead_letters") or ())
 
 
-def _dead_letter(letter: Mapping[str, Any]) -> str:
-    told = (
-        f"job {letter.get('job_id', 'unknown')} was not delivered to {letter.get('destination', 'unknown')}"
-    )
-    return (
-        f"{told} after {letter.get('attempts', 'all')} attempts: {letter.get('error', 'no reason is kept')}"
-    )
+def _print_dead_letters(letters: int | Sequence[Mapping[str, Any]]) -> None:
+    """What was given up after all its attempts; only a person can send it now."""
+    if isinstance(letters, int):
+        _alarm(f"{letters} deliveries were given up after all their attempts")
+        return
+    for letter in letters:
+        named = f"{letter.get('kind', 'a delivery')} of job {letter.get('job_id', 'unknown')}"
+        reason = letter.get("error") or letter.get("reason") or "no reason is kept"
+        _alarm(f"dead letter: {named} to {letter.get('destination', 'unknown')} was given up: {reason}")
 
 
 def _alarm(sentence: str) -> None:

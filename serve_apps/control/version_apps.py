@@ -19,8 +19,7 @@ from ray import serve
 from ray.serve import api as serve_api
 from ray.serve.schema import ApplicationStatusOverview
 
-from serve_apps.application.messages import ServedVersion
-from serve_apps.cli.config_check import RESERVED_PREFIX
+from serve_apps.application.messages import RESERVED_PREFIX, ServedVersion
 from serve_apps.control.readiness import ReadinessProbes
 from serve_apps.control.version_resources import deployment_options
 from serve_apps.deployments.model_server import ModelServer

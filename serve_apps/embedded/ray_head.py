@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from serve_apps.embedded.health import dashboard_answers
 from serve_apps.embedded.ports import free_ports
@@ -24,6 +26,28 @@ LONGEST_SOCKET = (
     "/session_2026-01-01_00-00-00_000000_4194304/sockets/dash_MetricsHead"  # with the largest pid
 )
 START_TIMEOUT_S = 90.0
+# Ray looks at everything many times a second, also when nothing happens (benchmarks/README.md: what an idle stack
+# costs). Serve's control loop takes its steps, the start of a replica or of its successor, twice a second instead of
+# ten times; what notices a dead replica, the health check, is left as it is.
+SELDOM: Mapping[str, str] = MappingProxyType(
+    {
+        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+        "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "10000",
+        "RAY_SERVE_EVENT_LOOP_MONITORING_INTERVAL_S": "60",
+        "RAY_enable_metrics_collection": "false",  # Ray's own Prometheus metrics; ours go by OpenTelemetry
+        "RAY_raylet_report_resources_period_milliseconds": "1000",
+        "RAY_gcs_pull_resource_loads_period_milliseconds": "10000",
+        "RAY_memory_monitor_refresh_ms": "1000",
+        "RAY_health_check_period_ms": "10000",  # of the raylet: there is one, and it ends with the head
+        "RAY_DASHBOARD_AGENT_CHECK_PARENT_INTERVAL_S": "5",
+        "EVENT_AGENT_REPORT_INTERVAL_SECONDS": "5",
+        "REPORTER_UPDATE_INTERVAL_MS": "60000",
+        "METRICS_RECORD_INTERVAL_S": "60",
+        "SCAN_EVENT_DIR_INTERVAL_SECONDS": "60",
+        "NODE_STATS_UPDATE_INTERVAL_SECONDS": "60",
+        "GCS_CHECK_ALIVE_INTERVAL_SECONDS": "30",
+    }
+)
 
 
 class RayDidNotStart(RuntimeError):
@@ -42,6 +66,7 @@ def ray_directory(settings: Settings) -> Path:
 def ray_environment(settings: Settings) -> dict[str, str]:
     """What every Ray process and command line of this stack needs to find it, and nothing else's."""
     environment = dict(os.environ)
+    environment |= SELDOM
     environment |= {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "RAY_TMPDIR": str(ray_directory(settings)),
@@ -90,6 +115,11 @@ def _command(settings: Settings, directory: Path) -> list[str]:
     command += ["--dashboard-agent-grpc-port", str(agent_grpc), "--runtime-env-agent-port", str(env_agent)]
     command += ["--metrics-export-port", str(metrics), "--min-worker-port", "0", "--max-worker-port", "0"]
     command += ["--temp-dir", str(directory), "--disable-usage-stats"]
+    command += [
+        "--include-log-monitor",
+        "false",
+        "--no-monitor",
+    ]  # no driver listens, and one node is all there is
     if settings.ray_cpus is not None:
         command += ["--num-cpus", str(settings.ray_cpus)]
     return command

@@ -37,6 +37,7 @@ def test_our_own_config_is_sound() -> None:
         (lambda c: c["applications"][0]["deployments"][0]["ray_actor_options"].update(num_cpu=1), "num_cpu"),
         (lambda c: c["applications"][0]["args"].update(quiet_seconds=1), "args.quiet_seconds"),
         (lambda c: c["applications"][0].update(name="mv-ich-1"), "rollout controller"),
+        (lambda c: c["applications"][0]["deployments"][0].update(name="Rooter"), "unknown deployment Rooter"),
     ],
 )
 def test_a_typing_error_is_found_at_every_level(change: Any, where: str) -> None:
@@ -50,3 +51,21 @@ def test_more_replicas_at_least_than_at_most_are_refused() -> None:
         )
     )
     assert any("max_replicas" in problem for problem in problems(config))
+
+
+def test_two_controllers_are_sound_for_the_newest_one_leads() -> None:
+    def two(config: dict[str, Any]) -> None:
+        deployments = config["applications"][0]["deployments"]
+        next(d for d in deployments if d["name"] == "RolloutController")["num_replicas"] = 2
+
+    assert problems(changed(two)) == ()
+
+
+def test_a_sites_own_application_may_name_its_deployments_as_it_likes() -> None:
+    own = {
+        "name": "own",
+        "import_path": "own:build",
+        "route_prefix": "/own",
+        "deployments": [{"name": "Any"}],
+    }
+    assert problems(changed(lambda c: c["applications"].append(own))) == ()

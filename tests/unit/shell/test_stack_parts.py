@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pydicom
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
 from core.errors import StudyNotFound
 from imaging.samples.synthetic import make_ct_study
+from registry.process_group import MarkedProcesses
 from serve_apps.embedded.lifecycle import CONFIG, effective_config
 from serve_apps.embedded.local_studies import study_of_folder
 from serve_apps.embedded.processes import STACK_ID, end_processes, owned_processes
-from serve_apps.embedded.ray_head import ray_directory, ray_environment
 from serve_apps.embedded.secrets import ensure_secrets
 from serve_apps.embedded.stack_record import Stack
 from serve_apps.settings import Settings
@@ -50,6 +50,39 @@ def test_an_orphan_is_found_and_ended_and_a_stranger_is_left_alone() -> None:
         stranger.wait()
 
 
+def test_a_descendant_that_has_lost_its_environment_is_found_by_its_parent() -> None:
+    """Ray's dashboard modules overwrite their environment with their title."""
+    nested = f"import subprocess, time; subprocess.Popen({SLEEPER!r}, env={{}}); time.sleep(60)"
+    ours = subprocess.Popen([sys.executable, "-c", nested], env=os.environ | {STACK_ID: "unit-test-stack-3"})
+    try:
+        while len(owned_processes("unit-test-stack-3")) < 2:
+            assert ours.poll() is None
+        assert end_processes("unit-test-stack-3").processes == 2
+        assert owned_processes("unit-test-stack-3") == ()
+    finally:
+        ours.kill()
+        ours.wait()
+
+
+def test_a_zombie_has_ended_although_nobody_reaps_it() -> None:
+    """In a container whose first process reaps nobody, waiting for a zombie would last for ever."""
+    nested = f"import subprocess, time; subprocess.Popen({SLEEPER!r}); time.sleep(60)"
+    lazy = subprocess.Popen([sys.executable, "-c", nested], env=os.environ | {STACK_ID: "unit-test-stack-4"})
+    stack = MarkedProcesses(STACK_ID, "unit-test-stack-4")
+    try:
+        while len(stack.marked()) < 2:
+            assert lazy.poll() is None
+        child = stack.marked()[-1]
+        child.kill()
+        started = time.monotonic()
+        stack.wait_gone([child], 30.0)
+        assert time.monotonic() - started < 5.0
+        assert stack.marked() == (psutil.Process(lazy.pid),)
+    finally:
+        lazy.kill()
+        lazy.wait()
+
+
 def test_unmoved_ports_use_the_config_itself(tmp_path: Path) -> None:
     assert effective_config(Settings(state_dir=tmp_path)) == CONFIG
 
@@ -66,25 +99,6 @@ def test_a_stack_is_known_again(tmp_path: Path) -> None:
     Stack("abc", ray_pid=7).save(tmp_path / "stack.json")
     assert Stack.load(tmp_path / "stack.json") == Stack("abc", ray_pid=7)
     assert Stack.load(tmp_path / "none.json") is None
-
-
-def test_a_long_state_folder_gets_a_short_directory_for_sockets(tmp_path: Path) -> None:
-    deep = tmp_path / ("x" * 60)
-    assert not ray_directory(Settings(state_dir=deep)).is_relative_to(deep)
-    assert ray_directory(Settings(state_dir=deep)) == ray_directory(Settings(state_dir=deep))
-
-
-@given(st.integers(min_value=1, max_value=120))
-def test_rays_sockets_fit_into_a_path_whatever_the_state_folder_is_called(length: int) -> None:
-    directory = ray_directory(Settings(state_dir=Path("/") / ("x" * length)))
-    socket = f"{directory}/session_2026-11-24_14-01-22_606649_4194304/sockets/dash_MetricsHead"
-    assert len(socket) <= 107  # the kernel's room for the address of a Unix socket, without its final zero
-
-
-def test_ray_is_told_its_token_and_the_sites_policy(tmp_path: Path) -> None:
-    environment = ray_environment(Settings(state_dir=tmp_path, site_policy="research"))
-    assert environment["RAY_AUTH_MODE"] == "token"
-    assert environment["SERINUS_SITE_POLICY"] == "research"
 
 
 def test_secrets_are_made_once_and_are_private(tmp_path: Path) -> None:
