@@ -13,7 +13,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
-from core.codec import from_plain, to_plain
+from core.codec import InvalidDocument, from_plain, to_plain
+from core.errors import ModelRefused
 from imaging.finding import Code, Urgency
 from imaging.series import SeriesRule
 
@@ -28,7 +29,10 @@ def spec_to_json(spec: ModelSpec) -> dict[str, Any]:
 
 def spec_from_json(plain: Mapping[str, Any]) -> ModelSpec:
     """The spec that `spec_to_json` wrote. Raises ModelRefused, with a JSON pointer to what is wrong."""
-    return from_plain(ModelSpec, plain)
+    try:
+        return from_plain(ModelSpec, plain)
+    except InvalidDocument as error:
+        raise ModelRefused(f"the version's spec is {error}") from None
 
 
 def _require(condition: bool, problem: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,6 +84,15 @@ def test_a_spec_comes_back_from_json_as_it_was(output: OutputSpec, read: InputSp
     assert spec_from_json(json.loads(json.dumps(spec_to_json(spec)))) == spec
 
 
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize("name", ["brain-volume", "chest-film-qa", "ct-features", "ich-triage"])
+def test_a_spec_that_was_registered_before_still_loads_and_is_written_the_same(name: str) -> None:
+    document = json.loads((GOLDEN / f"{name}.json").read_text())
+    assert spec_to_json(spec_from_json(document)) == document
+
+
 def everything() -> ModelSpec:
     return model_spec(
         input=input_spec(spacing_mm=(0.0, 0.5, 0.5), size=(0, 256, 256)),
@@ -120,7 +130,7 @@ def changed(pointer: str, value: object) -> dict[str, Any]:
         ("/input/batch", 1.0),
         ("/input/pad_value", "0"),
         ("/input/pad_value", float("nan")),
-        ("/input/size", [0, 256]),
+        ("/input/size", [0, 256, 256, 1]),
         ("/input/size", "256"),
         ("/input/channels", {"0": 1}),
         ("/input/channels/0", None),
