@@ -7,12 +7,20 @@ from io import BytesIO
 from typing import Final
 
 import pydicom
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from core.errors import ReportRejected
 from core.uid import is_uid
 
 _NAMES: Final = ["StudyInstanceUID", "SOPInstanceUID"]
+
+
+def to_part10(dataset: Dataset) -> bytes:
+    """The object as a Part 10 file (PS3.10 7); equal objects give equal bytes."""
+    buffer = BytesIO()
+    pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

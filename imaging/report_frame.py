@@ -200,10 +200,3 @@ def _utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("the time of creation needs a time zone")
     return moment.astimezone(UTC)
-
-
-def to_part10(dataset: Dataset) -> bytes:
-    """The object as a Part 10 file; equal objects give equal bytes."""
-    buffer = BytesIO()
-    pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
-    return buffer.getvalue()

@@ -27,10 +27,9 @@ from imaging.report_frame import (
     result_uid,
     software_version,
     template_of,
-    to_part10,
 )
 
-__all__ = ["ReportContext", "to_failure_sr", "to_part10", "to_sr"]
+__all__ = ["ReportContext", "to_failure_sr", "to_sr"]
 
 SERIES_NUMBER: Final = 9901
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from imaging.encoded import EncodedInstance
 
 STUDY = "1.2.826.0.1.3680043.8.498.1"
 SERIES = "1.2.826.0.1.3680043.8.498.1.1"
@@ -77,3 +80,8 @@ def encoded(dataset: Dataset, **options: Any) -> bytes:
     buffer = BytesIO()
     pydicom.dcmwrite(buffer, dataset, enforce_file_format=True, **options)
     return buffer.getvalue()
+
+
+def files(datasets: Sequence[Dataset]) -> list[EncodedInstance]:
+    """As an archive stores them."""
+    return [EncodedInstance.of(encoded(dataset)) for dataset in datasets]

@@ -34,7 +34,7 @@ from imaging.archive import (
 from imaging.decode import is_view
 from imaging.dicomweb.multipart import Body, MultipartError, MultipartSplitter, boundary_of
 from imaging.dicomweb.receive_buffers import Arena, BlockPool
-from imaging.dicomweb.stow import Receipt, multipart, part10, receipt_of, rejected
+from imaging.dicomweb.stow import Receipt, encode_multipart, read_receipt, rejected
 from imaging.dicomweb.wado import Endpoint, get, read_parts
 from imaging.elements import text
 from imaging.encoded import EncodedInstance
@@ -98,19 +98,13 @@ class DicomwebArchive:
         digests = await self._run(fetch.pixel_digests)
         return StudyInstances(instances, fetch.budget.spent_bytes, digests)
 
-    async def store(self, datasets: Sequence[Dataset]) -> int:
-        """STOW-RS: how many of the instances the PACS now holds, which is all of them or an error.
+    async def store(self, instances: Sequence[EncodedInstance], deadline_s: float | None = None) -> int:
+        """Send Part 10 files by STOW-RS as they are; the number that the PACS holds now is all, or it raises.
 
-        An instance that was there already counts as stored: our UIDs are derived from content. Raises
-        ReportRejected (answered, but not stored), SourceUnavailable, SourceTimeout.
+        An instance that the PACS had already counts as stored, because our UIDs follow from the content. Ends
+        after `deadline_s`, by default the source's time limit. Raises ReportRejected (answered, but not
+        stored), SourceUnavailable, SourceTimeout.
         """
-        encoded = await self._run(lambda: [EncodedInstance.of(part10(dataset)) for dataset in datasets])
-        return await self.store_encoded(encoded)
-
-    async def store_encoded(
-        self, instances: Sequence[EncodedInstance], deadline_s: float | None = None
-    ) -> int:
-        """Store Part 10 files as they are, byte for byte; else as `store`, and over after `deadline_s`."""
         deadline = Deadline.after(self._limits.timeout_s if deadline_s is None else deadline_s)
         return await self._run(lambda: self._store(instances, deadline))
 
@@ -143,11 +137,11 @@ class DicomwebArchive:
     def _store(self, instances: Sequence[EncodedInstance], deadline: Deadline) -> int:
         if not instances:
             return 0
-        content_type, body = multipart([instance.content for instance in instances])
+        content_type, body = encode_multipart([instance.content for instance in instances])
         headers = {"Content-Type": content_type, "Accept": _ACCEPT_JSON}
         response = retrying(lambda: self._post(body, headers, deadline), deadline, attempts=1)
         sent = {instance.instance_uid: instance.study_uid for instance in instances}
-        receipt = receipt_of(response.status_code, response.content, sent)
+        receipt = read_receipt(response.status_code, response.content, sent)
         lacking = [uid for uid in receipt.missing if not self._holds(receipt, uid, deadline)]
         if lacking:
             raise rejected(receipt, lacking)

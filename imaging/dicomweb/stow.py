@@ -7,11 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any, Final
-
-import pydicom
-from pydicom.dataset import Dataset
 
 from core.errors import ReportRejected
 
@@ -31,12 +27,7 @@ class Receipt:
     reasons: tuple[int, ...]
 
 
-def encode_multipart(datasets: Sequence[Dataset]) -> tuple[str, bytes]:
-    """The Content-Type and body of one STOW-RS request, each dataset a Part 10 file."""
-    return multipart([part10(dataset) for dataset in datasets])
-
-
-def multipart(parts: Sequence[bytes]) -> tuple[str, bytes]:
+def encode_multipart(parts: Sequence[bytes]) -> tuple[str, bytes]:
     """The Content-Type and body of one STOW-RS request of Part 10 files, as they are."""
     boundary = _boundary_outside(parts)
     chunks: list[bytes] = []
@@ -44,12 +35,6 @@ def multipart(parts: Sequence[bytes]) -> tuple[str, bytes]:
         chunks += [b"--", boundary, b"\r\n", _PART_HEADER, part, b"\r\n"]
     body = b"".join([*chunks, b"--", boundary, b"--\r\n"])
     return f'multipart/related; type="application/dicom"; boundary={boundary.decode()}', body
-
-
-def part10(dataset: Dataset) -> bytes:
-    buffer = BytesIO()
-    pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def _boundary_outside(parts: Iterable[bytes]) -> bytes:
@@ -61,13 +46,7 @@ def _boundary_outside(parts: Iterable[bytes]) -> bytes:
             return boundary
 
 
-def read_receipt(status: int, body: bytes, datasets: Sequence[Dataset]) -> Receipt:
-    """Count what was stored of `datasets`."""
-    sent = {str(dataset.SOPInstanceUID): str(dataset.StudyInstanceUID) for dataset in datasets}
-    return receipt_of(status, body, sent)
-
-
-def receipt_of(status: int, body: bytes, sent: Mapping[str, str]) -> Receipt:
+def read_receipt(status: int, body: bytes, sent: Mapping[str, str]) -> Receipt:
     """Count what was stored, by UID. The status proves nothing: 200 may store none, 400 may store some."""
     answer = _json_object(body)
     stored = {_first(item, _REFERENCED_UID) for item in _items(answer, _REFERENCED)}

@@ -27,7 +27,7 @@ class ReportStores:
         archive = self._archives.of(source_id)
         report = await run_in(self._executor, EncodedInstance.of, content)
         if isinstance(archive, DicomwebArchive):
-            await archive.store_encoded([report], deadline_s)
+            await archive.store([report], deadline_s)
             return
         source = self._archives.source(source_id)
         folder = source.reports if isinstance(source, FolderSourceSettings) else None

@@ -18,8 +18,9 @@ from canary.routing_table import Variant
 from core.errors import UnknownVariant
 from core.priority import QueueOrder
 from core.study import StudyRef
+from imaging.encoded import to_part10
 from imaging.finding import Prediction
-from imaging.report_sr import to_part10, to_sr
+from imaging.report_sr import to_sr
 from imaging.segmentation import to_seg
 from observability.names import Stage
 from observability.record import StageTiming

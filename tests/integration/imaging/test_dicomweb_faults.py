@@ -14,9 +14,9 @@ import pytest
 from core.errors import ReportRejected, SerinusError, SourceTimeout, SourceUnavailable
 from imaging.archive import FetchLimits
 from imaging.dicomweb import DicomwebArchive, DicomwebSource
-from imaging.dicomweb.stow import encode_multipart, part10
-from imaging.encoded import EncodedInstance
-from tests.ct import SERIES, STUDY, ct_series
+from imaging.dicomweb.stow import encode_multipart
+from imaging.encoded import to_part10
+from tests.ct import SERIES, STUDY, ct_series, files
 
 Answer = tuple[int, dict[str, str], bytes]
 Answering = Callable[[str, int], Answer]  # of a path and how often it was asked before
@@ -32,7 +32,7 @@ def series_list(instances: int) -> Answer:
 
 
 def pixels(count: int, *, cut: int = 0) -> Answer:
-    content_type, body = encode_multipart(ct_series(count))
+    content_type, body = encode_multipart([to_part10(dataset) for dataset in ct_series(count)])
     return 200, {"Content-Type": content_type}, body[: len(body) - cut]
 
 
@@ -148,7 +148,7 @@ async def test_a_200_that_stored_nothing_is_a_rejection() -> None:
     with server(lambda path, before: (200, {"Content-Type": "application/dicom+json"}, b"{}")) as url:
         archive = DicomwebArchive(DicomwebSource("pacs", url))
         with pytest.raises(ReportRejected, match="lacks 2 of 2 instances: no reason given"):
-            await archive.store(ct_series(2))
+            await archive.store(files(ct_series(2)))
         await archive.aclose()
 
 
@@ -162,6 +162,6 @@ async def test_an_archive_that_hangs_costs_no_more_than_the_deadline_of_the_stor
         archive = DicomwebArchive(DicomwebSource("pacs", url))
         started = time.monotonic()
         with pytest.raises(SourceTimeout):
-            await archive.store_encoded([EncodedInstance.of(part10(dataset))], deadline_s=0.2)
+            await archive.store(files([dataset]), deadline_s=0.2)
         assert time.monotonic() - started < 0.9
         await archive.aclose()

@@ -13,7 +13,7 @@ from core.errors import SourceUnavailable, StudyNotFound, StudyTooLarge, Unsuppo
 from imaging.archive import FetchLimits
 from imaging.assemble import to_volume
 from imaging.dicomweb import DicomwebArchive, DicomwebSource
-from tests.ct import SERIES, STUDY, ct_series, ct_slice, encoded
+from tests.ct import SERIES, STUDY, ct_series, ct_slice, encoded, files
 from tests.orthanc import Orthanc, free_port
 
 
@@ -87,8 +87,8 @@ async def test_a_report_is_stored_once_however_often_it_is_sent(
     pacs: Orthanc, archive: DicomwebArchive
 ) -> None:
     reports = of_series("9", "SR", 2)
-    assert await archive.store(reports) == 2
-    assert await archive.store(reports) == 2
+    assert await archive.store(files(reports)) == 2
+    assert await archive.store(files(reports)) == 2
     assert pacs.count_instances() == 2
     assert await archive.find_reports(STUDY) == tuple(sorted(str(item.SOPInstanceUID) for item in reports))
 
@@ -96,7 +96,7 @@ async def test_a_report_is_stored_once_however_often_it_is_sent(
 async def test_an_instance_the_archive_keeps_its_own_copy_of_counts_as_stored(tmp_path: Path) -> None:
     with Orthanc(tmp_path, overwrite=False) as pacs:
         archive = DicomwebArchive(DicomwebSource("pacs", pacs.dicomweb_url))
-        assert [await archive.store(ct_series(2)) for _ in range(2)] == [2, 2]
+        assert [await archive.store(files(ct_series(2))) for _ in range(2)] == [2, 2]
         await archive.aclose()
 
 
@@ -130,5 +130,5 @@ async def test_an_archive_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(SourceUnavailable):
         await archive.fetch_study(STUDY)
     with pytest.raises(SourceUnavailable):
-        await archive.store(ct_series(1))
+        await archive.store(files(ct_series(1)))
     await archive.aclose()

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
+from imaging.encoded import to_part10
 from imaging.finding import ModelStamp
-from imaging.report_sr import ReportContext, to_failure_sr, to_part10, to_sr
+from imaging.report_sr import ReportContext, to_failure_sr, to_sr
 from imaging.segmentation import to_seg
 from tests.reports import (
     CREATED,

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from core.errors import ModelFailed
+from imaging.encoded import to_part10
 from imaging.finding import Box, Code, Finding, Measurement, ModelStamp, Prediction, Presence, Urgency
 from imaging.report_frame import MANUFACTURER, describe
-from imaging.report_sr import ReportContext, to_failure_sr, to_part10, to_sr
+from imaging.report_sr import ReportContext, to_failure_sr, to_sr
 from imaging.samples.synthetic import make_ct_study
 from imaging.summary import OWN_MANUFACTURER
 from tests.reports import (

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydicom.uid import UID
 
 from imaging.assemble import to_volume
-from imaging.report_sr import to_part10
+from imaging.encoded import to_part10
 from imaging.samples import fetch
 from imaging.samples.catalogue import SAMPLES
 from imaging.samples.fetch import write_samples

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ModelFailed
+from imaging.encoded import to_part10
 from imaging.finding import ModelStamp
-from imaging.report_sr import ReportContext, to_part10
+from imaging.report_sr import ReportContext
 from imaging.segmentation import to_seg
 from tests.reports import BRAIN, CREATED, segmentation, source
 

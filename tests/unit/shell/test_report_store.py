@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from core.errors import ReportRejected
-from imaging.dicomweb.stow import part10
+from imaging.encoded import to_part10
 from imaging.samples.synthetic import make_ct_study
 from serve_apps.adapters.archives import Archives
 from serve_apps.adapters.report_store import ReportStores
 from serve_apps.settings import INBOX, FolderSourceSettings, Settings
 
 (DATASET,) = make_ct_study("report", slices=1, size=8)
-CONTENT = part10(DATASET)
+CONTENT = to_part10(DATASET)
 NAME = Path(str(DATASET.StudyInstanceUID)) / f"{DATASET.SOPInstanceUID}.dcm"
 
 
