@@ -10,7 +10,7 @@ from fastapi import APIRouter
 
 from canary.ab_report import ArmMetrics, Share
 from canary.routing_table import Slot
-from serve_apps.api.dependencies import MUST_READ, Actor, Site
+from serve_apps.api.dependencies import MUST_READ, Actor, ModelName, Site
 from serve_apps.api.problems import PROBLEMS
 from serve_apps.api.routing_schemas import ABTestIn, SlotIn
 from serve_apps.application.ab_tests import ABReport
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/ab-tests", tags=["routing"], responses=dict(PROBL
 
 
 @router.put("/{model}")
-async def start(services: Site, actor: Actor, model: str, test: ABTestIn) -> dict[str, Any]:
+async def start(services: Site, actor: Actor, model: ModelName, test: ABTestIn) -> dict[str, Any]:
     """Split the patients between the versions behind two or more `arm-…` aliases."""
     slot = slot_of(test.slot)
     await services.ab_tests.start(model, test.weights_bp, test.coverage_bp, slot, actor=actor)
@@ -28,13 +28,13 @@ async def start(services: Site, actor: Actor, model: str, test: ABTestIn) -> dic
 
 
 @router.get("/{model}", dependencies=[MUST_READ])
-async def report(services: Site, model: str) -> dict[str, Any]:
+async def report(services: Site, model: ModelName) -> dict[str, Any]:
     """Metrics by arm, and whether the split is the one that was asked for."""
     return report_document(await services.ab_tests.report(model))
 
 
 @router.delete("/{model}", status_code=204)
-async def end(services: Site, actor: Actor, model: str) -> None:
+async def end(services: Site, actor: Actor, model: ModelName) -> None:
     """All patients go back to the champion."""
     await services.ab_tests.end(model, actor=actor)
 

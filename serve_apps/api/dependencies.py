@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
-from fastapi import Depends, Header, Request, Security
+from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import APIKeyHeader, SecurityScopes
 
+from serve_apps.api.schemas import NAME_PATTERN
 from serve_apps.api.stow import Inbox
 from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
@@ -19,6 +20,7 @@ from serve_apps.application.overview import OverviewService
 from serve_apps.application.routing import RoutingService
 from serve_apps.settings import Settings
 
+NO_NUL = r"^[^\x00]+$"  # no database finds it, and PostgreSQL refuses to look
 MAX_PERSON = MAX_ACTOR - MAX_CALLER_NAME - len("/")
 
 
@@ -84,3 +86,6 @@ def actor_of(
 
 
 Actor = Annotated[str, Depends(actor_of)]
+JobId = Annotated[str, Path(max_length=64, pattern=NO_NUL)]
+ModelName = Annotated[str, Path(pattern=NAME_PATTERN)]
+Version = Annotated[str, Path(pattern=NAME_PATTERN)]

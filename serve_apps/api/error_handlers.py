@@ -54,5 +54,6 @@ def _reason(kind: str) -> str:
         "extra_forbidden": "is not a known field",
         "string_pattern_mismatch": "has not the required form",
         "string_too_long": "is too long",
+        "timezone_aware": "needs a time zone, as in 2026-05-01T00:00:00Z",
         "enum": "is none of the allowed values",
     }.get(kind, f"is invalid ({kind})")

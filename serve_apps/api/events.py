@@ -19,6 +19,7 @@ from serve_apps.api.problems import PROBLEMS
 
 POLL_S = 1.0
 RETRY_MS = 2000
+LAST = 2**63 - 1
 EVENT_STREAM = "text/event-stream"
 router = APIRouter(prefix="/v1", tags=["routing"], responses=dict(PROBLEMS))
 
@@ -29,9 +30,9 @@ Pause = Callable[[float], Awaitable[None]]
 @router.get("/events", dependencies=[MUST_READ], responses={200: {"content": {EVENT_STREAM: {}}}})
 async def events(
     services: Site,
-    cursor: Annotated[int, Query(ge=0)] = 0,
+    cursor: Annotated[int, Query(ge=0, le=LAST)] = 0,
     accept: Annotated[str, Header()] = "",
-    last_event_id: Annotated[int | None, Header(ge=0)] = None,
+    last_event_id: Annotated[int | None, Header(ge=0, le=LAST)] = None,
 ) -> Response:
     """Critical disagreements, oldest first; ask again with the cursor that came back.
 

@@ -3,17 +3,18 @@
 FastAPI reads the annotations of the routes at run time, so they are not postponed here.
 """
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime
 
 from ledger import FINISHED, Job, JobState
-from serve_apps.api.dependencies import MUST_READ, Site, Submitter
+from serve_apps.api.dependencies import MUST_READ, JobId, Site, Submitter
 from serve_apps.api.job_mapping import job_out, object_arrival, request_of, result_document
 from serve_apps.api.problems import PROBLEMS, Problem, job_problem
 from serve_apps.api.schemas import (
+    NAME_PATTERN,
     VARIANT_PATTERN,
     InferCall,
     JobOut,
@@ -64,10 +65,10 @@ async def list_jobs(
     services: Site,
     study_uid: Uid | None = None,
     state: JobState | None = None,
-    model: Annotated[str | None, Query(max_length=64)] = None,
-    since: datetime | None = None,
+    model: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
+    since: AwareDatetime | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: Annotated[str | None, Query(max_length=64)] = None,
+    cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,17}\.[0-9a-f]{32}$")] = None,
 ) -> JobPage:
     """Newest first; an orchestrator reconciles with this after its own restart."""
     jobs, after = await services.jobs.list(JobQuery(study_uid, state, model, since, limit, cursor))
@@ -76,14 +77,14 @@ async def list_jobs(
 
 @router.get("/jobs/{job_id}", dependencies=[MUST_READ])
 async def get_job(
-    services: Site, job_id: str, wait: Annotated[float, Query(ge=0, le=MAX_WAIT_S)] = 0.0
+    services: Site, job_id: JobId, wait: Annotated[float, Query(ge=0, le=MAX_WAIT_S)] = 0.0
 ) -> JobOut:
     """How the job stands; `wait=N` answers when it has ended, after N seconds at the latest."""
     return job_out(await services.jobs.wait(job_id, wait))
 
 
 @router.delete("/jobs/{job_id}", status_code=202)
-async def cancel_job(services: Site, _: Submitter, job_id: str) -> JobOut:
+async def cancel_job(services: Site, _: Submitter, job_id: JobId) -> JobOut:
     return job_out(await services.jobs.cancel(job_id))
 
 
@@ -95,7 +96,7 @@ async def cancel_job(services: Site, _: Submitter, job_id: str) -> JobOut:
 )
 async def get_results(
     services: Site,
-    job_id: str,
+    job_id: JobId,
     accept: Annotated[str, Header()] = "",
     document: Annotated[str, Query(max_length=16, description="`sr` or `seg`")] = "sr",
 ) -> Response:

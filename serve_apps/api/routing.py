@@ -8,7 +8,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from canary.routing_table import Rule
-from serve_apps.api.dependencies import MUST_ADMINISTER, MUST_READ, Actor, Services, Site
+from serve_apps.api.dependencies import (
+    MUST_ADMINISTER,
+    MUST_READ,
+    Actor,
+    JobId,
+    ModelName,
+    Services,
+    Site,
+    Version,
+)
 from serve_apps.api.problems import PROBLEMS
 from serve_apps.api.routing_mapping import audit_document, explanation_document, freeze_out, routes_document
 from serve_apps.api.routing_schemas import (
@@ -31,7 +40,7 @@ async def get_routes(services: Site) -> dict[str, Any]:
 
 
 @router.get("/jobs/{job_id}/explain", dependencies=[MUST_READ])
-async def explain(services: Site, job_id: str) -> dict[str, Any]:
+async def explain(services: Site, job_id: JobId) -> dict[str, Any]:
     """Why which version read this study, recomputed from the ledger."""
     return explanation_document(await services.routing.explain(job_id))
 
@@ -43,28 +52,30 @@ async def audit(services: Site, limit: Annotated[int, Query(ge=1, le=1000)] = 50
 
 
 @router.put("/routes/{model}/weight")
-async def set_weight(services: Site, actor: Actor, model: str, change: WeightIn) -> dict[str, Any]:
+async def set_weight(services: Site, actor: Actor, model: ModelName, change: WeightIn) -> dict[str, Any]:
     """Send a share of the patients to the challenger."""
     await services.routing.set_weight(model, change.version, change.weight_bp, actor=actor)
     return await _routes(services)
 
 
 @router.put("/routes/{model}/shadow")
-async def set_shadow(services: Site, actor: Actor, model: str, change: ShadowIn) -> dict[str, Any]:
+async def set_shadow(services: Site, actor: Actor, model: ModelName, change: ShadowIn) -> dict[str, Any]:
     """Have a version read a share of the studies without answering."""
     await services.routing.set_shadow(model, change.alias, change.percent * 100, actor=actor)
     return await _routes(services)
 
 
 @router.put("/routes/{model}/safety-net")
-async def set_safety_net(services: Site, actor: Actor, model: str, change: SafetyNetIn) -> dict[str, Any]:
+async def set_safety_net(
+    services: Site, actor: Actor, model: ModelName, change: SafetyNetIn
+) -> dict[str, Any]:
     """Have the champion read a share of the canary's studies too."""
     await services.routing.set_safety_net(model, change.share_bp, actor=actor)
     return await _routes(services)
 
 
 @router.put("/routes/{model}/rules")
-async def set_rules(services: Site, actor: Actor, model: str, change: RulesIn) -> dict[str, Any]:
+async def set_rules(services: Site, actor: Actor, model: ModelName, change: RulesIn) -> dict[str, Any]:
     """All explicit rules of the model, in the order in which they are tried."""
     rules = [Rule(r.name, r.variant, r.sites, r.modalities, r.scanners) for r in change.rules]
     await services.routing.set_rules(model, rules, actor=actor)
@@ -72,7 +83,7 @@ async def set_rules(services: Site, actor: Actor, model: str, change: RulesIn) -
 
 
 @router.put("/routes/{model}/pin")
-async def pin(services: Site, actor: Actor, model: str, change: PinIn) -> dict[str, Any]:
+async def pin(services: Site, actor: Actor, model: ModelName, change: PinIn) -> dict[str, Any]:
     """Pin one patient to a variant, or take the pin away; only the pseudonym is kept."""
     if change.variant is None:
         await services.routing.unpin(model, change.patient_id, actor=actor)
@@ -85,8 +96,8 @@ async def pin(services: Site, actor: Actor, model: str, change: PinIn) -> dict[s
 async def abandon(
     services: Site,
     actor: Actor,
-    model: str,
-    version: str,
+    model: ModelName,
+    version: Version,
     reason: Annotated[str, Query(min_length=3, max_length=200)],
 ) -> dict[str, int]:
     """Give up the shadow studies that a version has still to read; each is kept as a failure."""

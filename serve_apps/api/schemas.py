@@ -17,7 +17,8 @@ VARIANT_PATTERN = (
     r"^[A-Za-z0-9_-]+$"  # what MLflow takes for an alias: each arm that can be tested can be pinned
 )
 VariantName = Annotated[str, StringConstraints(pattern=VARIANT_PATTERN, max_length=255)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
 class Wire(BaseModel):

@@ -85,7 +85,8 @@ class Inbox:
     ) -> Received:
         """Split the body while it arrives. Raises Problem 400, 413 or 415; what was stored before stays."""
         splitter = MultipartSplitter(self._boundary(headers))
-        self._refuse_large(int(headers.get("content-length") or 0))
+        announced = headers.get("content-length", "")
+        self._refuse_large(int(announced) if announced.isdecimal() else 0)
         stored: list[StoredInstance] = []
         failed: list[FailedInstance] = []
         size = 0
