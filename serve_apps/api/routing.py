@@ -54,14 +54,24 @@ async def audit(services: Site, limit: Annotated[int, Query(ge=1, le=1000)] = 50
 @router.put("/routes/{model}/weight")
 async def set_weight(services: Site, actor: Actor, model: ModelName, change: WeightIn) -> dict[str, Any]:
     """Send a share of the patients to the challenger."""
-    await services.routing.set_weight(model, change.version, change.weight_bp, actor=actor)
+    await services.routing.set_weight(
+        model,
+        change.version,
+        change.weight_bp,
+        actor=actor,
+        expected_revision=change.expected_revision,
+        in_advance=change.expires_in,
+    )
     return await _routes(services)
 
 
 @router.put("/routes/{model}/shadow")
 async def set_shadow(services: Site, actor: Actor, model: ModelName, change: ShadowIn) -> dict[str, Any]:
     """Have a version read a share of the studies without answering."""
-    await services.routing.set_shadow(model, change.alias, change.percent * 100, actor=actor)
+    share_bp = change.percent * 100
+    await services.routing.set_shadow(
+        model, change.alias, share_bp, actor=actor, in_advance=change.expires_in
+    )
     return await _routes(services)
 
 
@@ -78,7 +88,7 @@ async def set_safety_net(
 async def set_rules(services: Site, actor: Actor, model: ModelName, change: RulesIn) -> dict[str, Any]:
     """All explicit rules of the model, in the order in which they are tried."""
     rules = [Rule(r.name, r.variant, r.sites, r.modalities, r.scanners) for r in change.rules]
-    await services.routing.set_rules(model, rules, actor=actor)
+    await services.routing.set_rules(model, rules, actor=actor, in_advance=change.expires_in)
     return await _routes(services)
 
 
@@ -88,7 +98,9 @@ async def pin(services: Site, actor: Actor, model: ModelName, change: PinIn) -> 
     if change.variant is None:
         await services.routing.unpin(model, change.patient_id, actor=actor)
     else:
-        await services.routing.pin(model, change.patient_id, change.variant, actor=actor)
+        await services.routing.pin(
+            model, change.patient_id, change.variant, actor=actor, in_advance=change.expires_in
+        )
     return await _routes(services)
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from canary.routing_table import BASIS_POINTS, RoutingTable
+from ledger import ModelRouting
 from serve_apps.api.problems import Problem
 from serve_apps.api.routing_schemas import ConfirmedOut, FreezeOut
 from serve_apps.application.freeze import FreezeOutcome
@@ -14,7 +15,7 @@ from serve_apps.application.routing import AuditTrail, JobExplanation, Routes
 
 def routes_document(routes: Routes) -> dict[str, Any]:
     """The tables in force, with what people have set."""
-    freeze, desired = routes.freeze, routes.desired
+    freeze = routes.freeze
     return {
         "generation": routes.snapshot.generation,
         "frozen": None if freeze is None else {"by": freeze.actor, "reason": freeze.reason},
@@ -22,11 +23,23 @@ def routes_document(routes: Routes) -> dict[str, Any]:
             {"model": model, "version": version, "shadows": shadows}
             for (model, version), shadows in sorted(routes.pending.items())
         ],
+        "in_advance": [
+            {"model": model, "what": name, "expires_at": until.isoformat()}
+            for model, routing in sorted(routes.desired.items())
+            for name, until in sorted(routing.in_advance.items())
+            if until > routes.at
+        ],
         "models": [
-            table_document(table) | {"desired_weight_bp": desired[name].weight_bp if name in desired else 0}
-            for name, table in sorted(routes.snapshot.tables.items())
+            table_document(table) | desired_document(routes, model)
+            for model, table in sorted(routes.snapshot.tables.items())
         ],
     }
+
+
+def desired_document(routes: Routes, model: str) -> dict[str, Any]:
+    """What people want of the model's traffic now; `revision` is for `expected_revision` of the next change."""
+    routing = routes.desired.get(model, ModelRouting(model)).in_force(routes.at)
+    return {"revision": routing.revision, "desired_weight_bp": routing.weight_bp}
 
 
 def table_document(table: RoutingTable) -> dict[str, Any]:

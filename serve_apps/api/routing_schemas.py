@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
 from serve_apps.api.schemas import Name, VariantName, Wire
 
+DAY_S = 24 * 3600
+WEEK_S = 7 * DAY_S
 
-class WeightIn(Wire):
+
+class InAdvance(Wire):
+    """A change may name what does not exist yet, if that is said: then it expires unless it comes to exist."""
+
+    in_advance: bool = Field(default=False, description="it may name what does not exist yet")
+    expires_s: int = Field(
+        default=WEEK_S, ge=60, le=30 * DAY_S, description="only for what is set in advance"
+    )
+
+    @property
+    def expires_in(self) -> timedelta | None:
+        return timedelta(seconds=self.expires_s) if self.in_advance else None
+
+
+class WeightIn(InAdvance):
     """Share of the patients that the challenger reads, in basis points (1/10 000)."""
 
     version: Name
     weight_bp: int = Field(ge=0, le=10_000)
+    expected_revision: int | None = Field(
+        default=None,
+        ge=0,
+        le=2**63 - 1,
+        description="409 if the model's routing is of another revision by now",
+    )
 
 
-class ShadowIn(Wire):
+class ShadowIn(InAdvance):
     """Share of the studies that the version behind a `shadow-…` alias reads without answering."""
 
     alias: Annotated[str, StringConstraints(pattern=r"^(challenger|shadow-[A-Za-z0-9_-]+)$", max_length=255)]
@@ -45,11 +68,11 @@ class RuleIn(Wire):
         return self
 
 
-class RulesIn(Wire):
+class RulesIn(InAdvance):
     rules: tuple[RuleIn, ...] = Field(max_length=100)
 
 
-class PinIn(Wire):
+class PinIn(InAdvance):
     patient_id: str = Field(min_length=1, max_length=64)
     variant: VariantName | None = None
 

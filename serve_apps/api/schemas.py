@@ -193,6 +193,18 @@ class PendingShadowsOut(Wire):
     shadows: int
 
 
+class DeadLetterOut(Wire):
+    """A delivery that was given up. `destination` is the source or host that it was for."""
+
+    job_id: str
+    kind: str
+    document: str | None
+    destination: str
+    attempts: int
+    error: str | None
+    ended_at: datetime
+
+
 class QueueOut(Wire):
     """Jobs by state, and what waits or was given up beside them."""
 
@@ -204,3 +216,5 @@ class QueueOut(Wire):
     failed: int = 0
     canceled: int = 0
     pending_shadows: tuple[PendingShadowsOut, ...] = ()
+    oldest_shadow_s: float | None = Field(default=None, description="age of the oldest pending shadow")
+    dead_letters: tuple[DeadLetterOut, ...] = Field(default=(), description="the newest 100")

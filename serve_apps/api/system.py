@@ -5,9 +5,10 @@ FastAPI reads the annotations of the routes at run time, so they are not postpon
 
 from fastapi import APIRouter, Request
 
+from ledger import DeadLetter
 from serve_apps.api.dependencies import MUST_READ, Site
 from serve_apps.api.problems import PROBLEMS
-from serve_apps.api.schemas import ModelsOut, PendingShadowsOut, QueueOut, VariantOut
+from serve_apps.api.schemas import DeadLetterOut, ModelsOut, PendingShadowsOut, QueueOut, VariantOut
 from serve_apps.application.routing_snapshot import VariantStatus
 
 router = APIRouter(tags=["system"], responses=dict(PROBLEMS))
@@ -55,6 +56,20 @@ async def queue(services: Site) -> QueueOut:
             PendingShadowsOut(model=model, version=version, shadows=shadows)
             for (model, version), shadows in sorted(state.pending_shadows.items())
         ),
+        oldest_shadow_s=state.oldest_shadow.total_seconds() if state.oldest_shadow else None,
+        dead_letters=tuple(dead_letter_out(letter) for letter in state.dead_letters),
+    )
+
+
+def dead_letter_out(letter: DeadLetter) -> DeadLetterOut:
+    return DeadLetterOut(
+        job_id=letter.job_id,
+        kind=letter.kind,
+        document=letter.document,
+        destination=letter.lane,
+        attempts=letter.attempt,
+        error=letter.error_code,
+        ended_at=letter.ended_at,
     )
 
 

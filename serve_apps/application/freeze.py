@@ -49,8 +49,7 @@ class FreezeRecord(Protocol):
     """What the freeze needs of `ledger.routing`; all raise LedgerUnavailable."""
 
     def freeze(self, *, actor: str, reason: str) -> object: ...
-    def unfreeze(self, *, actor: str) -> object: ...
-    def revision(self) -> int: ...
+    def unfreeze(self, *, actor: str) -> int: ...
 
 
 class FreezeService:
@@ -71,7 +70,7 @@ class FreezeService:
 
     async def unfreeze(self, actor: str) -> FreezeOutcome:
         """Record it, then tell every replica. Raises LedgerUnavailable, and then everything stays frozen."""
-        revision = await run_in(self._executor, self._unfrozen_at, actor)
+        revision = await run_in(self._executor, self._record.unfreeze, actor=actor)
         confirmations = await self._broadcast.freeze(FreezeNotice(frozen=False, revision=revision))
         return FreezeOutcome(False, True, confirmations)
 
@@ -82,7 +81,3 @@ class FreezeService:
             logger.error("freeze.not_recorded", extra={"reason": error.detail})
             return False
         return True
-
-    def _unfrozen_at(self, actor: str) -> int:
-        self._record.unfreeze(actor=actor)
-        return self._record.revision()

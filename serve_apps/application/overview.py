@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import timedelta
 
 from core.errors import NotReady
-from ledger import Ledger
+from ledger import DeadLetter, Ledger
 from serve_apps.application.executors import run_in
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
+DEAD_LETTERS_SHOWN = 100
 ROUTERS = "routers"  # the subject of an alarm that is about this process's own routing state
 
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """Jobs by state, and the shadow readings to come by model and version."""
+    """Jobs by state, the shadows to come by model and version with the age of the oldest, and what was given up."""
 
     jobs: Mapping[str, int]
     pending_shadows: Mapping[tuple[str, str], int]
+    oldest_shadow: timedelta | None
+    dead_letters: tuple[DeadLetter, ...]
 
 
 class OverviewService:
@@ -56,4 +60,6 @@ class OverviewService:
     async def queue(self) -> QueueState:
         jobs = await run_in(self._executor, self._ledger.jobs.counts)
         pending = await run_in(self._executor, self._ledger.shadows.backlog)
-        return QueueState(jobs, pending)
+        oldest = await run_in(self._executor, self._ledger.shadows.oldest_pending)
+        letters = await run_in(self._executor, self._ledger.outbox.dead_letters, DEAD_LETTERS_SHOWN)
+        return QueueState(jobs, pending, oldest, letters)

@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from canary.explain import DecisionRow, Explanation, explain
 from canary.routing_table import Rule
+from core.clock import now
 from core.errors import InvalidField
 from ledger import AuditRow, EscalationEvent, Freeze, Ledger, ModelRouting
 from observability.redaction import Pseudonymiser
 from serve_apps.application.executors import run_in
 from serve_apps.application.routing_checks import (
+    require_another_version,
     require_candidate,
     require_rules,
     require_shadow,
@@ -35,6 +38,7 @@ class Routes:
     desired: Mapping[str, ModelRouting]
     freeze: Freeze | None
     pending: Mapping[tuple[str, str], int]
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +79,72 @@ class RoutingService:
         desired = await run_in(self._executor, self._ledger.routing.all)
         freeze = await run_in(self._executor, self._ledger.routing.frozen)
         pending = await run_in(self._executor, self._ledger.shadows.backlog)
-        return Routes(self._snapshot(), desired, freeze, pending)
+        return Routes(self._snapshot(), desired, freeze, pending, now())
 
-    async def set_weight(self, model: str, version: str, weight_bp: int, *, actor: str) -> None:
-        """Send a share of the patients to the challenger. Raises InvalidField when there is none of that version."""
+    async def set_weight(
+        self,
+        model: str,
+        version: str,
+        weight_bp: int,
+        *,
+        actor: str,
+        expected_revision: int | None = None,
+        in_advance: timedelta | None = None,
+    ) -> None:
+        """Send a share of the patients to the challenger. Raises InvalidField when that version is not it.
+
+        With `expected_revision` it raises RoutingConflict if somebody has changed the model's routing since.
+        """
         stored = await run_in(self._executor, self._ledger.routing.get, model)
-        require_candidate(self._snapshot(), model, version, weight_bp, stored.version)
-        await self._change(self._ledger.routing.set_weight, model, version, weight_bp, actor=actor)
+        snapshot = self._snapshot()
+        require_another_version(snapshot, model, version)
+        until = expiry(
+            lambda: require_candidate(snapshot, model, version, weight_bp, stored.version), in_advance
+        )
+        await self._change(
+            self._ledger.routing.set_weight,
+            model,
+            version,
+            weight_bp,
+            actor=actor,
+            expected_revision=expected_revision,
+            in_advance_until=until,
+        )
 
-    async def set_shadow(self, model: str, alias: str, share_bp: int, *, actor: str) -> None:
+    async def set_shadow(
+        self, model: str, alias: str, share_bp: int, *, actor: str, in_advance: timedelta | None = None
+    ) -> None:
         """The share of the studies that the version of an alias reads without answering. Raises InvalidField."""
-        require_shadow(self._snapshot(), model, alias)
-        await self._change(self._ledger.routing.set_shadow, model, alias, share_bp, actor=actor)
+        snapshot = self._snapshot()
+        snapshot.table(model)
+        until = expiry(lambda: require_shadow(snapshot, model, alias), in_advance)
+        await self._change(
+            self._ledger.routing.set_shadow, model, alias, share_bp, actor=actor, in_advance_until=until
+        )
 
     async def set_safety_net(self, model: str, share_bp: int, *, actor: str) -> None:
         """The share of the canary's studies that the champion reads too."""
         self._snapshot().table(model)
         await self._change(self._ledger.routing.set_safety_net, model, share_bp, actor=actor)
 
-    async def set_rules(self, model: str, rules: Sequence[Rule], *, actor: str) -> None:
+    async def set_rules(
+        self, model: str, rules: Sequence[Rule], *, actor: str, in_advance: timedelta | None = None
+    ) -> None:
         """All explicit rules of a model, in the order in which they are tried. A pin goes before them."""
-        require_rules(self._snapshot(), model, rules)
-        await self._change(self._ledger.routing.set_rules, model, rules, actor=actor)
+        snapshot = self._snapshot()
+        snapshot.table(model)
+        until = expiry(lambda: require_rules(snapshot, model, rules), in_advance)
+        await self._change(self._ledger.routing.set_rules, model, rules, actor=actor, in_advance_until=until)
 
-    async def pin(self, model: str, patient_id: str, variant: str, *, actor: str) -> None:
+    async def pin(
+        self, model: str, patient_id: str, variant: str, *, actor: str, in_advance: timedelta | None = None
+    ) -> None:
         """Have one patient always read by a variant. Only the pseudonym is kept. Raises InvalidField."""
-        require_variant(self._snapshot(), model, variant, "/variant")
+        snapshot = self._snapshot()
+        snapshot.table(model)
+        until = expiry(lambda: require_variant(snapshot, model, variant, "/variant"), in_advance)
         key = self._keys.patient(patient_id)
-        await self._change(self._ledger.routing.pin, model, key, variant, actor=actor)
+        await self._change(self._ledger.routing.pin, model, key, variant, actor=actor, in_advance_until=until)
 
     async def unpin(self, model: str, patient_id: str, *, actor: str) -> None:
         """Take a patient's pin away."""
@@ -145,3 +187,17 @@ class RoutingService:
         except ValueError as error:
             raise InvalidField(str(error)) from None
         await self._announce()
+
+
+def expiry(check: Callable[[], None], in_advance: timedelta | None) -> datetime | None:
+    """When a decision expires: never if what it names exists; else it must have been asked for in advance.
+
+    Raises what `check` raises.
+    """
+    try:
+        check()
+    except InvalidField:
+        if in_advance is None:
+            raise
+        return now() + in_advance
+    return None

@@ -26,13 +26,17 @@ def variants_of(snapshot: RoutingSnapshot, model: str) -> tuple[str, ...]:
     return tuple(sorted({*snapshot.table(model).answering, CHAMPION, *canary, *arms}))
 
 
+def require_another_version(snapshot: RoutingSnapshot, model: str, version: str) -> None:
+    """Raises InvalidField for the champion, which has no weight of its own."""
+    if snapshot.table(model).champion.version == version:
+        raise InvalidField("that version is the champion already", "/version")
+
+
 def require_candidate(
     snapshot: RoutingSnapshot, model: str, version: str, weight_bp: int, stored_version: str | None
 ) -> None:
     """Raises InvalidField unless `version` is the challenger; a weight of 0 also ends what is set or answers now."""
     table = snapshot.table(model)
-    if table.champion.version == version:
-        raise InvalidField("that version is the champion already", "/version")
     challenger = aliases_of(snapshot, model).get(CHALLENGER)
     stoppable = {stored_version, *(variant.version for variant in table.answering.values())}
     if version == challenger or (weight_bp == 0 and version in stoppable):

@@ -17,6 +17,7 @@ from ray import serve
 
 from canary.observation import AppPhase, ModelObservation, ReconcilerState
 from canary.target import ModelTarget, Target, target
+from core.clock import now
 from ledger import Ledger
 from observability.event_log import configure_logging
 from registry.cache import NodeCache
@@ -28,6 +29,7 @@ from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.admission import AdmissionController
 from serve_apps.control.app_phases import AppPhases, is_settled
 from serve_apps.control.data_plane_watch import DataPlaneWatch
+from serve_apps.control.in_advance import routing_in_force
 from serve_apps.control.model_observations import DesiredState, model_observations, served_in
 from serve_apps.control.observer import Observation, Observer
 from serve_apps.control.refusal_log import RefusalLog
@@ -118,7 +120,7 @@ class RolloutController:
     # ---- decide: desired are read here and not before, so that none is passed by
 
     async def _decide(self, seen: Observation) -> tuple[Target, Mapping[str, ServedVersion]]:
-        desired = await asyncio.to_thread(self._wishes)
+        desired = await asyncio.to_thread(self._wishes, seen)
         observations = model_observations(seen, desired, self._memory, self._settings)
         wanted, served = target(observations), served_in(seen, self._settings)
         alarms = self._watch.alarms | ({"routers": self._routers.alarm} if self._routers.alarm else {})
@@ -128,8 +130,10 @@ class RolloutController:
         )
         return wanted, served
 
-    def _wishes(self) -> DesiredState:
-        return DesiredState(self._ledger.routing.all(), self._ledger.routing.frozen() is not None)
+    def _wishes(self, seen: Observation) -> DesiredState:
+        aliases = {name: model.aliases for name, model in (seen.registry or {}).items()}
+        routing = routing_in_force(self._ledger.routing, aliases, now())
+        return DesiredState(routing, self._ledger.routing.frozen() is not None)
 
     async def _publish(self, snapshot: RoutingSnapshot, memories: Mapping[str, ReconcilerState]) -> None:
         """Keep the memory; number the view if it differs from the last one, and push it to every router."""

@@ -19,7 +19,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "deployments": frozenset({"api", "control", "adapters", "application", "settings", "resources"}),
     "api": frozenset({"application", "settings"}),
     "control": frozenset({"adapters", "application", "settings", "resources"}),
-    "cli": frozenset({"embedded", "settings"}),
+    "cli": frozenset({"app", "application", "embedded", "settings"}),  # `app`: what a config may name
     "embedded": frozenset({"adapters", "application", "settings"}),
     "adapters": frozenset({"application", "settings", "resources"}),
     "application": frozenset({"settings", "resources"}),
@@ -55,7 +55,6 @@ STILL_TO_MOVE = {
     ("application.run_job", "adapters.tracing"),
     ("application.run_job", "adapters.wakeups"),
     ("application.run_shadow", "adapters.wakeups"),
-    ("control.version_apps", "cli.config_check"),
     ("control.version_apps", "deployments.model_server"),
 }
 

@@ -238,6 +238,12 @@ async def test_what_was_not_delivered_is_shown(site: Site, http: httpx.AsyncClie
     (delivery,) = site.ledger.outbox.claim_deliveries("t", 5, 1)
     site.ledger.outbox.delivery_failed(delivery.id, "result-store-rejected", retry_at=None)
     assert (await http.get(f"/v1/jobs/{job}")).json()["undelivered"] == ["stow of sr: result-store-rejected"]
+    (letter,) = (await http.get("/v1/queue")).json()["dead_letters"]
+    assert (letter["job_id"], letter["destination"], letter["error"]) == (
+        job,
+        "pacs",
+        "result-store-rejected",
+    )
 
 
 async def test_more_callers_than_may_wait_are_told_where_to_look_instead(tmp_path: Path) -> None:
