@@ -21,6 +21,8 @@ from serve_apps.settings import load_settings
 
 REPLICA = re.compile(r"ray::ServeReplica:([^:]+):(\w+)")
 PROGRAMS: Mapping[str, str] = {
+    "raylet/raylet": "raylet",  # first: its command line holds those of its agents
+    "gcs_server": "Ray GCS",
     "ray::ServeController": "Serve controller",
     "ray::ProxyActor": "Serve HTTP proxy",
     "haproxy": "Serve HAProxy",
@@ -33,8 +35,6 @@ PROGRAMS: Mapping[str, str] = {
     "log_monitor.py": "Ray log monitor",
     "monitor.py": "Ray autoscaler monitor",
     "ray.util.client.server": "Ray client server",
-    "raylet/raylet": "raylet",
-    "gcs_server": "Ray GCS",
     "mlflow": "MLflow",
     "ray::": "Ray worker without work",
     "multiprocessing": "forkserver, resource tracker",

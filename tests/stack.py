@@ -11,11 +11,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import psutil
 
 from serve_apps.embedded.ports import free_ports
 from serve_apps.embedded.processes import end_processes, owned_processes
@@ -103,21 +105,19 @@ class LiveStack:
     # ---- violence
 
     def processes(self, title: str) -> list[int]:
-        """Processes of this stack whose command line holds `title` (`ray::ServeReplica:serinus:Router`, …)."""
+        """Processes of this stack whose command line holds `title` (`ray::ServeReplica:serinus:StudyReader`, …)."""
         return [pid for pid in owned_processes(self._stack_id) if title in command_line(pid)]
 
     def kill(self, title: str) -> int:
         """SIGKILL what matches; returns how many there were."""
-        found = self.processes(title)
-        for pid in found:
-            os.kill(pid, signal.SIGKILL)
-        return len(found)
+        pids = self.processes(title)
+        kill_now(pids)
+        return len(pids)
 
     def kill_everything(self) -> None:
         """SIGKILL every process of the stack at once, as a power cut would."""
-        for pid in owned_processes(self._stack_id):
-            os.kill(pid, signal.SIGKILL)
-        end_processes(self._stack_id)
+        kill_now(owned_processes(self._stack_id))
+        assert end_processes(self._stack_id).remaining == {}
 
     @property
     def alive(self) -> int:
@@ -135,10 +135,18 @@ class CommandFailed(AssertionError):
 
 
 def command_line(pid: int) -> str:
+    """Empty for a process that is gone."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
         return ""
+
+
+def kill_now(pids: Iterable[int]) -> None:
+    """SIGKILL each that is still there; some end with the one before them."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def eventually(attempt: Callable[[], T | None], within_s: float, what: str) -> T:
