@@ -175,6 +175,9 @@ def _print_routes(document: Mapping[str, Any], as_json: bool) -> None:
         ("model", "champion", "canary", "weight", "shadows", "arms", "key"),
         [_route_row(model) for model in document["models"]],
     )
+    for change in document.get("in_advance") or ():
+        until = str(change["expires_at"])[:19]
+        out.print(f"{change['model']} {change['what']} was set in advance and expires at {until}")
     for pending in document["pending"]:
         out.print(f"{pending['model']} {pending['version']} has {pending['shadows']} shadows pending")
 

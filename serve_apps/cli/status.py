@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -80,23 +80,18 @@ def _print_queue(queue: Mapping[str, Any]) -> None:
     counts = {name: count for name, count in queue.items() if isinstance(count, int)}
     out.print("queue  " + "  ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items()))
     for pending in queue.get("pending_shadows") or ():
-        age_s = pending.get("oldest_age_s")
-        since = "" if age_s is None else f", the oldest for {age_s:.0f} s"
-        out.print(
-            f"pending shadows  {pending['model']} {pending['version']}: {pending['shadows']} studies{since}"
-        )
-    _print_dead_letters(queue.get("dead_letters") or ())
+        out.print(f"pending shadows  {pending['model']} {pending['version']}: {pending['shadows']} studies")
+    if (age_s := queue.get("oldest_shadow_s")) is not None:
+        out.print(f"the oldest shadow has been pending for {age_s:.0f} s")
+    for letter in queue.get("dead_letters") or ():
+        _alarm(f"dead letter: {_dead_letter(letter)}")
 
 
-def _print_dead_letters(letters: int | Sequence[Mapping[str, Any]]) -> None:
+def _dead_letter(letter: Mapping[str, Any]) -> str:
     """What was given up after all its attempts; only a person can send it now."""
-    if isinstance(letters, int):
-        _alarm(f"{letters} deliveries were given up after all their attempts")
-        return
-    for letter in letters:
-        named = f"{letter.get('kind', 'a delivery')} of job {letter.get('job_id', 'unknown')}"
-        reason = letter.get("error") or letter.get("reason") or "no reason is kept"
-        _alarm(f"dead letter: {named} to {letter.get('destination', 'unknown')} was given up: {reason}")
+    delivery = f"{letter['kind']} of job {letter['job_id']} to {letter['destination']}"
+    reason = letter["error"] or "no reason is kept"
+    return f"{delivery} was given up after {letter['attempts']} attempts: {reason}"
 
 
 def _alarm(sentence: str) -> None:

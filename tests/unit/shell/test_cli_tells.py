@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from registry.process_group import Ended
+from serve_apps.api.routing_schemas import ConfirmedOut, FreezeOut, PinIn, SafetyNetIn, ShadowIn, WeightIn
+from serve_apps.api.schemas import DeadLetterOut, PendingShadowsOut, QueueOut
 from serve_apps.cli import freeze, output, routing
 from serve_apps.cli.main import app
 from serve_apps.cli.percent import in_percent, to_basis_points
 from serve_apps.cli.status import print_status
 from serve_apps.embedded import lifecycle
 
+WIRE = {"weight": WeightIn, "shadow": ShadowIn, "pin": PinIn, "safety-net": SafetyNetIn}
 ROUTES = {"generation": 7, "frozen": None, "models": [], "pending": []}
 
 
@@ -47,8 +51,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def frozen(*, recorded: bool, confirmed: Mapping[str, int], unconfirmed: int = 0) -> dict[str, Any]:
-    parts = [{"deployment": name, "replicas": count} for name, count in confirmed.items()]
-    return {"frozen": True, "recorded": recorded, "confirmed": parts, "unconfirmed": unconfirmed}
+    parts = tuple(ConfirmedOut(deployment=name, replicas=count) for name, count in confirmed.items())
+    answer = FreezeOut(frozen=True, recorded=recorded, confirmed=parts, unconfirmed=unconfirmed)
+    return answer.model_dump(mode="json")
 
 
 @pytest.mark.parametrize(
@@ -83,6 +88,7 @@ def test_a_share_is_said_in_percent_and_sent_as_the_api_wants_it(
     api = FakeApi(ROUTES)
     assert run(api, "route", *arguments).exit_code == 0
     assert api.asked == [("PUT", f"/v1/routes/ich/{path}", body)]
+    WIRE[path].model_validate(body)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +101,7 @@ def test_only_a_change_in_advance_says_so(run: Any, arguments: list[str]) -> Non
     run(api, "route", *arguments, "--in-advance")
     plain, in_advance = (body for _, _, body in api.asked)
     assert in_advance == {**(plain or {}), "in_advance": True}
+    assert WIRE[arguments[0].removeprefix("set-")].model_validate(in_advance)
 
 
 def test_rules_in_advance_come_from_a_file(run: Any, tmp_path: Any) -> None:
@@ -136,25 +143,33 @@ def test_status_of_an_api_that_tells_less_is_printed_all_the_same() -> None:
 
 
 def test_status_shows_what_waits_for_a_person() -> None:
-    letter = {"job_id": "job-7", "kind": "report", "destination": "pacs", "error": "it answered 409"}
-    pending = {"model": "ich", "version": "2", "shadows": 3, "oldest_age_s": 90.4}
+    letter = DeadLetterOut(
+        job_id="job-7",
+        kind="report",
+        document="sr",
+        destination="pacs",
+        attempts=8,
+        error="it answered 409",
+        ended_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    pending = PendingShadowsOut(model="ich", version="2", shadows=3)
+    queue = QueueOut(dead_letters=(letter,), pending_shadows=(pending,), oldest_shadow_s=90.4)
     text = printed_status(
         models={
             **MODELS,
             "alarms": {"ich": "no champion"},
             "router_alarms": {"Ingress": "the ledger is older"},
         },
-        queue={"queued": 0, "dead_letters": [letter], "pending_shadows": [pending]},
+        queue=queue.model_dump(mode="json"),
     )
     assert "alarm ich: no champion" in text
     assert "alarm Ingress: the ledger is older" in text
-    assert "alarm dead letter: report of job job-7 to pacs was given up: it answered 409" in text
-    assert "pending shadows  ich 2: 3 studies, the oldest for 90 s" in text
-
-
-@pytest.mark.parametrize(("count", "alarmed"), [(0, False), (2, True)])
-def test_a_count_of_dead_letters_is_an_alarm_unless_it_is_zero(count: int, alarmed: bool) -> None:
-    assert ("deliveries were given up" in printed_status(queue={"dead_letters": count})) is alarmed
+    assert (
+        "alarm dead letter: report of job job-7 to pacs was given up after 8 attempts: it answered 409"
+        in text
+    )
+    assert "pending shadows  ich 2: 3 studies" in text
+    assert "pending for 90 s" in text
 
 
 def test_down_tells_which_processes_cannot_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,3 +188,11 @@ def test_down_tells_which_processes_cannot_be_ended(monkeypatch: pytest.MonkeyPa
 def test_percent_and_basis_points_are_each_others_inverse(percent: float, share_bp: int) -> None:
     assert to_basis_points(percent) == share_bp
     assert in_percent(share_bp) == f"{percent:g} %"
+
+
+def test_routes_show_what_was_set_in_advance(run: Any) -> None:
+    change = {"model": "ich", "what": "weight", "expires_at": "2026-01-08T12:00:00+00:00"}
+    assert (
+        "ich weight was set in advance and expires at 2026-01-08T12:00:00"
+        in run(FakeApi({**ROUTES, "in_advance": [change]}), "route", "get").printed
+    )
