@@ -7,7 +7,9 @@ operators, so that `torch.export` takes it along and the platform's own preproce
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +76,7 @@ class BrainView(nn.Module):
     def forward(self, hu: Tensor) -> Tensor:
         dense = (hu > SOFT_HU).to(hu.dtype)
         thick = (_box_mean(dense, 9) > 0.15).to(hu.dtype)
-        bone = F.max_pool2d(dense * thick, self.kernel, 1, self.kernel // 2)
+        bone = _over_square(dense * thick, self.kernel, torch.maximum)
         soft = ((hu > -5) & (hu < SOFT_HU)).to(hu.dtype) * (1 - bone)
         brain = self.window(hu) * soft
         around = _box_mean(brain, 15) / _box_mean(soft, 15).clamp_min(0.05)
@@ -83,9 +85,21 @@ class BrainView(nn.Module):
 
 
 def _box_mean(image: Tensor, side: int) -> Tensor:
-    """Mean over a square, as two passes; outside of the image counts as 0."""
-    rows = F.avg_pool2d(image, (side, 1), 1, (side // 2, 0))
-    return F.avg_pool2d(rows, (1, side), 1, (0, side // 2))
+    """Mean over a square; outside of the image counts as 0."""
+    return _over_square(image, side, torch.add) / side**2
+
+
+def _over_square(image: Tensor, side: int, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Join each pixel with its neighbours in a square, first along columns, then along rows; outside is 0.
+
+    As shifted whole images: torch's pooling of one channel on a CPU takes eight to twenty times as long, and was
+    four fifths of this network's time.
+    """
+    margin = side // 2
+    for axis, pads in ((2, (0, 0, margin, margin)), (3, (margin, margin, 0, 0))):
+        padded, size = F.pad(image, pads), image.shape[axis]
+        image = reduce(join, [padded.narrow(axis, shift, size) for shift in range(side)])
+    return image
 
 
 def _block(inputs: int, outputs: int, side: int = 3, stride: int = 1) -> list[nn.Module]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from models.spec import Aggregation, Layout, Scaling
 from models.zoo.ich import model_card, train
@@ -156,6 +157,23 @@ def test_a_table_reads_the_window_that_a_formula_computes(draw: DrawMany) -> Non
     hu = torch.from_numpy(draw(4, 500)).round()[:, None]
     table, formula = (BrainView(Architecture(8, 1, tabulated=t))(hu) for t in (True, False))
     assert torch.equal(table, formula)
+
+
+@pytest.mark.parametrize("margin", [0, 1, 4])
+def test_the_view_is_the_one_that_torchs_own_pooling_gives(margin: int, draw: DrawMany) -> None:
+    """The view adds shifted images because that is faster; the weights were trained on pooled ones."""
+    hu = torch.from_numpy(draw(4, 500))[:, None]
+    dense = (hu > 110).float()
+    thick = (F.avg_pool2d(dense, 9, 1, 4) > 0.15).float()
+    bone = F.max_pool2d(dense * thick, 2 * margin + 1, 1, margin)
+    soft = ((hu > -5) & (hu < 110)).float() * (1 - bone)
+    brain = hu.clamp(0, 90) / 90 * soft
+    around = F.avg_pool2d(brain, 15, 1, 7) / F.avg_pool2d(soft, 15, 1, 7).clamp_min(0.05)
+    contrast = ((hu / 90 - around) * soft * 3).clamp(-1, 1.5)
+    view = BrainView(Architecture(8, margin, bone_channel=True))(hu)
+    assert torch.equal(view[:, :1], brain)
+    assert torch.allclose(view[:, 1:2], contrast, atol=1e-5)
+    assert torch.equal(view[:, 2:], bone)
 
 
 @ALL
