@@ -16,9 +16,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import (
     DatabaseError,
     DBAPIError,
@@ -31,22 +30,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 import core.clock
 from core.errors import LedgerUnavailable
+from ledger.engines import READING, postgresql_engine, sqlite_engine
 from ledger.tables import SCHEMA_VERSION, metadata, schema
 
 logger = logging.getLogger("serinus.ledger")
 PATIENCE_S: Final = 5.0  # for a lock, a statement, a connection of the pool
-CONNECT_S: Final = 3
 CREATE_S: Final = 20.0
-READING: Final = "serinus_reading"
 AWAY: Final = "the ledger's database does not answer"
-KEEPALIVE: Final = {
-    "connect_timeout": CONNECT_S,
-    "keepalives": 1,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 2,
-    "tcp_user_timeout": int(PATIENCE_S * 1000),
-}
 
 Clock = Callable[[], datetime]
 
@@ -56,16 +46,14 @@ class WrongSchema(RuntimeError):
 
 
 class Database:
-    """Short write transactions. In SQLite a writer begins IMMEDIATE, so that it waits instead of failing.
+    """Short transactions. `clock` stands for the database's time in tests; `patience_s` bounds every wait for it."""
 
-    `clock` stands for the database's time in tests.
-    """
-
-    def __init__(self, url: str, clock: Clock | None = None) -> None:
+    def __init__(self, url: str, clock: Clock | None = None, patience_s: float = PATIENCE_S) -> None:
         self._url = make_url(url)
         self._clock = clock
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
-        self.engine = _sqlite(self._url) if self.is_sqlite else _postgresql(self._url)
+        engine = sqlite_engine if self.is_sqlite else postgresql_engine
+        self.engine = engine(self._url, patience_s)
         self._file = self._url.database if self.is_sqlite and self._url.database != ":memory:" else None
         self._create()
         self._identity = self._identify()
@@ -189,38 +177,3 @@ def _check_version(connection: Connection) -> None:
         connection.execute(sa.insert(schema).values(version=SCHEMA_VERSION))
     elif version != SCHEMA_VERSION:
         raise WrongSchema(f"the ledger has schema {version}, this version needs {SCHEMA_VERSION}")
-
-
-def _sqlite(url: sa.URL) -> Engine:
-    """Hides parameters, as PostgreSQL's engine does: an error's text must not carry a study's UID."""
-    engine = sa.create_engine(
-        url, connect_args={"timeout": PATIENCE_S, "check_same_thread": False}, hide_parameters=True
-    )
-
-    @event.listens_for(engine, "connect")
-    def pragmas(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # the driver's own BEGIN is deferred, ours is not
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")  # what was acknowledged survives a power cut
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        reading = connection.get_execution_options().get(READING, False)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _postgresql(url: sa.URL) -> Engine:
-    patience_ms = int(PATIENCE_S * 1000)
-    limits = f"-c statement_timeout={patience_ms} -c lock_timeout={patience_ms}"
-    return sa.create_engine(
-        url,
-        pool_pre_ping=True,
-        pool_size=8,
-        pool_timeout=PATIENCE_S,
-        hide_parameters=True,
-        connect_args={**KEEPALIVE, "options": limits},
-    )

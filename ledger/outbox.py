@@ -105,7 +105,7 @@ class Outbox:
     ) -> ClaimedDelivery | None:
         lost = row["lease_until"] is not None
         losses = row["losses"] + lost
-        if losses > self._policy.worker_losses:
+        if losses >= self._policy.worker_losses:
             self._end_within(
                 connection, row["id"], {"state": DEAD, "error_code": WorkerLost.code}, (DUE,), now
             )

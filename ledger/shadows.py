@@ -194,7 +194,7 @@ class ShadowTasks:
     ) -> ClaimedShadow | None:
         lost = row["lease_until"] is not None
         losses = row["losses"] + lost
-        if losses > self._policy.worker_losses:
+        if losses >= self._policy.worker_losses:
             self._end(connection, row, error_code=WorkerLost.code)
             return None
         values = {

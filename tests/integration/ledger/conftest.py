@@ -9,6 +9,7 @@ import pytest
 
 from ledger import Ledger
 from tests.postgres import Postgres
+from tests.unit.ledger.conftest import GIVES_UP_SOON, Clock
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +25,7 @@ def ledger_url(postgres: Postgres) -> str:
 
 @pytest.fixture
 def ledger(ledger_url: str) -> Iterator[Ledger]:
-    opened = Ledger.open(ledger_url, max_attempts=3)
+    opened = Ledger.open(ledger_url, GIVES_UP_SOON, Clock())
     yield opened
     opened.close()
 

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ledger import LeaseLost, Ledger
-from tests.unit.ledger.conftest import NOON
-from tests.unit.ledger.routed import decided, owed, read_study
+from ledger import Audience, LeaseLost, Ledger
+from tests.unit.ledger.conftest import NOON, Clock
+from tests.unit.ledger.routed import decided, pending, read_study
 
 TOGETHER = 6
 
 
 @pytest.fixture
 def either(either_url: str) -> Iterator[Ledger]:
-    opened = Ledger.open(either_url)
+    opened = Ledger.open(either_url, clock=Clock())
     yield opened
     opened.close()
 
@@ -42,7 +42,7 @@ def all_at_once(work: Callable[[int], None]) -> None:
 def test_no_change_of_routing_is_lost_when_many_are_made(either: Ledger) -> None:
     def pin_some(index: int) -> None:
         for number in range(5):
-            either.routing.pin("ich", f"key {index}/{number}", "canary", actor="a", now=NOON)
+            either.routing.pin("ich", f"key {index}/{number}", "canary", actor="a")
 
     all_at_once(pin_some)
     assert len(either.routing.get("ich").pins) == either.routing.revision() == 5 * TOGETHER
@@ -52,7 +52,7 @@ def test_no_change_of_routing_is_lost_when_many_are_made(either: Ledger) -> None
 
 def test_controllers_that_see_one_transition_at_once_write_it_once(either: Ledger) -> None:
     def see(_: int) -> None:
-        either.transitions.record("ich", "champion", "1", "2", now=NOON, generation=1, reason="moved")
+        either.transitions.record("ich", "champion", "1", "2", generation=1, reason="moved")
 
     all_at_once(see)
     assert (len(either.transitions.history("ich")), len(either.audit.rows())) == (1, 1)
@@ -60,27 +60,27 @@ def test_controllers_that_see_one_transition_at_once_write_it_once(either: Ledge
 
 def test_silent_readers_that_claim_at_once_share_the_readings_and_none_twice(either: Ledger) -> None:
     for _ in range(30):
-        read_study(either, [decided()], [owed()])
+        read_study(either, [decided()], [pending()])
     claimed: list[str] = []
 
     def work(index: int) -> None:
-        while some := either.shadows.claim(f"w{index}", now=NOON, lease_s=10, limit=2, apps=("app-3",)):
+        while some := either.shadows.claim(f"w{index}", 10, 2, apps=("app-3",)):
             claimed.extend(each.job_id for each in some)
 
     all_at_once(work)
-    left = either.shadows.claim("last", now=NOON, lease_s=10, limit=40)  # those skipped while locked
+    left = either.shadows.claim("last", 10, 40)  # those skipped while locked
     claimed += [each.job_id for each in left]
     assert (len(claimed), len(set(claimed))) == (30, 30)
 
 
 def test_of_many_who_say_how_one_reading_ended_one_is_heard(either: Ledger) -> None:
-    read_study(either, [decided()], [owed()])
-    (task,) = either.shadows.claim("w", now=NOON, lease_s=10, limit=1)
+    read_study(either, [decided()], [pending()])
+    (task,) = either.shadows.claim("w", 10, 1)
     fenced: list[int] = []
 
     def say(index: int) -> None:
         try:
-            either.shadows.done(task.token, {"by": index}, 1.0, NOON)
+            either.shadows.done(task.token, {"by": index}, 1.0)
         except LeaseLost:
             fenced.append(index)
 
@@ -100,7 +100,7 @@ def test_a_stream_s_reader_sees_every_escalation_though_many_write(either: Ledge
 
     def write(index: int) -> None:
         for number in range(10):
-            either.escalations.record(f"{index}/{number}", {"sentence": "look"}, NOON)
+            either.escalations.record(f"{index}/{number}", {"sentence": "look"}, Audience.CALLER)
 
     writers = [threading.Thread(target=write, args=(index,)) for index in range(TOGETHER)]
     for writer in writers:
@@ -113,7 +113,7 @@ def test_a_stream_s_reader_sees_every_escalation_though_many_write(either: Ledge
 
 def test_studies_of_one_patient_at_once_are_one_exposure(either: Ledger) -> None:
     def record(index: int) -> None:
-        either.decisions.record(f"job {index}", "s", [decided("one patient")], NOON)
+        either.decisions.record(f"job {index}", "s", [decided("one patient")])
 
     all_at_once(record)
     assert len(either.decisions.exposures("ich", NOON)) == 1

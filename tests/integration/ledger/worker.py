@@ -11,9 +11,11 @@ import itertools
 import os
 import sys
 import time
-from datetime import UTC, datetime
 
+from core.retry import RetryPolicy
+from core.study import StudyRef
 from ledger import Delivery, JobRequest, LeaseLost, Ledger
+from tests.unit.ledger.routed import claim_due
 
 LEASE_S = 0.5
 WORK_S = 0.02
@@ -21,14 +23,14 @@ WORK_S = 0.02
 
 def submit(ledger: Ledger, out: int) -> None:
     for number in itertools.count():
-        request = JobRequest(f"1.2.{os.getpid()}.{number}", "pacs")
-        done = ledger.jobs.submit(request, idempotency_key=None, tenant="ris", now=datetime.now(UTC))
+        request = JobRequest(StudyRef("pacs", f"1.2.{os.getpid()}.{number}"))
+        done = ledger.jobs.submit(request, idempotency_key=None, tenant="ris")
         write(out, done.job.id)
 
 
 def work(ledger: Ledger, out: int, name: str) -> None:
     while True:
-        for claimed in ledger.leases.claim(name, now=datetime.now(UTC), lease_s=LEASE_S, limit=2):
+        for claimed in claim_due(ledger, 2, name, LEASE_S):
             time.sleep(WORK_S)
             try:
                 ledger.leases.complete(
@@ -38,7 +40,6 @@ def work(ledger: Ledger, out: int, name: str) -> None:
                     deliveries_to_make=[Delivery("stow", "pacs", "sr")],
                     stages_s={},
                     model="ich",
-                    now=datetime.now(UTC),
                 )
             except LeaseLost:
                 continue
@@ -47,9 +48,9 @@ def work(ledger: Ledger, out: int, name: str) -> None:
 
 def deliver(ledger: Ledger, out: int, name: str) -> None:
     while True:
-        for due in ledger.outbox.claim_deliveries(name, now=datetime.now(UTC), lease_s=LEASE_S, limit=2):
+        for due in ledger.outbox.claim_deliveries(name, LEASE_S, 2):
             write(out, f"{due.job_id} {due.id}")
-            ledger.outbox.delivered(due.id, datetime.now(UTC))
+            ledger.outbox.delivered(due.id)
 
 
 def write(out: int, line: str) -> None:
@@ -57,7 +58,7 @@ def write(out: int, line: str) -> None:
 
 
 def main(role: str, url: str, path: str, *name: str) -> None:
-    ledger = Ledger.open(url, max_attempts=1000)
+    ledger = Ledger.open(url, RetryPolicy(worker_losses=1000))
     out = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     if role == "submit":
         submit(ledger, out)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from canary.data_plane import Intent, Served, intent_of, verify_data_plane
 from canary.explain import explain
 from canary.verdict import Verdict
-from ledger import LeaseLost, Ledger
-from tests.unit.ledger.conftest import NOON, PRINTABLE, set_time
+from ledger import AssignedGroup, LeaseLost, Ledger
+from tests.unit.ledger.conftest import NOON, PRINTABLE, after, set_time
 from tests.unit.ledger.routed import complete_study, decided, read_study, stood_in, table
 
 HOUR = timedelta(hours=1)
@@ -103,3 +103,51 @@ def test_a_canary_that_failed_was_exposed_all_the_same(ledger: Ledger) -> None:
     read_study(ledger, stood_in(decided("a")))
     (exposure,) = ledger.decisions.exposures("ich", NOON)
     assert (exposure.arm, exposure.version) == ("canary", "2")
+
+
+def test_what_an_older_table_still_assigns_after_it_was_superseded_is_seen(ledger: Ledger) -> None:
+    """Say by a router that goes on with it after `weight 0`."""
+    old, new = table(10_000, generation=7), table(0, generation=8)
+    for second, routing in ((0, old), (10, new), (20, old)):
+        row = replace(decided(f"p{second}", routing), epoch=3, assigned_at=after(second))
+        read_study(ledger, [row], at=after(second + 5))
+    canary, champion = ledger.decisions.assigned_since("ich", after(0))
+    assert canary == AssignedGroup(3, 7, "canary", "2", after(20), 2)
+    assert champion == AssignedGroup(3, 8, "champion", "1", after(10), 1)
+    assert ledger.decisions.assigned_since("ich", after(11)) == (replace(canary, readings=1),)
+
+
+def test_a_row_without_a_moment_of_assignment_has_that_of_its_writing(ledger: Ledger) -> None:
+    read_study(ledger, [decided()], at=after(5))
+    (group,) = ledger.decisions.assigned_since("ich", NOON)
+    assert group.last_assigned_at == after(5)
+
+
+def test_the_failures_of_a_champion_are_counted_by_study(ledger: Ledger) -> None:
+    champion = decided("a", table(0))
+    for number in range(3):
+        failed = replace(champion, role="failed", outcome="model-error")
+        ledger.decisions.record(f"job {number}", "s", [failed])
+        ledger.decisions.record(f"job {number}", "s", [failed])
+    ledger.decisions.record("job 2", "s", [champion])
+    ledger.decisions.record("outside", "s", [replace(champion, role="failed", counts=False)])
+    ledger.decisions.record("fallback", "s", stood_in(decided("b")))
+    ledger.decisions.record("silent", "s", [replace(champion, role="shadow")])
+    assert ledger.decisions.champion_failures("ich", NOON) == (3, 2)
+    assert ledger.decisions.champion_failures("ich", after(1)) == (0, 0)
+
+
+def test_a_failure_that_says_nothing_of_the_arm_does_not_count_against_it(ledger: Ledger) -> None:
+    """A study outside its intended use, or one that left it no time; it was drawn all the same."""
+    row = replace(decided("a", table(salt="s1")), role="failed", outcome="outside-intended-use", counts=False)
+    read_study(ledger, [row])
+    assert ledger.decisions.counts("ich", NOON) == {}
+    assert ledger.ab_results.readings("ich", "s1") == ()
+    assert len(ledger.decisions.exposures("ich", NOON)) == 1
+
+
+def test_a_study_that_failed_is_explained(ledger: Ledger) -> None:
+    row = replace(decided(), role="failed", outcome="model-error")
+    ledger.decisions.record("job", "s", [row])
+    (stored,) = ledger.decisions.of_job("job")
+    assert explain(stored.row).agrees

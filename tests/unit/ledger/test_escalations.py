@@ -39,3 +39,13 @@ def test_the_stream_goes_on_after_the_cursor_and_tells_each_once(ledger: Ledger)
     assert heard == [f"job {number}" for number in range(5)]
     ledger.escalations.record("late", escalation(), Audience.CALLER)
     assert [event.job_id for event in ledger.escalations.since(cursor)] == ["late"]
+
+
+def test_a_caller_hears_what_is_meant_for_callers_only(ledger: Ledger) -> None:
+    ledger.escalations.record("job", escalation("1@SCT"), Audience.EVIDENCE)
+    ledger.escalations.record("job", escalation("2@SCT"), Audience.CALLER)
+    assert [told["code"] for told in ledger.escalations.of_job("job")] == ["2@SCT"]
+    assert [event.detail["code"] for event in ledger.escalations.since(0)] == ["2@SCT"]
+    assert len(ledger.escalations.of_job("job", audience=None)) == 2
+    (silent,) = ledger.escalations.since(0, audience=Audience.EVIDENCE)
+    assert (silent.audience, silent.detail["code"]) == (Audience.EVIDENCE, "1@SCT")

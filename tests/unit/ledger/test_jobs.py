@@ -12,9 +12,11 @@ from sqlalchemy.exc import IntegrityError
 
 from core.errors import (
     IdempotencyConflict,
+    InvalidField,
     JobNotCancelable,
     JobNotFound,
     ResultNotReady,
+    UnknownResultVersion,
 )
 from core.study import StudyRef
 from ledger import JobRequest, JobState, LeaseLost, Ledger
@@ -164,3 +166,48 @@ def test_an_error_of_the_database_holds_no_study(ledger: Ledger) -> None:
 def test_a_time_comes_back_as_it_was(at: datetime) -> None:
     kept = UtcTime().process_bind_param(at, None)
     assert UtcTime().process_result_value(kept, None) == at
+
+
+@pytest.mark.parametrize("ended", ["failed", "canceled"])
+def test_a_study_whose_job_failed_is_read_again_when_it_is_sent_again(ledger: Ledger, ended: str) -> None:
+    arrive(ledger, "i1")
+    first = arrive(ledger, "i2")
+    if ended == "failed":
+        ledger.leases.fail(claim_one(ledger, after(6)), "model-error", "why")
+    else:
+        ledger.jobs.cancel(first.id)
+    again = arrive(ledger, "i1", after(7))
+    assert again.id != first.id
+    assert again.study.inputs == ("i1", "i2")
+    assert arrive(ledger, "i2", after(8)).id == again.id, "the new job takes the rest"
+    complete(ledger, claim_one(ledger, after(30)))
+    assert arrive(ledger, "i1", after(31)).id == again.id, "read is read"
+
+
+def test_what_is_too_long_is_refused_by_name_and_not_by_the_database(ledger: Ledger) -> None:
+    for request, pointer in (
+        (JobRequest(StudyRef("pacs", "1" * 65)), "/study_uid"),
+        (JobRequest(StudyRef("p" * 65, "1")), "/source"),
+        (JobRequest(StudyRef("pacs", "1"), model="m" * 65), "/model"),
+        (JobRequest(StudyRef("pacs", "1"), tester_variant="v" * 256), "/tester_variant"),
+        (JobRequest(StudyRef("pacs", "1"), callback="https://\x00"), "/callback"),
+    ):
+        with pytest.raises(InvalidField) as refused:
+            ledger.jobs.submit(request, idempotency_key=None, tenant="ris")
+        assert refused.value.pointer == pointer
+    with pytest.raises(InvalidField):
+        ledger.jobs.submit(JobRequest(StudyRef("pacs", "1")), idempotency_key="k" * 201, tenant="ris")
+    assert ledger.jobs.open_jobs() == 0
+
+
+def test_a_result_of_a_version_that_nobody_knows_is_an_error(ledger: Ledger) -> None:
+    job = submit(ledger)
+    complete(ledger, claim_one(ledger))
+    with ledger.database.write() as connection:
+        connection.execute(sa.update(jobs).values(result_version=2))
+    with pytest.raises(UnknownResultVersion):
+        ledger.jobs.result(job.id)
+
+
+def test_a_job_brings_back_what_its_caller_gave_along(ledger: Ledger) -> None:
+    assert submit(ledger, context={"ward": "ED"}).context == {"ward": "ED"}

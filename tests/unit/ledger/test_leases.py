@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from ledger import JobState, LeaseLost, Ledger, Priority
+from core.retry import FailureClass
+from ledger import Delivery, JobState, LeaseLost, Ledger, Priority
 from tests.unit.ledger.conftest import NOON, after, set_time
-from tests.unit.ledger.studies import claim, claim_one, complete, submit
+from tests.unit.ledger.routed import decided
+from tests.unit.ledger.studies import arrive, carry, claim, claim_one, complete, submit
 
 
 def test_a_stat_study_overtakes_all_that_has_not_begun_and_a_batch_study_waits_for_its_delay(
@@ -90,3 +96,189 @@ def test_a_job_in_anybodys_hands_is_seen_by_all_until_its_lease_runs_out(ledger:
     assert not running(ledger, after(11))
     complete(ledger, token)
     assert not running(ledger, after(6))
+
+
+def test_a_study_that_was_read_while_the_database_stalled_is_finished_once(ledger: Ledger) -> None:
+    """Longer than the lease: nobody else has taken it, so its token is still good and it cost nothing."""
+    job = submit(ledger)
+    token = claim_one(ledger)
+    set_time(ledger, after(60))
+    assert ledger.leases.due(9) == (job.id,), "recovery might take it now"
+    complete(ledger, token)
+    ended = ledger.jobs.get(job.id)
+    assert (ended.state, ended.attempt, ended.losses) == (JobState.COMPLETED, 1, 0)
+    assert ledger.leases.due(9) == ()
+    with pytest.raises(LeaseLost):
+        complete(ledger, token)
+
+
+def test_a_lease_that_ran_out_is_good_again_when_it_is_renewed_in_time(ledger: Ledger) -> None:
+    job = submit(ledger)
+    token = claim_one(ledger)
+    set_time(ledger, after(60))
+    assert ledger.leases.renew([token], 10) == frozenset()
+    assert ledger.leases.due(9) == ()
+    assert ledger.leases.claim(job.id, "b", 10) is None
+
+
+def test_one_job_is_claimed_by_its_id_and_only_when_its_time_has_come(ledger: Ledger) -> None:
+    first, second = submit(ledger, "1"), submit(ledger, "2")
+    claimed = ledger.leases.claim(second.id, "a", 10)
+    assert claimed is not None
+    assert (claimed.job.id, claimed.job.state) == (second.id, JobState.RUNNING)
+    assert ledger.leases.claim(second.id, "b", 10) is None
+    ledger.leases.retry(claimed.token, "source-timeout", "slow", at=after(30), counts=True)
+    assert ledger.leases.claim(second.id, "b", 10) is None
+    assert ledger.leases.claim("nope", "b", 10) is None
+    assert ledger.jobs.get(first.id).state is JobState.QUEUED
+
+
+def test_a_new_job_is_left_to_the_worker_that_was_called_for_a_while(ledger: Ledger) -> None:
+    job = submit(ledger)
+    set_time(ledger, after(4.9))
+    assert ledger.leases.due(9) == ()
+    set_time(ledger, after(5))
+    assert ledger.leases.due(9) == (job.id,)
+
+
+def test_what_nobody_was_called_for_is_due_at_once_in_its_order(ledger: Ledger) -> None:
+    routine = submit(ledger, "1")
+    ledger.leases.release(claim_one(ledger))
+    stat = submit(ledger, "2", priority=Priority.STAT)
+    stable = arrive(ledger, "s3://in/1")
+    ledger.jobs.complete_study("1.2.3", "ris")
+    ledger.leases.retry(one(ledger, stat.id), "source-timeout", "slow", at=after(1), counts=True)
+    set_time(ledger, after(1))
+    assert ledger.leases.due(9) == (stat.id, stable.id, routine.id)
+    assert ledger.leases.due(1) == (stat.id,)
+
+
+def one(ledger: Ledger, job_id: str) -> str:
+    """Claim that job; its token."""
+    claimed = ledger.leases.claim(job_id, "a", 10)
+    assert claimed is not None
+    return claimed.token
+
+
+def test_a_job_that_is_handed_back_was_no_attempt(ledger: Ledger) -> None:
+    job = submit(ledger)
+    for _ in range(30):  # more often than anything may be attempted or lost
+        ledger.leases.release(one(ledger, job.id))
+    back = ledger.jobs.get(job.id)
+    assert (back.state, back.attempt, back.losses, back.error_code) == (JobState.QUEUED, 0, 0, None)
+
+
+def test_many_kills_cost_an_innocent_job_no_attempt(ledger: Ledger) -> None:
+    job = submit(ledger)
+    for kill in range(2):
+        claim_one(ledger, after(kill * 60))
+    (again,) = claim(ledger, after(600))
+    assert (again.job.attempt, again.job.losses, again.job.behind.failed) == (1, 2, 0)
+    complete(ledger, again.token)
+    assert ledger.jobs.get(job.id).state is JobState.COMPLETED
+
+
+def test_a_loss_that_its_worker_told_of_counts_like_a_lease_that_ran_out(ledger: Ledger) -> None:
+    submit(ledger)
+    ledger.leases.retry(claim_one(ledger), "worker-lost", "out of memory", at=NOON, counts=False)
+    (again,) = claim(ledger)
+    assert (again.job.attempt, again.job.losses) == (1, 1)
+
+
+@pytest.mark.parametrize(("counts", "attempt"), [(True, 2), (False, 1)], ids=["an attempt", "a wait"])
+def test_a_wait_for_a_model_is_no_attempt(ledger: Ledger, counts: bool, attempt: int) -> None:
+    submit(ledger)
+    ledger.leases.retry(claim_one(ledger), "model-unavailable", "not warm", at=NOON, counts=counts)
+    (again,) = claim(ledger)
+    assert again.job.attempt == attempt
+    assert again.job.behind.failed == attempt - 1
+
+
+def test_the_last_error_is_visible_while_the_job_is_queued_again_and_gone_when_it_is_read(
+    ledger: Ledger,
+) -> None:
+    job = submit(ledger)
+    ledger.leases.retry(claim_one(ledger), "source-timeout", "too slow", at=after(5), counts=True)
+    queued = ledger.jobs.get(job.id)
+    assert (queued.state, queued.error_code, queued.error_detail) == (
+        JobState.QUEUED,
+        "source-timeout",
+        "too slow",
+    )
+    complete(ledger, claim_one(ledger, after(5)))
+    ended = ledger.jobs.get(job.id)
+    assert (ended.error_code, ended.failing_since) == (None, None)
+
+
+def test_failures_of_one_kind_in_a_row_are_dated_from_their_first(ledger: Ledger) -> None:
+    job = submit(ledger)
+    seen = []
+    for at, kind in enumerate(
+        (FailureClass.SOURCE_AWAY, FailureClass.SOURCE_AWAY, FailureClass.MODEL_AWAY, None)
+    ):
+        token = claim_one(ledger, after(at))
+        ledger.leases.retry(token, "x", "why", at=after(at + 1), counts=True, kind=kind)
+        seen.append(ledger.jobs.get(job.id).failing_since)
+    assert seen == [after(0), after(0), after(2), after(2)]
+
+
+def test_a_failed_job_is_told_of_and_has_its_decisions(ledger: Ledger) -> None:
+    job = submit(ledger)
+    row = replace(decided(role="failed"), outcome="model-error")
+    told = Delivery("callback", "https://ris/jobs", payload={"state": "failed"})
+    ledger.leases.fail(
+        claim_one(ledger), "model-error", "why", decisions=[row], deliveries_to_make=[told], study_key="st"
+    )
+    assert ledger.jobs.get(job.id).state is JobState.FAILED
+    assert [stored.row.outcome for stored in ledger.decisions.of_job(job.id)] == ["model-error"]
+    (delivery,) = carry(ledger)
+    ledger.outbox.delivered(delivery.id, 0.1)
+    assert ledger.jobs.get(job.id).state is JobState.FAILED
+
+
+def test_a_failure_that_is_retried_has_its_decisions_too(ledger: Ledger) -> None:
+    job = submit(ledger)
+    row = replace(decided(role="failed"), outcome="model-error")
+    ledger.leases.retry(claim_one(ledger), "model-error", "x", at=NOON, counts=True, decisions=[row])
+    assert len(ledger.decisions.of_job(job.id)) == 1
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda ledger, token: ledger.leases.release(token),
+        lambda ledger, token: ledger.leases.fail(token, "x", "y", decisions=[decided()]),
+        lambda ledger, token: ledger.leases.retry(
+            token, "x", "y", at=NOON, counts=True, decisions=[decided()]
+        ),
+    ],
+    ids=["release", "fail", "retry"],
+)
+def test_a_worker_that_lost_its_job_writes_nothing(
+    ledger: Ledger, say: Callable[[Ledger, str], None]
+) -> None:
+    job = submit(ledger)
+    lost = claim_one(ledger)
+    claim_one(ledger, after(60))
+    before = ledger.jobs.get(job.id)
+    with pytest.raises(LeaseLost):
+        say(ledger, lost)
+    assert (ledger.jobs.get(job.id), ledger.decisions.of_job(job.id)) == (before, ())
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    arrivals=st.lists(
+        st.tuples(st.sampled_from(Priority), st.integers(0, 8000)), min_size=2, max_size=8, unique=True
+    )
+)
+def test_jobs_are_due_in_the_order_that_every_queue_has(
+    ledger: Ledger, arrivals: list[tuple[Priority, int]]
+) -> None:
+    for job_id in ledger.leases.due(99, unclaimed_s=0):
+        ledger.jobs.cancel(job_id)
+    made = [submit(ledger, "1", after(second), priority=priority) for priority, second in arrivals]
+    set_time(ledger, after(9000))
+    due = [ledger.jobs.get(job_id) for job_id in ledger.leases.due(99, unclaimed_s=0)]
+    assert len(due) == len(made)
+    assert [job.order for job in due] == sorted(job.order for job in made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +17,7 @@ from sqlalchemy.engine import Connection
 from canary.assignment import StudyFacts, assign
 from canary.observation import ABView
 from canary.routing_table import AssignmentKey, Rule, Slot
-from core.errors import ExperimentUnderWay
+from core.errors import ExperimentUnderWay, InvalidField, RoutingConflict
 from ledger import AuditRow, Ledger, ModelRouting, Pin
 from ledger.audit import Audit
 from ledger.routing import Routing
@@ -239,3 +240,92 @@ def test_a_rollout_and_an_ab_test_exclude_each_other_and_the_refused_leaves_no_t
     with pytest.raises(ExperimentUnderWay):
         ledger.routing.set_ab("ich", arms, **WHO)
     assert ledger.routing.revision() == revision
+
+
+@given(patients=st.sets(st.text(PRINTABLE, min_size=1, max_size=6), min_size=5, max_size=30))
+@WITH_LEDGER
+def test_a_weight_that_is_corrected_moves_no_patient(ledger: Ledger, patients: set[str]) -> None:
+    """Given to version 99 by mistake, and back."""
+    model = uuid4().hex
+    first = ledger.routing.set_weight(model, "2", 5_000, **WHO)
+    ledger.routing.set_weight(model, "99", 5_000, **WHO)
+    corrected = ledger.routing.set_weight(model, "2", 5_000, **WHO)
+    for patient in patients:
+        facts = StudyFacts("s", patient)
+        was, now = (assign(facts, table(5_000, salt=r.salt)).arm for r in (first, corrected))
+        assert was == now
+
+
+def test_another_candidacy_of_the_same_version_draws_anew(ledger: Ledger) -> None:
+    first = ledger.routing.set_weight("ich", "2", 5_000, **WHO)
+    assert ledger.routing.end_candidacy("ich", "2", first.revision)
+    ended = ledger.routing.get("ich")
+    assert (ended.version, ended.weight_bp, ended.rollout, ended.salts) == (None, 0, None, {})
+    assert ledger.routing.set_weight("ich", "2", 5_000, **WHO).salt != first.salt
+    assert ledger.audit.rows()[1].actor == "controller"
+
+
+def test_the_controller_s_reset_overwrites_no_newer_decision(ledger: Ledger) -> None:
+    seen = ledger.routing.set_weight("ich", "2", 500, **WHO)
+    decided = ledger.routing.set_weight("ich", "3", 1_000, **WHO)
+    assert not ledger.routing.end_candidacy("ich", "2", seen.revision)
+    assert ledger.routing.get("ich") == decided
+
+
+def test_a_candidacy_that_ends_takes_no_weight_from_another_version(ledger: Ledger) -> None:
+    ledger.routing.set_weight("ich", "2", 500, **WHO)
+    third = ledger.routing.set_weight("ich", "3", 1_000, **WHO)
+    assert ledger.routing.end_candidacy("ich", "2", third.revision)
+    after_it = ledger.routing.get("ich")
+    assert (after_it.version, after_it.weight_bp, set(after_it.salts)) == ("3", 1_000, {"3"})
+
+
+def test_who_decides_on_what_is_not_there_any_more_is_told(ledger: Ledger) -> None:
+    seen = ledger.routing.set_weight("ich", "2", 500, **WHO)
+    ledger.routing.set_safety_net("ich", 0, **WHO)
+    with pytest.raises(RoutingConflict):
+        ledger.routing.set_weight("ich", "2", 1_000, expected_revision=seen.revision, **WHO)
+    newest = ledger.routing.get("ich")
+    assert newest.weight_bp == 500
+    ledger.routing.set_weight("ich", "2", 1_000, expected_revision=newest.revision, **WHO)
+    ledger.routing.set_weight("chest", "1", 1_000, expected_revision=0, **WHO)
+
+
+def test_what_is_asked_for_in_advance_expires_unless_it_arrives(ledger: Ledger) -> None:
+    until = NOON + timedelta(hours=1)
+    ledger.routing.set_weight("ich", "9", 500, in_advance_until=until, **WHO)
+    ledger.routing.set_shadow("ich", "shadow-a", 500, in_advance_until=until, **WHO)
+    ledger.routing.pin("ich", "k", "arm-x", in_advance_until=until, **WHO)
+    rule = Rule("r", "arm-x", sites=("north",))
+    routing = ledger.routing.set_rules("ich", [rule], in_advance_until=until, **WHO)
+    assert set(routing.in_advance) == {"weight", "shadow/shadow-a", "pin/k", "rules"}
+    assert ledger.routing.get("ich") == routing, "the expiry is stored with it"
+    assert routing.in_force(until - timedelta(seconds=1)) == routing
+    expired = routing.in_force(until)
+    assert (expired.weight_bp, expired.shadow_bp, expired.pins, expired.rules) == (0, {}, (), ())
+    assert "in_advance_until" in ledger.audit.rows()[0].detail
+    arrived = ledger.routing.arrived("ich", ["weight", "rules"])
+    assert arrived.in_force(until).weight_bp == 500
+    assert arrived.in_force(until).rules == (rule,)
+    assert ledger.routing.set_shadow("ich", "shadow-a", 500, **WHO).in_force(until).shadow_bp == {
+        "shadow-a": 500
+    }
+
+
+def test_a_freeze_tells_the_revision_from_which_it_holds(ledger: Ledger) -> None:
+    before = ledger.routing.revision()
+    thrown = ledger.routing.freeze(reason="odd reports", **WHO)
+    assert thrown.revision == ledger.routing.revision() == before + 1
+    assert ledger.routing.unfreeze(**WHO) == before + 2
+    assert ledger.routing.unfreeze(**WHO) == before + 2, "nothing changed"
+
+
+def test_a_name_that_is_too_long_is_refused_by_name_and_nothing_written(ledger: Ledger) -> None:
+    for change in (
+        lambda: ledger.routing.set_weight("m" * 65, "2", 500, **WHO),
+        lambda: ledger.routing.set_weight("ich", "2" * 65, 500, **WHO),
+        lambda: ledger.routing.set_weight("ich", "2", 500, actor="a" * 129),
+    ):
+        with pytest.raises(InvalidField):
+            change()
+    assert (ledger.routing.revision(), ledger.audit.rows()) == (0, ())

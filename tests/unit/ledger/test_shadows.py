@@ -1,12 +1,12 @@
-"""Silent readings: owed with the result, late but never lost, and without a way to anybody's report."""
+"""Shadow tasks: pending with the result, late but never lost, and without a way to anybody's report."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,7 @@ def claim(ledger: Ledger, at: datetime = NOON, limit: int = 1, **only: object) -
     return ledger.shadows.claim("w", 10, limit, **only)  # type: ignore[arg-type]
 
 
-def test_a_reading_is_owed_with_the_result_and_carries_all_it_needs(ledger: Ledger) -> None:
+def test_a_task_is_pending_with_the_result_and_carries_all_it_needs(ledger: Ledger) -> None:
     job = read_study(ledger, [decided()], [pending()])
     assert ledger.shadows.backlog() == {("ich", "3"): 1}
     (task,) = claim(ledger)
@@ -41,7 +41,7 @@ def test_a_reading_is_owed_with_the_result_and_carries_all_it_needs(ledger: Ledg
     )
 
 
-def test_a_result_that_was_not_written_owes_nothing(ledger: Ledger) -> None:
+def test_a_result_that_was_not_written_makes_no_task(ledger: Ledger) -> None:
     with pytest.raises(LeaseLost):
         complete_study(ledger, "no such token", [decided()], [pending()])
     assert ledger.shadows.backlog() == {}
@@ -72,7 +72,7 @@ def test_a_busy_router_takes_the_safety_net_only_and_none_of_what_it_cannot_run(
     assert [t.app for t in claim(ledger, limit=9, apps=frozenset({"app-1", "app-3"}))] == ["app-3"]
 
 
-def test_a_dead_worker_s_reading_goes_to_another_and_the_dead_one_is_fenced(ledger: Ledger) -> None:
+def test_a_dead_worker_s_task_goes_to_another_and_the_dead_one_is_fenced(ledger: Ledger) -> None:
     read_study(ledger, shadows=[pending()])
     (dead,) = claim(ledger)
     assert claim(ledger, after(9)) == ()
@@ -98,7 +98,7 @@ def test_a_renewed_lease_is_not_lost(ledger: Ledger) -> None:
     assert claim(ledger, after(15)) == ()
 
 
-def test_a_preempted_reading_is_due_at_once_and_was_no_attempt(ledger: Ledger) -> None:
+def test_a_preempted_task_is_due_at_once_and_was_no_attempt(ledger: Ledger) -> None:
     read_study(ledger, shadows=[pending()])
     for _ in range(30):  # more often than a reading may be attempted
         (task,) = claim(ledger)
@@ -127,7 +127,7 @@ def test_a_failure_for_good_is_an_outcome_and_no_pair(ledger: Ledger) -> None:
 
 def test_a_study_that_kills_its_workers_again_and_again_is_given_up_and_told(ledger: Ledger) -> None:
     read_study(ledger, shadows=[pending()])
-    for loss in range(4):
+    for loss in range(3):
         assert len(claim(ledger, after(loss * 20))) == 1
     assert claim(ledger, after(100)) == ()
     assert [ended.error_code for ended in ledger.shadows.outcomes("ich")] == ["worker-lost"]
@@ -147,7 +147,7 @@ def test_a_pair_holds_what_was_delivered_and_what_the_silent_version_says(ledger
     assert (silent.role, silent.version, silent.outcome, silent.latency_ms) == ("shadow", "3", "read", 250.0)
 
 
-def test_a_reading_that_ended_names_its_study_no_more(ledger: Ledger) -> None:
+def test_a_task_that_ended_names_its_study_no_more(ledger: Ledger) -> None:
     read_study(ledger, shadows=[pending()])
     (task,) = claim(ledger)
     ledger.shadows.done(task.token, {}, 1.0)
@@ -156,7 +156,7 @@ def test_a_reading_that_ended_names_its_study_no_more(ledger: Ledger) -> None:
     assert "1.2.840.99" not in str(dict(row))
 
 
-def test_what_is_owed_outlives_its_job_and_what_was_said_outlives_both(ledger: Ledger) -> None:
+def test_what_is_pending_outlives_its_job_and_what_was_said_outlives_both(ledger: Ledger) -> None:
     read_study(ledger, [decided()], [pending()])
     assert ledger.retention.purge(after(3600)) == 1
     (task,) = claim(ledger, after(3600))
@@ -200,6 +200,74 @@ def test_a_silent_reader_is_a_shadow_or_the_safety_net() -> None:
 def test_a_representation_for_a_log_holds_no_study(ledger: Ledger) -> None:
     read_study(ledger, shadows=[pending()])
     assert "1.2.840.99" not in repr(pending()) + repr(claim(ledger))
+
+
+def test_a_task_that_its_worker_lost_is_due_at_once_after_a_short_lease(ledger: Ledger) -> None:
+    read_study(ledger, shadows=[pending("safety-net", "app-1", "1")])
+    set_time(ledger, NOON)
+    ledger.shadows.claim("dead", 2, 1)
+    assert claim(ledger, after(1.9)) == ()
+    (again,) = claim(ledger, after(2))
+    assert (again.attempt, again.losses) == (1, 1)
+
+
+def test_a_lease_that_is_renewed_in_time_lasts_as_long_as_the_work(ledger: Ledger) -> None:
+    read_study(ledger, shadows=[pending()])
+    (task,) = claim(ledger)
+    for second in range(8, 400, 8):
+        set_time(ledger, after(second))
+        assert ledger.shadows.renew([task.token], 10) == frozenset()
+        assert ledger.shadows.claim("thief", 10, 1) == ()
+    ledger.shadows.done(task.token, {}, 1.0)
+
+
+def test_a_wait_for_a_version_is_no_attempt(ledger: Ledger) -> None:
+    read_study(ledger, shadows=[pending()])
+    for second in range(30):
+        (task,) = claim(ledger, after(second))
+        assert task.attempt == 1
+        ledger.shadows.failed(task.token, "model-unavailable", after(second + 1), counts=False)
+
+
+def test_the_age_of_the_oldest_pending_task_is_known_by_role(ledger: Ledger) -> None:
+    assert ledger.shadows.oldest_pending() is None
+    read_study(ledger, shadows=[pending()])
+    read_study(ledger, shadows=[pending("safety-net", "app-1", "1")], at=after(60))
+    set_time(ledger, after(100))
+    assert ledger.shadows.oldest_pending() == timedelta(seconds=100)
+    assert ledger.shadows.oldest_pending("safety-net") == timedelta(seconds=40)
+    (net,) = claim(ledger, after(100), roles=("safety-net",))
+    assert ledger.shadows.oldest_pending("safety-net") == timedelta(seconds=40), "in hand is not done"
+    ledger.shadows.done(net.token, {}, 1.0)
+    assert ledger.shadows.oldest_pending("safety-net") is None
+
+
+@pytest.mark.parametrize("ready", [1, 50])
+def test_a_claim_costs_the_same_few_queries_however_many_applications_there_are(
+    ledger: Ledger, ready: int
+) -> None:
+    for number in range(50):
+        read_study(ledger, shadows=[pending(app=f"app-{number:02}", version=str(number))])
+    apps = [f"app-{number:02}" for number in range(ready)]
+    with statements(ledger) as heard:
+        assert len(claim(ledger, apps=apps)) == 1
+    assert len(selects(heard)) == 3
+    with statements(ledger) as heard:
+        assert claim(ledger, apps=["app-99"]) == (), "what lies there for others costs one query"
+    assert len(selects(heard)) == 1
+
+
+def selects(heard: Sequence[str]) -> list[str]:
+    """The queries that look for work; PostgreSQL is asked for its time too."""
+    return [statement for statement in heard if "FROM shadow_tasks" in statement]
+
+
+def test_the_oldest_goes_first_whichever_application_it_is_for(ledger: Ledger) -> None:
+    made = [
+        read_study(ledger, shadows=[pending(app=f"app-{number % 3}", version="3")], at=after(number))
+        for number in range(7)
+    ]
+    assert [task.job_id for task in claim(ledger, after(9), limit=7)] == made
 
 
 # --- the fence: from a silent reading there is no way to a document, a delivery or a result

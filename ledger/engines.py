@@ -1,0 +1,92 @@
+"""The two engines: each gives up on a database that does not answer, and hides parameters in its errors.
+
+An error's text must not carry a study's UID.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import Any, Final, TypeVar
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
+READING: Final = "serinus_reading"
+CONNECT_S: Final = 3
+KEEPALIVE: Final = {
+    "connect_timeout": CONNECT_S,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+}
+T = TypeVar("T")
+
+
+def sqlite_engine(url: sa.URL, patience_s: float) -> Engine:
+    """Writes through to the disk. A writer begins IMMEDIATE, so that it waits instead of failing."""
+    arguments = {"timeout": patience_s, "check_same_thread": False}
+    engine = sa.create_engine(url, connect_args=arguments, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def pragmas(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN is deferred, ours is not
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")  # what was acknowledged survives a power cut
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        reading = connection.get_execution_options().get(READING, False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def postgresql_engine(url: sa.URL, patience_s: float) -> Engine:
+    """The server gives up a statement or a lock in time; should it be silent itself, the connection does."""
+    patience_ms = int(patience_s * 1000)
+    limits = f"-c statement_timeout={patience_ms} -c lock_timeout={patience_ms}"
+    engine = sa.create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=8,
+        pool_timeout=patience_s,
+        hide_parameters=True,
+        connect_args={**KEEPALIVE, "tcp_user_timeout": patience_ms, "options": limits},
+    )
+
+    class PatientConnection(psycopg.Connection[Any]):
+        """Waits for a silent server a little longer than the server waits for itself, and never for ever."""
+
+        def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **named: Any) -> T:
+            try:
+                return super().wait(_within(patience_s + 1.0, gen), *arguments, **named)
+            except psycopg.errors.ConnectionTimeout:
+                self.close()
+                raise
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_: Any, __: Any, arguments: Any, named: Any) -> PatientConnection:
+        return PatientConnection.connect(*arguments, **named)
+
+    return engine
+
+
+def _within(seconds: float, steps: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+    """The driver's steps of an operation, given up when nothing was heard for so long; it looks in between."""
+    end = time.monotonic() + seconds
+    try:
+        step = next(steps)
+        while True:
+            ready = yield step
+            if not ready and time.monotonic() > end:
+                raise psycopg.errors.ConnectionTimeout("the server is silent")
+            step = steps.send(ready)
+    except StopIteration as ended:
+        result: T = ended.value
+        return result
