@@ -67,7 +67,7 @@ class BareModel:
         prepared = await asyncio.to_thread(prepare, volume, self._spec.input)
         (outputs,) = await asyncio.to_thread(self._forward, prepared)
         prediction = await asyncio.to_thread(interpret, outputs, volume, prepared, self._spec, self._stamp)
-        return to_result(prediction, asked["study_uid"], sr_uid=None, routing={}).model_dump(mode="json")
+        return to_result(prediction, asked["study_uid"], sr_uid=None, routing={}).to_json()
 
     async def _read(self, source: str, study_uid: str) -> Volume:
         rule = self._spec.input.series
@@ -94,7 +94,7 @@ def deploy(model: str, version: str) -> None:
     here = {"env_vars": {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}}
     deployment: Any = BareModel  # Serve's decorator made it a Deployment
     application = deployment.options(
-        max_ongoing_requests=settings.jobs_per_router,
+        max_ongoing_requests=settings.jobs_per_worker,
         ray_actor_options={"num_cpus": 0.1, "runtime_env": here},
     ).bind(settings, model, version)
     serve.run(application, name="bare", route_prefix=PREFIX, blocking=False)

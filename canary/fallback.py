@@ -21,7 +21,13 @@ class Failure(StrEnum):
     REFUSED_OUTPUT = "refused-output"  # it answered what no report may hold
     UNREADABLE_INPUT = "unreadable-input"  # its InputSpec does not take the study
     OUTSIDE_USE = "outside-use"  # its intended use does not cover the study
+    NO_TIME = "no-time"  # too little was left to ask it
     CANCELLED = "cancelled"  # the caller went away
+
+
+BLAMELESS = frozenset(
+    {Failure.OUTSIDE_USE, Failure.NO_TIME, Failure.CANCELLED}
+)  # the variant was not even asked
 
 
 class Action(StrEnum):
@@ -77,7 +83,7 @@ class FallbackPolicy:
 def variant_budget_s(left_s: float, policy: FallbackPolicy) -> float | None:
     """How long a variant other than the champion may take, so that the champion can still answer after it.
 
-    None when too little is left: then the champion is asked at once, which counts against nobody.
+    None when too little is left: the champion is asked at once then, as after `Failure.NO_TIME`.
     """
     budget = min(left_s * policy.variant_share, left_s - policy.stable_reserve_s, policy.canary_timeout_s)
     return budget if budget >= policy.min_budget_s else None
@@ -87,7 +93,7 @@ def after_failure(attempt: Attempt, policy: FallbackPolicy) -> Next:
     """The next step after a failed call."""
     if attempt.failure is Failure.CANCELLED:
         return Next(Action.GIVE_UP, 0.0, False, "the caller cancelled")
-    counts = attempt.failure is not Failure.OUTSIDE_USE
+    counts = attempt.failure not in BLAMELESS
     if attempt.left_s < policy.min_budget_s:
         return Next(
             Action.GIVE_UP, 0.0, counts, f"{attempt.failure}, and the deadline leaves no time to ask again"
@@ -97,7 +103,7 @@ def after_failure(attempt: Attempt, policy: FallbackPolicy) -> Next:
             Action.FALL_BACK,
             attempt.left_s,
             counts,
-            f"the variant failed ({attempt.failure}): the champion answers",
+            f"the variant {'failed' if counts else 'was not asked'} ({attempt.failure}): the champion answers",
         )
     if attempt.failure is Failure.UNAVAILABLE and attempt.number < policy.champion_attempts:
         return Next(

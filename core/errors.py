@@ -13,6 +13,7 @@ survives pickling between actors.
     ├── ModelError             a model version cannot be trusted, loaded or run
     │   ├── ModelRefused · ModelFailed · ModelUnavailable · OutsideIntendedUse
     ├── WorkerLost             the process that did the work is gone, by whatever way
+    │   ├── StudyEvicted       the fetched study is gone with it, or left the object store
     ├── RegistryUnavailable    MLflow does not answer and nothing is cached
     ├── LedgerUnavailable      the database does not answer
     ├── LeadershipLost         a newer controller has taken over; whatever the older one publishes counts no more
@@ -127,6 +128,10 @@ class WorkerLost(SerinusError):
 
     code = "worker-lost"
     failure = FailureClass.WORKER_LOST
+
+
+class StudyEvicted(WorkerLost):
+    """The fetched study left the object store before a version could read it; it has to be fetched again."""
 
 
 class LedgerUnavailable(SerinusError):

@@ -6,20 +6,28 @@ from typing import Any
 
 from ray.serve import Application
 
+from serve_apps.deployments.ingress import Ingress
+from serve_apps.deployments.job_worker import JobWorker
 from serve_apps.deployments.rollout_controller import RolloutController
-from serve_apps.deployments.router import Router
 from serve_apps.deployments.study_reader import StudyReader
 from serve_apps.settings import load_settings
 
+DRAIN_RESERVE_S = 30.0  # after the longest job, for handing back what did not end and for closing
+
 
 def build(args: dict[str, Any]) -> Application:
-    """The application `serinus`: router, study reader, rollout controller."""
+    """The application `serinus`. A job worker that is replaced has the time that its longest job may take."""
     settings = load_settings(**args)
-    router, reader, controller = deployments()
-    application: Application = router.bind(settings, reader.bind(settings), controller.bind(settings))
+    ingress, worker, reader, controller = deployments()
+    bound_controller = controller.bind(settings)
+    grace_s = settings.longest_job_s + DRAIN_RESERVE_S
+    workers = worker.options(graceful_shutdown_timeout_s=grace_s).bind(
+        settings, reader.bind(settings), bound_controller
+    )
+    application: Application = ingress.bind(settings, workers, bound_controller)
     return application
 
 
-def deployments() -> tuple[Any, Any, Any]:
+def deployments() -> tuple[Any, Any, Any, Any]:
     """Serve's decorator turns each class into a Deployment, which its types do not tell."""
-    return Router, StudyReader, RolloutController
+    return Ingress, JobWorker, StudyReader, RolloutController

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from canary.gates import SitePolicy
 from canary.routing_table import AssignmentKey
+from core.retry import RetryPolicy
 from serve_apps.resources import Resources
 
 INBOX = "inbox"  # id of the source of studies that were pushed by STOW-RS; always there
@@ -90,9 +91,12 @@ class Settings(BaseSettings):
     max_study_instances: int = 5000
     max_open_jobs: int = 10_000
     max_waiting_callers: int = 100
-    jobs_per_router: int = 4
+    jobs_per_worker: int = 4
     lease_s: float = 15.0
-    max_attempts: int = 8
+    source_horizon_s: float = 24 * 3600.0
+    model_horizon_s: float = 24 * 3600.0
+    model_failed_attempts: int = 6
+    worker_losses: int = 20
     fetch_timeout_s: float = 120.0
     forward_timeout_s: float = 300.0
     forward_hang_s: float = 60.0  # a forward that runs longer has the replica run its golden input again
@@ -121,6 +125,21 @@ class Settings(BaseSettings):
             FolderSourceSettings(id=SAMPLES, kind="folder", root=paths.samples, reports=paths.reports),
         )
         return {source.id: source for source in (*built_in, *self.sources)}
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How long failed work is tried again, by the class of its failure."""
+        return RetryPolicy(
+            source_horizon_s=self.source_horizon_s,
+            model_horizon_s=self.model_horizon_s,
+            model_failed_attempts=self.model_failed_attempts,
+            worker_losses=self.worker_losses,
+        )
+
+    @property
+    def longest_job_s(self) -> float:
+        """What a job may take from the claim to its end, its wait for the study reader included."""
+        return 2 * self.fetch_timeout_s + self.forward_timeout_s
 
     @property
     def registry_url(self) -> str:

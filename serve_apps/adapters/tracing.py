@@ -13,7 +13,7 @@ from observability.record import InferenceRecord, InputFacts, Outcome, StageTimi
 from observability.recorder import Recorder
 from observability.redaction import Pseudonymiser
 from observability.telemetry import TelemetrySettings, build_telemetry, mlflow_telemetry
-from serve_apps.application.analyse_study import Analysis
+from serve_apps.application.analyse_study import Analysis, Progress
 from serve_apps.settings import Settings
 
 logger = logging.getLogger("serinus.tracing")
@@ -27,6 +27,8 @@ class Recording(Protocol):
 
     def record(self, trace: StudyTrace) -> str | None: ...
 
+    async def aclose(self) -> None: ...
+
 
 class StudyTracer:
     """Records one trace per attempt at a study."""
@@ -36,18 +38,24 @@ class StudyTracer:
         self._pseudonymiser = pseudonymiser
         self._site = site
 
+    async def aclose(self) -> None:
+        """Export what is left and stop."""
+        await self._recorder.aclose()
+
     def completed(self, job: Job, analysis: Analysis, own: tuple[StageTiming, ...]) -> None:
         self._recorder.record(self.trace_of(job, analysis, own))
 
-    def failed(self, job: Job, error: SerinusError, own: tuple[StageTiming, ...]) -> None:
+    def failed(self, job: Job, error: SerinusError, own: tuple[StageTiming, ...], progress: Progress) -> None:
         refused = isinstance(error, StudyError | OutsideIntendedUse)
+        fetched = progress.study.stages if progress.study is not None else ()
+        everything = (*own, *fetched)
         self._recorder.record(
             StudyTrace(
                 study_key=self._pseudonymiser.study(job.study.study_uid),
-                start_ns=_start(own),
-                end_ns=_end(own),
+                start_ns=_start(everything),
+                end_ns=_end(everything),
                 outcome=Outcome.REFUSED if refused else Outcome.FAILED,
-                stages=own,
+                stages=everything,
                 error_code=error.code,
                 job_id=job.id,
                 site=self._site,
@@ -71,18 +79,18 @@ class StudyTracer:
         )
 
     def _record(self, key: str, job: Job, analysis: Analysis) -> InferenceRecord:
-        facts, version = analysis.study.facts, analysis.answered.version
+        facts, version = analysis.study.facts, analysis.outcome.version
         return InferenceRecord(
             study_key=key,
             model=version.model,
             version=version.version,
             digest=version.digest,
-            variant=analysis.answered.variant.name,
+            variant=analysis.outcome.variant.name,
             outcome=Outcome.OK,
             delivered=True,
-            stages=tuple(t for t in analysis.answered.inference.stages if t.stage in VARIANT_STAGES),
+            stages=tuple(t for t in analysis.outcome.inference.stages if t.stage in VARIANT_STAGES),
             bytes_in=analysis.study.bytes_received,
-            device=analysis.answered.inference.device,
+            device=analysis.outcome.inference.device,
             attempt=job.attempt,
             site=self._site,
             facts=InputFacts(
@@ -93,9 +101,9 @@ class StudyTracer:
                 slice_thickness_mm=analysis.study.geometry.slice_thickness_mm,
             ),
             scores=tuple(
-                (f.concept.value, f.probability) for f in analysis.answered.inference.prediction.findings
+                (f.concept.value, f.probability) for f in analysis.outcome.inference.prediction.findings
             ),
-            priority_score=analysis.answered.inference.prediction.priority_score,
+            priority_score=analysis.outcome.inference.prediction.priority_score,
         )
 
 
@@ -112,6 +120,10 @@ class LazyRecorder:
             self._next_try = time.monotonic() + REOPEN_S
             self._recorder = self._open()
         return self._recorder.record(trace) if self._recorder else None
+
+    async def aclose(self) -> None:
+        if self._recorder is not None:
+            await self._recorder.aclose()
 
     def _open(self) -> Recorder | None:
         try:

@@ -115,6 +115,7 @@ class ModelOut(Wire):
 class ResultOut(Wire):
     """One study's result, stamped with the version that really produced it."""
 
+    format: int = Field(default=1, description="version of this layout")
     study_uid: str
     series_uid: str
     model: ModelOut

@@ -1,15 +1,16 @@
 """The use case on one page: a study is fetched, routed, read by a version, and reported.
 
-Knows no Ray, no HTTP and no ledger: what it needs of them comes in as `InferencePort` and `OnStage`.
+Knows no Ray, no HTTP and no ledger: what it needs of them comes in as `InferencePort` and `Workplace`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from canary.assignment import Assignment, NoSuchVariant, assign
 from canary.fallback import FallbackPolicy
@@ -26,20 +27,28 @@ from observability.names import Stage
 from observability.record import StageTiming
 from observability.redaction import Pseudonymiser
 from observability.stage_clock import StageClock
-from serve_apps.api.schemas import ResultOut
-from serve_apps.application.messages import FetchedStudy, FetchRequest
+from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference
 from serve_apps.application.ports import InferencePort
-from serve_apps.application.predict_with_fallback import FallbackInference, InferenceOutcome
-from serve_apps.application.result import to_result
+from serve_apps.application.predict_with_fallback import (
+    FallbackInference,
+    HeldSlot,
+    InferenceOutcome,
+    InferenceRequest,
+    VariantFailure,
+)
+from serve_apps.application.result import StudyResult, to_result
 from serve_apps.application.routing_facts import routing_facts
 from serve_apps.application.routing_snapshot import RoutingSnapshot, eligible_models
 
-OnStage = Callable[[Stage], Awaitable[None]]
+QUEUE_ALLOWANCE: Final = 2.0  # the call of the reader may take this many times the reader's own deadline
 
 
 @dataclass(frozen=True, slots=True)
 class StudyOrder:
-    """What is to be read: a job without its bookkeeping. `created_at` dates the report, so a retry repeats it."""
+    """What is to be read: a job without its bookkeeping. `created_at` dates the report, so a retry repeats it.
+
+    `waiter_s` is how long the caller still waits for the answer, None where nobody waits.
+    """
 
     study: StudyRef
     queue: QueueOrder
@@ -47,6 +56,7 @@ class StudyOrder:
     outputs: tuple[str, ...]
     created_at: datetime
     tester_variant: str | None = None
+    waiter_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,44 @@ class SiteRules:
     stable_reserve_s: float
     canary_timeout_s: float
 
+    @property
+    def fetch_call_s(self) -> float:
+        """How long the reader's call may take: longer than its own deadline, which starts behind its queue."""
+        return self.fetch_s * QUEUE_ALLOWANCE
+
+    @property
+    def longest_job_s(self) -> float:
+        """From the claim to the last answer."""
+        return self.fetch_call_s + self.forward_s
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What an analysis works with: the newest snapshot, the other deployments, and an executor for reports."""
+
+    snapshot: Callable[[], RoutingSnapshot]
+    port: InferencePort
+    rules: SiteRules
+    cpu: Executor | None = None
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far an analysis has come, for whoever shows it, and for what is written about one that failed."""
+
+    stage: Stage = Stage.QUEUE
+    study: FetchedStudy | None = None
+    assignment: Assignment | None = None
+    failures: list[VariantFailure] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The DICOM objects of one inference, encoded, by kind."""
+
+    documents: Mapping[str, bytes]
+    sr_uid: str | None
+
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
@@ -69,46 +117,49 @@ class Analysis:
     `champion` is the model's at the moment of the assignment.
     """
 
-    result: ResultOut
-    documents: Mapping[str, bytes]
+    result: StudyResult
     study: FetchedStudy
     assignment: Assignment
-    answered: InferenceOutcome
+    outcome: InferenceOutcome[Report]
     champion: Variant
     stages: tuple[StageTiming, ...]
 
+    @property
+    def documents(self) -> Mapping[str, bytes]:
+        return self.outcome.report.documents
+
 
 async def analyse_study(
-    order: StudyOrder,
-    newest_snapshot: Callable[[], RoutingSnapshot],
-    port: InferencePort,
-    rules: SiteRules,
-    on_stage: OnStage,
+    order: StudyOrder, place: Workplace, slot: HeldSlot, progress: Progress | None = None
 ) -> Analysis:
     """Read one study with the version that routing picks; raises SerinusError."""
-    request = FetchRequest(
-        order.study, eligible_models(newest_snapshot(), order.model), order.queue, rules.fetch_s
-    )
-    await on_stage(Stage.FETCH)
-    study = await port.fetch(request, rules.fetch_s)
+    progress = progress if progress is not None else Progress()
+    rules = place.rules
+    progress.stage = Stage.FETCH
+    eligible = eligible_models(place.snapshot(), order.model)
+    request = FetchRequest(order.study, eligible, order.queue, rules.fetch_s)
+    study = progress.study = await place.port.fetch(request, rules.fetch_call_s)
 
-    snapshot = newest_snapshot()  # what was decided while the study was fetched counts
-    assignment = _assign(order, study, snapshot, rules)
-    await on_stage(Stage.FORWARD)
-    policy = FallbackPolicy(stable_reserve_s=rules.stable_reserve_s, canary_timeout_s=rules.canary_timeout_s)
-    answering = FallbackInference(snapshot, port, policy, rules.policy)
-    answered = await answering.predict(study, assignment, rules.forward_s, order.queue)
-
-    await on_stage(Stage.REPORT)
+    snapshot = place.snapshot()  # what was decided while the study was fetched counts
+    assignment = progress.assignment = _assign(order, study, snapshot, rules)
+    progress.stage = Stage.FORWARD
     clock = StageClock()
-    prediction = answered.inference.prediction
-    with clock.stage(Stage.REPORT):
-        documents, sr_uid = await asyncio.to_thread(_documents, order, study, prediction)
-    routing = routing_of(assignment, answered, study)
-    result = to_result(prediction, order.study.study_uid, sr_uid=sr_uid, routing=routing)
-    stages = (*study.stages, *answered.inference.stages, *clock.timings)
+
+    async def accept(inference: Inference) -> Report:
+        progress.stage = Stage.REPORT
+        with clock.stage(Stage.REPORT):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(place.cpu, _report, order, study, inference.prediction)
+
+    policy = FallbackPolicy(stable_reserve_s=rules.stable_reserve_s, canary_timeout_s=rules.canary_timeout_s)
+    asking: FallbackInference[Report] = FallbackInference(snapshot, place.port, policy, rules.policy)
+    progress.failures = asking.failures
+    outcome = await asking.predict(
+        InferenceRequest(study, assignment, order.queue, slot, accept, rules.forward_s, order.waiter_s)
+    )
+    stages = (*study.stages, *outcome.inference.stages, *clock.timings)
     champion = snapshot.table(study.model).champion
-    return Analysis(result, documents, study, assignment, answered, champion, stages)
+    return Analysis(_result(order, study, assignment, outcome), study, assignment, outcome, champion, stages)
 
 
 def _assign(
@@ -121,9 +172,8 @@ def _assign(
         raise UnknownVariant(str(error)) from None
 
 
-def _documents(
-    order: StudyOrder, study: FetchedStudy, prediction: Prediction
-) -> tuple[dict[str, bytes], str | None]:
+def _report(order: StudyOrder, study: FetchedStudy, prediction: Prediction) -> Report:
+    """Raises ModelFailed for a prediction that no report may hold."""
     documents: dict[str, bytes] = {}
     sr_uid = None
     if "sr" in order.outputs:
@@ -133,22 +183,33 @@ def _documents(
     if "seg" in order.outputs and prediction.mask is not None:
         segmentation = to_seg(prediction, study.context, study.geometry, created=order.created_at)
         documents["seg"] = to_part10(segmentation)
-    return documents, sr_uid
+    return Report(documents, sr_uid)
 
 
-def routing_of(assignment: Assignment, answered: InferenceOutcome, study: FetchedStudy) -> dict[str, Any]:
+def _result(
+    order: StudyOrder, study: FetchedStudy, assignment: Assignment, outcome: InferenceOutcome[Report]
+) -> StudyResult:
+    return to_result(
+        outcome.inference.prediction,
+        order.study.study_uid,
+        sr_uid=outcome.report.sr_uid,
+        routing=routing_of(assignment, outcome, study),
+    )
+
+
+def routing_of(assignment: Assignment, outcome: InferenceOutcome[Any], study: FetchedStudy) -> dict[str, Any]:
     """How the study came to its version, as the result shows it; pseudonyms only."""
     return {
         "arm": assignment.arm,
-        "variant": answered.variant.name,
-        "version": answered.variant.version,
+        "variant": outcome.variant.name,
+        "version": outcome.variant.version,
         "generation": assignment.generation,
         "bucket": assignment.bucket,
         "weight_bp": assignment.weight_bp,
-        "reason": answered.reason,
+        "reason": outcome.reason,
         "failed": [
-            {"variant": f.variant.name, "version": f.variant.version, "code": f.code}
-            for f in answered.failures
+            {"variant": f.variant.name, "version": f.variant.version, "code": f.code, "counts": f.counts}
+            for f in outcome.failures
         ],
         "series_refused": sorted(set(study.refused.values())),
     }

@@ -1,10 +1,12 @@
-"""Zero-harm answering: the variant that was drawn reads; whatever it does wrong, the champion answers in time."""
+"""Zero-harm inference: the variant that was drawn predicts; whatever it does wrong, the champion answers in time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from typing import Final, Generic, Protocol, TypeVar
 
 from canary.assignment import Assignment
 from canary.fallback import Action, Attempt, Failure, FallbackPolicy, after_failure, variant_budget_s
@@ -12,10 +14,14 @@ from canary.gates import SitePolicy
 from canary.routing_table import Variant
 from core.errors import (
     DeadlineExceeded,
+    ModelFailed,
     ModelUnavailable,
     OutsideIntendedUse,
+    Overloaded,
     SerinusError,
     StudyError,
+    StudyEvicted,
+    WorkerLost,
 )
 from core.priority import QueueOrder
 from serve_apps.application.intended_use import require_intended_use
@@ -24,11 +30,44 @@ from serve_apps.application.ports import InferencePort
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
 Clock = Callable[[], float]
+Report = TypeVar("Report")
+WAITER_SHARE: Final = 0.5  # of the time that a waiting caller has left: the champion needs the other half
+
+
+class OutputRefused(ModelFailed):
+    """A version predicted what no report may hold."""
+
+
+class NoTime(DeadlineExceeded):
+    """Too little time is left to ask another variant than the champion, who follows: no caller hears of it."""
+
+
+class HeldSlot(Protocol):
+    """The worker's slot, which other studies may use while nobody works on this one."""
+
+    def lent(self) -> AbstractAsyncContextManager[None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceRequest(Generic[Report]):
+    """One study to be predicted within `deadline_s`.
+
+    `accept` makes the report, and raises ModelFailed for a prediction that no report may hold. `waiter_s` is how long
+    the caller still waits for the answer, None where nobody waits.
+    """
+
+    study: FetchedStudy
+    assignment: Assignment
+    order: QueueOrder
+    slot: HeldSlot
+    accept: Callable[[Inference], Awaitable[Report]]
+    deadline_s: float
+    waiter_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VariantFailure:
-    """A variant that could not answer; it counts against the variant unless `counts` is false."""
+    """A variant that did not answer; it counts against the variant unless `counts` is false."""
 
     variant: Variant
     failure: Failure
@@ -37,18 +76,22 @@ class VariantFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class InferenceOutcome:
-    """The caller's answer, the version that really gave it, and who failed before."""
+class InferenceOutcome(Generic[Report]):
+    """The accepted inference with its report, the version that made it, and who failed before."""
 
     inference: Inference
+    report: Report
     variant: Variant
     version: ServedVersion
     failures: tuple[VariantFailure, ...]
     reason: str
 
 
-class FallbackInference:
-    """Asks variants in turn, as the fallback policy says, until one answers or the deadline is spent."""
+class FallbackInference(Generic[Report]):
+    """Asks variants in turn for one study, as the fallback policy says, until one answers or the time is spent.
+
+    `failures` names those that did not answer, also while `predict` runs and after it has raised.
+    """
 
     def __init__(
         self,
@@ -58,49 +101,87 @@ class FallbackInference:
         site: SitePolicy,
         clock: Clock = time.monotonic,
     ) -> None:
+        self.failures: list[VariantFailure] = []
         self._snapshot = snapshot
         self._port = port
         self._policy = fallback
         self._site = site
         self._clock = clock
+        self._end = 0.0
+        self._waiter_end: float | None = None
 
-    async def predict(
-        self, study: FetchedStudy, assignment: Assignment, deadline_s: float, order: QueueOrder
-    ) -> InferenceOutcome:
+    async def predict(self, request: InferenceRequest[Report]) -> InferenceOutcome[Report]:
         """Raises the champion's SerinusError when nobody is left to answer."""
-        end = self._clock() + deadline_s
-        champion = self._snapshot.table(study.model).champion
-        variant, number = assignment.variant, 1
-        reason = assignment.reason
-        failures: list[VariantFailure] = []
+        self._end = self._clock() + request.deadline_s
+        self._waiter_end = None if request.waiter_s is None else self._clock() + request.waiter_s
+        champion = self._snapshot.table(request.study.model).champion
+        variant, number = request.assignment.variant, 1
+        reason = request.assignment.reason
         while True:
-            budget = self._budget(variant != champion, end)
+            is_champion = variant == champion
             try:
-                version, inference = await self._ask(variant, study, budget, order)
-                return InferenceOutcome(inference, variant, version, tuple(failures), reason)
+                version = self._snapshot.endpoint(variant)
+                inference, report = await self._ask(version, request, is_champion=is_champion)
+                return InferenceOutcome(inference, report, variant, version, tuple(self.failures), reason)
+            except StudyEvicted:  # no variant can read it now, which is the fault of none
+                raise
             except SerinusError as error:
-                attempt = Attempt(variant == champion, failure_of(error), number, end - self._clock())
+                attempt = Attempt(is_champion, failure_of(error), number, self._end - self._clock())
                 step = after_failure(attempt, self._policy)
-                failures.append(VariantFailure(variant, attempt.failure, error.code, step.counts))
+                code = attempt.failure.value if isinstance(error, NoTime) else error.code
+                self.failures.append(VariantFailure(variant, attempt.failure, code, step.counts))
                 if step.action is Action.GIVE_UP:
                     raise
                 number = number + 1 if step.action is Action.RETRY else 1
                 variant = variant if step.action is Action.RETRY else champion
                 reason = f"{reason}; {step.reason}"
 
-    def _budget(self, is_candidate: bool, end: float) -> float:
-        left = end - self._clock()
-        if not is_candidate:
-            return left
-        return variant_budget_s(left, self._policy) or 0.0
-
     async def _ask(
-        self, variant: Variant, study: FetchedStudy, budget_s: float, order: QueueOrder
-    ) -> tuple[ServedVersion, Inference]:
-        version = self._snapshot.endpoint(variant)
-        require_intended_use(version.spec.intended_use, study.facts, self._site)
-        inference = await self._port.predict(version, study, budget_s, order)
-        return version, stamped(inference, version)
+        self, version: ServedVersion, request: InferenceRequest[Report], *, is_champion: bool
+    ) -> tuple[Inference, Report]:
+        require_intended_use(version.spec.intended_use, request.study.facts, self._site)
+        if is_champion:
+            left_s = self._end - self._clock()
+            inference = await self._port.predict(version, request.study, left_s, request.order)
+        else:
+            inference = await self._ask_within_budget(version, request)
+        inference = stamped(inference, version)
+        try:
+            return inference, await request.accept(inference)
+        except ModelFailed as error:
+            raise OutputRefused(error.detail) from None
+
+    async def _ask_within_budget(
+        self, version: ServedVersion, request: InferenceRequest[Report]
+    ) -> Inference:
+        """Raises NoTime when the champion needs what is left. A caller's haste is no fault of the variant either."""
+        now = self._clock()
+        budget_s = variant_budget_s(self._end - now, self._policy)
+        if budget_s is None:
+            raise NoTime("too little time is left to ask another variant than the champion")
+        if self._waiter_end is None or self._waiter_end <= now:
+            return await self._ask_on_a_lent_slot(version, request, budget_s)
+        hurried_s = (self._waiter_end - now) * WAITER_SHARE
+        try:
+            return await self._ask_on_a_lent_slot(version, request, min(budget_s, hurried_s))
+        except DeadlineExceeded:
+            if hurried_s < budget_s:
+                raise NoTime("the caller waits no longer for another variant than the champion") from None
+            raise
+
+    async def _ask_on_a_lent_slot(
+        self, version: ServedVersion, request: InferenceRequest[Report], budget_s: float
+    ) -> Inference:
+        """A variant that hangs holds up its own study only. The wait for the slot costs the champion no time."""
+        answered_at = self._clock()
+        try:
+            async with request.slot.lent():
+                try:
+                    return await self._port.predict(version, request.study, budget_s, request.order)
+                finally:
+                    answered_at = self._clock()
+        finally:
+            self._end += self._clock() - answered_at
 
 
 def stamped(inference: Inference, version: ServedVersion) -> Inference:
@@ -111,12 +192,18 @@ def stamped(inference: Inference, version: ServedVersion) -> Inference:
 
 def failure_of(error: SerinusError) -> Failure:
     """How the fallback policy calls an error."""
-    if isinstance(error, DeadlineExceeded):
-        return Failure.TIMEOUT
-    if isinstance(error, ModelUnavailable):
-        return Failure.UNAVAILABLE
-    if isinstance(error, OutsideIntendedUse):
-        return Failure.OUTSIDE_USE
-    if isinstance(error, StudyError):
-        return Failure.UNREADABLE_INPUT
+    for kind, failure in _FAILURES:
+        if isinstance(error, kind):
+            return failure
     return Failure.ERROR
+
+
+_FAILURES: Final = (
+    (NoTime, Failure.NO_TIME),
+    (DeadlineExceeded, Failure.TIMEOUT),
+    (Overloaded, Failure.OVERLOADED),
+    ((ModelUnavailable, WorkerLost), Failure.UNAVAILABLE),
+    (OutsideIntendedUse, Failure.OUTSIDE_USE),
+    (OutputRefused, Failure.REFUSED_OUTPUT),
+    (StudyError, Failure.UNREADABLE_INPUT),
+)

@@ -1,26 +1,94 @@
-"""From a Prediction to what a caller reads: the JSON result and the sentence for a worklist. Pure."""
+"""From a Prediction to what the ledger keeps and a caller reads: the result, and a sentence for a worklist. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
+from core.codec import to_plain
 from imaging.finding import Code, Finding, Prediction, Presence, Urgency
-from serve_apps.api.schemas import BoxOut, CodeOut, FindingOut, MeasurementOut, ModelOut, ResultOut
 
+RESULT_FORMAT: Final = 1  # raised with every change that a reader of stored results has to know of
 RESEARCH_ONLY = "For research only: no regulator has cleared this version. Not reviewed by a radiologist."
 UNREVIEWED = "Preliminary result of software. Not reviewed by a radiologist."
 
 
+@dataclass(frozen=True, slots=True)
+class ReadingModel:
+    """The version that read the study."""
+
+    name: str
+    version: str
+    digest: str
+    manufacturer: str
+    research_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedFinding:
+    concept: Code
+    presence: str
+    probability: float
+    threshold: float
+    urgency: str
+    key_instance_uid: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedMeasurement:
+    concept: Code
+    value: float
+    unit: Code
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedBox:
+    """Rows and columns of the image `instance_uid`, the end not included."""
+
+    concept: Code
+    instance_uid: str = field(repr=False)
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """One study's result, stamped with the version that really produced it. `note` is one sentence for a worklist."""
+
+    study_uid: str = field(repr=False)
+    series_uid: str = field(repr=False)
+    model: ReadingModel
+    disclaimer: str
+    priority_score: int | None
+    priority_flag: bool
+    urgency: str
+    findings: tuple[ReportedFinding, ...]
+    measurements: tuple[ReportedMeasurement, ...]
+    boxes: tuple[ReportedBox, ...]
+    features: tuple[float, ...] | None
+    notes: tuple[str, ...]
+    note: str
+    input_digest: str
+    sr_sop_instance_uid: str | None = field(repr=False)
+    routing: Mapping[str, Any]
+    status: str = "preliminary"
+    format: int = RESULT_FORMAT
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as the ledger keeps it."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+
 def to_result(
     prediction: Prediction, study_uid: str, *, sr_uid: str | None, routing: Mapping[str, Any]
-) -> ResultOut:
-    """The result as it is stored and served."""
+) -> StudyResult:
     stamp = prediction.stamp
-    return ResultOut(
+    return StudyResult(
         study_uid=study_uid,
         series_uid=prediction.series_uid,
-        model=ModelOut(
+        model=ReadingModel(
             name=stamp.name,
             version=stamp.version,
             digest=stamp.digest,
@@ -33,20 +101,19 @@ def to_result(
         urgency=prediction.urgency.value,
         findings=tuple(_finding(finding) for finding in prediction.findings),
         measurements=tuple(
-            MeasurementOut(concept=_code(m.concept), value=round(m.value, 3), unit=_code(m.unit))
-            for m in prediction.measurements
+            ReportedMeasurement(m.concept, round(m.value, 3), m.unit) for m in prediction.measurements
         ),
         boxes=tuple(
-            BoxOut(
-                concept=_code(box.concept),
-                instance_uid=box.instance_uid,
-                rows=(box.row_start, box.row_stop),
-                columns=(box.column_start, box.column_stop),
+            ReportedBox(
+                box.concept,
+                box.instance_uid,
+                (box.row_start, box.row_stop),
+                (box.column_start, box.column_stop),
             )
             for box in prediction.boxes
         ),
         features=_features(prediction),
-        notes=prediction.notes,
+        notes=tuple(prediction.notes),
         note=worklist_note(prediction),
         input_digest=prediction.input_digest,
         sr_sop_instance_uid=sr_uid,
@@ -72,19 +139,15 @@ def _words(finding: Finding) -> str:
     return f"{finding.concept.meaning} {verb} ({finding.probability:.0%})"
 
 
-def _finding(finding: Finding) -> FindingOut:
-    return FindingOut(
-        concept=_code(finding.concept),
+def _finding(finding: Finding) -> ReportedFinding:
+    return ReportedFinding(
+        concept=finding.concept,
         presence=finding.presence.value,
         probability=round(finding.probability, 6),
         threshold=finding.threshold,
         urgency=finding.urgency.value,
         key_instance_uid=finding.key_instance_uid,
     )
-
-
-def _code(code: Code) -> CodeOut:
-    return CodeOut(value=code.value, scheme=code.scheme, meaning=code.meaning)
 
 
 def _features(prediction: Prediction) -> tuple[float, ...] | None:

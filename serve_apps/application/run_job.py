@@ -1,209 +1,248 @@
-"""Runs jobs that the ledger holds: claim, keep the lease, analyse, complete or fail. At least once, fenced.
+"""Runs jobs that the ledger holds: wait for a slot, claim, keep the lease, analyse, end. At least once, fenced.
 
-A runner that dies loses its leases, and another claims its jobs. Whatever a job left half done is repeated
-with the same UIDs, so that the PACS holds one report.
+    run ──► joined: it runs here already
+     └───► gate (STAT first) ──► claim ──► analyse ──► JobEnding
+             │ drain: handed back   │ somebody else has it: how it stands
+             ▼                      ▼
+
+A worker that dies loses its leases, and another claims its jobs. Whatever a job left half done is repeated with the
+same UIDs, so that the PACS holds one report.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Final, Protocol
 
-from core.clock import now
 from core.errors import SerinusError
-from core.priority import Priority, queue_order
-from ledger import ClaimedJob, Job, LeaseLost, Ledger, ShadowTask
+from core.priority import QueueOrder
+from ledger import ClaimedJob, Job, JobState, LeaseLost
+from ledger.state import HAS_RESULT
 from observability.names import Stage
-from observability.record import StageTiming
 from observability.stage_clock import StageClock
-from serve_apps.adapters.tracing import StudyTracer
-from serve_apps.adapters.wakeups import Wakeups
-from serve_apps.application.analyse_study import Analysis, SiteRules, StudyOrder, analyse_study
-from serve_apps.application.decisions import decision_rows
-from serve_apps.application.deliveries import deliveries_for
-from serve_apps.application.jobs import retry_at
-from serve_apps.application.ports import InferencePort
-from serve_apps.application.routing_snapshot import RoutingSnapshot
-from serve_apps.application.run_shadow import RecentStudies
-from serve_apps.application.shadow import critical_codes, shadow_tasks_of, silenced
-from serve_apps.settings import Settings, SourceSettings
+from serve_apps.application.analyse_study import Progress, StudyOrder, Workplace, analyse_study
+from serve_apps.application.end_job import JobEnding
+from serve_apps.application.executors import run_in
+from serve_apps.application.lease_keeper import LeaseKeeper
+from serve_apps.application.messages import JobOutcome
+from serve_apps.application.predict_with_fallback import HeldSlot
+from serve_apps.application.priority_gate import PriorityGate
 
 logger = logging.getLogger("serinus.jobs")
-IDLE_S = 0.2  # for jobs that another router accepted, and for retries that have come due
+STAGE_SHOWN_AFTER_S: Final = 0.25  # a stage that is over before anybody can look is not written
+
+
+class JobClaims(Protocol):
+    """The beginning of a job in the ledger."""
+
+    def claim(self, job_id: str, worker: str, lease_s: float) -> ClaimedJob | None: ...
+
+    def stage(self, token: str, name: str) -> None: ...
+
+    def release(self, token: str) -> None: ...
+
+
+class JobRows(Protocol):
+    """How jobs stand in the ledger."""
+
+    def get(self, job_id: str) -> Job: ...
+
+    def result(self, job_id: str) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerContext:
-    """What every job of a runner shares."""
+    """What every job of a worker shares. `ledger` is an executor."""
 
     worker: str
-    settings: Settings
-    ledger: Ledger
-    snapshot: Callable[[], RoutingSnapshot]
-    reading: InferencePort
-    rules: SiteRules
-    sources: Callable[[str], SourceSettings]
-    tracer: StudyTracer
-    recent: RecentStudies
-    wakeups: Wakeups
+    slots: int
+    lease_s: float
+    claims: JobClaims
+    jobs: JobRows
+    keeper: LeaseKeeper
+    ending: JobEnding
+    place: Workplace
+    ledger: Executor
+    stage_shown_after_s: float = STAGE_SHOWN_AFTER_S
 
 
 class JobRunner:
-    """Up to `jobs_per_router` jobs at a time."""
+    """Runs up to `slots` jobs at a time, each once however often it is asked for."""
 
     def __init__(self, context: RunnerContext) -> None:
         self._c = context
-        self._running: dict[str, tuple[ClaimedJob, asyncio.Task[None]]] = {}
+        self._gate = PriorityGate(context.slots)
+        self._tasks: dict[str, asyncio.Task[JobOutcome]] = {}
+        self._queued: set[str] = set()
+        self._is_draining = False
+
+    @property
+    def free(self) -> int:
+        """How many more jobs could run now."""
+        return 0 if self._is_draining else self._gate.free
 
     @property
     def busy(self) -> bool:
         """Whether live studies need the machine now."""
-        return bool(self._running)
+        return bool(self._tasks)
 
-    async def run_forever(self) -> None:
-        """Claim what there is room for; the one loop that must not end."""
-        while True:
-            try:
-                await self._claim()
-            except Exception as error:  # noqa: BLE001 - outermost loop: the ledger may be away for a while
-                logger.warning("jobs.claim_failed", extra={"error": type(error).__name__})
-                await asyncio.sleep(1.0)
-            await self._c.wakeups.submitted.wait(IDLE_S)
+    def has(self, job_id: str) -> bool:
+        """Whether the job runs or waits here."""
+        return job_id in self._tasks
 
-    async def keep_leases(self) -> None:
-        """Renew the leases of running jobs; stop working on a job that was lost or cancelled."""
-        while True:
-            await asyncio.sleep(self._c.settings.lease_s / 3)
-            try:
-                await self._renew()
-            except Exception as error:  # noqa: BLE001 - outermost loop
-                logger.warning("jobs.renew_failed", extra={"error": type(error).__name__})
+    async def run(
+        self, job_id: str, order: QueueOrder | None = None, waiter_s: float | None = None
+    ) -> JobOutcome:
+        """Run the job, or join it if it runs here. Without an `order` the ledger is asked for it.
 
-    async def _claim(self) -> None:
-        room = self._c.settings.jobs_per_router - len(self._running)
-        if room <= 0 or self._c.snapshot().generation < 0:
-            return
-        claimed = await asyncio.to_thread(self._claim_due, room)
-        for job in claimed:
-            task = asyncio.create_task(self._run(job))
-            self._running[job.job.id] = (job, task)
-            task.add_done_callback(partial(self._forget, job.job.id))
+        A caller that goes away does not end the job. Raises JobNotFound and LedgerUnavailable.
+        """
+        task = self._tasks.get(job_id)
+        if task is None:
+            if self._is_draining:
+                return handed_back(job_id)
+            # a context of its own: Serve would cancel the calls of a job together with the request that began it
+            task = asyncio.create_task(self._run(job_id, order, waiter_s), context=contextvars.Context())
+            self._tasks[job_id] = task
+            task.add_done_callback(partial(self._forget, job_id))
+        return await asyncio.shield(task)
 
-    def _claim_due(self, limit: int) -> list[ClaimedJob]:
-        leases, lease_s = self._c.ledger.leases, self._c.settings.lease_s
-        claimed = [leases.claim(job, self._c.worker, lease_s) for job in leases.due(limit, unclaimed_s=0.0)]
-        return [job for job in claimed if job is not None]
+    def stop_taking(self) -> None:
+        """Take no more jobs, and hand those back at once that wait for a slot."""
+        self._is_draining = True
+        for job_id in tuple(self._queued):
+            self._tasks[job_id].cancel()
 
-    def _forget(self, job_id: str, _: asyncio.Task[None]) -> None:
-        self._running.pop(job_id, None)
-        self._c.wakeups.to_deliver.ring()
-        self._c.wakeups.silent.ring()
-        self._c.wakeups.ended.ring(job_id)
-        self._c.wakeups.submitted.ring()  # there is room for the next one
-
-    async def _renew(self) -> None:
-        if not self._running:
-            return
-        tokens = [claimed.token for claimed, _ in self._running.values()]
-        lost = await asyncio.to_thread(self._c.ledger.leases.renew, tokens, self._c.settings.lease_s)
-        for claimed, task in tuple(self._running.values()):
-            if claimed.token in lost:
+    async def drain(self, within_s: float) -> None:
+        """Take no more jobs. Those that run may end within the time; what is left then is handed back."""
+        self.stop_taking()
+        running = tuple(self._tasks.values())
+        if running:
+            _, late = await asyncio.wait(running, timeout=within_s)
+            for task in late:
                 task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
-    async def _run(self, claimed: ClaimedJob) -> None:
-        clock = StageClock()
-        created_ns = int(claimed.job.created_at.timestamp() * 1e9)
-        clock.add(Stage.QUEUE, created_ns, clock.now_ns())
+    async def _run(self, job_id: str, order: QueueOrder | None, waiter_s: float | None) -> JobOutcome:
+        loop = asyncio.get_running_loop()
+        waiter_end = None if waiter_s is None else loop.time() + waiter_s
+        self._queued.add(job_id)
         try:
-            analysis = await self._analyse(claimed)
-            with clock.stage(Stage.STORE):
-                await self._complete(claimed, analysis, clock.timings)
-            await asyncio.to_thread(self._c.tracer.completed, claimed.job, analysis, clock.timings)
-        except LeaseLost:
+            place = order or (await run_in(self._c.ledger, self._c.jobs.get, job_id)).order
+            async with self._gate.slot(place) as slot:
+                self._queued.discard(job_id)
+                return await self._in_slot(job_id, slot, waiter_end)
+        except asyncio.CancelledError:
+            return handed_back(job_id)  # only `drain` cancels; a claim was given back
+        finally:
+            self._queued.discard(job_id)
+
+    async def _in_slot(self, job_id: str, slot: HeldSlot, waiter_end: float | None) -> JobOutcome:
+        claiming = asyncio.create_task(
+            run_in(self._c.ledger, self._c.claims.claim, job_id, self._c.worker, self._c.lease_s)
+        )
+        try:
+            claimed = await asyncio.shield(claiming)
+        except asyncio.CancelledError:  # the claim may succeed all the same
+            claimed = await claiming
+            if claimed is not None:
+                await self._release(claimed)
+            raise
+        if claimed is None:
+            return await self._as_it_stands(job_id)
+        return await self._hold(claimed, slot, waiter_end)
+
+    async def _hold(self, claimed: ClaimedJob, slot: HeldSlot, waiter_end: float | None) -> JobOutcome:
+        """Work under the lease. If it is lost, the work stops and what others make of the job counts."""
+        loop = asyncio.get_running_loop()
+        work = asyncio.create_task(self._work(claimed, slot, waiter_end))
+        self._c.keeper.keep(claimed.token, partial(loop.call_soon_threadsafe, work.cancel))
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError:
+            work.cancel()
+            await asyncio.wait([work])
+            if not work.cancelled() and work.exception() is None:
+                return work.result()
+            await self._release(claimed)
+            raise
+        finally:
+            self._c.keeper.drop(claimed.token)
+        if work.cancelled() or isinstance(work.exception(), LeaseLost):
             logger.info("jobs.lease_lost", extra={"job": claimed.job.id})
+            return await self._as_it_stands(claimed.job.id)
+        return work.result()
+
+    async def _work(self, claimed: ClaimedJob, slot: HeldSlot, waiter_end: float | None) -> JobOutcome:
+        clock, progress = StageClock(), Progress()
+        clock.add(Stage.QUEUE, int(claimed.job.created_at.timestamp() * 1e9), clock.now_ns())
+        showing = asyncio.create_task(self._show(claimed.token, progress))
+        try:
+            order = order_of(claimed.job, waiter_end)
+            analysis = await analyse_study(order, self._c.place, slot, progress)
+            return await self._c.ending.completed(claimed, analysis, clock)
+        except LeaseLost:
+            raise
         except SerinusError as error:
-            await self._fail(claimed, error, clock)
+            return await self._c.ending.failed(claimed, error, progress, clock)
         except Exception as error:
             logger.exception("jobs.unexpected", extra={"job": claimed.job.id})
-            await self._fail(claimed, SerinusError(f"unexpected {type(error).__name__}"), clock)
+            unexpected = SerinusError(f"unexpected {type(error).__name__}")
+            return await self._c.ending.failed(claimed, unexpected, progress, clock)
+        finally:
+            showing.cancel()
 
-    async def _analyse(self, claimed: ClaimedJob) -> Analysis:
-        last: asyncio.Task[None] | None = None
+    async def _show(self, token: str, progress: Progress) -> None:
+        """Write the stage for those who look. Nothing depends on it, and a short study writes none."""
+        shown: Stage | None = None
+        while True:
+            await asyncio.sleep(self._c.stage_shown_after_s)
+            if progress.stage is shown:
+                continue
+            shown = progress.stage
+            try:
+                await run_in(self._c.ledger, self._c.claims.stage, token, shown.value)
+            except SerinusError as error:  # the lease is lost or the ledger away: the work itself finds out
+                logger.info("jobs.stage_not_shown", extra={"error": error.code})
 
-        async def on_stage(stage: Stage) -> None:
-            nonlocal last
-            last = asyncio.create_task(self._show(claimed.token, stage, after=last))
+    async def _as_it_stands(self, job_id: str) -> JobOutcome:
+        job = await run_in(self._c.ledger, self._c.jobs.get, job_id)
+        result = None
+        if job.state in HAS_RESULT:
+            result = await run_in(self._c.ledger, self._c.jobs.result, job_id)
+        return JobOutcome(job.id, job.state, result, job.error_code, job.error_detail)
 
-        order = order_of(claimed.job)
-        return await analyse_study(order, self._c.snapshot, self._c.reading, self._c.rules, on_stage)
+    async def _release(self, claimed: ClaimedJob) -> None:
+        with suppress(SerinusError):  # else the lease runs out, which costs no attempt either
+            await run_in(self._c.ledger, self._c.claims.release, claimed.token)
 
-    async def _show(self, token: str, stage: Stage, after: asyncio.Task[None] | None) -> None:
-        """Write the stage for those who look, in order and beside the work: nothing depends on it."""
-        if after is not None:
-            await asyncio.wait([after])
-        try:
-            await asyncio.to_thread(self._c.ledger.leases.stage, token, stage.value)
-        except Exception as error:  # noqa: BLE001 - the lease is lost or the ledger away: the work itself finds out
-            logger.info("jobs.stage_not_shown", extra={"error": type(error).__name__})
-
-    async def _complete(self, claimed: ClaimedJob, analysis: Analysis, own: tuple[StageTiming, ...]) -> None:
-        job = claimed.job
-        await asyncio.to_thread(
-            self._c.ledger.leases.complete,
-            claimed.token,
-            result=analysis.result.model_dump(mode="json"),
-            documents_by_kind=analysis.documents,
-            deliveries_to_make=deliveries_for(job, self._c.sources(job.study.source), analysis),
-            stages_s=seconds_by_stage((*own, *analysis.stages)),
-            model=analysis.study.model,
-            decisions=decision_rows(analysis.study.model, analysis.assignment, analysis.answered),
-            shadows=self._owed(job, analysis),
-            study_key=self._c.rules.keys.study(job.study.study_uid),
-        )
-        self._c.recent.keep(job.id, analysis.study)
-        logger.info("jobs.completed", extra={"job": job.id, "version": analysis.answered.variant.version})
-
-    def _owed(self, job: Job, analysis: Analysis) -> tuple[ShadowTask, ...]:
-        """The silent readings of this study: they are written with its result, so none can be lost."""
-        model = analysis.study.model
-        delivered = silenced(
-            analysis.answered.inference.prediction, critical_codes(analysis.answered.version.spec)
-        )
-        return shadow_tasks_of(model, job.study, analysis.assignment, analysis.champion, delivered)
-
-    async def _fail(self, claimed: ClaimedJob, error: SerinusError, clock: StageClock) -> None:
-        """Retry what may succeed later, as often as the site allows; then say why it failed."""
-        again = error.retryable and claimed.job.attempt < self._c.settings.max_attempts
-        leases, told = self._c.ledger.leases, (claimed.token, error.code, error.detail)
-        try:
-            if again:
-                at = retry_at(claimed.job.attempt, now())
-                await asyncio.to_thread(leases.retry, *told, at=at, counts=True, kind=error.failure)
-            else:
-                await asyncio.to_thread(leases.fail, *told)
-        except LeaseLost:
-            return
-        logger.info("jobs.failed", extra={"job": claimed.job.id, "code": error.code, "retry": again})
-        await asyncio.to_thread(self._c.tracer.failed, claimed.job, error, clock.timings)
+    def _forget(self, job_id: str, task: asyncio.Task[JobOutcome]) -> None:
+        self._tasks.pop(job_id, None)
+        if not task.cancelled():
+            task.exception()  # told to whoever waits; nobody may
 
 
-def seconds_by_stage(timings: tuple[StageTiming, ...]) -> dict[str, float]:
-    """What each stage took in all, in the order of the stages."""
-    total = {stage.value: 0.0 for stage in Stage}
-    for timing in timings:
-        total[timing.stage.value] += timing.duration_ms / 1e3
-    return {name: round(seconds, 6) for name, seconds in total.items() if seconds > 0}
+def handed_back(job_id: str) -> JobOutcome:
+    """The job is in nobody's hands: another worker may run it at once."""
+    return JobOutcome(job_id, JobState.QUEUED, retry_after_s=0.0)
 
 
-def order_of(job: Job) -> StudyOrder:
+def order_of(job: Job, waiter_end: float | None = None) -> StudyOrder:
+    """What is to be read. `waiter_end` is when the caller stops waiting, by the event loop's clock."""
+    waiter_s = None if waiter_end is None else waiter_end - asyncio.get_running_loop().time()
     return StudyOrder(
         study=job.study,
-        queue=queue_order(Priority(job.priority.value), job.created_at),
+        queue=job.order,
         model=job.model or None,
         outputs=job.outputs,
         created_at=job.created_at,
         tester_variant=job.tester_variant,
+        waiter_s=waiter_s,
     )

@@ -13,7 +13,7 @@ import ray
 from ray import serve
 
 from core.errors import SerinusError
-from serve_apps.adapters.serve_inference import call
+from serve_apps.adapters.serve_calls import call
 
 DEADLINE_S = 600.0
 Ask = Callable[[str], Awaitable[bool]]

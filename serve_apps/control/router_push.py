@@ -10,9 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from ray import serve
-from ray.serve.handle import DeploymentHandle
-
+from serve_apps.adapters.broadcast import DEPLOYMENTS, ServeHandles
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
 logger = logging.getLogger("serinus.controller")
@@ -27,7 +25,7 @@ class RouterPush:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.alarm: str | None = None
         self._clock = clock
-        self._handle: DeploymentHandle | None = None
+        self._handles = ServeHandles()
         self._newest = RoutingSnapshot()
         self._behind_since: float | None = None
 
@@ -56,12 +54,14 @@ class RouterPush:
             logger.error("controller.router_behind", extra={"generation": self._newest.generation})
 
     async def _broadcast(self, snapshot: RoutingSnapshot) -> Sequence[object]:
+        answers = await asyncio.gather(*(self._push_to(deployment, snapshot) for deployment in DEPLOYMENTS))
+        return [answer for of_deployment in answers for answer in of_deployment]
+
+    async def _push_to(self, deployment: str, snapshot: RoutingSnapshot) -> Sequence[object]:
         try:
-            if self._handle is None:
-                self._handle = serve.get_deployment_handle("Router", app_name="serinus")
-            response = self._handle.broadcast("push_snapshot", snapshot)
-            return list(await response.results_async(timeout_s=PUSH_DEADLINE_S, return_exceptions=True))
-        except Exception as error:  # noqa: BLE001 - the router may be starting, or gone for the moment
-            self._handle = None
+            async with asyncio.timeout(PUSH_DEADLINE_S):
+                replies = await self._handles.send_to_all(deployment, "push_snapshot", snapshot)
+                return await asyncio.gather(*replies, return_exceptions=True)
+        except Exception as error:  # noqa: BLE001 - the deployment may be starting, or gone for the moment
             logger.info("controller.push_failed", extra={"error": type(error).__name__})
             return []

@@ -30,7 +30,8 @@ def own_stack(new_stack: NewStack, own_pacs: Orthanc) -> LiveStack:
 @pytest.mark.parametrize(
     "victim",
     [
-        "ServeReplica:serinus:Router",
+        "ServeReplica:serinus:Ingress",
+        "ServeReplica:serinus:JobWorker",
         "ServeReplica:serinus:StudyReader",
         "ServeReplica:mv-ich-triage-1:ModelServer",
     ],

@@ -124,10 +124,10 @@ def is_frozen_and_back(story: LiveStack, load: Load, new: str, canaries: set[str
 
 
 def survives(story: LiveStack, load: Load, new: str, canaries: set[str]) -> None:
-    """The death of the canary's replicas, the router, the controller and MLflow, one after the other."""
+    """The death of the canary's replicas, ingress, job worker, controller and MLflow, one after the other."""
     assert story.kill(f"ServeReplica:mv-{MODEL}-{new}:ModelServer")
     load.wait_for(10)
-    for deployment in ("Router", "RolloutController"):
+    for deployment in ("Ingress", "JobWorker", "RolloutController"):
         assert story.kill(f"ServeReplica:serinus:{deployment}")
         load.wait_for(10)
     for pid in owned_processes(story.settings.paths.mlflow):

@@ -86,14 +86,17 @@ def test_ray_is_known_where_deployments_and_their_callers_are_and_nowhere_else()
     """Use cases and decisions of the shell stay plain Python, so that a unit test can run them."""
     allowed = {
         "serve_apps.app",
-        "serve_apps.deployments.router",
+        "serve_apps.deployments.ingress",
+        "serve_apps.deployments.job_worker",
         "serve_apps.cli.config_check",
         "serve_apps.deployments.rollout_controller",
-        "serve_apps.control.router_push",
         "serve_apps.control.version_apps",
         "serve_apps.control.readiness",
         "serve_apps.deployments.model_server",
         "serve_apps.adapters.broadcast",
+        "serve_apps.adapters.draining",
+        "serve_apps.adapters.job_deployments",
+        "serve_apps.adapters.serve_calls",
         "serve_apps.adapters.serve_inference",
         "serve_apps.deployments.study_reader",
     }

@@ -117,7 +117,7 @@ class Site:
         result = to_result(a_prediction(), STUDY, sr_uid="1.2.9", routing={})
         self.ledger.leases.complete(
             claimed.token,
-            result=result.model_dump(mode="json"),
+            result=result.to_json(),
             documents_by_kind={"sr": b"DICM"},
             deliveries_to_make=[],
             stages_s={"fetch": 0.1},

@@ -1,30 +1,251 @@
-"""Ray's errors become ours: what may come right is retried, and no foreign text gets out."""
+"""Ray's errors become ours: a lost worker is tried again, and no foreign text gets out."""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
 import pytest
-from ray.exceptions import ObjectLostError, OwnerDiedError, RayTaskError, ReferenceCountingAssertionError
+import ray.exceptions
+import ray.serve.exceptions
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    ActorUnschedulableError,
+    AsyncioActorExit,
+    LocalRayletDiedError,
+    NodeDiedError,
+    ObjectFetchTimedOutError,
+    ObjectFreedError,
+    ObjectLostError,
+    ObjectStoreFullError,
+    OutOfDiskError,
+    OutOfMemoryError,
+    OwnerDiedError,
+    RayError,
+    RaySystemError,
+    RayTaskError,
+    ReferenceCountingAssertionError,
+    RpcError,
+    RuntimeEnvSetupError,
+    TaskCancelledError,
+    WorkerCrashedError,
+)
+from ray.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    ReplicaUnavailableError,
+    RequestCancelledError,
+)
 
-from core.errors import ModelFailed, SourceUnavailable
-from serve_apps.adapters.serve_inference import cause_of
+from core.errors import (
+    DeadlineExceeded,
+    ModelUnavailable,
+    Overloaded,
+    SerinusError,
+    SourceTimeout,
+    StudyEvicted,
+    WorkerLost,
+)
+from core.priority import Priority, queue_order
+from core.retry import Attempts, FailureClass, RetryPolicy, after_failure
+from core.study import StudyRef
+from serve_apps.adapters.serve_calls import call, core_error
+from serve_apps.adapters.serve_inference import ServeInference
+from serve_apps.application.messages import FetchRequest, Inference
+from tests.unit.shell.builders import a_prediction, a_version
+from tests.unit.shell.worker_fakes import a_study
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+FIRST = queue_order(Priority.STAT, NOW)
+OBJECT = "ab" * 28
+INFERENCE = Inference(a_prediction(), (), "cpu")
+
+LOST: dict[Callable[[], BaseException], type[SerinusError]] = {
+    ActorDiedError: WorkerLost,
+    ActorUnavailableError: WorkerLost,
+    lambda: ActorUnavailableError("the node does not answer", None): WorkerLost,
+    lambda: OutOfMemoryError("killed by the memory monitor"): WorkerLost,
+    lambda: NodeDiedError("the node is gone"): WorkerLost,
+    WorkerCrashedError: WorkerLost,
+    LocalRayletDiedError: WorkerLost,
+    TaskCancelledError: WorkerLost,
+    RequestCancelledError: WorkerLost,
+    AsyncioActorExit: WorkerLost,
+    lambda: RaySystemError("no answer from the raylet"): WorkerLost,
+    lambda: RpcError("unreachable", 14): WorkerLost,
+    lambda: ObjectStoreFullError("full"): WorkerLost,
+    lambda: OutOfDiskError("full"): WorkerLost,
+    grpc.RpcError: WorkerLost,
+    lambda: ReplicaUnavailableError("replica"): WorkerLost,
+    lambda: ObjectLostError(OBJECT, None, ""): StudyEvicted,
+    lambda: OwnerDiedError(OBJECT, None, ""): StudyEvicted,
+    lambda: ObjectFreedError(OBJECT, None, ""): StudyEvicted,
+    lambda: ObjectFetchTimedOutError(OBJECT, None, ""): StudyEvicted,
+    lambda: ReferenceCountingAssertionError(OBJECT, None, ""): StudyEvicted,
+    lambda: BackPressureError(9, 8): Overloaded,
+    lambda: DeploymentUnavailableError(None): ModelUnavailable,
+    lambda: ActorUnschedulableError("no such resource"): ModelUnavailable,
+    lambda: RuntimeEnvSetupError("pip failed"): ModelUnavailable,
+}
 
 
-def raised(cause: Exception) -> RayTaskError:
-    return RayTaskError("predict", "a traceback", cause)
+def made(make: Callable[[], BaseException]) -> BaseException:
+    try:
+        return make()
+    except TypeError:  # the class wants arguments that do not matter here
+        assert inspect.isclass(make)
+        return make.__new__(make)
 
 
-@pytest.mark.parametrize("kind", [ObjectLostError, OwnerDiedError, ReferenceCountingAssertionError])
-def test_a_study_that_left_the_object_store_is_fetched_again(kind: type[ObjectLostError]) -> None:
-    found = cause_of(raised(kind("ab" * 28, None, "call site")))
-    assert isinstance(found, SourceUnavailable)
-    assert found.retryable
+@pytest.mark.parametrize(("make", "expected"), LOST.items())
+@pytest.mark.parametrize("is_raised_inside", [False, True])
+def test_every_way_to_lose_a_worker_is_tried_again_and_costs_no_attempt(
+    make: Callable[[], BaseException], expected: type[SerinusError], is_raised_inside: bool
+) -> None:
+    error = made(make)
+    mapped = core_error(RayTaskError("predict", "a traceback", error) if is_raised_inside else error)
+    assert type(mapped) is expected
+    decision = after_failure(mapped.failure, Attempts(0, 0, None), NOW, RetryPolicy())
+    assert decision.at is not None
+    assert not decision.counts
+
+
+def test_no_class_of_ray_s_own_exceptions_ends_a_job() -> None:
+    kinds = [
+        kind
+        for module in (ray.exceptions, ray.serve.exceptions)
+        for kind in vars(module).values()
+        if inspect.isclass(kind) and issubclass(kind, RayError | ray.serve.exceptions.RayServeException)
+    ]
+    assert len(kinds) > 30
+    for kind in kinds:
+        if not issubclass(kind, RayTaskError):
+            assert core_error(kind.__new__(kind)).failure is not FailureClass.PERMANENT, kind
 
 
 def test_our_own_error_stays_what_it_was() -> None:
-    assert isinstance(cause_of(raised(ModelFailed("not finite"))), ModelFailed)
+    error = SourceTimeout("the PACS is slow")
+    assert core_error(RayTaskError("fetch", "a traceback", error)) is error
 
 
-def test_a_foreign_errors_text_does_not_get_out() -> None:
-    found = cause_of(raised(ValueError("DOE^JOHN")))
-    assert "DOE" not in str(found)
-    assert "ValueError" in str(found)
+def test_a_foreign_error_s_text_does_not_get_out() -> None:
+    mapped = core_error(RayTaskError("predict", "a traceback", ValueError("DOE^JOHN")))
+    assert "DOE" not in str(mapped)
+    assert "ValueError" in str(mapped)
+
+
+class Response:
+    """What a handle's method returns; never answers when `outcome` is None."""
+
+    def __init__(self, outcome: Any) -> None:
+        self.outcome = outcome
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+    def __await__(self) -> Any:
+        if self.outcome is None:
+            yield from asyncio.get_running_loop().create_future()
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+        yield
+
+
+class Method:
+    """A method of a handle that answers with `outcomes` in turn."""
+
+    def __init__(self, *outcomes: Any) -> None:
+        self.responses = [Response(outcome) for outcome in outcomes]
+        self.calls: list[tuple[Any, ...]] = []
+
+    def remote(self, *arguments: Any) -> Response:
+        self.calls.append(arguments)
+        return self.responses[len(self.calls) - 1]
+
+
+class Handle:
+    """A handle whose every method is `method`."""
+
+    def __init__(self, method: Method) -> None:
+        self.fetch = self.predict = self.predict_when_idle = method
+
+
+async def test_a_call_that_takes_too_long_is_cancelled() -> None:
+    method = Method(None)
+    with pytest.raises(DeadlineExceeded):
+        await call(method, deadline_s=0.001)
+    assert method.responses[0].is_cancelled
+
+
+async def test_a_call_is_cancelled_with_its_caller() -> None:
+    method = Method(None)
+    calling = asyncio.create_task(call(method, deadline_s=60))
+    await asyncio.sleep(0)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    assert method.responses[0].is_cancelled
+
+
+async def test_a_call_that_was_cancelled_where_it_ran_is_a_lost_worker() -> None:
+    with pytest.raises(WorkerLost):
+        await call(Method(asyncio.CancelledError()), deadline_s=60)
+
+
+async def test_nothing_is_called_when_no_time_is_left() -> None:
+    method = Method(INFERENCE)
+    with pytest.raises(DeadlineExceeded):
+        await call(method, deadline_s=0)
+    assert method.calls == []
+
+
+def inference_port(predict: Method, fetch: Method | None = None) -> ServeInference:
+    return ServeInference(Handle(fetch or Method()), open_handle=lambda _: Handle(predict))
+
+
+async def test_a_replica_that_dies_under_a_study_is_replaced_once() -> None:
+    method = Method(made(ActorDiedError), INFERENCE)
+    assert await inference_port(method).predict(a_version(), a_study(), 60, FIRST) is INFERENCE
+    assert [order for _, order in method.calls] == [FIRST, FIRST]
+
+
+async def test_a_study_that_left_the_object_store_is_not_asked_for_twice() -> None:
+    method = Method(ObjectLostError(OBJECT, None, ""))
+    with pytest.raises(StudyEvicted):
+        await inference_port(method).predict(a_version(), a_study(), 60, FIRST)
+    assert len(method.calls) == 1
+
+
+async def test_a_long_wait_for_the_study_reader_is_no_fault_of_the_source_and_is_waited_for() -> None:
+    request = FetchRequest(StudyRef("pacs", "1.2"), (), FIRST, deadline_s=0.001)
+    with pytest.raises(Overloaded) as raised:
+        await inference_port(Method(), Method(None)).fetch(request, 0.002)
+    decision = after_failure(raised.value.failure, Attempts(0, 0, None), NOW, RetryPolicy())
+    assert decision.at is not None
+    assert not decision.counts
+
+
+async def test_handles_follow_the_snapshot() -> None:
+    opened: list[str] = []
+
+    def open_handle(app_name: str) -> Handle:
+        opened.append(app_name)
+        if app_name.endswith("-3"):
+            raise KeyError(app_name)
+        return Handle(Method())
+
+    port = ServeInference(Handle(Method()), open_handle=open_handle)
+    first, second, third = (a_version(number) for number in "123")
+    await port.prepare({v.app_name: v for v in (first, second)})
+    await port.prepare({v.app_name: v for v in (second, third)})
+    assert opened == [first.app_name, second.app_name, third.app_name]
+    assert set(port.applications) == {second.app_name}
+    with pytest.raises(ModelUnavailable):
+        await port.predict(third, a_study(), 60, FIRST)

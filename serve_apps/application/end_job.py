@@ -1,0 +1,248 @@
+"""How a job ends: what is written, told and traced when its analysis is done, or has failed.
+
+What is written is repeated while the ledger is away, for as long as the token stands: an analysis that is done is not
+done again because a database was restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, ParamSpec, Protocol
+
+from canary.explain import DecisionRow
+from core.clock import now
+from core.codec import to_plain
+from core.errors import LedgerUnavailable, SerinusError
+from core.retry import FailureClass, RetryPolicy, after_failure
+from ledger import ClaimedJob, Delivery, Job, JobState, ShadowTask
+from observability.names import Stage
+from observability.record import StageTiming
+from observability.redaction import Pseudonymiser
+from observability.stage_clock import StageClock
+from serve_apps.application.analyse_study import Analysis, Progress
+from serve_apps.application.decisions import decision_rows, failed_rows
+from serve_apps.application.deliveries import deliveries_for, failure_deliveries
+from serve_apps.application.executors import run_in
+from serve_apps.application.messages import FetchedStudy, JobOutcome
+from serve_apps.application.shadow import critical_codes, shadow_tasks_of, silenced
+from serve_apps.settings import SourceSettings
+
+logger = logging.getLogger("serinus.jobs")
+FIRST_PAUSE_S: Final = 0.25
+LONGEST_PAUSE_S: Final = 5.0
+MOST_TRACES_WAITING: Final = 1000
+
+P = ParamSpec("P")
+
+
+class JobEndings(Protocol):
+    """The ends of a job in the ledger, fenced by its token. All raise LeaseLost and LedgerUnavailable."""
+
+    def complete(
+        self,
+        token: str,
+        *,
+        result: Mapping[str, Any],
+        documents_by_kind: Mapping[str, bytes],
+        deliveries_to_make: Sequence[Delivery],
+        stages_s: Mapping[str, float],
+        model: str,
+        decisions: Sequence[DecisionRow],
+        shadows: Sequence[ShadowTask],
+        study_key: str,
+    ) -> None: ...
+
+    def retry(
+        self,
+        token: str,
+        code: str,
+        detail: str,
+        *,
+        at: datetime,
+        counts: bool,
+        kind: FailureClass,
+        decisions: Sequence[DecisionRow],
+        study_key: str,
+    ) -> None: ...
+
+    def fail(
+        self,
+        token: str,
+        code: str,
+        detail: str,
+        *,
+        decisions: Sequence[DecisionRow],
+        deliveries_to_make: Sequence[Delivery],
+        study_key: str,
+    ) -> None: ...
+
+
+class JobTracer(Protocol):
+    """Records what was done with a study; takes its time and never raises."""
+
+    def completed(self, job: Job, analysis: Analysis, own: tuple[StageTiming, ...]) -> None: ...
+
+    def failed(
+        self, job: Job, error: SerinusError, own: tuple[StageTiming, ...], progress: Progress
+    ) -> None: ...
+
+
+class AfterJob(Protocol):
+    """What follows a job elsewhere. No method blocks or raises: what is not told is found in the ledger."""
+
+    def to_deliver(self, job_id: str) -> None:
+        """The job has deliveries to make."""
+        ...
+
+    def to_shadow(self, job_id: str, study: FetchedStudy) -> None:
+        """The job has shadows pending, and its study still lies in the object store."""
+        ...
+
+    def ended(self, job_id: str) -> None:
+        """Nothing more will happen to the job."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EndingContext:
+    """What the end of a job needs. `ledger` and `background` are executors; traces are recorded in the latter."""
+
+    endings: JobEndings
+    policy: RetryPolicy
+    keys: Pseudonymiser
+    sources: Callable[[str], SourceSettings]
+    tracer: JobTracer
+    after: AfterJob
+    ledger: Executor
+    background: Executor
+    clock: Callable[[], datetime] = now
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+class JobEnding:
+    """Writes the end of jobs. Raises LeaseLost when the job is no longer this worker's."""
+
+    def __init__(self, context: EndingContext) -> None:
+        self._c = context
+        self._traces_waiting = 0
+
+    async def completed(self, claimed: ClaimedJob, analysis: Analysis, clock: StageClock) -> JobOutcome:
+        """The analysis is done: its result, reports, decisions and pending shadows are written in one transaction."""
+        job, result = claimed.job, analysis.result.to_json()
+        deliveries = deliveries_for(job, self._c.sources(job.study.source), analysis)
+        shadows = pending_shadows(job, analysis)
+        with clock.stage(Stage.STORE):
+            await self._write(
+                self._c.endings.complete,
+                claimed.token,
+                result=result,
+                documents_by_kind=analysis.documents,
+                deliveries_to_make=deliveries,
+                stages_s=seconds_by_stage((*clock.timings, *analysis.stages)),
+                model=analysis.study.model,
+                decisions=decision_rows(analysis.study.model, analysis.assignment, analysis.outcome),
+                shadows=shadows,
+                study_key=self._c.keys.study(job.study.study_uid),
+            )
+        logger.info("jobs.completed", extra={"job": job.id, "version": analysis.outcome.variant.version})
+        if shadows:
+            self._c.after.to_shadow(job.id, analysis.study)
+        if deliveries:
+            self._c.after.to_deliver(job.id)
+        else:
+            self._c.after.ended(job.id)
+        self._trace(self._c.tracer.completed, job, analysis, clock.timings)
+        state = JobState.STORING if deliveries else JobState.COMPLETED
+        return JobOutcome(job.id, state, result)
+
+    async def failed(
+        self, claimed: ClaimedJob, error: SerinusError, progress: Progress, clock: StageClock
+    ) -> JobOutcome:
+        """The analysis has failed: the job is tried again by the class of the failure, or ends with it."""
+        job, at = claimed.job, self._c.clock()
+        decision = after_failure(error.failure, job.behind, at, self._c.policy)
+        rows, key = rows_of_failure(progress), self._c.keys.study(job.study.study_uid)
+        said = (claimed.token, error.code, error.detail)
+        if decision.at is None:
+            deliveries = failure_deliveries(job, error)
+            await self._write(
+                self._c.endings.fail, *said, decisions=rows, deliveries_to_make=deliveries, study_key=key
+            )
+            if deliveries:
+                self._c.after.to_deliver(job.id)
+            self._c.after.ended(job.id)
+        else:
+            await self._write(
+                self._c.endings.retry,
+                *said,
+                at=decision.at,
+                counts=decision.counts,
+                kind=error.failure,
+                decisions=rows,
+                study_key=key,
+            )
+        again = decision.at is not None
+        logger.info("jobs.failed", extra={"job": job.id, "code": error.code, "retry": again})
+        self._trace(self._c.tracer.failed, job, error, clock.timings, progress)
+        return JobOutcome(
+            job.id,
+            JobState.QUEUED if again else JobState.FAILED,
+            error_code=error.code,
+            error_detail=error.detail,
+            retry_after_s=(decision.at - at).total_seconds() if decision.at is not None else None,
+        )
+
+    async def _write(self, call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                await run_in(self._c.ledger, call, *args, **kwargs)
+                return
+            except LedgerUnavailable:
+                logger.warning("jobs.ledger_away", extra={"pause_s": pause_s})
+                await self._c.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _trace(self, record: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Nobody waits for a trace, and a registry that hangs does not fill the memory with them."""
+        if self._traces_waiting >= MOST_TRACES_WAITING:
+            logger.warning("jobs.trace_dropped")
+            return
+        self._traces_waiting += 1
+        self._c.background.submit(self._record, lambda: record(*args, **kwargs))
+
+    def _record(self, record: Callable[[], None]) -> None:
+        try:
+            record()
+        finally:
+            self._traces_waiting -= 1
+
+
+def pending_shadows(job: Job, analysis: Analysis) -> tuple[ShadowTask, ...]:
+    """The shadow predictions of this study: written with its result, so that none can be lost."""
+    outcome = analysis.outcome
+    delivered = silenced(outcome.inference.prediction, critical_codes(outcome.version.spec))
+    tasks = shadow_tasks_of(
+        analysis.study.model, job.study, analysis.assignment, analysis.champion, delivered
+    )
+    return tuple(replace(task, rule=to_plain(analysis.study.rule)) for task in tasks)
+
+
+def rows_of_failure(progress: Progress) -> tuple[DecisionRow, ...]:
+    """Who was asked of a study that nobody answered; none before it was assigned."""
+    if progress.study is None or progress.assignment is None:
+        return ()
+    return failed_rows(progress.study.model, progress.assignment, progress.failures)
+
+
+def seconds_by_stage(timings: Sequence[StageTiming]) -> dict[str, float]:
+    """What each stage took in all, in the order of the stages."""
+    total = {stage.value: 0.0 for stage in Stage}
+    for timing in timings:
+        total[timing.stage.value] += timing.duration_ms / 1e3
+    return {name: round(seconds, 6) for name, seconds in total.items() if seconds > 0}

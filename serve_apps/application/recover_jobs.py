@@ -1,0 +1,82 @@
+"""Finds the jobs that nobody has in hand: retries that have come due, studies that are stable, and lost ones."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from typing import Final, Protocol
+
+from core.errors import SerinusError
+from serve_apps.application.executors import run_in
+from serve_apps.application.messages import JobOutcome
+
+logger = logging.getLogger("serinus.jobs")
+LOOK_S: Final = 1.0
+BUSY_LOOKS: Final = 5  # a worker without a free slot looks this many times less often
+
+
+class Worker(Protocol):
+    """The worker of this process, as recovery sees it."""
+
+    @property
+    def free(self) -> int: ...
+
+    def has(self, job_id: str) -> bool: ...
+
+
+class JobRecovery:
+    """Asks any worker to run what is due, by `run`, so that Serve counts it as load.
+
+    A worker whose slots are all taken looks too, only less often: its queue puts an old job before young ones, so a
+    steady load does not keep a retry waiting for ever.
+    """
+
+    def __init__(
+        self,
+        due: Callable[[int], tuple[str, ...]],
+        run: Callable[[str], Awaitable[JobOutcome]],
+        worker: Worker,
+        slots: int,
+        ledger: Executor,
+    ) -> None:
+        self._due = due
+        self._run = run
+        self._worker = worker
+        self._slots = slots
+        self._ledger = ledger
+        self._calls: dict[str, asyncio.Task[None]] = {}
+        self._skipped = 0
+
+    async def run_forever(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 - outermost loop: the ledger may be away for a while
+                logger.warning("jobs.recovery_failed", extra={"error": type(error).__name__})
+
+    async def look(self) -> None:
+        """Begin what is due, at most as many jobs as there are free slots."""
+        room = self._worker.free
+        if room == 0:
+            self._skipped += 1
+            if self._skipped < BUSY_LOOKS:
+                return
+            room = self._slots
+        self._skipped = 0
+        for job_id in await run_in(self._ledger, self._due, room):
+            if job_id not in self._calls and not self._worker.has(job_id):
+                self._calls[job_id] = asyncio.create_task(self._call(job_id))
+
+    async def _call(self, job_id: str) -> None:
+        try:
+            outcome = await self._run(job_id)
+            logger.info("jobs.recovered", extra={"job": job_id, "state": outcome.state.value})
+        except SerinusError as error:
+            logger.info("jobs.not_recovered", extra={"job": job_id, "error": error.code})
+        except Exception as error:
+            logger.exception("jobs.not_recovered", extra={"job": job_id, "error": type(error).__name__})
+        finally:
+            del self._calls[job_id]

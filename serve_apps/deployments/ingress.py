@@ -1,0 +1,116 @@
+"""The HTTP ingress: it answers callers, writes what they ask for to the ledger, and calls others to do it.
+
+A replica holds nothing worth missing, so there may be any number of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from ledger import Ledger
+from observability.event_log import configure_logging
+from serve_apps.adapters.api_keys import ApiKeys
+from serve_apps.adapters.broadcast import Broadcast
+from serve_apps.adapters.job_deployments import JobBroadcast, ServeJobWorkers
+from serve_apps.adapters.tracing import pseudonymiser
+from serve_apps.api.app import create_app
+from serve_apps.api.dependencies import Services
+from serve_apps.api.stow import Inbox
+from serve_apps.api.webhook_receiver import WebhookReceiver
+from serve_apps.application.ab_tests import ABService
+from serve_apps.application.follow_job import JobFollower
+from serve_apps.application.freeze import FreezeService
+from serve_apps.application.jobs import JobService
+from serve_apps.application.overview import OverviewService
+from serve_apps.application.routing import RoutingService
+from serve_apps.application.routing_snapshot import RoutingSnapshot
+from serve_apps.deployments.snapshot_pull import SnapshotPull
+from serve_apps.settings import INBOX, Settings
+
+LONGEST_WAIT_S = 300.0  # of a caller; Serve lets a replica that is replaced end what it has begun
+
+
+@serve.deployment(
+    max_ongoing_requests=200,
+    health_check_period_s=2,
+    graceful_shutdown_timeout_s=LONGEST_WAIT_S + 20,
+    graceful_shutdown_wait_loop_s=0.2,
+    max_surge_percent=100,
+)
+@serve.ingress()
+class Ingress:
+    """Callers' requests over HTTP, and the ends of jobs by handle."""
+
+    async def __init__(  # type: ignore[misc] # Serve awaits it
+        self, settings: Settings, workers: DeploymentHandle, controller: DeploymentHandle
+    ) -> None:
+        configure_logging("INFO")
+        self._pools = Pools()
+        self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.retry_policy)
+        self._routing = SnapshotPull(controller)
+        self._follower = JobFollower(
+            ServeJobWorkers(workers),
+            JobBroadcast(("JobWorker",), "watch"),
+            self._ledger.jobs.get,
+            self._pools.ledger,
+        )
+        self._services = self._make_services(settings)
+        self._loops = [asyncio.create_task(self._routing.follow_forever())]
+
+    def _make_services(self, settings: Settings) -> Services:
+        ledger, routing, pools = self._ledger, self._routing, self._pools
+        keys = pseudonymiser(settings)
+        return Services(
+            settings=settings,
+            jobs=JobService(settings, ledger, self._snapshot, self._follower, pools.ledger),
+            routing=RoutingService(ledger, self._snapshot, keys, routing.announce, pools.ledger),
+            ab_tests=ABService(ledger, self._snapshot, routing.announce, pools.ledger),
+            freeze=FreezeService(ledger.routing, Broadcast(), pools.freeze),
+            overview=OverviewService(ledger, self._snapshot, lambda: None, pools.ledger),
+            keys=ApiKeys(settings.paths.api_keys),
+            inbox=Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes, pools.inbox),
+            webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), routing.wake_controller),
+        )
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return create_app(lambda: self._services)
+
+    async def push_snapshot(self, snapshot: RoutingSnapshot) -> int:
+        """Take a newer snapshot; returns the generation that is in force here."""
+        return await self._routing.take(snapshot)
+
+    async def job_ended(self, job_id: str) -> None:
+        """A job has ended somewhere; callers that wait for it here look at it."""
+        self._follower.ended(job_id)
+
+    async def check_health(self) -> None:
+        """Unhealthy when a loop has ended, which none ever should."""
+        if any(loop.done() for loop in self._loops):
+            raise RuntimeError("a loop of the ingress has ended")
+
+    async def __del__(self) -> None:
+        for loop in self._loops:
+            loop.cancel()
+        self._pools.close()
+        self._ledger.close()
+
+    def _snapshot(self) -> RoutingSnapshot:
+        return self._routing.snapshot
+
+
+class Pools:
+    """Threads by what they are for: a freeze waits behind nothing, and a big push behind no other caller."""
+
+    def __init__(self) -> None:
+        self.ledger = ThreadPoolExecutor(8, "ledger")
+        self.inbox = ThreadPoolExecutor(4, "inbox")
+        self.freeze = ThreadPoolExecutor(1, "freeze")
+
+    def close(self) -> None:
+        for pool in (self.ledger, self.inbox, self.freeze):
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,242 @@
+"""Runs jobs, one per request: Serve counts them, scales on them, and waits for them when a replica is replaced.
+
+Which job begins is decided by the gate (STAT first); which worker has it, by the lease in the ledger. `kill -9` a
+replica, and another one goes on with its jobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from core.priority import QueueOrder
+from ledger import Ledger
+from observability.event_log import configure_logging
+from serve_apps.adapters.archives import Archives
+from serve_apps.adapters.draining import is_draining
+from serve_apps.adapters.job_deployments import JobBroadcast, ServeJobWorkers
+from serve_apps.adapters.report_store import ReportStores
+from serve_apps.adapters.serve_inference import ServeInference
+from serve_apps.adapters.tracing import build_tracer, pseudonymiser
+from serve_apps.application.analyse_study import SiteRules, Workplace
+from serve_apps.application.deliver import CallbackSigner, DeliveryRunner
+from serve_apps.application.end_job import EndingContext, JobEnding
+from serve_apps.application.lease_keeper import LeaseKeeper
+from serve_apps.application.messages import FetchedStudy, JobOutcome
+from serve_apps.application.recover_jobs import JobRecovery
+from serve_apps.application.routing_snapshot import RoutingSnapshot
+from serve_apps.application.run_job import JobRunner, RunnerContext
+from serve_apps.application.run_shadow import RecentStudies, ShadowContext, ShadowRunner
+from serve_apps.application.shadow import SAFETY_NET, SHADOW
+from serve_apps.application.wakeups import JobWakeups, Wakeups
+from serve_apps.application.watched_jobs import WatchedJobs
+from serve_apps.deployments.snapshot_pull import SnapshotPull
+from serve_apps.settings import Settings
+
+logger = logging.getLogger("serinus.worker")
+DRAIN_LOOK_S = 0.2
+
+
+@serve.deployment(
+    max_ongoing_requests=10_000,  # they wait in the gate, where STAT overtakes; Serve's own queue has no order
+    health_check_period_s=2,
+    graceful_shutdown_timeout_s=600,
+    graceful_shutdown_wait_loop_s=0.2,
+    max_surge_percent=100,
+)
+class JobWorker:
+    """`run` is a job; the other methods tell the replica something."""
+
+    async def __init__(  # type: ignore[misc] # Serve awaits it
+        self, settings: Settings, reader: DeploymentHandle, controller: DeploymentHandle
+    ) -> None:
+        configure_logging("INFO")
+        self._settings = settings
+        self._pools = Pools()
+        self._port = ServeInference(reader, self._pools.handles)
+        self._routing = SnapshotPull(controller, self._port.prepare)
+        self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.retry_policy)
+        self._keeper = LeaseKeeper(self._ledger.leases.renew, settings.lease_s)
+        self._keeper.start()
+        self._watched = WatchedJobs(JobBroadcast(("Ingress",), "job_ended"))
+        self._archives = Archives(settings)
+        self._tracer = build_tracer(settings)
+        self._after = InProcess(self._watched, settings.shadow_recent_studies)
+        self._name = f"worker-{os.getpid()}-{secrets.token_hex(4)}"
+        self._rules = site_rules(settings)
+        self._runner = self._make_runner()
+        workers = ServeJobWorkers()
+        recovery = JobRecovery(
+            self._ledger.leases.due,
+            lambda job_id: workers.run(job_id, None),
+            self._runner,
+            settings.jobs_per_worker,
+            self._pools.ledger,
+        )
+        shadows = self._shadow_runner()
+        self._loops = [
+            asyncio.create_task(loop)
+            for loop in (
+                self._routing.follow_forever(),
+                recovery.run_forever(),
+                self._delivery_runner().run_forever(),
+                shadows.run_forever(SHADOW),
+                shadows.run_forever(SAFETY_NET),
+            )
+        ]
+        self._draining = asyncio.create_task(self._drain_when_replaced())
+
+    async def run(
+        self, job_id: str, order: QueueOrder | None = None, waiter_s: float | None = None
+    ) -> JobOutcome:
+        """Run the job, or join it if it runs here."""
+        if is_draining():
+            self._runner.stop_taking()
+        return await self._runner.run(job_id, order, waiter_s)
+
+    async def watch(self, job_id: str) -> None:
+        """An Ingress wants to be told when the job has ended, should that happen here."""
+        self._watched.watch(job_id)
+
+    async def push_snapshot(self, snapshot: RoutingSnapshot) -> int:
+        """Take a newer snapshot; returns the generation that is in force here."""
+        return await self._routing.take(snapshot)
+
+    async def check_health(self) -> None:
+        """Unhealthy when a loop has ended, which none ever should."""
+        if any(loop.done() for loop in self._loops):
+            raise RuntimeError("a loop of the worker has ended")
+
+    async def __del__(self) -> None:
+        await self._runner.drain(0.0)
+        for task in (*self._loops, self._draining):
+            task.cancel()
+        self._keeper.close()
+        await self._tracer.aclose()
+        await self._archives.aclose()
+        self._pools.close()
+        self._ledger.close()
+
+    async def _drain_when_replaced(self) -> None:
+        """As soon as Serve replaces this replica, hand back what has not begun; later also what did not end."""
+        while not is_draining():  # noqa: ASYNC110 - Serve offers nothing to wait for
+            await asyncio.sleep(DRAIN_LOOK_S)
+        logger.info("worker.draining")
+        await self._runner.drain(self._rules.longest_job_s)
+
+    def _make_runner(self) -> JobRunner:
+        settings, ledger = self._settings, self._ledger
+        ending = JobEnding(
+            EndingContext(
+                endings=ledger.leases,
+                policy=settings.retry_policy,
+                keys=self._rules.keys,
+                sources=self._archives.source,
+                tracer=self._tracer,
+                after=self._after,
+                ledger=self._pools.ledger,
+                background=self._pools.background,
+            )
+        )
+        return JobRunner(
+            RunnerContext(
+                worker=self._name,
+                slots=settings.jobs_per_worker,
+                lease_s=settings.lease_s,
+                claims=ledger.leases,
+                jobs=ledger.jobs,
+                keeper=self._keeper,
+                ending=ending,
+                place=Workplace(lambda: self._routing.snapshot, self._port, self._rules, self._pools.cpu),
+                ledger=self._pools.ledger,
+            )
+        )
+
+    def _shadow_runner(self) -> ShadowRunner:
+        settings = self._settings
+        return ShadowRunner(
+            ShadowContext(
+                self._name,
+                self._ledger,
+                self._port,
+                lambda: self._routing.snapshot,
+                lambda: self._runner.busy,
+                self._after.recent,
+                self._after.wakeups.silent,
+                settings.lease_s,
+                settings.fetch_timeout_s,
+                settings.forward_timeout_s,
+            )
+        )
+
+    def _delivery_runner(self) -> DeliveryRunner:
+        settings = self._settings
+        signer = CallbackSigner(settings.paths.callback_key.read_text().strip().encode())
+        stores = ReportStores(self._archives, settings.paths.reports, self._pools.background)
+        return DeliveryRunner(self._name, self._ledger, stores, signer, self._after.wakeups)
+
+
+class Pools:
+    """Threads by what they are for, so that no kind of work waits behind another. Serve's pool has five for all."""
+
+    def __init__(self) -> None:
+        self.ledger = ThreadPoolExecutor(4, "ledger")
+        self.cpu = ThreadPoolExecutor(2, "reports")
+        self.handles = ThreadPoolExecutor(2, "handles")
+        self.background = ThreadPoolExecutor(1, "traces")
+
+    def close(self) -> None:
+        for pool in (self.ledger, self.cpu, self.handles, self.background):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class EndedJobs(JobWakeups):
+    """Tells Ingress of a job that a delivery has ended."""
+
+    def __init__(self, ended: Callable[[str], None]) -> None:
+        super().__init__()
+        self._ended = ended
+
+    def ring(self, job_id: str) -> None:
+        self._ended(job_id)
+
+
+class InProcess:
+    """AfterJob for a worker that also makes deliveries and shadow predictions itself."""
+
+    def __init__(self, watched: WatchedJobs, recent_studies: int) -> None:
+        self.recent = RecentStudies(recent_studies)
+        self.wakeups = Wakeups(ended=EndedJobs(self.ended))
+        self._watched = watched
+        self._telling: set[asyncio.Task[None]] = set()
+
+    def to_deliver(self, job_id: str) -> None:
+        self.wakeups.to_deliver.ring()
+
+    def to_shadow(self, job_id: str, study: FetchedStudy) -> None:
+        self.recent.keep(job_id, study)
+        self.wakeups.silent.ring()
+
+    def ended(self, job_id: str) -> None:
+        telling = asyncio.create_task(self._watched.ended(job_id))
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
+
+
+def site_rules(settings: Settings) -> SiteRules:
+    return SiteRules(
+        site=settings.site,
+        policy=settings.site_policy,
+        keys=pseudonymiser(settings),
+        fetch_s=settings.fetch_timeout_s,
+        forward_s=settings.forward_timeout_s,
+        stable_reserve_s=settings.stable_reserve_s,
+        canary_timeout_s=settings.canary_timeout_s,
+    )

@@ -1,0 +1,174 @@
+"""An Ingress has a worker run each job, and those who wait hear of its end wherever it happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from core.errors import JobNotFound, LedgerUnavailable, Overloaded, SerinusError, WorkerLost
+from core.priority import QueueOrder
+from ledger import Job, JobState
+from serve_apps.application.follow_job import PAUSES_S, JobFollower
+from serve_apps.application.messages import JobOutcome
+from serve_apps.application.run_job import handed_back
+from tests.unit.shell.worker_fakes import AtOnce, a_job, settle
+
+LONG_S = 60.0
+JOB = a_job()
+DONE = JobOutcome(JOB.id, JobState.COMPLETED, {})
+Answer = JobOutcome | Exception
+
+
+class Site:
+    """A JobFollower with its workers, its ledger and who ends jobs elsewhere."""
+
+    def __init__(self, *answers: Answer, read_again_s: float = LONG_S) -> None:
+        self.answers: Sequence[Answer] = answers
+        self.asked: list[tuple[str, QueueOrder]] = []
+        self.go = asyncio.Event()
+        self.job = JOB
+        self.reads = 0
+        self.watched: list[str] = []
+        self.at_watch: JobState | None = None
+        self.follower = JobFollower(
+            self, self, self.get, AtOnce(), sleep=lambda _: asyncio.sleep(0), read_again_s=read_again_s
+        )
+
+    async def run(self, job_id: str, order: QueueOrder, waiter_s: float | None) -> JobOutcome:
+        self.asked.append((job_id, order))
+        await self.go.wait()
+        answer = self.answers[len(self.asked) - 1]
+        if isinstance(answer, Exception):
+            raise answer
+        self.stand(answer.state)
+        return answer
+
+    async def watch(self, job_id: str) -> None:
+        self.watched.append(job_id)
+        if self.at_watch is not None:
+            self.stand(self.at_watch)
+
+    def get(self, job_id: str) -> Job:
+        self.reads += 1
+        if job_id != self.job.id:
+            raise JobNotFound("no such job")
+        return self.job
+
+    def stand(self, state: JobState) -> None:
+        self.job = replace(self.job, state=state)
+
+
+async def test_a_submitted_job_is_run_by_a_worker_and_nobody_waits_for_it() -> None:
+    site = Site(DONE)
+    site.follower.begin(JOB)
+    await settle()
+    assert site.asked == [(JOB.id, JOB.order)]
+    site.go.set()
+    await settle()
+    assert site.reads == 0
+
+
+async def test_who_waits_where_the_job_was_submitted_hears_the_worker_itself() -> None:
+    site = Site(DONE)
+    site.follower.begin(JOB)
+    waiting = asyncio.create_task(site.follower.follow(JOB.id, LONG_S))
+    await settle()
+    site.go.set()
+    assert (await waiting).state is JobState.COMPLETED
+    assert (site.reads, site.watched) == (1, []), "it is read once, and nobody has to be told to tell"
+
+
+async def test_the_worker_s_outcome_is_at_hand_without_the_ledger() -> None:
+    site = Site(DONE)
+    site.follower.begin(JOB)
+    site.go.set()
+    assert await site.follower.outcome(JOB.id, LONG_S) == DONE
+    assert site.reads == 0
+    assert await site.follower.outcome("elsewhere", LONG_S) is None
+
+
+async def test_who_waits_in_another_replica_watches_and_is_pushed_to() -> None:
+    site = Site()
+    waiting = asyncio.create_task(site.follower.follow(JOB.id, LONG_S))
+    await settle()
+    assert site.watched == [JOB.id]
+    assert site.reads == 2, "once before, and once more after the watch is set"
+    site.stand(JobState.COMPLETED)
+    site.follower.ended(JOB.id)
+    assert (await asyncio.wait_for(waiting, 5)).state is JobState.COMPLETED
+
+
+async def test_a_job_that_ends_while_the_watch_is_being_set_is_not_missed() -> None:
+    site = Site()
+    site.at_watch = JobState.FAILED
+    assert (await asyncio.wait_for(site.follower.follow(JOB.id, LONG_S), 5)).state is JobState.FAILED
+
+
+async def test_a_report_that_is_still_being_stored_is_waited_for() -> None:
+    site = Site(JobOutcome(JOB.id, JobState.STORING, {}))
+    site.follower.begin(JOB)
+    waiting = asyncio.create_task(site.follower.follow(JOB.id, LONG_S))
+    site.go.set()
+    await settle()
+    assert site.watched == [JOB.id]
+    site.stand(JobState.COMPLETED)
+    site.follower.ended(JOB.id)
+    assert (await asyncio.wait_for(waiting, 5)).state is JobState.COMPLETED
+
+
+async def test_a_push_that_is_lost_is_made_up_for() -> None:
+    site = Site(read_again_s=0.001)
+    waiting = asyncio.create_task(site.follower.follow(JOB.id, LONG_S))
+    await settle()
+    site.stand(JobState.COMPLETED)
+    assert (await asyncio.wait_for(waiting, 5)).state is JobState.COMPLETED
+
+
+async def test_the_job_is_given_as_it_stands_when_the_time_is_over() -> None:
+    site = Site(DONE)
+    site.follower.begin(JOB)
+    assert (await site.follower.follow(JOB.id, 0.001)).state is JobState.QUEUED
+
+
+async def test_who_waits_for_no_job_is_told() -> None:
+    with pytest.raises(JobNotFound):
+        await Site().follower.follow("nobody", LONG_S)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [WorkerLost("killed"), Overloaded("too many"), LedgerUnavailable("away"), handed_back(JOB.id)],
+    ids=["lost", "overloaded", "ledger away", "drains"],
+)
+async def test_another_worker_is_asked_after_one_that_did_not_take_the_job(first: Answer) -> None:
+    site = Site(first, DONE)
+    site.go.set()
+    site.follower.begin(JOB)
+    await settle()
+    assert len(site.asked) == 2
+    assert site.job.state is JobState.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("error", "times"),
+    [(JobNotFound("no such job"), 1), (ValueError("broken"), 1), (WorkerLost("gone"), len(PAUSES_S))],
+)
+async def test_a_job_that_no_worker_takes_is_left_to_recovery(error: Exception, times: int) -> None:
+    site = Site(*[error] * 9)
+    site.go.set()
+    site.follower.begin(JOB)
+    await settle()
+    assert len(site.asked) == times
+    assert isinstance(error, SerinusError | ValueError)
+
+
+async def test_a_job_is_begun_once() -> None:
+    site = Site(DONE)
+    site.follower.begin(JOB)
+    site.follower.begin(JOB)
+    site.follower.begin(replace(JOB, id="j2", state=JobState.COMPLETED))
+    await settle()
+    assert len(site.asked) == 1

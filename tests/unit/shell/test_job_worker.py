@@ -1,0 +1,141 @@
+"""The parts of a job worker beside the jobs: its leases are kept, and jobs that nobody has in hand are found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+import pytest
+
+from core.errors import LedgerUnavailable, WorkerLost
+from ledger import JobState
+from serve_apps.application.lease_keeper import LeaseKeeper
+from serve_apps.application.messages import JobOutcome
+from serve_apps.application.recover_jobs import BUSY_LOOKS, JobRecovery
+from tests.unit.shell.worker_fakes import AtOnce, settle
+
+
+class Renewals:
+    """A ledger's `renew`: notes the tokens, and has lost those that a test names."""
+
+    def __init__(self) -> None:
+        self.asked: list[frozenset[str]] = []
+        self.lost: set[str] = set()
+        self.is_away = False
+
+    def __call__(self, tokens: Collection[str], lease_s: float) -> frozenset[str]:
+        self.asked.append(frozenset(tokens))
+        if self.is_away:
+            raise LedgerUnavailable("away")
+        return frozenset(self.lost) & frozenset(tokens)
+
+
+def test_each_lease_is_renewed_by_its_token_until_it_is_dropped() -> None:
+    renewals = Renewals()
+    keeper = LeaseKeeper(renewals, 15)
+    keeper.renew_once()
+    assert renewals.asked == [], "nothing is asked of the ledger when nothing runs"
+    keeper.keep("old", lambda: None)
+    keeper.keep("new", lambda: None)
+    keeper.renew_once()
+    keeper.drop("old")
+    keeper.renew_once()
+    assert renewals.asked == [{"old", "new"}, {"new"}]
+
+
+def test_a_lost_lease_is_told_once() -> None:
+    renewals, told = Renewals(), []
+    keeper = LeaseKeeper(renewals, 15)
+    keeper.keep("mine", lambda: told.append("mine"))
+    keeper.keep("other", lambda: told.append("other"))
+    renewals.lost = {"mine"}
+    keeper.renew_once()
+    keeper.renew_once()
+    assert told == ["mine"]
+    assert keeper.tokens == {"other"}
+
+
+def test_a_ledger_that_is_away_loses_no_lease() -> None:
+    renewals, told = Renewals(), []
+    keeper = LeaseKeeper(renewals, 15)
+    keeper.keep("mine", lambda: told.append("mine"))
+    renewals.is_away = True
+    keeper.renew_once()
+    assert told == []
+    assert keeper.tokens == {"mine"}
+
+
+class Worker:
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.here: set[str] = set()
+
+    def has(self, job_id: str) -> bool:
+        return job_id in self.here
+
+
+class Recovering:
+    """A JobRecovery over a list of due jobs; its calls hang until a test lets them go."""
+
+    def __init__(self, *due: str, free: int = 2) -> None:
+        self.worker = Worker(free)
+        self.due = list(due)
+        self.rooms: list[int] = []
+        self.called: list[str] = []
+        self.go = asyncio.Event()
+        self.error: Exception | None = None
+        self.recovery = JobRecovery(self._due, self._run, self.worker, 4, AtOnce())
+
+    def _due(self, limit: int) -> tuple[str, ...]:
+        self.rooms.append(limit)
+        return tuple(self.due[:limit])
+
+    async def _run(self, job_id: str) -> JobOutcome:
+        self.called.append(job_id)
+        await self.go.wait()
+        if self.error is not None:
+            raise self.error
+        return JobOutcome(job_id, JobState.COMPLETED)
+
+
+async def test_what_is_due_is_called_once_while_it_runs() -> None:
+    case = Recovering("a", "b", "c")
+    for _ in range(3):
+        await case.recovery.look()
+        await settle()
+    assert case.called == ["a", "b"], "no more than there are free slots"
+    case.go.set()
+    await settle()
+    case.due = ["b", "c"]
+    await case.recovery.look()
+    await settle()
+    assert case.called == ["a", "b", "b", "c"], "a job that is due again is called again"
+
+
+async def test_a_job_that_is_here_already_is_not_called() -> None:
+    case = Recovering("a", "b")
+    case.worker.here = {"a"}
+    await case.recovery.look()
+    await settle()
+    assert case.called == ["b"]
+
+
+async def test_a_full_worker_looks_seldom_but_does_not_leave_a_retry_waiting_for_ever() -> None:
+    case = Recovering("a", free=0)
+    for _ in range(BUSY_LOOKS - 1):
+        await case.recovery.look()
+    assert case.rooms == []
+    await case.recovery.look()
+    await settle()
+    assert case.called == ["a"]
+
+
+@pytest.mark.parametrize("error", [WorkerLost("gone"), ValueError("broken")])
+async def test_a_call_that_fails_is_found_again(error: Exception) -> None:
+    case = Recovering("a")
+    case.error = error
+    case.go.set()
+    for _ in range(2):
+        await case.recovery.look()
+        await settle()
+    assert case.called == ["a", "a"]
