@@ -140,7 +140,7 @@ def _cold_challengers(site: Site, running: Callers, versions: Sequence[str]) -> 
         "· beside its load": [],
     }
     for version in versions:
-        site.put("weight", {"version": version, "weight_bp": ALL_BP})
+        site.put("weight", {"version": version, "weight_bp": ALL_BP, "in_advance": True})
         _pause()
         moved = _move(site, running, CHALLENGER, version)
         began_s, loaded_s, noticed_s = load_times(site, version)

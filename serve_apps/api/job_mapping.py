@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from core.study import StudyRef
 from ledger import Job, JobRequest, Priority
 from serve_apps.api.problems import job_problem
-from serve_apps.api.schemas import InferCall, JobOut, JobSubmission
+from serve_apps.api.schemas import InferCall, JobOut, JobSubmission, ResultOut
 from serve_apps.application.jobs import JobResult, ObjectArrival
 
 
@@ -47,5 +45,7 @@ def job_out(job: Job) -> JobOut:
     )
 
 
-def result_document(result: JobResult) -> dict[str, Any]:
-    return {**result.stored, "escalations": [dict(escalation) for escalation in result.escalations]}
+def result_out(result: JobResult) -> ResultOut:
+    """The result that the ledger keeps, with what was found since it was made."""
+    escalations = [dict(escalation) for escalation in result.escalations]
+    return ResultOut.model_validate({**result.stored, "escalations": escalations})

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime
 
 from ledger import FINISHED, Job, JobState
 from serve_apps.api.dependencies import MUST_READ, JobId, Site, Submitter
-from serve_apps.api.job_mapping import job_out, object_arrival, request_of, result_document
+from serve_apps.api.job_mapping import job_out, object_arrival, request_of, result_out
 from serve_apps.api.problems import PROBLEMS, Problem, job_problem
 from serve_apps.api.schemas import (
     NAME_PATTERN,
@@ -23,7 +23,7 @@ from serve_apps.api.schemas import (
     ResultOut,
     Uid,
 )
-from serve_apps.application.jobs import JobQuery, JobService
+from serve_apps.application.jobs import JobQuery, JobResult, JobService
 
 MAX_WAIT_S = 300.0
 router = APIRouter(prefix="/v1", tags=["jobs"], responses=dict(PROBLEMS))
@@ -107,7 +107,7 @@ async def get_results(
         raise job_problem(job)
     if is_dicom:
         return Response(await services.jobs.document(job, document), media_type="application/dicom")
-    return JSONResponse(result_document(await services.jobs.result(job)))
+    return result_answer(await services.jobs.result(job), {})
 
 
 @router.post("/infer", response_model=ResultOut, responses=ACCEPTED)
@@ -141,9 +141,12 @@ async def result_or_accepted(jobs: JobService, job: Job, headers: dict[str, str]
     if job.state is JobState.FAILED:
         raise job_problem(job)
     if job.state in FINISHED:
-        document = result_document(await jobs.result(job))
-        return JSONResponse(document, headers=headers | {"X-Serinus-Job": job.id})
+        return result_answer(await jobs.result(job), headers | {"X-Serinus-Job": job.id})
     return accepted(job, headers)
+
+
+def result_answer(result: JobResult, headers: dict[str, str]) -> Response:
+    return JSONResponse(result_out(result).model_dump(mode="json"), headers=headers)
 
 
 def accepted(job: Job, headers: dict[str, str]) -> Response:

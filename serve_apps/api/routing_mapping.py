@@ -58,8 +58,13 @@ def table_document(table: RoutingTable) -> dict[str, Any]:
             for arm in (table.ab_test.arms if table.ab_test else ())
         ],
         "shadows": [
-            {"name": s.variant.name, "version": s.variant.version, "percent": s.share_bp // 100}
-            for s in table.shadows
+            {
+                "name": shadow.variant.name,
+                "version": shadow.variant.version,
+                "percent": shadow.share_bp / 100,
+                "share_bp": shadow.share_bp,
+            }
+            for shadow in table.shadows
         ],
         "rules": [asdict(rule) | {"keys": len(rule.keys)} for rule in table.rules],
         "safety_net_bp": table.safety_net_bp,

@@ -97,7 +97,7 @@ def test_a_version_that_needs_more_memory_than_it_may_never_gets_a_study(
 ) -> None:
     registry.set_tag(MODEL, "2", "serinus.resources.memory_bytes", str(32 << 20))
     registry.set_alias(MODEL, "challenger", "2")
-    site.run("route", "set-weight", MODEL, "2", "100")
+    site.run("route", "set-weight", MODEL, "2", "100", "--in-advance")
     eventually(lambda: state_of(site, "2") == "failed" or None, 180, "version 2 to be given up")
     assert {read(site, tmp_path, f"leak-{n}")["model"]["version"] for n in range(2)} == {"1"}
     registry.delete_tag(MODEL, "2", "serinus.resources.memory_bytes")
@@ -127,7 +127,7 @@ def test_a_silent_version_sleeps_wakes_for_a_study_and_is_awake_before_it_answer
     eventually(lambda: state_of(site, "3") == "asleep" or None, 120, "version 3 to fall asleep again")
 
     registry.set_alias(MODEL, "challenger", "3")
-    site.run("route", "set-weight", MODEL, "3", "100")
+    site.run("route", "set-weight", MODEL, "3", "100", "--in-advance")
     eventually(lambda: canary_of(site) == "3" or None, 60, "version 3 to be given studies")
     assert site.processes(replica), "it was given studies before it was awake"
     assert read(site, tmp_path, "awake")["model"]["version"] == "3"

@@ -243,6 +243,12 @@ def test_a_freeze_sends_everything_to_the_champion(key: str, tester: str | None)
     )
 
 
+def test_a_freeze_that_came_later_says_what_the_tester_had_asked_for() -> None:
+    frozen = table(canary=canary(0), frozen=True)
+    assert "asked for canary" in assign(facts(tester_variant="canary"), frozen).reason
+    assert "asked for" not in assign(facts(), frozen).reason
+
+
 @given(key=keys)
 def test_experiments_in_disjoint_slots_of_a_layer_never_share_a_patient(key: str) -> None:
     left, right = Slot("ct", "layer", 0, 5_000), Slot("ct", "layer", 5_000, 10_000)
