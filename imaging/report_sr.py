@@ -6,13 +6,13 @@ It is COMPLETE, PRELIMINARY and UNVERIFIED: nobody has looked at it yet. `dciodv
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
 import highdicom.sr as sr
 from pydicom.dataset import Dataset
 
+from imaging.encode_once import encode_once, encoded_reference
 from imaging.finding import ModelStamp, Prediction
 from imaging.report_codes import private_scheme
 from imaging.report_content import content_of, failure_content
@@ -20,7 +20,6 @@ from imaging.report_frame import (
     MANUFACTURER,
     ReportContext,
     algorithm_equipment,
-    as_source,
     describe,
     finish,
     read_header,
@@ -64,9 +63,11 @@ def _document(
     input_digest: str,
     created: datetime,
 ) -> Dataset:
+    """highdicom makes the document around the root alone and one image: it copies and searches what it is given."""
+    root = content[0]
     document = sr.Comprehensive3DSR(
-        evidence=[*_evidence(template_of(header), context)],
-        content=content,
+        evidence=[template_of(header)],
+        content=_without_children(root),
         series_instance_uid=result_uid("sr series", input_digest, stamp),
         series_number=SERIES_NUMBER,
         sop_instance_uid=result_uid("sr", input_digest, stamp),
@@ -82,14 +83,23 @@ def _document(
         contributing_equipment=[algorithm_equipment(stamp, created)],
     )
     document.CodingSchemeIdentificationSequence = [private_scheme()]
+    document.ContentSequence = root.ContentSequence
+    _refer_to_all(document, context)
     finish(document, header, created)
+    encode_once(document)
     return document
 
 
-def _evidence(template: Dataset, context: ReportContext) -> Iterator[Dataset]:
-    """The template first, because highdicom takes patient and study from it; then the images by name only."""
-    own = str(template.SOPInstanceUID)
-    yield template
-    for uid in context.instance_uids:
-        if uid != own:
-            yield as_source(template, context, uid)
+def _without_children(root: Dataset) -> Dataset:
+    """The root of the content tree, which names its template (TID 1500)."""
+    bare = sr.ContainerContentItem(root.name, template_id="1500")
+    bare.ContentSequence = []
+    return bare
+
+
+def _refer_to_all(document: Dataset, context: ReportContext) -> None:
+    """Name every image that was read as evidence; highdicom named the first, from which it took the patient."""
+    (series,) = document.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    own = series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    others = (uid for uid in context.instance_uids if uid != own)
+    series.ReferencedSOPSequence.extend(encoded_reference(context.sop_class_uid, uid) for uid in others)

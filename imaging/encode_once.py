@@ -1,0 +1,89 @@
+"""Makes a finished report cheap to write: each code is encoded once per process, and no VR is looked up twice.
+
+pydicom searches a dataset that was made from scratch for elements of ambiguous VR, once for each level of the tree,
+and encodes each of some sixty codes anew. A report has no such element and few distinct codes. So its items are
+marked as being in the encoding that they will be written in, and their code sequences become encoded bytes, which
+pydicom writes as they are. The bytes of the file stay the same, and a code that is read is a dataset as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
+
+from pydicom.charset import convert_encodings, default_encoding
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_sequence
+from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag, Tag
+
+CODE_SEQUENCES: Final = tuple(
+    map(Tag, ("ConceptNameCodeSequence", "ConceptCodeSequence", "MeasurementUnitsCodeSequence"))
+)
+_REFERENCE: Final = tuple(map(Tag, ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")))
+_CODE: Final = tuple(map(Tag, ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")))
+
+
+def encode_once(document: Dataset) -> None:
+    """Prepare a document of our own, made from scratch in Explicit VR Little Endian, for `to_part10`."""
+    for item in _items(document):
+        for tag in CODE_SEQUENCES:
+            _encode_code(item, tag)
+        item.set_original_encoding(False, True, default_encoding)
+    charset = document.get("SpecificCharacterSet")
+    document.set_original_encoding(False, True, convert_encodings(charset) if charset else default_encoding)
+
+
+def _items(parent: Dataset) -> Iterator[Dataset]:
+    """Every item of a sequence below `parent`, codes excepted."""
+    for element in parent.elements():
+        if element.VR == "SQ" and element.tag not in CODE_SEQUENCES and isinstance(element, DataElement):
+            for item in element.value:
+                yield item
+                yield from _items(item)
+
+
+def _encode_code(item: Dataset, tag: BaseTag) -> None:
+    element = item.get_item(tag)
+    if not isinstance(element, DataElement) or len(element.value) != 1:
+        return
+    code = element.value[0]
+    texts = tuple(_text(code, part) for part in _CODE)
+    if len(code) == len(_CODE) and all(texts):
+        encoded = _encoded(*texts)
+        item[tag] = _raw(tag, "SQ", encoded)
+
+
+def _text(code: Dataset, tag: BaseTag) -> str:
+    """An ASCII value, which is the same bytes in every character set of DICOM; empty for any other."""
+    element = code.get_item(tag)
+    value = None if element is None else element.value
+    return value if isinstance(value, str) and value.isascii() else ""
+
+
+@lru_cache(maxsize=1024)
+def _encoded(value: str, scheme: str, meaning: str) -> bytes:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = False, True
+    write_sequence(buffer, DataElement(CODE_SEQUENCES[0], "SQ", Sequence([code])), [default_encoding])
+    return buffer.getvalue()
+
+
+def encoded_reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    """An item of a Referenced SOP Sequence (PS3.3 10.8), encoded: a report has one for each image of its series."""
+    values = zip(_REFERENCE, (sop_class_uid, sop_instance_uid), strict=True)
+    return Dataset({tag: _raw(tag, "UI", _even(uid.encode())) for tag, uid in values})
+
+
+def _even(value: bytes) -> bytes:
+    """A UID's value has an even length (PS3.5 9.1)."""
+    return value + b"\0" if len(value) % 2 else value
+
+
+def _raw(tag: BaseTag, vr: str, value: bytes) -> RawDataElement:
+    return RawDataElement(tag, vr, len(value), value, 0, False, True)
