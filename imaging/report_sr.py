@@ -93,7 +93,7 @@ def _document(
 def _without_children(root: Dataset) -> Dataset:
     """The root of the content tree, which names its template (TID 1500)."""
     bare = sr.ContainerContentItem(root.name, template_id="1500")
-    bare.ContentSequence = []
+    bare.ContentSequence = sr.ContentSequence([])
     return bare
 
 
