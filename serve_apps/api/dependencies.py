@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import APIKeyHeader, SecurityScopes
 
+from serve_apps.api.listeners import Listeners
 from serve_apps.api.schemas import NAME_PATTERN
 from serve_apps.api.stow import Inbox
 from serve_apps.api.webhook_receiver import WebhookReceiver
@@ -43,6 +44,7 @@ class Services:
     keys: Authenticates
     inbox: Inbox
     webhooks: WebhookReceiver
+    listeners: Listeners = field(default_factory=Listeners)
 
 
 FindServices = Callable[[], Services]

@@ -5,6 +5,7 @@ FastAPI reads the annotations of the routes at run time, so they are not postpon
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
@@ -15,9 +16,11 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from core.errors import LedgerUnavailable
 from ledger import EscalationEvent
 from serve_apps.api.dependencies import MUST_READ, Site
+from serve_apps.api.listeners import Listeners
 from serve_apps.api.problems import PROBLEMS
 
 POLL_S = 1.0
+STREAM_S = 60.0
 RETRY_MS = 2000
 LAST = 2**63 - 1
 EVENT_STREAM = "text/event-stream"
@@ -41,7 +44,8 @@ async def events(
     """
     start = cursor if last_event_id is None else last_event_id
     if EVENT_STREAM in accept:
-        return EventSourceResponse(event_stream(services.routing.events, start))
+        services.listeners.require_room()
+        return EventSourceResponse(event_stream(services.routing.events, start, services.listeners))
     page = await services.routing.events(start)
     return JSONResponse(
         {
@@ -52,22 +56,30 @@ async def events(
 
 
 async def event_stream(
-    read: Read, cursor: int, pause: Pause = asyncio.sleep
+    read: Read,
+    cursor: int,
+    listeners: Listeners,
+    pause: Pause = asyncio.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[ServerSentEvent]:
-    """Every escalation after `cursor`, as long as the client listens. Ends while the ledger is away: the client
-    comes back by itself, with the id of the last one it saw.
+    """Every escalation after `cursor`, for a minute, or until the ledger is away.
+
+    It ends so that a replica that is replaced need not wait for its listeners: a client of server-sent events comes
+    back by itself, with the id of the last event that it saw.
     """
-    while True:
-        try:
-            page = await read(cursor)
-        except LedgerUnavailable:
-            return
-        for event in page:
-            cursor = event.sequence
-            data = json.dumps(event_document(event))
-            yield ServerSentEvent(data, event="escalation", id=str(cursor), retry=RETRY_MS)
-        if not page:
-            await pause(POLL_S)
+    ends_at = clock() + STREAM_S
+    with listeners.one_more():
+        while clock() < ends_at:
+            try:
+                page = await read(cursor)
+            except LedgerUnavailable:
+                return
+            for event in page:
+                cursor = event.sequence
+                data = json.dumps(event_document(event))
+                yield ServerSentEvent(data, event="escalation", id=str(cursor), retry=RETRY_MS)
+            if not page:
+                await pause(POLL_S)
 
 
 def event_document(event: EscalationEvent) -> dict[str, Any]:

@@ -85,6 +85,7 @@ async def get_job(
 
 @router.delete("/jobs/{job_id}", status_code=202)
 async def cancel_job(services: Site, _: Submitter, job_id: JobId) -> JobOut:
+    """Cancel a job that has not been read yet; any key with the scope may."""
     return job_out(await services.jobs.cancel(job_id))
 
 

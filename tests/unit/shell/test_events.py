@@ -11,6 +11,7 @@ import httpx
 from core.errors import LedgerUnavailable
 from ledger import Audience, EscalationEvent
 from serve_apps.api.events import event_stream
+from serve_apps.api.listeners import Listeners
 from tests.unit.shell.site import BODY, Site
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -40,7 +41,7 @@ class Escalations:
 
 async def test_the_stream_goes_on_from_the_last_event_and_ends_when_the_ledger_is_away() -> None:
     source = Escalations([an_event(4), an_event(7)], [], [an_event(8)])
-    events = [event async for event in event_stream(source.read, 3, source.pause)]
+    events = [event async for event in event_stream(source.read, 3, Listeners(), source.pause)]
     assert [event.id for event in events] == ["4", "7", "8"]
     assert json.loads(events[0].data) == {
         "sequence": 4,
@@ -49,6 +50,24 @@ async def test_the_stream_goes_on_from_the_last_event_and_ends_when_the_ledger_i
     }
     assert source.cursors == [3, 7, 7, 8]
     assert len(source.pauses) == 1, "it pauses only when there was nothing"
+
+
+async def test_a_stream_ends_after_a_while_so_that_nobody_waits_for_it() -> None:
+    source = Escalations(*([] for _ in range(1000)))
+    listeners = Listeners()
+
+    def clock() -> float:
+        return float(len(source.pauses))
+
+    assert [e async for e in event_stream(source.read, 0, listeners, source.pause, clock)] == []
+    assert (len(source.pauses), listeners.count) == (60, 0)
+
+
+async def test_listeners_keep_no_study_from_being_accepted(site: Site, http: httpx.AsyncClient) -> None:
+    site.services.listeners.count = 50
+    answer = await http.get("/v1/events", headers={"Accept": "text/event-stream"})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "2")
+    assert (await http.get("/v1/events")).status_code == 200
 
 
 async def test_a_client_that_lost_its_connection_gets_what_came_since(
