@@ -24,14 +24,15 @@ class ServeJobWorkers:
 
     def __init__(self, handle: Any = None) -> None:
         self._handle = handle
+        self._method: Any = None
 
     async def run(self, job_id: str, order: QueueOrder | None, waiter_s: float | None = None) -> JobOutcome:
-        if self._handle is None:
-            self._handle = await asyncio.to_thread(
+        if self._method is None:
+            handle = self._handle or await asyncio.to_thread(
                 serve.get_deployment_handle, "JobWorker", app_name=APPLICATION
             )
-        method = self._handle.options(_by_reference=False).run
-        outcome: JobOutcome = await call(method, job_id, order, waiter_s, deadline_s=RUN_S)
+            self._method = handle.options(_by_reference=False).run
+        outcome: JobOutcome = await call(self._method, job_id, order, waiter_s, deadline_s=RUN_S)
         return outcome
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 
 from ledger import FINISHED, Job, Ledger
 from serve_apps.application.executors import run_in
+from serve_apps.application.messages import JobOutcome
 from serve_apps.application.wakeups import Wakeups, heard
 
 POLL_S = 0.2  # for jobs that another router runs; this one rings
@@ -20,8 +21,11 @@ class PollingFollower:
         self._wakeups = wakeups
         self._executor = executor
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: Job, waiter_s: float | None = None) -> None:
         self._wakeups.submitted.ring()
+
+    async def outcome(self, job_id: str, within_s: float) -> JobOutcome | None:
+        return None
 
     async def follow(self, job_id: str, within_s: float) -> Job:
         clock = asyncio.get_running_loop().time

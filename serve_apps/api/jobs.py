@@ -51,13 +51,16 @@ async def submit_job(
 
     `X-Serinus-Variant` needs a key with the scope `variants:choose`.
     """
-    submitted = await services.jobs.submit(request_of(submission, x_serinus_variant), caller, idempotency_key)
+    request, wait_s = request_of(submission, x_serinus_variant), preferred_wait(prefer)
+    submitted = await services.jobs.submit(request, caller, idempotency_key, wait_s)
     headers = {"Idempotent-Replayed": "true"} if submitted.replayed else {}
-    wait_s = preferred_wait(prefer)
     if wait_s is None:
         return accepted(submitted.job, headers)
-    job = await services.jobs.wait(submitted.job.id, wait_s)
-    return await result_or_accepted(services.jobs, job, headers | {"Preference-Applied": f"wait={wait_s:g}"})
+    headers["Preference-Applied"] = f"wait={wait_s:g}"
+    outcome = await services.jobs.wait_for_result(submitted.job, wait_s)
+    if isinstance(outcome, JobResult):
+        return result_answer(outcome, headers | {"X-Serinus-Job": submitted.job.id})
+    return await result_or_accepted(services.jobs, outcome, headers)
 
 
 @router.get("/jobs", dependencies=[MUST_READ])

@@ -5,6 +5,7 @@ Everything that touches the ledger runs in the executor that the deployment give
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from imaging.object_store import permitted
 from ledger import Job, JobRequest, JobState, Ledger, Priority, Submitted
 from serve_apps.application.callers import Caller, Scope
 from serve_apps.application.executors import run_in
+from serve_apps.application.messages import JobOutcome
 from serve_apps.application.routing_snapshot import RoutingSnapshot, eligible_models
 from serve_apps.settings import ObjectSourceSettings, Settings, SourceSettings
 
@@ -73,8 +75,15 @@ class JobResult:
 class JobFollower(Protocol):
     """Has an accepted job run, and tells when it has ended."""
 
-    def begin(self, job: Job) -> None:
-        """The job may run now; never blocks and never fails: a job that is not begun here is found in the ledger."""
+    def begin(self, job: Job, waiter_s: float | None = None) -> None:
+        """The job may run now; never blocks and never fails: a job that is not begun here is found in the ledger.
+
+        `waiter_s` is how long its caller will wait for the result.
+        """
+        ...
+
+    async def outcome(self, job_id: str, within_s: float) -> JobOutcome | None:
+        """What the worker made of a job that was begun here, without asking the ledger; None if it is unknown."""
         ...
 
     async def follow(self, job_id: str, within_s: float) -> Job:
@@ -101,10 +110,17 @@ class JobService:
         self._sources = settings.all_sources
         self.waiting = 0  # callers that wait for their job now
 
-    async def submit(self, request: JobRequest, caller: Caller, idempotency_key: str | None) -> Submitted:
+    async def submit(
+        self,
+        request: JobRequest,
+        caller: Caller,
+        idempotency_key: str | None,
+        waiter_s: float | None = None,
+    ) -> Submitted:
         """Write the job and have it run. A key that was used before gives the job of then.
 
-        A request that names a variant needs the scope `variants:choose`. Raises RequestError or NotReady.
+        `waiter_s` is how long the caller will wait for the result. A request that names a variant needs the scope
+        `variants:choose`. Raises RequestError or NotReady.
         """
         self._check(request)
         if request.tester_variant is not None:
@@ -118,7 +134,7 @@ class JobService:
             idempotency_key=idempotency_key,
             tenant=caller.name,
         )
-        self._follower.begin(submitted.job)
+        self._follower.begin(submitted.job, waiter_s)
         return submitted
 
     async def object_arrived(self, arrival: ObjectArrival, caller: Caller) -> Job:
@@ -157,6 +173,25 @@ class JobService:
         self.waiting += 1
         try:
             return await self._follower.follow(job_id, seconds)
+        finally:
+            self.waiting -= 1
+
+    async def wait_for_result(self, job: Job, seconds: float) -> JobResult | Job:
+        """The result of a job that was just submitted, or the job as it stands after `seconds`.
+
+        A result that the worker itself has told is not read from the ledger again; no other version can have said
+        anything of it yet.
+        """
+        if self.waiting >= self._settings.max_waiting_callers:
+            return job
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
+        self.waiting += 1
+        try:
+            outcome = await self._follower.outcome(job.id, seconds)
+            if outcome is not None and outcome.state is JobState.COMPLETED and outcome.result is not None:
+                return JobResult(outcome.result)
+            return await self._follower.follow(job.id, max(0.0, deadline - clock()))
         finally:
             self.waiting -= 1
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +14,11 @@ from core.errors import JobNotFound, LedgerUnavailable, Overloaded, SerinusError
 from core.priority import QueueOrder
 from ledger import Job, JobState
 from serve_apps.application.follow_job import PAUSES_S, JobFollower
+from serve_apps.application.jobs import JobResult, JobService
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.run_job import handed_back
+from serve_apps.settings import Settings
+from tests.unit.shell.builders import a_snapshot
 from tests.unit.shell.worker_fakes import AtOnce, a_job, settle
 
 LONG_S = 60.0
@@ -28,6 +33,7 @@ class Site:
     def __init__(self, *answers: Answer, read_again_s: float = LONG_S) -> None:
         self.answers: Sequence[Answer] = answers
         self.asked: list[tuple[str, QueueOrder]] = []
+        self.waiters: list[float | None] = []
         self.go = asyncio.Event()
         self.job = JOB
         self.reads = 0
@@ -39,6 +45,7 @@ class Site:
 
     async def run(self, job_id: str, order: QueueOrder, waiter_s: float | None) -> JobOutcome:
         self.asked.append((job_id, order))
+        self.waiters.append(waiter_s)
         await self.go.wait()
         answer = self.answers[len(self.asked) - 1]
         if isinstance(answer, Exception):
@@ -172,3 +179,40 @@ async def test_a_job_is_begun_once() -> None:
     site.follower.begin(replace(JOB, id="j2", state=JobState.COMPLETED))
     await settle()
     assert len(site.asked) == 1
+
+
+def job_service(site: Site, folder: Path, **settings: Any) -> JobService:
+    no_ledger: Any = None
+    return JobService(Settings(state_dir=folder, **settings), no_ledger, a_snapshot, site.follower, AtOnce())
+
+
+async def test_a_waiting_caller_gets_the_worker_s_result_without_a_look_at_the_ledger(tmp_path: Path) -> None:
+    result = {"findings": []}
+    site = Site(JobOutcome(JOB.id, JobState.COMPLETED, result))
+    jobs = job_service(site, tmp_path)
+    site.go.set()
+    site.follower.begin(JOB, waiter_s=30)
+    assert await jobs.wait_for_result(JOB, 30) == JobResult(result)
+    assert (site.reads, jobs.waiting) == (0, 0)
+    assert site.waiters == [30]
+
+
+async def test_a_job_that_is_to_be_tried_again_is_given_as_it_stands(tmp_path: Path) -> None:
+    site = Site(JobOutcome(JOB.id, JobState.QUEUED, retry_after_s=60.0))
+    jobs = job_service(site, tmp_path)
+    site.go.set()
+    site.follower.begin(JOB)
+    job = await jobs.wait_for_result(JOB, 0.001)
+    assert isinstance(job, Job)
+    assert job.state is JobState.QUEUED
+
+
+async def test_when_too_many_wait_the_next_is_accepted_and_does_not_wait(tmp_path: Path) -> None:
+    site = Site(DONE)
+    jobs = job_service(site, tmp_path, max_waiting_callers=1)
+    site.follower.begin(JOB)
+    first = asyncio.create_task(jobs.wait_for_result(JOB, LONG_S))
+    await settle()
+    assert await jobs.wait_for_result(JOB, LONG_S) is JOB
+    site.go.set()
+    assert isinstance(await first, JobResult)
