@@ -1,4 +1,7 @@
-"""What the routes depend on: the services of the process that hosts the application, and who calls."""
+"""What the routes depend on: the services of the process that hosts the application, and who calls.
+
+The dependencies are coroutines, since FastAPI would run plain functions in a pool of threads that all requests share.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ class Services:
 FindServices = Callable[[], Services]
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:
     """Asked at each request, so that the application may be built before its services exist."""
     find: FindServices = request.app.state.find_services
     return find()
@@ -60,7 +63,7 @@ Site = Annotated[Services, Depends(services_of)]
 API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False)
 
 
-def caller_of(
+async def caller_of(
     scopes: SecurityScopes, services: Site, key: Annotated[str | None, Security(API_KEY)] = None
 ) -> Caller:
     """The caller of the key, who has every scope that the route asks for."""
@@ -79,7 +82,7 @@ MUST_READ = Security(caller_of, scopes=[Scope.RESULTS_READ.value])
 MUST_ADMINISTER = Security(caller_of, scopes=[Scope.ADMIN.value])
 
 
-def actor_of(
+async def actor_of(
     caller: Administrator,
     x_serinus_actor: Annotated[str | None, Header(min_length=1, max_length=MAX_PERSON)] = None,
 ) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -18,8 +19,10 @@ from imaging.dicomweb import MultipartError, MultipartSplitter, boundary_of
 from serve_apps.api.problems import Problem
 from serve_apps.application.executors import run_in
 
+logger = logging.getLogger("serinus.stow")
 CANNOT_UNDERSTAND = 0xC000  # PS3.4 B.2.3
 STUDY_MISMATCH = 0xA900
+OUT_OF_RESOURCES = 0xA700
 SOP_CLASS, SOP_INSTANCE = "00081150", "00081155"
 REFERENCED, FAILED, REASON = "00081199", "00081198", "00081197"
 
@@ -117,17 +120,21 @@ class Inbox:
     def _keep(self, body: bytes, study_uid: str | None) -> StoredInstance | FailedInstance:
         try:
             header = pydicom.dcmread(io.BytesIO(body), stop_before_pixels=True)
-            found = StoredInstance(
+            instance = StoredInstance(
                 str(header.StudyInstanceUID), str(header.SOPInstanceUID), str(header.SOPClassUID)
             )
         except (InvalidDicomError, AttributeError, EOFError, ValueError, KeyError):
             return FailedInstance(CANNOT_UNDERSTAND)
-        if not (is_uid(found.study_uid) and is_uid(found.instance_uid)):
+        if not (is_uid(instance.study_uid) and is_uid(instance.instance_uid)):
             return FailedInstance(CANNOT_UNDERSTAND)
-        if study_uid is not None and found.study_uid != study_uid:
-            return FailedInstance(STUDY_MISMATCH, found.instance_uid, found.sop_class_uid)
-        atomic_write(self._root / found.study_uid / f"{found.instance_uid}.dcm", body)
-        return found
+        if study_uid is not None and instance.study_uid != study_uid:
+            return FailedInstance(STUDY_MISMATCH, instance.instance_uid, instance.sop_class_uid)
+        try:
+            atomic_write(self._root / instance.study_uid / f"{instance.instance_uid}.dcm", body)
+        except OSError as error:
+            logger.error("stow.not_stored", extra={"error": type(error).__name__, "errno": error.errno})
+            return FailedInstance(OUT_OF_RESOURCES, instance.instance_uid, instance.sop_class_uid)
+        return instance
 
 
 def _reference(sop_class: str, instance: str) -> dict[str, object]:

@@ -14,7 +14,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from serve_apps.api.problems import Problem
-from serve_apps.api.stow import FAILED, REFERENCED, Inbox, Received
+from serve_apps.api.stow import FAILED, OUT_OF_RESOURCES, REFERENCED, Inbox, Received
 
 BOUNDARY = "b0undary"
 HEADERS = {"content-type": f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'}
@@ -80,6 +80,12 @@ async def test_what_is_no_uid_writes_nothing(tmp_path: Path, uid: str) -> None:
     received = await receive(tmp_path / "inbox", an_instance(study=uid))
     assert received.status == 409
     assert not list(tmp_path.rglob("*.dcm"))
+
+
+async def test_an_instance_that_cannot_be_kept_is_not_acknowledged(tmp_path: Path) -> None:
+    (tmp_path / "1.2.3").write_text("no folder of instances can be made here")
+    received = await receive(tmp_path, an_instance())
+    assert (received.status, [f.reason for f in received.failed]) == (409, [OUT_OF_RESOURCES])
 
 
 async def test_a_body_over_the_limit_is_413(tmp_path: Path) -> None:
