@@ -10,7 +10,7 @@ import asyncio
 import logging
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from core.errors import LedgerUnavailable
 from serve_apps.application.executors import run_in
@@ -18,6 +18,7 @@ from serve_apps.application.routing_snapshot import FreezeNotice
 from serve_apps.application.routing_state import Confirmation
 
 logger = logging.getLogger("serinus.freeze")
+RECORD_S: Final = 2.0  # a person waits; a ledger that answers later may still have recorded it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,17 @@ class FreezeRecord(Protocol):
 class FreezeService:
     """Freezes and unfreezes routing. `executor` is its own: artifacts and reports in others must not hold it up."""
 
-    def __init__(self, record: FreezeRecord, broadcast: FreezeBroadcast, executor: Executor) -> None:
+    def __init__(
+        self,
+        record: FreezeRecord,
+        broadcast: FreezeBroadcast,
+        executor: Executor,
+        record_s: float = RECORD_S,
+    ) -> None:
         self._record = record
         self._broadcast = broadcast
         self._executor = executor
+        self._record_s = record_s
 
     async def freeze(self, reason: str, actor: str) -> FreezeOutcome:
         """Have every replica obey in memory and the ledger record it, beside each other."""
@@ -76,8 +84,9 @@ class FreezeService:
 
     async def _recorded(self, reason: str, actor: str) -> bool:
         try:
-            await run_in(self._executor, self._record.freeze, actor=actor, reason=reason)
-        except LedgerUnavailable as error:
-            logger.error("freeze.not_recorded", extra={"reason": error.detail})
+            async with asyncio.timeout(self._record_s):
+                await run_in(self._executor, self._record.freeze, actor=actor, reason=reason)
+        except (LedgerUnavailable, TimeoutError) as error:
+            logger.error("freeze.not_recorded", extra={"error": type(error).__name__})
             return False
         return True

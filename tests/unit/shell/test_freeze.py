@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
 
+from serve_apps.application.freeze import FreezeService
 from serve_apps.application.routing_snapshot import FreezeNotice
 from tests.unit.shell.site import BODY, Site
 
@@ -42,6 +46,28 @@ async def test_without_the_ledger_a_freeze_holds_when_every_replica_confirmed(
     site.lose_the_ledger()
     answer = await http.put("/v1/freeze", json=DRILL)
     assert (answer.status_code, answer.json()["recorded"], answer.json()["unconfirmed"]) == (200, False, 0)
+
+
+async def test_a_ledger_that_hangs_holds_no_freeze_up(site: Site) -> None:
+    hanging = HangingRecord()
+    with ThreadPoolExecutor(1) as threads:
+        outcome = await FreezeService(hanging, site.replicas, threads, record_s=0.01).freeze("drill", "ada")
+        hanging.end.set()
+    assert (outcome.recorded, outcome.unconfirmed, outcome.holds) == (False, 0, True)
+    assert site.replicas.notices == [FreezeNotice(True)]
+
+
+class HangingRecord:
+    """A database that does not answer before `end` is set."""
+
+    def __init__(self) -> None:
+        self.end = threading.Event()
+
+    def freeze(self, *, actor: str, reason: str) -> None:
+        self.end.wait(30)
+
+    def unfreeze(self, *, actor: str) -> int:
+        raise AssertionError("nobody unfreezes")
 
 
 @pytest.mark.parametrize(
