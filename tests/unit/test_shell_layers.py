@@ -38,7 +38,7 @@ MAY_KNOW: Mapping[str, frozenset[str]] = {
             "cli.config_check",
         }
     ),
-    "fastapi": frozenset({"api", "deployments.ingress", "deployments.router"}),
+    "fastapi": frozenset({"api", "deployments.ingress"}),
     "starlette": frozenset({"api"}),
     "sse_starlette": frozenset({"api"}),
     "pydantic": frozenset({"api", "settings", "cli.config_check", "control.state_store"}),
@@ -48,12 +48,8 @@ MAY_KNOW: Mapping[str, frozenset[str]] = {
     "mlflow": frozenset(),
 }
 STILL_TO_MOVE = {
-    ("application.analyse_study", "api.schemas"),
-    ("application.result", "api.schemas"),
     ("application.deliver", "adapters.report_store"),
     ("application.deliver", "adapters.wakeups"),
-    ("application.run_job", "adapters.tracing"),
-    ("application.run_job", "adapters.wakeups"),
     ("application.run_shadow", "adapters.wakeups"),
     ("control.version_apps", "deployments.model_server"),
 }

@@ -10,24 +10,25 @@ from typing import Any, NoReturn
 import httpx
 
 from core.errors import LedgerUnavailable
-from ledger import Ledger, ShadowTask
+from core.priority import QueueOrder
+from ledger import JobState, Ledger, ShadowTask
 from observability.redaction import Pseudonymiser
 from serve_apps.adapters.api_keys import ApiKeys, create_key
-from serve_apps.adapters.polling_follower import PollingFollower
 from serve_apps.api.app import create_app
 from serve_apps.api.dependencies import Services
 from serve_apps.api.stow import Inbox
 from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
 from serve_apps.application.callers import Scope
+from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
 from serve_apps.application.jobs import JobService
+from serve_apps.application.messages import JobOutcome
 from serve_apps.application.overview import OverviewService
 from serve_apps.application.result import to_result
 from serve_apps.application.routing import RoutingService
 from serve_apps.application.routing_snapshot import FreezeNotice, with_freeze
 from serve_apps.application.routing_state import Confirmation
-from serve_apps.application.wakeups import Wakeups
 from serve_apps.settings import Settings
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_version
 
@@ -36,6 +37,19 @@ BODY = {"study_uid": STUDY, "source": "samples", "model": "ich-triage"}
 
 
 S3 = {"id": "s3", "kind": "s3", "allowed_prefixes": ["s3://incoming/"]}
+
+
+class NoWorkers:
+    """Every worker is busy: a job stays queued until the test finishes it."""
+
+    async def run(self, job_id: str, order: QueueOrder, waiter_s: float | None) -> JobOutcome:
+        return JobOutcome(job_id, JobState.QUEUED, retry_after_s=1.0)
+
+
+class NoWatches:
+    """Nobody tells of a job's end, so it is read again."""
+
+    async def watch(self, job_id: str) -> None: ...
 
 
 class Replicas:
@@ -74,7 +88,7 @@ class Site:
 
     def _services(self, folder: Path) -> Services:
         ledger, threads = self.ledger, self.threads
-        follower = PollingFollower(ledger, Wakeups(), threads)
+        follower = JobFollower(NoWorkers(), NoWatches(), ledger.jobs.get, threads, read_again_s=0.02)
         pseudonyms = Pseudonymiser(b"k" * 32)
         return Services(
             settings=self.settings,

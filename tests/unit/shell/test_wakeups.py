@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 
-from serve_apps.adapters.wakeups import JobWakeups, Wakeup, heard
+from serve_apps.application.wakeups import JobWakeups, Wakeup, heard
 
 LONG_S = 60.0
 
