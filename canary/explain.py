@@ -98,7 +98,9 @@ def _what(row: DecisionRow) -> str:
     took = f" in {row.latency_ms:.0f} ms" if row.latency_ms is not None else ""
     did = {
         "answered": "read the study for its caller",
-        "failed": "was to read the study, failed, and was stood in for",
+        "failed": "was to read the study and failed"
+        if row.counts
+        else "was to read the study and was not asked",
         "shadow": "read the study in silence, as a shadow",
         "safety-net": "read the study in silence, as the safety net",
     }.get(row.role, f"read the study as {row.role}")
@@ -133,11 +135,14 @@ def _read_draw(row: DecisionRow) -> BucketDraw:
 
 
 def _fits_role(row: DecisionRow, draw: BucketDraw) -> bool:
-    """The arm must be the drawn one; whoever was assigned to answer must also bear the arm's name."""
+    """The arm must be the drawn one; whoever was assigned to answer must also bear the arm's name.
+
+    The champion may answer, or fail, in another's place.
+    """
     if draw.arm != row.arm:
         return False
     silent = row.role in ("shadow", "safety-net")
-    fell_back = row.role == "answered" and row.variant == CHAMPION
+    fell_back = row.role in ("answered", "failed") and row.variant == CHAMPION
     return silent or fell_back or row.variant == (CHAMPION if draw.arm == BASELINE else draw.arm)
 
 

@@ -137,9 +137,14 @@ class Settings(BaseSettings):
         )
 
     @property
+    def fetch_call_s(self) -> float:
+        """How long a call of the study reader may take: its wait there is not charged to the source."""
+        return 2 * self.fetch_timeout_s
+
+    @property
     def longest_job_s(self) -> float:
-        """What a job may take from the claim to its end, its wait for the study reader included."""
-        return 2 * self.fetch_timeout_s + self.forward_timeout_s
+        """What a job may take from the claim to its end."""
+        return self.fetch_call_s + self.forward_timeout_s
 
     @property
     def registry_url(self) -> str:

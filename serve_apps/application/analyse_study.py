@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from canary.assignment import Assignment, NoSuchVariant, assign
 from canary.fallback import FallbackPolicy
 from canary.gates import SitePolicy
 from canary.routing_table import Variant
+from core.clock import now
 from core.errors import UnknownVariant
 from core.priority import QueueOrder
 from core.study import StudyRef
@@ -27,6 +28,7 @@ from observability.names import Stage
 from observability.record import StageTiming
 from observability.redaction import Pseudonymiser
 from observability.stage_clock import StageClock
+from serve_apps.application.decisions import RoutedStudy
 from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference
 from serve_apps.application.ports import InferencePort
 from serve_apps.application.predict_with_fallback import (
@@ -39,8 +41,6 @@ from serve_apps.application.predict_with_fallback import (
 from serve_apps.application.result import StudyResult, to_result
 from serve_apps.application.routing_facts import routing_facts
 from serve_apps.application.routing_snapshot import RoutingSnapshot, eligible_models
-
-QUEUE_ALLOWANCE: Final = 2.0  # the call of the reader may take this many times the reader's own deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +61,19 @@ class StudyOrder:
 
 @dataclass(frozen=True, slots=True)
 class SiteRules:
-    """What a site decides about every study. Times in seconds."""
+    """What a site decides about every study. Times in seconds.
+
+    The reader's call may take `fetch_call_s`, longer than the reader's own deadline, which starts behind its queue.
+    """
 
     site: str
     policy: SitePolicy
     keys: Pseudonymiser
     fetch_s: float
+    fetch_call_s: float
     forward_s: float
     stable_reserve_s: float
     canary_timeout_s: float
-
-    @property
-    def fetch_call_s(self) -> float:
-        """How long the reader's call may take: longer than its own deadline, which starts behind its queue."""
-        return self.fetch_s * QUEUE_ALLOWANCE
-
-    @property
-    def longest_job_s(self) -> float:
-        """From the claim to the last answer."""
-        return self.fetch_call_s + self.forward_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +84,7 @@ class Workplace:
     port: InferencePort
     rules: SiteRules
     cpu: Executor | None = None
+    clock: Callable[[], datetime] = now
 
 
 @dataclass(slots=True)
@@ -98,7 +93,7 @@ class Progress:
 
     stage: Stage = Stage.QUEUE
     study: FetchedStudy | None = None
-    assignment: Assignment | None = None
+    routed: RoutedStudy | None = None
     failures: list[VariantFailure] = field(default_factory=list)
 
 
@@ -119,10 +114,14 @@ class Analysis:
 
     result: StudyResult
     study: FetchedStudy
-    assignment: Assignment
+    routed: RoutedStudy
     outcome: InferenceOutcome[Report]
     champion: Variant
     stages: tuple[StageTiming, ...]
+
+    @property
+    def assignment(self) -> Assignment:
+        return self.routed.assignment
 
     @property
     def documents(self) -> Mapping[str, bytes]:
@@ -141,7 +140,8 @@ async def analyse_study(
     study = progress.study = await place.port.fetch(request, rules.fetch_call_s)
 
     snapshot = place.snapshot()  # what was decided while the study was fetched counts
-    assignment = progress.assignment = _assign(order, study, snapshot, rules)
+    assignment = _assign(order, study, snapshot, rules)
+    routed = progress.routed = RoutedStudy(study.model, assignment, snapshot.epoch, place.clock())
     progress.stage = Stage.FORWARD
     clock = StageClock()
 
@@ -159,7 +159,7 @@ async def analyse_study(
     )
     stages = (*study.stages, *outcome.inference.stages, *clock.timings)
     champion = snapshot.table(study.model).champion
-    return Analysis(_result(order, study, assignment, outcome), study, assignment, outcome, champion, stages)
+    return Analysis(_result(order, study, assignment, outcome), study, routed, outcome, champion, stages)
 
 
 def _assign(

@@ -145,7 +145,7 @@ class JobEnding:
                 deliveries_to_make=deliveries,
                 stages_s=seconds_by_stage((*clock.timings, *analysis.stages)),
                 model=analysis.study.model,
-                decisions=decision_rows(analysis.study.model, analysis.assignment, analysis.outcome),
+                decisions=decision_rows(analysis.routed, analysis.outcome),
                 shadows=shadows,
                 study_key=self._c.keys.study(job.study.study_uid),
             )
@@ -235,9 +235,7 @@ def pending_shadows(job: Job, analysis: Analysis) -> tuple[ShadowTask, ...]:
 
 def rows_of_failure(progress: Progress) -> tuple[DecisionRow, ...]:
     """Who was asked of a study that nobody answered; none before it was assigned."""
-    if progress.study is None or progress.assignment is None:
-        return ()
-    return failed_rows(progress.study.model, progress.assignment, progress.failures)
+    return failed_rows(progress.routed, progress.failures) if progress.routed is not None else ()
 
 
 def seconds_by_stage(timings: Sequence[StageTiming]) -> dict[str, float]:

@@ -129,7 +129,7 @@ class JobWorker:
         while not is_draining():  # noqa: ASYNC110 - Serve offers nothing to wait for
             await asyncio.sleep(DRAIN_LOOK_S)
         logger.info("worker.draining")
-        await self._runner.drain(self._rules.longest_job_s)
+        await self._runner.drain(self._settings.longest_job_s)
 
     def _make_runner(self) -> JobRunner:
         settings, ledger = self._settings, self._ledger
@@ -236,6 +236,7 @@ def site_rules(settings: Settings) -> SiteRules:
         policy=settings.site_policy,
         keys=pseudonymiser(settings),
         fetch_s=settings.fetch_timeout_s,
+        fetch_call_s=settings.fetch_call_s,
         forward_s=settings.forward_timeout_s,
         stable_reserve_s=settings.stable_reserve_s,
         canary_timeout_s=settings.canary_timeout_s,

@@ -66,7 +66,8 @@ def test_a_fallback_to_the_champion_and_silent_readings_agree_with_the_draw() ->
     fell_back = replace(row, variant="champion", version="1")
     assert explain(fell_back).agrees
     assert explain(replace(row, variant="shadow-next", version="9", role="shadow")).agrees
-    assert not explain(replace(fell_back, role="failed")).agrees
+    assert explain(replace(fell_back, role="failed")).agrees, "the champion may fail in its place, too"
+    assert not explain(replace(row, variant="arm-b", role="failed")).agrees
 
 
 def test_the_words_name_version_weight_bucket_and_table() -> None:

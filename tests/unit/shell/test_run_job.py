@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from canary.explain import explain
 from canary.routing_table import BASIS_POINTS
 from core.errors import (
     DeadlineExceeded,
@@ -26,6 +27,7 @@ from core.errors import (
 from core.priority import Priority
 from core.retry import RetryPolicy
 from ledger import JobState
+from models.spec import IntendedUse
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.worker_fakes import Workshop, a_job, settle
@@ -191,12 +193,33 @@ async def test_a_study_that_both_fail_has_both_in_its_decision_rows() -> None:
     ((_, written),) = shop.ledger.written
     rows = {row.variant: row.outcome for row in written["decisions"]}
     assert rows == {"canary": "deadline-exceeded", "champion": "no-eligible-series"}
+    assert all(explain(row).agrees for row in written["decisions"])
+    assert "failed" in explain(written["decisions"][0]).sentences[0]
+
+
+async def test_a_canary_outside_its_intended_use_is_recorded_and_not_counted_against_it() -> None:
+    adults = replace(CANARY, spec=replace(CANARY.spec, intended_use=IntendedUse("x", ("MR",), ())))
+    shop = Workshop(JOB, snapshot=a_snapshot(CHAMPION, canary=adults, weight_bp=BASIS_POINTS))
+    outcome = await shop.runner.run(JOB.id, JOB.order)
+    assert outcome.state is JobState.COMPLETED
+    ((_, written),) = shop.ledger.written
+    passed_over, answered = written["decisions"]
+    assert (passed_over.role, passed_over.version, passed_over.counts) == ("failed", "2", False)
+    assert "was not asked" in explain(passed_over).sentences[0]
+    assert (answered.role, answered.version, answered.counts) == ("answered", "1", True)
+    assert explain(answered).agrees
+
+
+async def test_a_decision_names_the_snapshot_that_made_it() -> None:
+    shop = Workshop(JOB, snapshot=replace(a_snapshot(CHAMPION), epoch=3))
+    await shop.runner.run(JOB.id, JOB.order)
+    ((_, written),) = shop.ledger.written
+    (row,) = written["decisions"]
+    assert (row.epoch, row.generation) == (3, 7)
+    assert row.assigned_at is not None
 
 
 async def test_an_unexpected_error_fails_the_job_without_its_text() -> None:
-    class Broken(SerinusError):
-        pass
-
     shop = Workshop(JOB)
     shop.deployments.fetch_errors = [ValueError("DOE^JOHN")]  # type: ignore[list-item]
     outcome = await shop.runner.run(JOB.id, JOB.order)

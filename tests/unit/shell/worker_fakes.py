@@ -259,6 +259,7 @@ class Workshop:
             policy=SitePolicy.RESEARCH,
             keys=Pseudonymiser(b"k" * 32),
             fetch_s=10.0,
+            fetch_call_s=20.0,
             forward_s=60.0,
             stable_reserve_s=5.0,
             canary_timeout_s=30.0,
