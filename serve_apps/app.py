@@ -19,12 +19,9 @@ def build(args: dict[str, Any]) -> Application:
     """The application `serinus`. A job worker that is replaced has the time that its longest job may take."""
     settings = load_settings(**args)
     ingress, worker, reader, controller = deployments()
-    bound_controller = controller.bind(settings)
     grace_s = settings.longest_job_s + DRAIN_RESERVE_S
-    workers = worker.options(graceful_shutdown_timeout_s=grace_s).bind(
-        settings, reader.bind(settings), bound_controller
-    )
-    application: Application = ingress.bind(settings, workers, bound_controller)
+    workers = worker.options(graceful_shutdown_timeout_s=grace_s).bind(settings, reader.bind(settings))
+    application: Application = ingress.bind(settings, workers, controller.bind(settings))
     return application
 
 

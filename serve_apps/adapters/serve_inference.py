@@ -65,10 +65,10 @@ class ServeInference:
         """The applications whose handle is there."""
         return self._handles.keys()
 
-    async def prepare(self, endpoints: Mapping[str, ServedVersion]) -> None:
+    async def prepare(self, endpoints: Mapping[str, ServedVersion]) -> Collection[str]:
         """Make the handles that a snapshot needs, and forget those of versions that are gone.
 
-        A handle that cannot be made is tried again when the version is asked.
+        A handle that cannot be made is tried again when the version is asked; returns those applications.
         """
         for app_name in self._handles.keys() - endpoints.keys():
             del self._handles[app_name]
@@ -77,6 +77,7 @@ class ServeInference:
         await asyncio.gather(
             *(loop.run_in_executor(self._executor, self._try_to_open, app_name) for app_name in missing)
         )
+        return [app_name for app_name in missing if app_name not in self._handles]
 
     async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchedStudy:
         """A wait in the reader's queue ends as Overloaded, which is waited for: it is no fault of the source."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -127,6 +127,12 @@ def with_freeze(snapshot: RoutingSnapshot, *, frozen: bool) -> RoutingSnapshot:
         return snapshot
     tables = {model: replace(table, frozen=frozen) for model, table in snapshot.tables.items()}
     return replace(snapshot, tables=tables)
+
+
+def with_loading(snapshot: RoutingSnapshot, missing: Collection[str]) -> RoutingSnapshot:
+    """The snapshot where the champions whose applications are `missing` have yet to load."""
+    loading = {model for model, table in snapshot.tables.items() if table.champion.app in missing}
+    return replace(snapshot, loading=snapshot.loading | loading)
 
 
 def eligible_models(

@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from core.codec import from_json
@@ -25,16 +26,19 @@ from serve_apps.application.routing_snapshot import (
     RoutingSnapshot,
     SnapshotVersion,
     with_freeze,
+    with_loading,
 )
 
 logger = logging.getLogger("serinus.routing_state")
 POLL_S = 0.2
 PUBLISH_GRACE_S = 5.0  # a snapshot is pushed first and written after
 SETTLE_S = 1.0  # longer than a push may take: until then a look at the ledger may be older than a push
-SILENCE_S = 30.0  # the controller pushes its snapshot again every few seconds
+SILENCE = timedelta(seconds=30)  # the controller renews its leadership every few seconds
+
+NOTHING_PUBLISHED = SnapshotVersion(0, 0)
 
 T = TypeVar("T")
-Prepare = Callable[[Mapping[str, ServedVersion]], Awaitable[None]]
+Prepare = Callable[[Mapping[str, ServedVersion]], Awaitable[Collection[str] | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,10 @@ class RoutingBroadcast(Protocol):
 
 
 class ControlHead(Protocol):
-    """One cheap read of the ledger: the newest snapshot's version, and the freeze at a routing revision."""
+    """One cheap read of the ledger: the newest snapshot's version, and the freeze at a routing revision.
+
+    `renewed_at` is when a controller last said that it leads; `at` is the database's time of the read.
+    """
 
     @property
     def epoch(self) -> int: ...
@@ -65,6 +72,10 @@ class ControlHead(Protocol):
     def routing_revision(self) -> int: ...
     @property
     def frozen(self) -> bool: ...
+    @property
+    def renewed_at(self) -> datetime | None: ...
+    @property
+    def at(self) -> datetime: ...
 
 
 class ControlRecord(Protocol):
@@ -86,7 +97,11 @@ async def prepare_nothing(endpoints: Mapping[str, ServedVersion]) -> None:
 
 
 class RoutingState:
-    """`prepare` is given the endpoints before a snapshot comes into force: to make handles, and to drop old ones."""
+    """`prepare` is given the endpoints before a snapshot comes into force: to make handles, and to drop old ones.
+
+    It may return the applications that do not exist: a snapshot that was read from the ledger is older than the
+    cluster, where that was stopped and started, and its champions are then still loading.
+    """
 
     def __init__(
         self,
@@ -102,7 +117,7 @@ class RoutingState:
         self._snapshot = RoutingSnapshot()
         self._freeze = FreezeNotice(False, 0)
         self._freeze_at = clock() - SETTLE_S
-        self._heard_at = clock()
+        self._controller_is_silent = False
         self._ledger_alarm: str | None = None
         self._older_since: float | None = None
 
@@ -118,10 +133,7 @@ class RoutingState:
             return self._ledger_alarm
         if self._is_unrecorded:
             return "this replica obeys a freeze that the ledger has not recorded"
-        silent_s = self._clock() - self._heard_at
-        if silent_s > SILENCE_S:
-            return f"the controller has not been heard for {silent_s // 30 * 30:.0f} s"
-        return None
+        return "the controller has not been heard for half a minute" if self._controller_is_silent else None
 
     async def start(self) -> None:
         """Take the last snapshot that the ledger has. What is not there or cannot be read is waited for."""
@@ -129,7 +141,6 @@ class RoutingState:
 
     async def take(self, snapshot: RoutingSnapshot) -> SnapshotVersion:
         """Take a newer snapshot; returns the version that is in force here."""
-        self._heard_at = self._clock()
         await self._take(snapshot)
         return self._snapshot.version
 
@@ -152,8 +163,10 @@ class RoutingState:
             asked_at = self._clock()
             head = await self._ask(self._control.head)
             self._note_head(head, asked_at)
-            self._note_version(SnapshotVersion(head.epoch, head.generation))
-            if SnapshotVersion(head.epoch, head.generation) > self._snapshot.version:
+            stored = SnapshotVersion(head.epoch, head.generation)
+            self._note_version(stored)
+            self._controller_is_silent = head.renewed_at is None or head.at - head.renewed_at > SILENCE
+            if stored > max(self._snapshot.version, NOTHING_PUBLISHED):
                 await self._load()
         except SerinusError as error:
             self._alarm(f"the control state cannot be read from the ledger: {error.detail}")
@@ -170,9 +183,10 @@ class RoutingState:
             return
         if not self._is_unrecorded or snapshot.freeze.frozen:
             self.take_freeze(snapshot.freeze)
-        await self._prepare(snapshot.endpoints)
+        missing = await self._prepare(snapshot.endpoints) or ()
         if snapshot.version > self._snapshot.version:  # a newer one may have come meanwhile
-            self._snapshot = with_freeze(snapshot, frozen=self._freeze.frozen)
+            frozen = with_freeze(snapshot, frozen=self._freeze.frozen)
+            self._snapshot = with_loading(frozen, missing) if missing else frozen
 
     async def _load(self) -> None:
         record = await self._ask(self._control.load)

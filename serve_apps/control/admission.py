@@ -1,40 +1,47 @@
-"""Which registered versions this site admits: fetched, verified, gated. Remembers the answer per version.
+"""Which registered versions this site admits: fetched, verified, gated, sized. Remembers the verdict per version.
 
-A version that is refused never becomes a view, so that no alias can bring it near a study; the reason is kept
-for `serinus status` and the version's page in MLflow.
+A version that is refused never becomes a view, so that no alias can bring it near a study; the reason is kept for
+`serinus status` and the version's page in MLflow. While MLflow is away nothing is refused.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
 
 from canary.gates import Clearance, GateVerdict, SitePolicy, regulatory_gate
 from canary.observation import VersionView
 from core.errors import RegistryUnavailable, SerinusError, UnknownModel
 from models.spec import ModelSpec
-from registry.cache import CachedModel, NodeCache
-from registry.client import ModelVersion, RegistryClient
+from registry.cache import CachedModel
+from registry.client import ModelVersion
 from registry.signing import DIGEST_TAG
 from serve_apps.application.messages import ServedVersion, app_name
-from serve_apps.control.version_resources import resources_of
 from serve_apps.resources import Resources
 
-REFRESH_S = 5.0
-RETRY_S = 30.0
+PARALLEL = 2  # artifacts that are fetched and hashed at the same time
+UNAVAILABLE_RETRY_S = 2.0
+REFUSED_RETRY_S = 30.0
 STATUS_TAG = "regulatory.status"
 CLEARED_DIGEST_TAG = "regulatory.digest"
+RESOURCES_PREFIX = "serinus.resources."
+COUNTS = ("memory_bytes", "min_replicas", "max_replicas")
+SMALLEST_SHARE = 0.0001  # of a CPU or GPU: Ray counts no finer
+MOST_REPLICAS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A version whose files were verified on this node."""
+    """A version whose files were verified on this node. `deleted`: MLflow has it no longer."""
 
     version: ModelVersion
     digest: str
     spec: ModelSpec
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,67 +52,111 @@ class Refused:
     digest: str | None = None
 
 
-Answer = Admitted | Refused
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A version that MLflow does not have (any more)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """MLflow does not answer, so nothing is known of the version yet; it is asked again."""
+
+    reason: str
+
+
+Verdict = Admitted | Refused | Missing | Unavailable
+Key = tuple[str, str]  # model, version
+
+
+class ModelCache(Protocol):
+    """Where a version's verified files are; raises SerinusError with the sentence that says what is wrong."""
+
+    def fetch(self, name: str, version: str) -> CachedModel: ...
 
 
 class AdmissionController:
-    """Admits versions one by one; a slow download delays nobody else's look."""
+    """Admits versions in threads of its own: fifty slow downloads delay no tick, no decision and no freeze."""
 
     def __init__(
         self,
-        client: RegistryClient,
-        cache: NodeCache,
+        cache: ModelCache,
         clock: Callable[[], float] = time.monotonic,
         changed: Callable[[], None] = lambda: None,
+        executor: Executor | None = None,
     ) -> None:
-        """`changed` is called when an answer differs from the last."""
-        self._client = client
+        """`changed` is called when a verdict differs from the last."""
         self._cache = cache
         self._clock = clock
         self._changed = changed
-        self._answers: dict[tuple[str, str], tuple[float, Answer]] = {}
-        self._pending: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._executor = executor or ThreadPoolExecutor(PARALLEL, "admission")
+        self._verdicts: dict[Key, Verdict] = {}
+        self._retry_at: dict[Key, float] = {}
+        self._pending: dict[Key, asyncio.Task[None]] = {}
 
-    def look(self, model: str, version: str) -> Answer | None:
-        """The answer as it stands, None while the files are still on their way; asks anew when it is old."""
+    def verdict(self, model: str, version: str) -> Verdict | None:
+        """The verdict as it stands, None while the files are on their way for the first time. Starts what is due."""
         key = (model, version)
-        known = self._answers.get(key)
-        if key not in self._pending and (known is None or self._clock() >= known[0]):
+        if key not in self._pending and self._clock() >= self._retry_at.get(key, 0.0):
+            self._retry_at[key] = float("inf")
             task = asyncio.create_task(self._ask(key))
             self._pending[key] = task
             task.add_done_callback(lambda _: self._pending.pop(key, None))
-        return known[1] if known else None
+        return self._verdicts.get(key)
 
-    def expire(self) -> None:
-        """Ask anew about every version at the next look: its tags may have changed."""
-        self._answers = {key: (0.0, answer) for key, (_, answer) in self._answers.items()}
+    def take_listing(self, model: str, listing: Mapping[str, ModelVersion], *, is_whole: bool) -> None:
+        """MLflow's newest word on a model's versions: tags, digests, and which are gone if the listing is whole.
 
-    async def _ask(self, key: tuple[str, str]) -> None:
-        try:
-            answer: Answer = await asyncio.to_thread(self._admit, key)
-            again_s = REFRESH_S
-        except (RegistryUnavailable, UnknownModel) as error:
-            # MLflow is away: what was admitted stays admitted
-            answer = self._answers[key][1] if key in self._answers else Refused(error.detail)
-            again_s = REFRESH_S
-        except SerinusError as error:
-            answer, again_s = Refused(error.detail), RETRY_S
-        known = self._answers.get(key)
-        self._answers[key] = (self._clock() + again_s, answer)
-        if known is None or known[1] != answer:
-            self._changed()
-
-    def _admit(self, key: tuple[str, str]) -> Answer:
-        """Verify the files once, and again when another digest is claimed for them; each replica verifies its own
-        at every load. Raises ModelRefused with the sentence that says what is wrong.
+        A version whose signed digest is another now is verified anew; what was refused is tried again.
         """
-        known = self._answers.get(key)
-        if known is not None and isinstance(known[1], Admitted):
-            said = self._client.version(*key)
-            if said.tags.get(DIGEST_TAG) == known[1].digest:
-                return replace(known[1], version=said)
-        cached: CachedModel = self._cache.fetch(*key)
-        return Admitted(ModelVersion(*key, cached.tags), cached.digest, cached.spec)
+        for key, verdict in list(self._verdicts.items()):
+            if key[0] != model:
+                continue
+            registered = listing.get(key[1])
+            if not isinstance(verdict, Admitted):
+                self._retry_at[key] = 0.0
+            elif registered is None:
+                self._set(key, replace(verdict, deleted=verdict.deleted or is_whole))
+            elif registered.tags.get(DIGEST_TAG) == verdict.digest:
+                self._set(key, replace(verdict, version=registered, deleted=False))
+            else:
+                self._retry_at[key] = 0.0
+
+    def forget_all_but(self, keys: set[Key]) -> None:
+        """Versions that nothing names any more."""
+        for key in self._verdicts.keys() - keys - self._pending.keys():
+            del self._verdicts[key]
+            self._retry_at.pop(key, None)
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _ask(self, key: Key) -> None:
+        try:
+            cached = await asyncio.get_running_loop().run_in_executor(self._executor, self._cache.fetch, *key)
+            verdict: Verdict = Admitted(ModelVersion(*key, cached.tags), cached.digest, cached.spec)
+            retry_s = float("inf")
+        except RegistryUnavailable as error:
+            # what was decided before stays so
+            verdict, retry_s = self._verdicts.get(key, Unavailable(error.detail)), UNAVAILABLE_RETRY_S
+        except UnknownModel as error:
+            verdict, retry_s = self._gone(key, error), REFUSED_RETRY_S
+        except SerinusError as error:
+            verdict, retry_s = Refused(error.detail), REFUSED_RETRY_S
+        except Exception as error:  # noqa: BLE001 - whatever a foreign artifact leads to refuses that artifact only
+            verdict, retry_s = Refused(f"admission failed: {type(error).__name__}"), REFUSED_RETRY_S
+        self._retry_at[key] = self._clock() + retry_s
+        self._set(key, verdict)
+
+    def _gone(self, key: Key, error: UnknownModel) -> Verdict:
+        verdict = self._verdicts.get(key)
+        return replace(verdict, deleted=True) if isinstance(verdict, Admitted) else Missing(error.detail)
+
+    def _set(self, key: Key, verdict: Verdict) -> None:
+        if self._verdicts.get(key) != verdict:
+            self._verdicts[key] = verdict
+            self._changed()
 
 
 def gate_of(admitted: Admitted, policy: SitePolicy) -> GateVerdict:
@@ -121,7 +172,7 @@ def view_of(admitted: Admitted, gate: GateVerdict) -> VersionView:
 
 
 def served_of(admitted: Admitted, gate: GateVerdict, resources: Resources) -> ServedVersion:
-    """What the router needs to know of an admitted version; `resources` are the site's defaults."""
+    """What a router needs to know of an admitted version; `resources` are the site's defaults."""
     version = admitted.version
     return ServedVersion(
         model=version.name,
@@ -130,6 +181,44 @@ def served_of(admitted: Admitted, gate: GateVerdict, resources: Resources) -> Se
         spec=admitted.spec,
         regulatory_status=version.tags.get(STATUS_TAG, "none"),
         research_only=gate.research_only,
-        resources=resources_of(version.tags, resources),
-        may_answer=gate.may_answer,
+        resources=resources_of(version.tags, resources).resources,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """What a version's replicas need. With a `fault` the tags cannot be followed, and the version is not started."""
+
+    resources: Resources
+    fault: str | None = None
+
+
+def resources_of(tags: Mapping[str, str], default: Resources) -> Sizing:
+    """The version's tags `serinus.resources.*`, and the site's defaults for the rest."""
+    asked: dict[str, Any] = {}
+    for field in fields(Resources):
+        text = tags.get(RESOURCES_PREFIX + field.name)
+        if text is None:
+            continue
+        fault = fault_of(field.name, text)
+        if fault is not None:
+            return Sizing(default, f"the tag {RESOURCES_PREFIX}{field.name} {fault}")
+        asked[field.name] = int(float(text)) if field.name in COUNTS else float(text)
+    return Sizing(replace(default, **asked))
+
+
+def fault_of(name: str, text: str) -> str | None:
+    """What is wrong with the text of a resource's tag, or None."""
+    try:
+        number = float(text)
+    except ValueError:
+        return "is no number"
+    if not 0 <= number < float("inf"):
+        return "is no number from 0 on"
+    if name in COUNTS and number != int(number):
+        return "is no whole number"
+    if name.startswith("num_") and 0 < number < SMALLEST_SHARE:
+        return f"is less than {SMALLEST_SHARE}, the smallest share there is"
+    if name.endswith("_replicas") and number > MOST_REPLICAS:
+        return f"is more than {MOST_REPLICAS}"
+    return None

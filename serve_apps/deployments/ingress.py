@@ -6,6 +6,7 @@ A replica holds nothing worth missing, so there may be any number of them.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from fastapi import FastAPI
@@ -16,7 +17,9 @@ from ledger import Ledger
 from observability.event_log import configure_logging
 from serve_apps.adapters.api_keys import ApiKeys
 from serve_apps.adapters.broadcast import Broadcast
+from serve_apps.adapters.controller_calls import ControllerCalls
 from serve_apps.adapters.job_deployments import JobBroadcast, ServeJobWorkers
+from serve_apps.adapters.serve_applications import without_replica
 from serve_apps.adapters.tracing import pseudonymiser
 from serve_apps.api.app import create_app
 from serve_apps.api.dependencies import Services
@@ -26,10 +29,11 @@ from serve_apps.application.ab_tests import ABService
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
 from serve_apps.application.jobs import JobService
+from serve_apps.application.messages import ServedVersion
 from serve_apps.application.overview import OverviewService
 from serve_apps.application.routing import RoutingService
-from serve_apps.application.routing_snapshot import RoutingSnapshot
-from serve_apps.deployments.snapshot_pull import SnapshotPull
+from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot, SnapshotVersion
+from serve_apps.application.routing_state import RoutingState
 from serve_apps.settings import INBOX, Settings
 
 LONGEST_WAIT_S = 300.0  # of a caller; Serve lets a replica that is replaced end what it has begun
@@ -52,7 +56,9 @@ class Ingress:
         configure_logging("INFO")
         self._pools = Pools()
         self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.retry_policy)
-        self._routing = SnapshotPull(controller)
+        self._routing = RoutingState(self._ledger.control, self._not_loaded)
+        await self._routing.start()
+        self._controller = ControllerCalls(controller, self._routing)
         self._follower = JobFollower(
             ServeJobWorkers(workers),
             JobBroadcast(("JobWorker",), "watch"),
@@ -63,26 +69,30 @@ class Ingress:
         self._loops = [asyncio.create_task(self._routing.follow_forever())]
 
     def _make_services(self, settings: Settings) -> Services:
-        ledger, routing, pools = self._ledger, self._routing, self._pools
+        ledger, controller, pools = self._ledger, self._controller, self._pools
         keys = pseudonymiser(settings)
         return Services(
             settings=settings,
             jobs=JobService(settings, ledger, self._snapshot, self._follower, pools.ledger),
-            routing=RoutingService(ledger, self._snapshot, keys, routing.announce, pools.ledger),
-            ab_tests=ABService(ledger, self._snapshot, routing.announce, pools.ledger),
+            routing=RoutingService(ledger, self._snapshot, keys, controller.announce, pools.ledger),
+            ab_tests=ABService(ledger, self._snapshot, controller.announce, pools.ledger),
             freeze=FreezeService(ledger.routing, Broadcast(), pools.freeze),
-            overview=OverviewService(ledger, self._snapshot, lambda: None, pools.ledger),
+            overview=OverviewService(ledger, self._snapshot, lambda: self._routing.alarm, pools.ledger),
             keys=ApiKeys(settings.paths.api_keys),
             inbox=Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes, pools.inbox),
-            webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), routing.wake_controller),
+            webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return create_app(lambda: self._services)
 
-    async def push_snapshot(self, snapshot: RoutingSnapshot) -> int:
-        """Take a newer snapshot; returns the generation that is in force here."""
+    async def push_snapshot(self, snapshot: RoutingSnapshot) -> SnapshotVersion:
+        """Take a newer snapshot; returns the version that is in force here."""
         return await self._routing.take(snapshot)
+
+    async def push_freeze(self, notice: FreezeNotice) -> FreezeNotice:
+        """Obey a freeze, or its end, at once; returns what is in force here."""
+        return self._routing.take_freeze(notice)
 
     async def job_ended(self, job_id: str) -> None:
         """A job has ended somewhere; callers that wait for it here look at it."""
@@ -96,8 +106,13 @@ class Ingress:
     async def __del__(self) -> None:
         for loop in self._loops:
             loop.cancel()
+        self._routing.close()
         self._pools.close()
         self._ledger.close()
+
+    async def _not_loaded(self, endpoints: Mapping[str, ServedVersion]) -> Collection[str]:
+        """What a first snapshot, read from the ledger, names and the cluster does not run yet."""
+        return await without_replica(endpoints) if self._routing.snapshot.is_empty else ()
 
     def _snapshot(self) -> RoutingSnapshot:
         return self._routing.snapshot

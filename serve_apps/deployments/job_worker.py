@@ -31,13 +31,13 @@ from serve_apps.application.end_job import EndingContext, JobEnding
 from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.messages import FetchedStudy, JobOutcome
 from serve_apps.application.recover_jobs import JobRecovery
-from serve_apps.application.routing_snapshot import RoutingSnapshot
+from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot, SnapshotVersion
+from serve_apps.application.routing_state import RoutingState
 from serve_apps.application.run_job import JobRunner, RunnerContext
 from serve_apps.application.run_shadow import RecentStudies, ShadowContext, ShadowRunner
 from serve_apps.application.shadow import SAFETY_NET, SHADOW
 from serve_apps.application.wakeups import JobWakeups, Wakeups
 from serve_apps.application.watched_jobs import WatchedJobs
-from serve_apps.deployments.snapshot_pull import SnapshotPull
 from serve_apps.settings import Settings
 
 logger = logging.getLogger("serinus.worker")
@@ -55,14 +55,15 @@ class JobWorker:
     """`run` is a job; the other methods tell the replica something."""
 
     async def __init__(  # type: ignore[misc] # Serve awaits it
-        self, settings: Settings, reader: DeploymentHandle, controller: DeploymentHandle
+        self, settings: Settings, reader: DeploymentHandle
     ) -> None:
         configure_logging("INFO")
         self._settings = settings
         self._pools = Pools()
         self._port = ServeInference(reader, self._pools.handles)
-        self._routing = SnapshotPull(controller, self._port.prepare)
         self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.retry_policy)
+        self._routing = RoutingState(self._ledger.control, self._port.prepare)
+        await self._routing.start()
         self._keeper = LeaseKeeper(self._ledger.leases.renew, settings.lease_s)
         self._keeper.start()
         self._watched = WatchedJobs(JobBroadcast(("Ingress",), "job_ended"))
@@ -105,9 +106,13 @@ class JobWorker:
         """An Ingress wants to be told when the job has ended, should that happen here."""
         self._watched.watch(job_id)
 
-    async def push_snapshot(self, snapshot: RoutingSnapshot) -> int:
-        """Take a newer snapshot; returns the generation that is in force here."""
+    async def push_snapshot(self, snapshot: RoutingSnapshot) -> SnapshotVersion:
+        """Take a newer snapshot; returns the version that is in force here."""
         return await self._routing.take(snapshot)
+
+    async def push_freeze(self, notice: FreezeNotice) -> FreezeNotice:
+        """Obey a freeze, or its end, at once; returns what is in force here."""
+        return self._routing.take_freeze(notice)
 
     async def check_health(self) -> None:
         """Unhealthy when a loop has ended, which none ever should."""
@@ -119,6 +124,7 @@ class JobWorker:
         for task in (*self._loops, self._draining):
             task.cancel()
         self._keeper.close()
+        self._routing.close()
         await self._tracer.aclose()
         await self._archives.aclose()
         self._pools.close()

@@ -32,16 +32,14 @@ MAY_KNOW: Mapping[str, frozenset[str]] = {
             "app",
             "deployments",
             "adapters",
-            "control.readiness",
-            "control.router_push",
-            "control.version_apps",
+            "control.apply",
             "cli.config_check",
         }
     ),
     "fastapi": frozenset({"api", "deployments.ingress"}),
     "starlette": frozenset({"api"}),
     "sse_starlette": frozenset({"api"}),
-    "pydantic": frozenset({"api", "settings", "cli.config_check", "control.state_store"}),
+    "pydantic": frozenset({"api", "settings", "cli.config_check"}),
     "pydantic_settings": frozenset({"settings"}),
     "typer": frozenset({"cli"}),
     "sqlalchemy": frozenset(),
@@ -51,7 +49,6 @@ STILL_TO_MOVE = {
     ("application.deliver", "adapters.report_store"),
     ("application.deliver", "adapters.wakeups"),
     ("application.run_shadow", "adapters.wakeups"),
-    ("control.version_apps", "deployments.model_server"),
 }
 
 

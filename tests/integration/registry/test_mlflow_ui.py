@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from registry.client import RegistryClient
 from registry.register import register_model
 from registry.server import EmbeddedServer
-from serve_apps.control.version_tags import REASON_TAG, STATE_TAG
+from serve_apps.control.apply import REASON_TAG, STATE_TAG
 from tests.integration.registry.tiny import tiny_package
 from tests.mlflow_page import MlflowPage, MlflowPageError
 

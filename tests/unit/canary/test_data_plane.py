@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from canary.data_plane import Served, intent_of, verify_data_plane
@@ -47,3 +49,35 @@ def test_a_split_that_is_not_the_weight_is_an_alarm_though_every_stamp_is_right(
         state = observe(state, chosen=True, weight_bp=1_000)
     found = verify_data_plane(INTENT, RIGHT, [judge_ratio([state])])
     assert (found.verdict, "split" in found.reason) == (Verdict.FAILED, True)
+
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+LATER = NOON + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "generation", "at", "is_stale"),
+    [
+        (3, 6, LATER, True),  # by the table before this one
+        (2, 9, LATER, True),  # by a controller that was followed by another, with a count of its own
+        (3, 6, NOON, False),  # assigned before this table was in force everywhere
+        (4, 7, LATER, False),  # this table, published again by the next controller
+        (3, 7, LATER, False),
+    ],
+)
+def test_a_router_that_goes_on_with_an_older_table_is_an_alarm(
+    epoch: int, generation: int, at: datetime, is_stale: bool
+) -> None:
+    """After `weight 0` nobody may still be given to the canary, whatever the table of then said."""
+    intent = intent_of(table(), epoch=3, in_force_since=NOON)
+    found = verify_data_plane(intent, [Served(generation, "champion", "1", 1, epoch, at)])
+    assert ("older table" in found.reason, found.verdict is Verdict.FAILED) == (is_stale, is_stale)
+
+
+def test_an_alarm_about_the_split_keeps_its_words_while_the_evidence_grows() -> None:
+    state, sentences = SampleRatio(), set()
+    for count in range(60):
+        state = observe(state, chosen=True, weight_bp=1_000)
+        if count > 40:
+            sentences.add(verify_data_plane(INTENT, RIGHT, [judge_ratio([state])]).reason)
+    assert sentences == {"the split is not the weight"}

@@ -1,10 +1,10 @@
-"""An alarm when studies are not read as the table says, when a router does not follow, when a version is refused."""
+"""An alarm when studies are not read as the table says, when a champion fails, when shadows wait; refusals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,109 +13,156 @@ from canary.assignment import StudyFacts, assign
 from canary.explain import DecisionRow, decision_row
 from canary.routing_table import Canary, RoutingTable, Variant
 from ledger import Ledger
-from serve_apps.application.routing_snapshot import RoutingSnapshot
-from serve_apps.control.data_plane_watch import DataPlaneWatch
-from serve_apps.control.refusal_log import Refusal, RefusalLog
-from serve_apps.control.router_push import GRACE_S, RouterPush
+from serve_apps.control.snapshot import Refusal
+from serve_apps.control.watch import (
+    IN_FORCE_GRACE,
+    OLDEST_SHADOW,
+    DataPlaneWatch,
+    RefusalLog,
+    TableInForce,
+    shadow_backlog,
+)
 
-NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TABLE = RoutingTable(
     7,
     "ich",
     Variant("champion", "1", "d1", "a1"),
     canary=Canary(Variant("canary", "2", "d2", "a2"), 5_000, "s"),
 )
+IN_FORCE = {"ich": TableInForce(TABLE, 1)}
+
+
+class Clock:
+    now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", clock=lambda: NOW)
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    made = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", clock=clock)
     yield made
     made.close()
 
 
-def decided(patient: int) -> DecisionRow:
-    assignment = assign(StudyFacts(f"st-{patient}", f"pt-{patient}"), TABLE)
-    return decision_row(assignment, "ich", role="answered", outcome="ok")
+@pytest.fixture
+def watch(ledger: Ledger, clock: Clock) -> DataPlaneWatch:
+    return DataPlaneWatch(ledger.decisions, ledger.audit, clock=clock)
+
+
+def decided(patient: int, table: RoutingTable = TABLE, **changes: object) -> DecisionRow:
+    assignment = assign(StudyFacts(f"st-{patient}", f"pt-{patient}"), table)
+    row = decision_row(assignment, "ich", role="answered", outcome="ok", epoch=1)
+    return replace(row, **changes)  # type: ignore[arg-type]
 
 
 def record(ledger: Ledger, rows: list[DecisionRow]) -> None:
     for number, row in enumerate(rows):
-        ledger.decisions.record(f"job-{number}-{row.version}", f"st-{number}", [row])
+        ledger.decisions.record(f"job-{number}-{row.version}-{row.generation}", f"st-{number}", [row])
 
 
-def watch(ledger: Ledger) -> DataPlaneWatch:
-    return DataPlaneWatch(ledger, lambda: NOW)
-
-
-def test_what_the_table_says_raises_no_alarm(ledger: Ledger) -> None:
+def test_what_the_table_says_raises_no_alarm(ledger: Ledger, watch: DataPlaneWatch) -> None:
     record(ledger, [decided(n) for n in range(200)])
-    found = watch(ledger)
-    found.look({"ich": TABLE})
-    assert found.alarms == {}
+    watch.look(IN_FORCE)
+    assert watch.alarms == {}
 
 
-def test_another_version_than_intended_is_an_alarm_in_the_audit_once(ledger: Ledger) -> None:
-    record(ledger, [replace(decided(1), version="9")])
-    found = watch(ledger)
+def test_another_version_than_intended_is_an_alarm_in_the_audit_once(
+    ledger: Ledger, watch: DataPlaneWatch
+) -> None:
+    record(ledger, [decided(1, version="9")])
     for _ in range(3):
-        found.look({"ich": TABLE})
-    assert "another version" in found.alarms["ich"]
+        watch.look(IN_FORCE)
+    assert "another version" in watch.alarms["ich"]
     assert [row.action for row in ledger.audit.rows()] == ["data-plane-alarm"]
 
 
-def test_an_arm_that_loses_its_studies_is_an_alarm(ledger: Ledger) -> None:
-    """Say its replicas hang, and what was sent to it never comes back."""
-    record(ledger, [row for row in map(decided, range(120)) if row.arm != "canary"])
-    found = watch(ledger)
-    found.look({"ich": TABLE})
-    assert "split" in found.alarms["ich"]
-
-
-def test_the_evidence_is_the_same_in_one_look_and_in_many(ledger: Ledger) -> None:
-    rows = [row for row in map(decided, range(60)) if row.arm != "canary"]
-    many, one = watch(ledger), watch(ledger)
-    for count in range(len(rows)):
+def test_an_arm_that_loses_its_studies_is_an_alarm_with_the_same_words_throughout(
+    ledger: Ledger, watch: DataPlaneWatch
+) -> None:
+    """Say its replicas hang, and what was sent to it never comes back. The evidence is the same in many looks."""
+    rows = [row for row in map(decided, range(150)) if row.arm != "canary"]
+    sentences = set()
+    for count in range(60, len(rows), 12):
         record(ledger, rows[: count + 1])
-        many.look({"ich": TABLE})
-    one.look({"ich": TABLE})
-    assert one.alarms == many.alarms
+        watch.look(IN_FORCE)
+        sentences.add(watch.alarms.get("ich"))
+    assert sentences <= {None, "the split is not the weight"}
+    assert watch.alarms == {"ich": "the split is not the weight"}
+    assert len(ledger.audit.rows()) == 1
 
 
-def test_an_alarm_ends_with_its_cause(ledger: Ledger) -> None:
-    record(ledger, [replace(decided(1), version="9")])
-    found = watch(ledger)
-    found.look({"ich": TABLE})
-    found.look({"ich": replace(TABLE, generation=8)})
-    assert found.alarms == {}
+def after(table: RoutingTable, **changes: object) -> dict[str, TableInForce]:
+    return {"ich": TableInForce(replace(table, generation=8, **changes), 1)}  # type: ignore[arg-type]
 
 
-class Clock:
-    now = 0.0
+@pytest.mark.parametrize("changes", [{"canary": None}, {"frozen": True}], ids=["weight 0", "freeze"])
+def test_a_router_that_goes_on_with_the_old_table_is_an_alarm(
+    ledger: Ledger, watch: DataPlaneWatch, clock: Clock, changes: dict[str, object]
+) -> None:
+    record(ledger, [decided(1)])
+    watch.look(after(TABLE, **changes))
+    assert watch.alarms == {}, "what was assigned before is no fault"
+    clock.now += IN_FORCE_GRACE + timedelta(seconds=1)
+    watch.look(after(TABLE, **changes))
+    assert watch.alarms == {}
+    record(ledger, [decided(2), decided(3)])
+    watch.look(after(TABLE, **changes))
+    assert watch.alarms == {"ich": "a router goes on with an older table than the one in force"}
 
-    def __call__(self) -> float:
-        return self.now
+
+def test_an_alarm_ends_with_its_cause(ledger: Ledger, watch: DataPlaneWatch) -> None:
+    record(ledger, [decided(1, version="9")])
+    watch.look(IN_FORCE)
+    watch.look(after(TABLE))
+    assert watch.alarms == {}
 
 
-@pytest.mark.parametrize("answers", [[6, 7], [RuntimeError("gone"), 7], []])
-def test_a_router_that_does_not_follow_is_an_alarm_after_a_while(answers: list[object]) -> None:
-    clock = Clock()
-    push = RouterPush(clock)
-    push._newest = RoutingSnapshot(generation=7)
-    push.note(answers)
-    assert push.alarm is None
-    clock.now = GRACE_S + 1
-    push.note(answers)
-    assert push.alarm is not None
-    push.note([7, 8])
-    assert push.alarm is None
+def test_a_champion_that_fails_is_an_alarm(ledger: Ledger, watch: DataPlaneWatch) -> None:
+    champions = [row for row in map(decided, range(60)) if row.variant == "champion"]
+    record(ledger, champions[:2])
+    failed = [replace(row, role="failed", outcome="model-error") for row in champions[:2]]
+    record(ledger, failed)
+    watch.look(IN_FORCE)
+    assert "ich/champion" not in watch.alarms, "two failures are no pattern"
+    record(ledger, [replace(row, role="failed", outcome="model-error") for row in champions[:6]])
+    watch.look(IN_FORCE)
+    assert "the champion fails" in watch.alarms["ich/champion"]
+
+
+def test_a_failure_that_says_nothing_of_the_champion_does_not_count(
+    ledger: Ledger, watch: DataPlaneWatch
+) -> None:
+    rows = [decided(n, role="failed", outcome="outside-intended-use", counts=False) for n in range(20)]
+    record(ledger, rows)
+    watch.look(IN_FORCE)
+    assert "ich/champion" not in watch.alarms
+
+
+@pytest.mark.parametrize(
+    ("age", "is_alarm"), [(None, False), (OLDEST_SHADOW, False), (2 * OLDEST_SHADOW, True)]
+)
+def test_shadows_that_wait_for_too_long_are_an_alarm(
+    ledger: Ledger, clock: Clock, age: timedelta | None, is_alarm: bool
+) -> None:
+    watch = DataPlaneWatch(ledger.decisions, ledger.audit, (shadow_backlog(lambda: age),), clock)
+    watch.look({})
+    assert ("shadows" in watch.alarms) is is_alarm
 
 
 def test_a_refusal_is_written_once_per_reason_also_after_a_restart(ledger: Ledger) -> None:
     refused = Refusal("ich", "4", "a byte was changed")
-    for log in (RefusalLog(ledger), RefusalLog(ledger)):
+    for log in (RefusalLog(ledger.audit), RefusalLog(ledger.audit)):
+        assert log.has_news([refused])
         for _ in range(3):
             log.note([refused])
-    RefusalLog(ledger).note([replace(refused, reason="not signed")])
+        assert not log.has_news([refused])
+    RefusalLog(ledger.audit).note([replace(refused, reason="not signed")])
     reasons = [row.detail["reason"] for row in ledger.audit.rows(subject="ich/4")]
     assert reasons == ["not signed", "a byte was changed"]

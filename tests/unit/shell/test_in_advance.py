@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ledger import ModelRouting
-from serve_apps.control.in_advance import routing_in_force
+from serve_apps.control.desired import arrivals
 from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.site import Site
 
@@ -71,24 +71,19 @@ def decided_in_advance(site: Site) -> ModelRouting:
 
 
 def test_what_never_came_to_exist_counts_no_more_when_it_expires(site: Site) -> None:
-    decided_in_advance(site)
-    now = datetime.now(UTC)
-    aliases = {MODEL: {"champion": "1"}}
-    before = routing_in_force(site.ledger.routing, aliases, now)
-    after = routing_in_force(site.ledger.routing, aliases, now + timedelta(hours=2))
-    assert (before[MODEL].weight_bp, after[MODEL].weight_bp) == (100, 0)
+    stored, now = decided_in_advance(site), datetime.now(UTC)
+    assert arrivals(stored, {"champion": "1"}, now) == ()
+    assert (stored.in_force(now).weight_bp, stored.in_force(now + timedelta(hours=2)).weight_bp) == (100, 0)
 
 
 def test_what_came_to_exist_in_time_does_not_expire(site: Site) -> None:
-    decided_in_advance(site)
-    now = datetime.now(UTC)
-    aliases = {MODEL: {"champion": "1", "challenger": "9"}}
-    assert routing_in_force(site.ledger.routing, aliases, now)[MODEL].weight_bp == 100
-    later = routing_in_force(site.ledger.routing, aliases, now + timedelta(hours=2))
-    assert later[MODEL].weight_bp == 100
-    revision = site.ledger.routing.revision()
-    routing_in_force(site.ledger.routing, aliases, now)
-    assert site.ledger.routing.revision() == revision, "nothing is written a second time"
+    stored, now = decided_in_advance(site), datetime.now(UTC)
+    aliases = {"champion": "1", "challenger": "9"}
+    later = now + timedelta(hours=2)
+    assert arrivals(stored, aliases, later) == (), "too late"
+    arrived = site.ledger.routing.arrived(MODEL, arrivals(stored, aliases, now))
+    assert arrived.in_force(later).weight_bp == 100
+    assert arrivals(arrived, aliases, now) == (), "nothing is written a second time"
 
 
 async def test_a_change_for_another_revision_is_a_conflict(site: Site, http: httpx.AsyncClient) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from serve_apps.control.readiness import ReadinessProbes
+from serve_apps.control.apply import ReadinessProbes
 
 APP = "mv-ich-1"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,8 +19,10 @@ from serve_apps.application.routing_snapshot import (
     SnapshotVersion,
     eligible_models,
 )
-from serve_apps.application.routing_state import PUBLISH_GRACE_S, SETTLE_S, SILENCE_S, RoutingState
+from serve_apps.application.routing_state import PUBLISH_GRACE_S, SETTLE_S, SILENCE, RoutingState
 from tests.unit.shell.builders import a_snapshot, a_version
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 class Inline(Executor):
@@ -40,6 +43,8 @@ class Head:
     generation: int = -1
     routing_revision: int = 0
     frozen: bool = False
+    renewed_at: datetime | None = NOON
+    at: datetime = NOON
 
 
 @dataclass
@@ -263,12 +268,40 @@ async def test_nothing_is_loaded_while_the_head_stays_the_same(
     assert control.loads == 1
 
 
-async def test_a_controller_that_is_silent_is_alarmed(
-    state: RoutingState, control: FakeControl, clock: Clock
-) -> None:
+async def test_a_controller_that_is_silent_is_alarmed(state: RoutingState, control: FakeControl) -> None:
     control.keep(numbered(1, 1))
     await state.start()
-    clock.now += SILENCE_S + 1
-    assert "has not been heard" in (state.alarm or "")
-    await state.take(numbered(1, 1))
     assert state.alarm is None
+    control.at.at = NOON + 2 * SILENCE
+    await state.follow()
+    assert "has not been heard" in (state.alarm or "")
+    control.at.renewed_at = control.at.at
+    await state.follow()
+    assert state.alarm is None
+
+
+async def test_after_a_restart_of_all_a_champion_without_an_application_is_not_ready(
+    control: FakeControl, clock: Clock
+) -> None:
+    """The ledger's snapshot is of before; the controller has not run the applications again yet."""
+
+    async def prepare(endpoints: Mapping[str, ServedVersion]) -> list[str]:
+        return [app for app in endpoints if control.at.epoch == 1]
+
+    state = RoutingState(control, prepare, clock, Inline())
+    control.keep(numbered(1, 1))
+    await state.start()
+    assert state.snapshot.not_ready == ("ich-triage",)
+    assert state.snapshot.table("ich-triage").champion.version == "1", "who reads is known"
+    control.at.epoch = 2
+    await state.take(numbered(2, 1))
+    assert state.snapshot.not_ready == ()
+
+
+async def test_a_ledger_in_which_nothing_was_published_is_not_read_again_and_again(
+    state: RoutingState, control: FakeControl
+) -> None:
+    control.at = Head(0, 0)
+    for _ in range(3):
+        await state.follow()
+    assert control.loads == 0

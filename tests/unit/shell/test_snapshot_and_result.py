@@ -8,10 +8,9 @@ import pytest
 
 from core.errors import ModelRefused, ModelUnavailable, UnknownModel
 from imaging.finding import Code, Measurement, Presence, Urgency
-from ledger import ModelRouting
 from serve_apps.application.result import to_result, worklist_note
 from serve_apps.application.routing_snapshot import RoutingSnapshot, eligible_models
-from serve_apps.control.snapshot_view import is_spent, reason_of
+from serve_apps.control.snapshot import reason_of
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_version
 
 TRIAGE = a_version(model="ich-triage")
@@ -88,17 +87,6 @@ def test_every_presence_has_words(presence: Presence) -> None:
     assert (
         "suspected" in worklist_note(a_prediction(findings=(changed,))) or presence is Presence.INDETERMINATE
     )
-
-
-@pytest.mark.parametrize(
-    ("alias", "old", "spent"),
-    [("challenger", "2", True), ("challenger", "1", False), ("shadow-next", "2", False)],
-)
-def test_a_weight_ends_with_the_candidacy_that_it_was_given_to(alias: str, old: str, spent: bool) -> None:
-    wish = ModelRouting("ich-triage", "2", 5_000, salts={"2": "s"})
-    assert is_spent(alias, old, wish) is spent
-    assert not is_spent(alias, old, replace(wish, weight_bp=0))
-    assert not is_spent(alias, old, None)
 
 
 def test_a_version_says_why_it_failed_and_that_nobody_cleared_it() -> None:

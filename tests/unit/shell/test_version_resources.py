@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ray.serve._private.config import ReplicaConfig
 from ray.serve.config import AutoscalingConfig
 
-from serve_apps.control.version_resources import deployment_options, resources_of, scaling_of
+from serve_apps.control.admission import resources_of
+from serve_apps.control.apply import deployment_options, scaling_of
 from serve_apps.resources import Resources
 from serve_apps.settings import Settings
 
@@ -15,14 +18,35 @@ SITE = Resources(num_cpus=0.5, memory_bytes=1 << 30)
 
 
 def test_a_tag_goes_before_the_sites_default() -> None:
-    found = resources_of({"serinus.resources.num_cpus": "2"}, SITE)
-    assert (found.num_cpus, found.memory_bytes) == (2.0, 1 << 30)
+    sizing = resources_of({"serinus.resources.num_cpus": "2"}, SITE)
+    assert (sizing.resources.num_cpus, sizing.resources.memory_bytes, sizing.fault) == (2.0, 1 << 30, None)
 
 
-@given(st.sampled_from(["half", "", "-1", "nan", "inf", "1e999"]))
-def test_a_typing_error_is_as_if_it_were_not_there(text: str) -> None:
-    tags = {f"serinus.resources.{name}": text for name in ("num_cpus", "num_gpus", "min_replicas")}
-    assert resources_of(tags, SITE) == SITE
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("num_cpus", "half", "is no number"),
+        ("num_cpus", "", "is no number"),
+        ("num_cpus", "0.00001", "is less than 0.0001, the smallest share there is"),
+        ("num_gpus", "-1", "is no number from 0 on"),
+        ("num_gpus", "nan", "is no number from 0 on"),
+        ("memory_bytes", "1e999", "is no number from 0 on"),
+        ("min_replicas", "1.5", "is no whole number"),
+        ("max_replicas", "100000", "is more than 1000"),
+    ],
+)
+def test_a_tag_that_cannot_be_followed_says_what_is_wrong(name: str, text: str, fault: str) -> None:
+    sizing = resources_of({f"serinus.resources.{name}": text}, SITE)
+    assert sizing.fault == f"the tag serinus.resources.{name} {fault}"
+
+
+@given(cpus=st.floats(0, 8), gpus=st.floats(0, 1), memory=st.integers(0, 1 << 40))
+def test_ray_takes_whatever_has_no_fault(cpus: float, gpus: float, memory: int) -> None:
+    tags = {"num_cpus": str(cpus), "num_gpus": str(gpus), "memory_bytes": str(memory)}
+    sizing = resources_of({f"serinus.resources.{name}": text for name, text in tags.items()}, SITE)
+    if sizing.fault is None:
+        options = deployment_options(sizing.resources, has_gpu=True, may_sleep=False)
+        ReplicaConfig.create(object, ray_actor_options=options["ray_actor_options"])
 
 
 @given(least=counts, most=counts, may_sleep=st.booleans())

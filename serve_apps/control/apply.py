@@ -1,0 +1,380 @@
+"""Makes it so: one Serve application per model version, and the tags on the versions' pages in MLflow.
+
+The applications are imperative and carry a reserved prefix, so a `serve deploy` of the declarative config leaves
+them alone. All calls are idempotent; each application is on its own, and what Serve refuses of one stops no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+from typing import Any, Protocol
+
+import ray
+from ray import serve
+from ray.serve.schema import ApplicationStatusOverview
+
+from core.errors import RegistryUnavailable, SerinusError, UnknownModel
+from serve_apps.adapters.serve_calls import call
+from serve_apps.application.messages import RESERVED_PREFIX, ServedVersion
+from serve_apps.application.routing_snapshot import VariantStatus
+from serve_apps.control.observe import AppState, AppStatus
+from serve_apps.control.state import DeployedApp
+from serve_apps.resources import Resources
+from serve_apps.settings import Settings
+
+logger = logging.getLogger("serinus.apply")
+PLATFORM = installed_version("serinus")
+READY_DEADLINE_S = 600.0
+REFUSED_RETRY_S = 30.0
+MAX_MESSAGE_CHARS = 200
+# MLflow sorts tags and shows the first few: these come before those of the artifact
+STATE_TAG = "rollout.state"
+REASON_TAG = "rollout.reason"
+
+SERVE_STATES: Mapping[str, AppState] = {
+    "NOT_STARTED": AppState.STARTING,
+    "DEPLOYING": AppState.STARTING,
+    "RUNNING": AppState.RUNNING,
+    "UNHEALTHY": AppState.RUNNING,  # its replicas are being replaced; callers have deadlines of their own
+    "DEPLOY_FAILED": AppState.FAILED,
+    "DELETING": AppState.STOPPING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AppSpec:
+    """All that an application is run with. Serve restarts its replicas only when `code` changes."""
+
+    version: ServedVersion
+    options: Mapping[str, Any]
+    code: str
+
+    def fingerprint(self, settings: Settings) -> str:
+        known = json.dumps([self.code, self.options, settings.model_dump(mode="json")], sort_keys=True)
+        return hashlib.sha256(known.encode()).hexdigest()
+
+
+class ServePort(Protocol):
+    """Ray Serve, as little of it as this needs. Every call blocks; `run` raises whatever Serve objects to."""
+
+    def statuses(self) -> Mapping[str, AppStatus]: ...
+    def run(self, spec: AppSpec) -> None: ...
+    def delete(self, app_name: str) -> None: ...
+    def has_gpu(self) -> bool: ...
+
+
+class Applications:
+    """The applications of all versions of this cluster."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        port: ServePort,
+        probes: ReadinessProbes,
+        clock: Callable[[], float] = time.monotonic,
+        executor: Executor | None = None,
+    ) -> None:
+        self._settings = settings
+        self._serve = port
+        self._probes = probes
+        self._clock = clock
+        self._executor = executor or ThreadPoolExecutor(1, "serve")
+        self._deployed: dict[str, DeployedApp] = {}
+        self._refused: dict[str, tuple[float, str, str]] = {}  # until when, fingerprint, Serve's reason
+        self._listed: frozenset[str] = frozenset()
+        self._has_gpu: bool | None = None
+        self._own_changes = 0
+
+    @property
+    def changes(self) -> int:
+        """How often an application was started, changed, deleted, refused or became ready."""
+        return self._own_changes + self._probes.answers
+
+    @property
+    def deployed(self) -> Mapping[str, DeployedApp]:
+        """How each application was last run, for the next controller."""
+        return dict(self._deployed)
+
+    def restore(self, deployed: Mapping[str, DeployedApp]) -> None:
+        """What the last controller ran is as if this one had."""
+        self._deployed = dict(deployed)
+
+    async def statuses(self) -> Mapping[str, AppStatus]:
+        """Every version's application by name; one that Serve refused to run has failed with Serve's reason."""
+        statuses = dict(await self._in_thread(self._serve.statuses))
+        self._listed = frozenset(statuses)
+        self._deployed = {name: app for name, app in self._deployed.items() if name in statuses}
+        for name, (_, _, reason) in self._refused.items():
+            if name not in statuses:
+                statuses[name] = AppStatus(AppState.FAILED, reason)
+        return statuses
+
+    async def ensure(self, version: ServedVersion, *, may_sleep: bool) -> None:
+        """Have Serve begin to start the version, or change its resources; returns before that is done.
+
+        Asking again for the same does nothing. Other numbers of replicas restart none of them.
+        """
+        if self._has_gpu is None:
+            self._has_gpu = self._settings.device != "cpu" and await self._in_thread(self._serve.has_gpu)
+        options = deployment_options(version.resources, has_gpu=self._has_gpu, may_sleep=may_sleep)
+        spec = AppSpec(version, options, f"{PLATFORM}-{version.digest}-{version.resources.memory_bytes}")
+        name, fingerprint = version.app_name, spec.fingerprint(self._settings)
+        former = self._deployed.get(name)
+        if former is not None and former.fingerprint == fingerprint:
+            self._refused.pop(name, None)
+            return
+        if self._is_refused(name, fingerprint):
+            return
+        self._own_changes += 1
+        try:
+            await self._in_thread(lambda: self._serve.run(spec))
+        except Exception as error:  # noqa: BLE001 - whatever Serve objects to in one version's tags is that version's
+            self._refuse(name, fingerprint, error)
+            return
+        logger.info("apply.run", extra={"app": name})
+        self._refused.pop(name, None)
+        self._deployed[name] = DeployedApp(fingerprint, may_sleep and _may_be_empty(options))
+        self._probes.is_ready(name)
+
+    async def delete(self, app_name: str) -> None:
+        self._own_changes += 1
+        was_run = self._deployed.pop(app_name, None) is not None or app_name in self._listed
+        self._refused.pop(app_name, None)
+        self._probes.forget(app_name)
+        if not was_run:
+            return
+        logger.info("apply.delete", extra={"app": app_name})
+        await self._in_thread(lambda: self._serve.delete(app_name))
+
+    def refuse(self, app_name: str, reason: str) -> None:
+        """The version cannot be run as its tags say; nobody has to ask Serve for that."""
+        if self._refused.get(app_name, (0.0, "", ""))[2] != reason:
+            self._own_changes += 1
+        self._refused[app_name] = (float("inf"), "", reason)
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Why a version's application was not run, or not changed, as asked."""
+        return {name: reason for name, (_, _, reason) in self._refused.items()}
+
+    def may_sleep(self, app_name: str) -> bool:
+        """Whether the application was told that it may be without a replica."""
+        return app_name in self._deployed and self._deployed[app_name].may_sleep
+
+    def is_warm(self, app_name: str) -> bool:
+        """Whether a replica of the application has answered since it was started; asks it if need be."""
+        return self._probes.is_ready(app_name)
+
+    def mark_unready(self, app_name: str) -> None:
+        """Its replicas are gone: the next ones must answer anew."""
+        self._probes.mark_unready(app_name)
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _is_refused(self, name: str, fingerprint: str) -> bool:
+        until, refused, _ = self._refused.get(name, (0.0, "", ""))
+        return refused == fingerprint and self._clock() < until
+
+    def _refuse(self, name: str, fingerprint: str, error: Exception) -> None:
+        reason = f"Serve refused: {error}".splitlines()[0][:MAX_MESSAGE_CHARS]
+        logger.error("apply.refused", extra={"app": name, "reason": reason})
+        self._refused[name] = (self._clock() + REFUSED_RETRY_S, fingerprint, reason)
+
+    async def _in_thread(self, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """How many replicas there may be. `min_replicas` is 0 only for one that nobody waits for."""
+
+    min_replicas: int
+    max_replicas: int
+
+    @property
+    def is_fixed(self) -> bool:
+        return self.min_replicas == self.max_replicas
+
+
+def scaling_of(resources: Resources, *, may_sleep: bool) -> Scaling:
+    """A version that may answer a caller keeps a replica; one that is only a shadow may have none."""
+    least = max(resources.min_replicas, 0 if may_sleep else 1)
+    return Scaling(least, max(resources.max_replicas, least, 1))
+
+
+def deployment_options(resources: Resources, *, has_gpu: bool, may_sleep: bool) -> dict[str, Any]:
+    """The version's options for Serve. Its memory is a reservation; the replica itself keeps the limit."""
+    actor: dict[str, Any] = {
+        "num_cpus": resources.num_cpus,
+        "num_gpus": resources.num_gpus if has_gpu else 0,
+        "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}},
+    }
+    if resources.memory_bytes:
+        actor["memory"] = resources.memory_bytes
+    scaling = scaling_of(resources, may_sleep=may_sleep)
+    if scaling.is_fixed:
+        return {"ray_actor_options": actor, "num_replicas": scaling.min_replicas}
+    autoscaling = {
+        "min_replicas": scaling.min_replicas,
+        "max_replicas": scaling.max_replicas,
+        "target_ongoing_requests": 2,
+        "downscale_delay_s": resources.downscale_delay_s,
+    }
+    return {"ray_actor_options": actor, "autoscaling_config": autoscaling}
+
+
+def _may_be_empty(options: Mapping[str, Any]) -> bool:
+    return bool(options.get("autoscaling_config", {}).get("min_replicas") == 0)
+
+
+Ask = Callable[[str], Awaitable[bool]]
+
+
+class ReadinessProbes:
+    """Asks each new application one thing; its answer shows that it has loaded, verified and read its golden input.
+
+    The call is sent as soon as the application is deployed and rests with Serve until a replica takes it, so that
+    nobody has to poll for the moment. `ask` says whether there was an answer; `answered` is called when one came.
+    """
+
+    def __init__(self, answered: Callable[[], None], ask: Ask) -> None:
+        self._answered = answered
+        self._ask = ask
+        self._calls: dict[str, asyncio.Task[bool]] = {}
+        self.answers = 0
+
+    def is_ready(self, app_name: str) -> bool:
+        """Whether the application has answered; asks it if nobody does or the last call failed."""
+        task = self._calls.get(app_name)
+        if task is not None and task.done() and not task.cancelled() and task.result():
+            return True
+        if task is None or task.done():
+            self._calls[app_name] = asyncio.create_task(self._call(app_name))
+        return False
+
+    def mark_unready(self, app_name: str) -> None:
+        """An answer of before counts no more. A call that still waits is for the next replicas."""
+        task = self._calls.get(app_name)
+        if task is not None and task.done():
+            self.forget(app_name)
+
+    def forget(self, app_name: str) -> None:
+        """The application was deleted."""
+        task = self._calls.pop(app_name, None)
+        if task is not None:
+            task.cancel()
+
+    async def _call(self, app_name: str) -> bool:
+        came = await self._ask(app_name)
+        if came:
+            self.answers += 1
+            self._answered()
+        return came
+
+
+class TagStore(Protocol):
+    """Where a version's tags are written; raises RegistryUnavailable or UnknownModel."""
+
+    def set_tag(self, name: str, version: str, key: str, value: str) -> None: ...
+
+
+class TagWriter:
+    """Writes each version's status back to MLflow, so that its page shows it.
+
+    Writes what changed; what MLflow did not take is tried again at the next tick, one version at a time.
+    """
+
+    def __init__(self, store: TagStore, executor: Executor | None = None) -> None:
+        self._store = store
+        self._executor = executor or ThreadPoolExecutor(1, "tags")
+        self._written: dict[tuple[str, str], tuple[str, str]] = {}
+
+    async def write(self, variants: Iterable[VariantStatus]) -> None:
+        rows = version_statuses(variants)
+        if any(self._written.get(key) != row for key, row in rows.items()):
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._write, rows)
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _write(self, rows: Mapping[tuple[str, str], tuple[str, str]]) -> None:
+        for key, row in rows.items():
+            if self._written.get(key) == row:
+                continue
+            try:
+                self._store.set_tag(*key, STATE_TAG, row[0])
+                self._store.set_tag(*key, REASON_TAG, row[1])
+            except RegistryUnavailable as error:
+                logger.info("tags.not_written", extra={"error": error.code})
+                return
+            except UnknownModel:  # the version was deleted: nobody looks at its page
+                logger.info("tags.no_such_version", extra={"version": key[1]})
+            self._written[key] = row
+
+
+def version_statuses(variants: Iterable[VariantStatus]) -> dict[tuple[str, str], tuple[str, str]]:
+    """State and reason by (model, version); a version with several roles names them all."""
+    rows: dict[tuple[str, str], tuple[str, str]] = {}
+    for variant in variants:
+        key = (variant.model, variant.version)
+        roles = (
+            f"{rows[key][0]}, {variant.role}" if key in rows else f"{variant.state.value} as {variant.role}"
+        )
+        rows[key] = (roles, variant.reason or "")
+    return rows
+
+
+class RayServe:
+    """Ray Serve itself. `server` is the deployment that each application consists of."""
+
+    def __init__(self, settings: Settings, server: Any) -> None:
+        self._settings = settings
+        self._server = server
+
+    def statuses(self) -> Mapping[str, AppStatus]:
+        return {
+            name: AppStatus(
+                SERVE_STATES.get(str(app.status.value), AppState.STARTING), app.message, _replicas(app)
+            )
+            for name, app in serve.status().applications.items()
+            if name.startswith(RESERVED_PREFIX)
+        }
+
+    def run(self, spec: AppSpec) -> None:
+        version = spec.version
+        # with a code version of ours, Serve restarts replicas only for what needs it
+        deployment = self._server.options(**spec.options, version=spec.code, _internal=True)
+        application = deployment.bind(
+            self._settings, version.model, version.version, version.resources.memory_bytes
+        )
+        target = serve.RunTarget(application, name=version.app_name, route_prefix=None)
+        serve.run_many([target], wait_for_applications_running=False)
+
+    def delete(self, app_name: str) -> None:
+        serve.delete(app_name, False)
+
+    def has_gpu(self) -> bool:
+        return bool(ray.cluster_resources().get("GPU", 0) > 0)
+
+
+async def ask_replica(app_name: str) -> bool:
+    """Wait for one of the application's replicas to answer; false when that will not come."""
+    try:
+        handle = await asyncio.to_thread(serve.get_deployment_handle, "ModelServer", app_name=app_name)
+        await call(handle.warm, deadline_s=READY_DEADLINE_S)
+    except (KeyError, SerinusError, ray.exceptions.RayError):
+        return False
+    return True
+
+
+def _replicas(application: ApplicationStatusOverview) -> int:
+    return sum(status.replica_states.get("RUNNING", 0) for status in application.deployments.values())

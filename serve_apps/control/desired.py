@@ -1,0 +1,150 @@
+"""From what was observed and what people decided about traffic to one observation per model. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from canary.observation import (
+    ARM_PREFIX,
+    CHALLENGER,
+    KeepWarm,
+    ModelObservation,
+    RegistryView,
+    RolloutView,
+)
+from canary.routing_table import CANARY, CHAMPION
+from ledger import ModelRouting
+from ledger.routing_records import RULES, WEIGHT, pin_name, shadow_name
+from serve_apps.application.messages import ServedVersion, app_name
+from serve_apps.application.routing_snapshot import FreezeNotice
+from serve_apps.control.admission import Missing, gate_of, resources_of, served_of, view_of
+from serve_apps.control.observe import Observation
+from serve_apps.control.state import ControllerState
+from serve_apps.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """What people set about traffic, as the ledger has it."""
+
+    routing: Mapping[str, ModelRouting]
+    freeze: FreezeNotice
+
+    def of(self, model: str) -> ModelRouting:
+        return self.routing.get(model, ModelRouting(model))
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that a decision is made of."""
+
+    seen: Observation
+    desired: DesiredState
+    state: ControllerState
+    settings: Settings
+    epoch: int
+    at: datetime
+
+
+def model_observations(world: World) -> tuple[ModelObservation, ...]:
+    """One observation per model that has an admitted version, or had one."""
+    names = {name for name, _ in world.seen.admitted} | set(world.state.models)
+    return tuple(_observation(name, world) for name in sorted(names))
+
+
+def endpoints_of(
+    seen: Observation, former: Mapping[str, ServedVersion], settings: Settings
+) -> dict[str, ServedVersion]:
+    """The versions that can be called, by the names of their applications.
+
+    One whose verdict is not there yet, or that MLflow does not have any more, stays as it was; one that was refused
+    does not.
+    """
+    refused = {app_name(*key) for key, verdict in seen.refused.items() if not isinstance(verdict, Missing)}
+    default, policy = settings.default_resources, settings.site_policy
+    admitted = (served_of(one, gate_of(one, policy), default) for one in seen.admitted.values())
+    kept = {app: version for app, version in former.items() if app not in refused}
+    return kept | {version.app_name: version for version in admitted}
+
+
+def sizing_faults(seen: Observation, settings: Settings) -> dict[str, str]:
+    """What is wrong with the resources that a version's tags ask for, by application."""
+    sizings = {
+        app_name(*key): resources_of(one.version.tags, settings.default_resources)
+        for key, one in seen.admitted.items()
+    }
+    return {app: sizing.fault for app, sizing in sizings.items() if sizing.fault is not None}
+
+
+def arrivals(routing: ModelRouting, aliases: Mapping[str, str], at: datetime) -> tuple[str, ...]:
+    """The names of what was decided in advance, has not expired, and whose version or variant exists by now."""
+    variants = variants_named(aliases)
+    exists = {
+        WEIGHT: routing.version is not None and routing.version == aliases.get(CHALLENGER),
+        RULES: all(rule.variant in variants for rule in routing.rules),
+        **{shadow_name(alias): alias in aliases for alias in routing.shadow_bp},
+        **{pin_name(pin.key): pin.variant in variants for pin in routing.pins},
+    }
+    return tuple(
+        sorted(name for name, until in routing.in_advance.items() if until > at and exists.get(name, False))
+    )
+
+
+def variants_named(aliases: Mapping[str, str]) -> frozenset[str]:
+    """The variants that the aliases of a model make, ready or not."""
+    arms = {alias for alias in aliases if alias.startswith(ARM_PREFIX)}
+    canary = {CANARY} if CHALLENGER in aliases else set()
+    champion = {CHAMPION} if CHAMPION in aliases else set()
+    return frozenset(arms | canary | champion)
+
+
+def _observation(model: str, world: World) -> ModelObservation:
+    settings, desired = world.settings, world.desired
+    prefix = app_name(model, "")
+    asked = desired.of(model)
+    # a weight's end is decided by the target, which knows whether its version became the challenger in time
+    routing = asked.in_force(world.at)
+    return ModelObservation(
+        model=model,
+        registry=_registry(model, world),
+        apps={a.removeprefix(prefix): p for a, p in world.seen.phases.items() if a.startswith(prefix)},
+        now_s=world.at.timestamp(),
+        rollout=_rollout(asked),
+        ab_test=routing.ab,
+        site=routing.site(settings.assignment_key, frozen=desired.freeze.frozen),
+        keep=KeepWarm(
+            rollback_window_s=settings.rollback_window_s,
+            scale_down_delay_s=settings.scale_down_delay_s,
+            drain_s=settings.forward_timeout_s + settings.stable_reserve_s,
+        ),
+        state=world.state.of(model),
+        epoch=world.epoch,
+    )
+
+
+def _rollout(routing: ModelRouting) -> RolloutView | None:
+    until = routing.in_advance.get(WEIGHT)
+    if routing.rollout is None or until is None:
+        return routing.rollout
+    return replace(routing.rollout, in_advance_until_s=until.timestamp())
+
+
+def _registry(model: str, world: World) -> RegistryView | None:
+    seen, policy = world.seen, world.settings.site_policy
+    if seen.registry is None:
+        return None
+    registered = seen.registry.get(model)
+    if registered is None:
+        return RegistryView({}, {}, exists=False)
+    views = {
+        version: view_of(admitted, gate_of(admitted, policy))
+        for (name, version), admitted in seen.admitted.items()
+        if name == model
+    }
+    gone = {version for (name, version), one in seen.admitted.items() if name == model and one.deleted}
+    missing = {
+        v for (name, v), verdict in seen.refused.items() if name == model and isinstance(verdict, Missing)
+    }
+    return RegistryView(registered.aliases, views, frozenset(gone | missing))

@@ -1,0 +1,367 @@
+"""The control loop: observe the registry and Serve, decide what should be, make it so. Level-triggered, without Ray.
+
+A lost tick, a restart or `kill -9` costs nothing: the next tick computes the whole target from what is true then and
+from what the ledger keeps. What people decide about traffic does not wait for a tick: it is applied to what was
+observed last, and pushed at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from canary.observation import AppPhase, is_ours
+from canary.target import ModelTarget, Target, target
+from core.clock import now
+from core.errors import SerinusError
+from ledger import ModelRouting
+from serve_apps.application.messages import ServedVersion, app_name
+from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot, VariantStatus
+from serve_apps.control.desired import (
+    DesiredState,
+    World,
+    arrivals,
+    endpoints_of,
+    model_observations,
+    sizing_faults,
+)
+from serve_apps.control.observe import Observation, is_settled
+from serve_apps.control.publish import Move
+from serve_apps.control.snapshot import Findings, Refusal, refusals, snapshot_of
+from serve_apps.control.state import ControllerState, DeployedApp
+from serve_apps.control.watch import TableInForce
+from serve_apps.settings import Settings
+
+logger = logging.getLogger("serinus.controller")
+UNSETTLED_POLL_S = 0.1
+LEAST_PAUSE_S = 0.05
+HOLD_S = 60.0
+STARTABLE = (None, AppPhase.READY, AppPhase.ASLEEP)  # in these a version is started, or given other resources
+
+
+class ObserverPort(Protocol):
+    async def observe(self, state: ControllerState) -> Observation: ...
+    def expire(self) -> None: ...
+
+
+class ApplicationsPort(Protocol):
+    """One application per version; see `apply.Applications`."""
+
+    @property
+    def deployed(self) -> Mapping[str, DeployedApp]: ...
+    @property
+    def refused(self) -> Mapping[str, str]: ...
+    def restore(self, deployed: Mapping[str, DeployedApp]) -> None: ...
+    async def ensure(self, version: ServedVersion, *, may_sleep: bool) -> None: ...
+    async def delete(self, app_name: str) -> None: ...
+    def refuse(self, app_name: str, reason: str) -> None: ...
+
+
+class PublisherPort(Protocol):
+    """Numbers and brings out snapshots; see `publish.Publisher`."""
+
+    @property
+    def snapshot(self) -> RoutingSnapshot: ...
+    @property
+    def alarms(self) -> Mapping[str, str]: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def is_leader(self) -> bool: ...
+    async def lead(self) -> ControllerState | None: ...
+    def offer(
+        self, content: RoutingSnapshot, state: ControllerState, moves: Sequence[Move] = ...
+    ) -> None: ...
+
+
+class RoutingLedger(Protocol):
+    """`ledger.routing`: what people decided."""
+
+    def all(self) -> Mapping[str, ModelRouting]: ...
+    def end_candidacy(self, model: str, version: str, expected_revision: int) -> bool: ...
+    def arrived(self, model: str, names: Sequence[str]) -> object: ...
+
+
+class RefusalPort(Protocol):
+    def has_news(self, refused: Iterable[Refusal]) -> bool: ...
+    def note(self, refused: Iterable[Refusal]) -> None: ...
+
+
+class TagPort(Protocol):
+    async def write(self, variants: Iterable[VariantStatus]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the reconciler works with. `head` is `ledger.control.head`; `may_retry` says whether a failed application
+    may be tried again; `alarms` are those of the data-plane watch.
+    """
+
+    observer: ObserverPort
+    applications: ApplicationsPort
+    publisher: PublisherPort
+    routing: RoutingLedger
+    head: Callable[[], Any]
+    refusal_log: RefusalPort
+    tags: TagPort
+    may_retry: Callable[[str], bool]
+    alarms: Callable[[], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    target: Target
+    desired: DesiredState
+    endpoints: Mapping[str, ServedVersion]
+
+
+class Reconciler:
+    """Keeps one application per version that has a role, and the routers' tables, as the registry and people say."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        settings: Settings,
+        clock: Callable[[], datetime] = now,
+        decisions: Executor | None = None,
+        notes: Executor | None = None,
+    ) -> None:
+        """`decisions` reads what people decided and nothing else: no download and no audit row holds it up."""
+        self._p = parts
+        self._settings = settings
+        self._clock = clock
+        self._decisions = decisions or ThreadPoolExecutor(1, "decisions")
+        self._notes = notes or ThreadPoolExecutor(1, "notes")
+        self._state = ControllerState()
+        self._has_led = self._has_former = False
+        self._hold_until: float | None = None
+        self._seen: Observation | None = None
+        self._deciding = asyncio.Lock()
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something may have changed: tick now."""
+        self._wake.set()
+
+    def registry_changed(self) -> None:
+        """MLflow said that something changed: ask it, now."""
+        self._p.observer.expire()
+        self.wake()
+
+    @property
+    def tables_in_force(self) -> Mapping[str, TableInForce]:
+        """The published tables, each with the epoch of its generation."""
+        return {
+            model: TableInForce(table, self._state.of(model).table_epoch)
+            for model, table in self._p.publisher.snapshot.tables.items()
+        }
+
+    async def decided(self) -> RoutingSnapshot:
+        """People decided something about traffic: apply it to what was observed last. Returns what came of it."""
+        if self._seen is not None and self._p.publisher.is_leader:
+            await self._decide(self._seen)
+        self.wake()
+        return self._p.publisher.snapshot
+
+    async def run_forever(self) -> None:
+        while True:
+            started = time.monotonic()
+            self._wake.clear()
+            await self._guarded("tick", self.tick)
+            settled = self._seen is None or is_settled(self._seen.phases)
+            pause_s = self._settings.registry_poll_s if settled else UNSETTLED_POLL_S
+            await self._pause(max(LEAST_PAUSE_S, pause_s - (time.monotonic() - started)))
+
+    async def tick(self) -> None:
+        """Observe, decide, act, note: what fails in one part or of one application stops no other."""
+        if not self._has_led:
+            await self._lead()
+        if not self._p.publisher.is_leader:
+            return
+        seen = await self._p.observer.observe(self._state)
+        self._seen = seen
+        decision = await self._decide(seen)
+        await self._apply(decision, seen)
+        await self._guarded("notes", lambda: self._note(decision, seen))
+        await self._guarded("tags", lambda: self._write_tags(seen))
+
+    def close(self) -> None:
+        for executor in (self._decisions, self._notes):
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _lead(self) -> None:
+        state = await self._p.publisher.lead()
+        self._has_led = True
+        if state is not None:
+            self._state, self._has_former = state, True
+            self._p.applications.restore(state.applications)
+
+    # ---- decide: what people want is read here and not before, so that no decision is passed by
+
+    async def _decide(self, seen: Observation) -> _Decision:
+        async with self._deciding:
+            desired = await asyncio.get_running_loop().run_in_executor(self._decisions, self._desired)
+            publisher, state = self._p.publisher, self._state
+            world = World(seen, desired, state, self._settings, publisher.epoch, self._clock())
+            result = target(model_observations(world))
+            endpoints = endpoints_of(seen, publisher.snapshot.endpoints, self._settings)
+            findings = Findings(
+                target=result,
+                seen=seen,
+                endpoints=endpoints,
+                not_applied=self._p.applications.refused,
+                freeze=desired.freeze,
+                alarms={**self._p.alarms(), **publisher.alarms},
+            )
+            if self._may_publish(seen):
+                models = {model.model: model.state for model in result.models}
+                self._state = ControllerState(models, self._p.applications.deployed)
+                publisher.offer(snapshot_of(findings), self._state, moves(state, result))
+            return _Decision(result, desired, endpoints)
+
+    def _desired(self) -> DesiredState:
+        """The head first: a decision that comes in between has a higher revision than the one that is told."""
+        head = self._p.head()
+        return DesiredState(self._p.routing.all(), FreezeNotice(head.frozen, head.routing_revision))
+
+    def _may_publish(self, seen: Observation) -> bool:
+        """Whether this controller knows at least what the routers may know.
+
+        With what the last controller left it always does. Without, it waits for MLflow, and for the versions that run
+        already to be verified and to answer: the routers keep what they have meanwhile. A version that never answers
+        is not waited for without end.
+        """
+        if self._has_former:
+            return True
+        if seen.registry is None:
+            return False
+        if self._hold_until is None:
+            self._hold_until = time.monotonic() + HOLD_S
+        unverified = {app_name(*key) for key in seen.pending | seen.unavailable.keys()}
+        unanswered = {app for app, phase in seen.phases.items() if phase is AppPhase.LOADING}
+        if (unverified | unanswered) & seen.running and time.monotonic() < self._hold_until:
+            return False
+        self._has_former = True
+        return True
+
+    # ---- act: what is to run is started; what no table names any more is deleted
+
+    async def _apply(self, decision: _Decision, seen: Observation) -> None:
+        faults = sizing_faults(seen, self._settings)
+        for model in decision.target.models:
+            for view in model.run:
+                await self._guarded(
+                    f"apply {view.app}",
+                    lambda app=view.app, model=model, version=view.version: self._ensure(  # type: ignore[misc]
+                        app, decision, seen, faults, may_sleep=version in model.may_sleep
+                    ),
+                )
+            for version in model.delete:
+                app = app_name(model.model, version)
+                await self._guarded(f"delete {app}", lambda app=app: self._delete(app, seen))  # type: ignore[misc]
+
+    async def _ensure(
+        self,
+        app: str,
+        decision: _Decision,
+        seen: Observation,
+        faults: Mapping[str, str],
+        *,
+        may_sleep: bool,
+    ) -> None:
+        phase, was_refused = seen.phases.get(app), app in self._p.applications.refused
+        if app in faults:
+            self._p.applications.refuse(app, faults[app])
+        elif phase is AppPhase.FAILED and not was_refused:
+            if self._p.may_retry(app):
+                await self._p.applications.delete(app)
+        elif (phase in STARTABLE or was_refused) and app in decision.endpoints:
+            await self._p.applications.ensure(decision.endpoints[app], may_sleep=may_sleep)
+
+    async def _delete(self, app: str, seen: Observation) -> None:
+        if seen.phases.get(app) is not AppPhase.STOPPING:
+            await self._p.applications.delete(app)
+
+    # ---- note: weights that ended, what arrived in time, the audit, and MLflow's pages
+
+    async def _note(self, decision: _Decision, seen: Observation) -> None:
+        refused = refusals(decision.target, seen)
+        work: list[Callable[[], object]] = []
+        for model in decision.target.models:
+            work += self._of_routing(model, decision.desired, seen)
+        if self._p.refusal_log.has_news(refused):
+            work.append(lambda: self._p.refusal_log.note(refused))
+        if work:
+            await asyncio.get_running_loop().run_in_executor(self._notes, _run_all, work)
+
+    def _of_routing(
+        self, model: ModelTarget, desired: DesiredState, seen: Observation
+    ) -> list[Callable[[], object]]:
+        """A weight that has ended is taken away, unless somebody has decided anew since it was read; what was decided
+        in advance and exists by now is marked as any other decision.
+        """
+        asked, registered = desired.of(model.model), (seen.registry or {}).get(model.model)
+        names = arrivals(asked, registered.aliases, self._clock()) if registered is not None else ()
+        work: list[Callable[[], object]] = []
+        if model.spent_weight is not None:
+            work.append(lambda: self._end_candidacy(model, asked.revision))
+        if names:
+            work.append(lambda: self._p.routing.arrived(model.model, names))
+        return work
+
+    def _end_candidacy(self, model: ModelTarget, revision: int) -> None:
+        version = model.spent_weight
+        if version is not None:
+            ended = self._p.routing.end_candidacy(model.model, version, revision)
+            logger.info("controller.weight_ended", extra={"model": model.model, "ended": ended})
+
+    async def _write_tags(self, seen: Observation) -> None:
+        if seen.registry is not None:
+            await self._p.tags.write(self._p.publisher.snapshot.variants)
+
+    async def _guarded(self, part: str, work: Callable[[], Awaitable[None]]) -> None:
+        """One part of the loop: its failure is logged, and the rest goes on."""
+        try:
+            await work()
+        except SerinusError as error:
+            logger.warning("controller.failed", extra={"part": part, "error": error.code})
+        except Exception as error:
+            logger.exception("controller.failed", extra={"part": part, "error": type(error).__name__})
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+
+def _run_all(work: Sequence[Callable[[], object]]) -> None:
+    for one in work:
+        one()
+
+
+def moves(before: ControllerState, after: Target) -> tuple[Move, ...]:
+    """Aliases of ours that moved: MLflow keeps no history of them."""
+    return tuple(
+        Move(model.model, alias, old, new, model.state.generation)
+        for model in after.models
+        for alias, old, new in moved(before.of(model.model).aliases, model.state.aliases)
+    )
+
+
+def moved(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> tuple[tuple[str, str | None, str | None], ...]:
+    """Aliases of ours that differ: (alias, old version, new version)."""
+    return tuple(
+        (alias, before.get(alias), after.get(alias))
+        for alias in sorted(set(before) | set(after))
+        if is_ours(alias) and before.get(alias) != after.get(alias)
+    )

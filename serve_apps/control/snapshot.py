@@ -1,0 +1,199 @@
+"""From the target to the snapshot that routers take, and to what people are told of each version. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from canary.observation import AppPhase, is_ours
+from canary.routing_table import CHAMPION, RoutingTable, Variant
+from canary.target import ModelTarget, Target, may_be_asked_to_answer
+from serve_apps.application.messages import ServedVersion, app_name
+from serve_apps.application.routing_snapshot import (
+    FreezeNotice,
+    RoutingSnapshot,
+    VariantState,
+    VariantStatus,
+)
+from serve_apps.control.admission import Missing, Refused
+from serve_apps.control.observe import Observation
+
+ON_THEIR_WAY = "its files are being fetched and verified"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A version that may not answer or load, and why."""
+
+    model: str
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the snapshot is made of: the target, what was observed, the versions that can be called by the names of
+    their applications, why applications were not run as asked, the freeze, and the alarms of the other parts.
+    """
+
+    target: Target
+    seen: Observation
+    endpoints: Mapping[str, ServedVersion]
+    not_applied: Mapping[str, str]
+    freeze: FreezeNotice
+    alarms: Mapping[str, str]
+
+
+def snapshot_of(findings: Findings) -> RoutingSnapshot:
+    """The snapshot without epoch and generation; the publisher numbers it."""
+    target, seen, endpoints = findings.target, findings.seen, findings.endpoints
+    tables = {name: table for name, table in target.tables.items() if table.champion.app in endpoints}
+    named = {variant.app for table in tables.values() for variant in variants_of(table)}
+    blocked = champions_blocked(target)
+    return RoutingSnapshot(
+        registry="live" if seen.registry is not None else "last known good",
+        expected=champions_expected(target, seen, blocked),
+        loading=frozenset(name for name, table in tables.items() if table.champion.app not in seen.running),
+        blocked=blocked,
+        tables=tables,
+        endpoints={app: endpoints[app] for app in sorted(named) if app in endpoints},
+        variants=statuses(findings),
+        alarms={**conditions(target), **champions_in_trouble(tables, seen), **findings.alarms},
+        freeze=findings.freeze,
+    )
+
+
+def champions_expected(target: Target, seen: Observation, blocked: Mapping[str, str]) -> frozenset[str]:
+    """The models whose champion is to be ready: all that name one, also one whose files are still on their way.
+
+    One that was refused or may not answer will never be ready; it is shown so instead of holding up the others.
+    """
+    remembered = {m.model for m in target.models if CHAMPION in m.state.aliases}
+    named = {
+        name
+        for name, model in seen.last_registry.items()
+        if CHAMPION in model.aliases and (name, model.aliases[CHAMPION]) not in seen.refused
+    }
+    return frozenset((remembered | named) - blocked.keys())
+
+
+def champions_blocked(target: Target) -> dict[str, str]:
+    """Models that nobody answers for, since the version behind `champion` may not; with the gate's reason."""
+    blocked = {}
+    for model in target.models:
+        version = model.state.aliases.get(CHAMPION)
+        view = model.state.versions.get(version) if version else None
+        if model.table is None and view is not None and not view.gate.may_answer:
+            blocked[model.model] = view.gate.reason
+    return blocked
+
+
+def champions_in_trouble(tables: Mapping[str, RoutingTable], seen: Observation) -> dict[str, str]:
+    """Champions whose application has failed, or has lost its replicas and gets none: Serve's last words on it."""
+    alarms = {}
+    for name, table in tables.items():
+        app = table.champion.app
+        if app in seen.lost or seen.phases.get(app) is AppPhase.FAILED:
+            reason = seen.failures.get(app, "it has had no running replica for a minute")
+            alarms[f"{name}/champion application"] = f"the champion's application does not run: {reason}"
+    return alarms
+
+
+def conditions(target: Target) -> dict[str, str]:
+    """What people asked for and does not hold, by model and subject."""
+    return {
+        f"{model.model}/{condition.subject}": condition.sentence
+        for model in target.models
+        for condition in model.conditions
+    }
+
+
+def refusals(target: Target, seen: Observation) -> tuple[Refusal, ...]:
+    """Versions that were refused, and those of answering aliases that the gate keeps silent.
+
+    A version that MLflow does not have, or that could not be looked at yet, was refused by nobody.
+    """
+    refused = [
+        Refusal(name, version, verdict.reason)
+        for (name, version), verdict in seen.refused.items()
+        if isinstance(verdict, Refused)
+    ]
+    for model in target.models:
+        for alias, version in model.state.aliases.items():
+            view = model.state.versions.get(version)
+            if view is not None and may_be_asked_to_answer(alias) and not view.gate.may_answer:
+                refused.append(Refusal(model.model, version, view.gate.reason))
+    return tuple(refused)
+
+
+def variants_of(table: RoutingTable) -> tuple[Variant, ...]:
+    return (*table.answering.values(), *(shadow.variant for shadow in table.shadows))
+
+
+def statuses(findings: Findings) -> tuple[VariantStatus, ...]:
+    """Every version that an alias names, with its state and the reason in words."""
+    rows: list[VariantStatus] = []
+    for model in findings.target.models:
+        rows += _of_model(model, findings)
+    rows += _not_admitted(findings.seen, {(row.model, row.version, row.role) for row in rows})
+    return tuple(sorted(rows, key=lambda row: (row.model, row.role, row.version)))
+
+
+def _of_model(model: ModelTarget, findings: Findings) -> Iterator[VariantStatus]:
+    seen = findings.seen
+    for status in model.version_statuses:
+        app = app_name(model.model, status.version)
+        version = findings.endpoints.get(app)
+        phase = seen.phases.get(app, AppPhase.LOADING)
+        failure = findings.not_applied.get(app) or seen.failures.get(app)
+        yield VariantStatus(
+            model.model,
+            status.version,
+            status.role,
+            STATE_OF_PHASE[phase],
+            version.digest if version else None,
+            reason_of(status.reason, version, failure),
+            version.regulatory_status if version else None,
+        )
+
+
+def reason_of(standing: str, version: ServedVersion | None, failure: str | None) -> str:
+    """The standing, with what went wrong, and the warning that belongs to every uncleared version."""
+    reason = f"{standing}: {failure}" if failure else standing
+    return f"{reason} (for research only)" if version is not None and version.research_only else reason
+
+
+def _not_admitted(seen: Observation, shown: set[tuple[str, str, str]]) -> Iterator[VariantStatus]:
+    for name, model in seen.last_registry.items():
+        for alias, version in model.aliases.items():
+            if not is_ours(alias) or (name, version, alias) in shown:
+                continue
+            row = _row(seen, name, version, alias)
+            if row is not None:
+                yield row
+
+
+def _row(seen: Observation, name: str, version: str, alias: str) -> VariantStatus | None:
+    """A version without a view: refused, not there, not to be reached, or still on its way."""
+    key = (name, version)
+    verdict = seen.refused.get(key)
+    if isinstance(verdict, Refused):
+        return VariantStatus(name, version, alias, VariantState.REFUSED, verdict.digest, verdict.reason)
+    if isinstance(verdict, Missing):
+        return VariantStatus(name, version, alias, VariantState.REFUSED, None, verdict.reason)
+    if key in seen.unavailable:
+        reason = f"registry unavailable: {seen.unavailable[key].reason}"
+        return VariantStatus(name, version, alias, VariantState.LOADING, None, reason)
+    if key in seen.pending:
+        return VariantStatus(name, version, alias, VariantState.LOADING, None, ON_THEIR_WAY)
+    return None
+
+
+STATE_OF_PHASE: Mapping[AppPhase, VariantState] = {
+    AppPhase.LOADING: VariantState.LOADING,
+    AppPhase.READY: VariantState.WARM,
+    AppPhase.ASLEEP: VariantState.ASLEEP,
+    AppPhase.UNWELL: VariantState.WARM,
+    AppPhase.FAILED: VariantState.FAILED,
+    AppPhase.STOPPING: VariantState.STOPPING,
+}

@@ -1,0 +1,29 @@
+"""What a controller leaves to the next: each model's reconciler state, and how the applications were last run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from canary.observation import ReconcilerState
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedApp:
+    """How an application was last run: a fingerprint of all that it was given, and whether it may be without a
+    replica.
+    """
+
+    fingerprint: str
+    may_sleep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerState:
+    """Kept in the ledger beside the snapshot that came of it. Empty at the first start, and where it was lost."""
+
+    models: Mapping[str, ReconcilerState] = field(default_factory=dict)
+    applications: Mapping[str, DeployedApp] = field(default_factory=dict)
+
+    def of(self, model: str) -> ReconcilerState:
+        return self.models.get(model, ReconcilerState())

@@ -1,0 +1,229 @@
+"""Hand-written stand-ins for what the control loop talks to: MLflow, the model cache, Serve, the ledger, routers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.errors import LeadershipLost, RegistryUnavailable, UnknownModel
+from ledger import ModelRouting
+from registry.cache import CachedModel
+from registry.client import ModelVersion, RegisteredModel
+from registry.signing import DIGEST_TAG
+from serve_apps.application.routing_snapshot import RoutingSnapshot, SnapshotVersion
+from serve_apps.application.routing_state import Confirmation
+from serve_apps.control.apply import AppSpec
+from serve_apps.control.observe import AppState, AppStatus
+from tests.unit.shell.builders import a_spec
+
+MODEL = "ich-triage"
+
+
+class Inline(Executor):
+    """Runs at once, in the caller's thread."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - as an executor does
+            future.set_exception(error)
+        return future
+
+
+class Clock:
+    """Stands still until a test moves it."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class FakeMlflow:
+    """Models with aliases, versions with tags; `away` makes every call fail. Counts the calls."""
+
+    def __init__(self) -> None:
+        self.aliases: dict[str, dict[str, str]] = {}
+        self.tags: dict[tuple[str, str], dict[str, str]] = {}
+        self.away = False
+        self.calls: list[str] = []
+
+    def register(self, version: str, *aliases: str, model: str = MODEL, **tags: str) -> None:
+        digest = f"digest-{version}"
+        self.tags[model, version] = {DIGEST_TAG: digest, **tags}
+        for alias in aliases:
+            self.alias(alias, version, model)
+        self.aliases.setdefault(model, {})
+
+    def alias(self, alias: str, version: str, model: str = MODEL) -> None:
+        self.aliases.setdefault(model, {})[alias] = version
+
+    def models(self) -> Mapping[str, RegisteredModel]:
+        self._called("models")
+        return {name: RegisteredModel(name, dict(aliases)) for name, aliases in self.aliases.items()}
+
+    def versions(self, name: str) -> tuple[ModelVersion, ...]:
+        self._called("versions")
+        return tuple(ModelVersion(n, v, dict(tags)) for (n, v), tags in self.tags.items() if n == name)
+
+    def set_tag(self, name: str, version: str, key: str, value: str) -> None:
+        self._called("set_tag")
+        if (name, version) not in self.tags:
+            raise UnknownModel("no such version")
+        self.tags[name, version][key] = value
+
+    def fetch(self, name: str, version: str) -> CachedModel:
+        """The model cache: verified files of a version."""
+        self._called("fetch")
+        if (name, version) not in self.tags:
+            raise UnknownModel("MLflow has no such model, version or file")
+        tags = dict(self.tags[name, version])
+        artifact: Any = None  # nobody loads it here
+        return CachedModel(name, version, tags[DIGEST_TAG], artifact, a_spec(name), tags, live=True)
+
+    def _called(self, call: str) -> None:
+        self.calls.append(call)
+        if self.away:
+            raise RegistryUnavailable("MLflow does not answer")
+
+
+@dataclass
+class FakeServe:
+    """Applications by name. What is run starts; `settle` lets it come up. `refuses` are sentences by application."""
+
+    apps: dict[str, AppStatus] = field(default_factory=dict)
+    refuses: dict[str, str] = field(default_factory=dict)
+    runs: list[AppSpec] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    looks: int = 0
+    gpu_looks: int = 0
+
+    def statuses(self) -> Mapping[str, AppStatus]:
+        self.looks += 1
+        return dict(self.apps)
+
+    def run(self, spec: AppSpec) -> None:
+        name = spec.version.app_name
+        if name in self.refuses:
+            raise ValueError(self.refuses[name])
+        self.runs.append(spec)
+        self.apps.setdefault(name, AppStatus(AppState.STARTING))
+
+    def delete(self, app_name: str) -> None:
+        self.deleted.append(app_name)
+        self.apps.pop(app_name, None)
+
+    def has_gpu(self) -> bool:
+        self.gpu_looks += 1
+        return False
+
+    def settle(self) -> None:
+        self.apps = {name: AppStatus(AppState.RUNNING, replicas=1) for name in self.apps}
+
+    @property
+    def ran(self) -> list[str]:
+        return [spec.version.app_name for spec in self.runs]
+
+
+@dataclass
+class Head:
+    leader_epoch: int
+    epoch: int = 0
+    generation: int = 0
+    routing_revision: int = 0
+    frozen: bool = False
+
+
+@dataclass
+class Record:
+    snapshot_json: str
+    states_json: str
+
+
+@dataclass
+class FakeControl:
+    """`ledger.control`: the newest epoch leads. `error` is raised by every write."""
+
+    leader_epoch: int = 0
+    record: Record | None = None
+    written: list[SnapshotVersion] = field(default_factory=list)
+    error: Exception | None = None
+    load_error: Exception | None = None
+    revision: int = 0
+    frozen: bool = False
+
+    def take_leadership(self, holder: str, at_least: int = 0) -> int:
+        self.leader_epoch = max(self.leader_epoch + 1, at_least)
+        return self.leader_epoch
+
+    def renew_leadership(self, epoch: int) -> bool:
+        return epoch == self.leader_epoch
+
+    def publish(self, epoch: int, generation: int, snapshot_json: str, states_json: str) -> None:
+        if self.error is not None:
+            raise self.error
+        if epoch != self.leader_epoch:
+            raise LeadershipLost("a newer controller leads")
+        self.record = Record(snapshot_json, states_json)
+        self.written.append(SnapshotVersion(epoch, generation))
+
+    def load(self) -> Record | None:
+        if self.load_error is not None:
+            raise self.load_error
+        return self.record
+
+    def head(self) -> Head:
+        return Head(self.leader_epoch, routing_revision=self.revision, frozen=self.frozen)
+
+
+class FakeRouters:
+    """The replicas of one deployment: they take what is newer, and one may be deaf."""
+
+    def __init__(self, replicas: int = 2) -> None:
+        self.replicas = replicas
+        self.deaf = 0
+        self.held = RoutingSnapshot()
+        self.taken: list[RoutingSnapshot] = []
+
+    async def publish(self, snapshot: RoutingSnapshot) -> tuple[Confirmation, ...]:
+        if snapshot.version > self.held.version:
+            self.held = snapshot
+            self.taken.append(snapshot)
+        holds = self.held.version >= snapshot.version
+        confirmed = self.replicas - self.deaf if holds else 0
+        return (Confirmation("JobWorker", confirmed, self.replicas, self.held.version),)
+
+    async def freeze(self, notice: object) -> tuple[Confirmation, ...]:
+        raise AssertionError("the controller freezes nobody")
+
+
+class FakeRouting:
+    """`ledger.routing`: what people decided, by model; each change is a revision."""
+
+    def __init__(self) -> None:
+        self.wishes: dict[str, ModelRouting] = {}
+        self.ended: list[tuple[str, str]] = []
+        self.arrivals: list[tuple[str, ...]] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def decide(self, model: str = MODEL, **changes: Any) -> None:
+        revision = self.wishes[model].revision + 1 if model in self.wishes else 1
+        self.wishes[model] = ModelRouting(model, **({"revision": revision} | changes))
+
+    def all(self) -> Mapping[str, ModelRouting]:
+        return dict(self.wishes)
+
+    def end_candidacy(self, model: str, version: str, expected_revision: int) -> bool:
+        self.meanwhile()
+        if self.wishes[model].revision != expected_revision:
+            return False
+        self.ended.append((model, version))
+        self.decide(model)
+        return True
+
+    def arrived(self, model: str, names: Sequence[str]) -> None:
+        self.arrivals.append(tuple(names))

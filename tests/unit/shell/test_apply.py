@@ -1,0 +1,202 @@
+"""Applications are run once, each on its own; a refusal is one version's own; tags are written one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from serve_apps.application.messages import ServedVersion
+from serve_apps.application.routing_snapshot import VariantState, VariantStatus
+from serve_apps.control.apply import (
+    REASON_TAG,
+    REFUSED_RETRY_S,
+    STATE_TAG,
+    Applications,
+    ReadinessProbes,
+    TagWriter,
+    version_statuses,
+)
+from serve_apps.control.observe import AppState
+from serve_apps.resources import Resources
+from serve_apps.settings import Settings
+from tests.unit.shell.builders import a_version
+from tests.unit.shell.control_fakes import MODEL, Clock, FakeMlflow, FakeServe, Inline
+
+ONE = a_version("1")
+SLEEPY = replace(ONE, resources=Resources(min_replicas=0))
+
+
+async def answers(app_name: str) -> bool:
+    return True
+
+
+class Site:
+    def __init__(self) -> None:
+        self.serve, self.clock = FakeServe(), Clock()
+
+    def applications(self, **settings: object) -> Applications:
+        probes = ReadinessProbes(lambda: None, answers)
+        return Applications(Settings(**settings), self.serve, probes, self.clock, Inline())  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def resized(**resources: int) -> ServedVersion:
+    return replace(ONE, resources=Resources(**resources))
+
+
+async def test_the_same_is_run_once_and_no_gpu_is_looked_for_again(site: Site) -> None:
+    apps = site.applications(device="auto")
+    for version in (ONE, ONE, a_version("2")):
+        await apps.ensure(version, may_sleep=False)
+    assert site.serve.ran == ["mv-ich-triage-1", "mv-ich-triage-2"]
+    assert site.serve.gpu_looks == 1
+
+
+async def test_the_next_controller_runs_no_application_again_that_is_unchanged(site: Site) -> None:
+    first = site.applications()
+    await first.ensure(SLEEPY, may_sleep=True)
+    second = site.applications()
+    second.restore(first.deployed)
+    await second.statuses()
+    await second.ensure(SLEEPY, may_sleep=True)
+    assert len(site.serve.runs) == 1
+    assert second.may_sleep("mv-ich-triage-1"), "one that sleeps is not woken"
+
+
+async def test_after_a_restart_of_the_cluster_every_application_is_run_again(site: Site) -> None:
+    apps = site.applications()
+    await apps.ensure(ONE, may_sleep=False)
+    site.serve.apps.clear()
+    await apps.statuses()
+    await apps.ensure(ONE, may_sleep=False)
+    assert len(site.serve.runs) == 2
+
+
+async def test_a_changed_setting_is_brought_to_the_applications(site: Site) -> None:
+    first = site.applications()
+    await first.ensure(ONE, may_sleep=False)
+    second = site.applications(forward_timeout_s=10.0)
+    second.restore(first.deployed)
+    await second.ensure(ONE, may_sleep=False)
+    assert len(site.serve.runs) == 2
+    assert site.serve.runs[0].code == site.serve.runs[1].code, "and restarts no replica"
+
+
+async def test_numbers_of_replicas_restart_nothing_and_memory_or_another_artifact_do(site: Site) -> None:
+    apps = site.applications()
+    for version in (ONE, resized(max_replicas=4), resized(memory_bytes=1 << 30), replace(ONE, digest="x")):
+        await apps.ensure(version, may_sleep=False)
+    codes = [spec.code for spec in site.serve.runs]
+    assert codes[0] == codes[1]
+    assert len(set(codes)) == 3
+
+
+async def test_what_serve_refuses_has_failed_with_its_reason_and_is_not_asked_at_every_tick(
+    site: Site,
+) -> None:
+    apps = site.applications()
+    site.serve.refuses["mv-ich-triage-1"] = "no such label\nsecond line"
+    for _ in range(3):
+        await apps.ensure(ONE, may_sleep=False)
+    status = (await apps.statuses())["mv-ich-triage-1"]
+    assert (status.state, status.message) == (AppState.FAILED, "Serve refused: no such label")
+    site.serve.refuses.clear()
+    await apps.ensure(ONE, may_sleep=False)
+    assert site.serve.runs == []
+    site.clock.now += REFUSED_RETRY_S
+    await apps.ensure(ONE, may_sleep=False)
+    assert (site.serve.ran, apps.refused) == (["mv-ich-triage-1"], {})
+
+
+async def test_a_fault_in_the_tags_asks_serve_nothing_and_ends_with_the_fault(site: Site) -> None:
+    apps = site.applications()
+    changes = apps.changes
+    for _ in range(3):
+        apps.refuse("mv-ich-triage-1", "the tag is no number")
+    assert apps.changes == changes + 1
+    assert (await apps.statuses())["mv-ich-triage-1"].message == "the tag is no number"
+    await apps.ensure(ONE, may_sleep=False)
+    assert (site.serve.ran, apps.refused) == (["mv-ich-triage-1"], {})
+
+
+async def test_a_running_application_goes_on_as_it_is_while_its_tags_are_faulty(site: Site) -> None:
+    apps = site.applications()
+    await apps.ensure(ONE, may_sleep=False)
+    site.serve.settle()
+    apps.refuse("mv-ich-triage-1", "the tag is no number")
+    assert (await apps.statuses())["mv-ich-triage-1"].state is AppState.RUNNING
+
+
+async def test_what_was_never_run_is_not_deleted_in_serve(site: Site) -> None:
+    apps = site.applications()
+    apps.refuse("mv-ich-triage-1", "the tag is no number")
+    await apps.delete("mv-ich-triage-1")
+    assert (site.serve.deleted, await apps.statuses()) == ([], {})
+
+
+async def test_a_deleted_application_is_run_again_when_it_gets_a_role_again(site: Site) -> None:
+    apps = site.applications()
+    for _ in range(2):
+        await apps.ensure(ONE, may_sleep=False)
+        await apps.delete("mv-ich-triage-1")
+    assert (len(site.serve.runs), site.serve.deleted) == (2, ["mv-ich-triage-1"] * 2)
+
+
+async def test_an_application_is_asked_as_soon_as_it_was_run(site: Site) -> None:
+    apps = site.applications()
+    await apps.ensure(ONE, may_sleep=False)
+    changes = apps.changes
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert apps.is_warm("mv-ich-triage-1")
+    assert apps.changes == changes + 1
+
+
+def row(version: str, role: str = "champion", reason: str = "ready") -> VariantStatus:
+    return VariantStatus(MODEL, version, role, VariantState.WARM, reason=reason)
+
+
+def test_a_version_with_two_roles_has_one_status() -> None:
+    rows = [row("2", "challenger"), row("2", "shadow-a")]
+    assert version_statuses(rows) == {(MODEL, "2"): ("warm as challenger, shadow-a", "ready")}
+
+
+@pytest.fixture
+def mlflow() -> FakeMlflow:
+    registry = FakeMlflow()
+    registry.register("1")
+    registry.register("2")
+    return registry
+
+
+async def test_tags_are_written_when_they_change_and_only_then(mlflow: FakeMlflow) -> None:
+    tags = TagWriter(mlflow, Inline())
+    for _ in range(3):
+        await tags.write([row("1")])
+    await tags.write([row("1", reason="answers")])
+    assert mlflow.calls.count("set_tag") == 4
+    assert mlflow.tags[MODEL, "1"][STATE_TAG] == "warm as champion"
+    assert mlflow.tags[MODEL, "1"][REASON_TAG] == "answers"
+
+
+async def test_what_mlflow_did_not_take_is_tried_again(mlflow: FakeMlflow) -> None:
+    tags = TagWriter(mlflow, Inline())
+    mlflow.away = True
+    await tags.write([row("1")])
+    mlflow.away = False
+    await tags.write([row("1")])
+    assert STATE_TAG in mlflow.tags[MODEL, "1"]
+
+
+async def test_a_deleted_version_keeps_no_other_from_its_tags(mlflow: FakeMlflow) -> None:
+    tags = TagWriter(mlflow, Inline())
+    for _ in range(3):
+        await tags.write([row("0"), row("2")])
+    assert STATE_TAG in mlflow.tags[MODEL, "2"]
+    assert mlflow.calls.count("set_tag") == 3, "one in vain, two that stand"

@@ -1,0 +1,338 @@
+"""The control loop with its real parts: kills, lost state, faults of one version, and decisions that do not wait."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from canary.routing_table import Rule
+from core.errors import CorruptControlState, LedgerUnavailable
+from serve_apps.application.routing_snapshot import SnapshotVersion, VariantState
+from serve_apps.control.observe import AppState, AppStatus
+from serve_apps.control.reconcile import HOLD_S
+from tests.unit.shell.control_fakes import MODEL
+from tests.unit.shell.controller_site import ControllerSite, answering
+
+APP_1, APP_2 = "mv-ich-triage-1", "mv-ich-triage-2"
+
+
+@pytest.fixture
+def site() -> ControllerSite:
+    return ControllerSite()
+
+
+async def test_an_alias_becomes_a_table(site: ControllerSite) -> None:
+    site.mlflow.register("1", "champion")
+    first = await site.tick(2)
+    assert (first.not_ready, site.serve.ran) == ((MODEL,), [APP_1])
+    site.serve.settle()
+    held = await site.tick(2)
+    assert (answering(held), held.not_ready) == ({"champion": "1"}, ())
+    assert set(held.endpoints) == {APP_1}
+
+
+async def test_the_first_table_after_a_kill_is_the_last_one_before_it(site: ControllerSite) -> None:
+    """No 503, and no canary patient moves, though nothing is verified and nobody has answered yet."""
+    before = await site.settled_canary()
+    site.kill()
+    site.mute = True
+    after = await site.tick()
+    assert after.version == SnapshotVersion(2, before.generation + 1)
+    assert (after.tables, after.endpoints, after.not_ready) == (before.tables, before.endpoints, ())
+    later = await site.tick(5)
+    assert (later.tables, later.endpoints) == (before.tables, before.endpoints)
+
+
+async def test_a_kill_runs_no_application_again(site: ControllerSite) -> None:
+    await site.settled_canary()
+    runs = len(site.serve.runs)
+    site.kill()
+    await site.tick(5)
+    assert (len(site.serve.runs), site.serve.deleted) == (runs, [])
+
+
+async def test_a_kill_while_mlflow_is_away_changes_nothing(site: ControllerSite) -> None:
+    before = await site.settled_canary()
+    site.kill()
+    site.mlflow.away = True
+    after = await site.tick(3)
+    assert (after.tables, after.endpoints) == (before.tables, before.endpoints)
+    assert after.registry == "last known good"
+
+
+async def test_a_kill_wakes_no_version_that_sleeps(site: ControllerSite) -> None:
+    tags = {"serinus.resources.min_replicas": "0"}
+    site.mlflow.register("1", "champion")
+    site.mlflow.register("3", "shadow-x", **tags)
+    await site.settle()
+    site.serve.apps["mv-ich-triage-3"] = AppStatus(AppState.RUNNING, replicas=0)
+    await site.tick(5)
+    runs = len(site.serve.runs)
+    site.kill()
+    held = await site.tick(5)
+    states = {v.version: v.state for v in held.variants}
+    assert states["3"] is VariantState.ASLEEP
+    assert len(site.serve.runs) == runs
+
+
+@pytest.mark.parametrize("error", [None, CorruptControlState("a byte was changed")])
+async def test_a_controller_without_state_publishes_nothing_less_than_the_routers_have(
+    site: ControllerSite, error: CorruptControlState | None
+) -> None:
+    """The versions run, and are neither verified again nor asked: the routers keep what they have."""
+    before = await site.settled_canary()
+    site.control.record, site.control.load_error = None, error
+    site.kill()
+    assert (await site.tick()).version == before.version
+    after = await site.tick(4)
+    assert after.version > before.version
+    assert answering(after) == answering(before)
+    assert ("control state" in after.alarms) is (error is not None)
+
+
+async def test_without_state_and_without_mlflow_the_routers_keep_what_they_have(site: ControllerSite) -> None:
+    before = await site.settled_canary()
+    site.control.record = None
+    site.kill()
+    site.mlflow.away = True
+    assert await site.tick(5) == before
+
+
+async def test_a_version_that_never_answers_is_not_waited_for_without_end(
+    site: ControllerSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await site.settled_canary()
+    site.control.record = None
+    site.kill()
+    site.mute = True
+    assert (await site.tick(3)).version == before.version
+    monkeypatch.setattr("serve_apps.control.reconcile.HOLD_S", 0.0)
+    site.kill()
+    assert (await site.tick(3)).version > before.version
+    assert HOLD_S > 0
+
+
+async def test_after_a_restart_of_all_a_champion_without_a_replica_is_not_ready(site: ControllerSite) -> None:
+    before = await site.settled_canary()
+    site.kill()
+    site.serve.apps.clear()
+    after = await site.tick()
+    assert after.not_ready == (MODEL,)
+    assert after.table(MODEL).champion == before.table(MODEL).champion
+    assert (await site.settle()).not_ready == ()
+
+
+async def test_the_ledger_away_at_the_start_is_waited_for(site: ControllerSite) -> None:
+    site.mlflow.register("1", "champion")
+    take = site.control.take_leadership
+
+    def away(holder: str, at_least: int = 0) -> int:
+        raise LedgerUnavailable("the database does not answer")
+
+    site.control.take_leadership = away  # type: ignore[method-assign]
+    with pytest.raises(LedgerUnavailable):
+        await site.reconciler.tick()
+    site.control.take_leadership = take  # type: ignore[method-assign]
+    assert answering(await site.settle()) == {"champion": "1"}
+
+
+async def test_a_controller_that_was_followed_acts_no_more(site: ControllerSite) -> None:
+    await site.settled_canary()
+    former = site.reconciler, site.publisher
+    site.kill()
+    await site.tick(2)
+    site.routing.decide(version="2", weight_bp=100, salts={"2": "s"})
+    await former[0].decided()
+    await former[1].flush()
+    site.mlflow.register("7", "shadow-x")
+    runs = len(site.serve.runs)
+    await former[0].tick()
+    assert not former[1].is_leader
+    await former[0].tick()
+    assert len(site.serve.runs) <= runs + 1
+    assert site.routers.held.epoch == 2
+
+
+async def test_one_bad_tag_stops_that_version_only(site: ControllerSite) -> None:
+    """`num_cpus = 0.00001` on a model at the beginning of the alphabet."""
+    site.mlflow.register("1", "champion", model="a-first", **{"serinus.resources.num_cpus": "0.00001"})
+    site.mlflow.register("1", "champion")
+    held = await site.settle()
+    assert site.serve.ran == [APP_1]
+    assert answering(held) == {"champion": "1"}
+    bad = next(v for v in held.variants if v.model == "a-first")
+    assert bad.state is VariantState.FAILED
+    assert "serinus.resources.num_cpus is less than 0.0001" in (bad.reason or "")
+    assert "rollout.state" in site.mlflow.tags[MODEL, "1"], "tags are still written"
+    site.mlflow.tags["a-first", "1"]["serinus.resources.num_cpus"] = "0.1"
+    site.reconciler.registry_changed()
+    await site.settle()
+    assert "mv-a-first-1" in site.serve.ran
+
+
+async def test_what_serve_refuses_stops_that_version_only(site: ControllerSite) -> None:
+    site.serve.refuses["mv-a-first-1"] = "no such label"
+    site.mlflow.register("1", "champion", model="a-first")
+    site.mlflow.register("1", "champion")
+    held = await site.settle()
+    assert answering(held) == {"champion": "1"}
+    bad = next(v for v in held.variants if v.model == "a-first")
+    assert (bad.state, "Serve refused: no such label" in (bad.reason or "")) == (VariantState.FAILED, True)
+
+
+async def test_mlflow_away_at_the_first_look_is_told_and_refuses_nobody(site: ControllerSite) -> None:
+    site.mlflow.register("1", "champion")
+    models = site.mlflow.models
+
+    def listed_and_then_away() -> object:
+        listing = models()
+        site.mlflow.away = True
+        return listing
+
+    site.mlflow.models = listed_and_then_away  # type: ignore[method-assign, assignment]
+    held = await site.tick(2)
+    site.mlflow.models = models  # type: ignore[method-assign]
+    assert held.not_ready == (MODEL,)
+    assert site.refusals.noted == []
+    assert [v.reason for v in held.variants] == ["registry unavailable: MLflow does not answer"]
+    site.mlflow.away = False
+    assert answering(await site.settle()) == {"champion": "1"}
+
+
+async def test_a_decision_waits_for_no_tick_and_no_download(site: ControllerSite) -> None:
+    await site.settled_canary()
+    site.routing.decide(version="2", weight_bp=0, salts={"2": "s"})
+    snapshot = await site.reconciler.decided()
+    canary = snapshot.table(MODEL).canary
+    assert canary is not None
+    assert canary.weight_bp == 0
+
+
+async def test_a_freeze_is_in_the_next_snapshot_with_its_revision(site: ControllerSite) -> None:
+    await site.settled_canary()
+    site.control.frozen, site.control.revision = True, 7
+    snapshot = await site.reconciler.decided()
+    assert snapshot.table(MODEL).frozen
+    assert (snapshot.freeze.frozen, snapshot.freeze.revision) == (True, 7)
+
+
+async def test_half_promoted_and_moved_back_everybody_is_on_the_old_version(site: ControllerSite) -> None:
+    await site.settled_canary(5_000)
+    site.mlflow.alias("champion", "2")
+    promoted = await site.tick(2)
+    assert answering(promoted) == {"champion": "2"}
+    assert site.routing.ended == [(MODEL, "2")]
+    site.mlflow.alias("champion", "1")
+    assert answering(await site.tick(2)) == {"champion": "1"}
+
+
+async def test_the_end_of_a_weight_never_overwrites_a_newer_decision(site: ControllerSite) -> None:
+    await site.settled_canary(5_000)
+    site.mlflow.register("3")
+    site.routing.meanwhile = lambda: site.routing.decide(version="3", weight_bp=1_000, salts={"3": "t"})
+    site.mlflow.alias("challenger", "3")
+    await site.tick()
+    site.routing.meanwhile = lambda: None
+    assert site.routing.ended == []
+    assert site.routing.wishes[MODEL].version == "3"
+    assert answering(await site.settle()) == {"champion": "1", "canary": "3"}
+
+
+async def test_what_was_given_in_advance_is_told_to_have_arrived(site: ControllerSite) -> None:
+    until = site.now().replace(year=site.now().year + 1)
+    site.mlflow.register("1", "champion")
+    site.mlflow.register("2")
+    rules = (Rule("pilot", "canary", sites=("north",)),)
+    ahead = {"weight": until, "rules": until}
+    site.routing.decide(version="2", weight_bp=500, salts={"2": "s"}, rules=rules, in_advance=ahead)
+    held = await site.settle()
+    assert set(held.alarms) == {f"{MODEL}/weight", f"{MODEL}/rule pilot"}
+    assert site.routing.arrivals == []
+    site.mlflow.alias("challenger", "2")
+    held = await site.settle()
+    assert answering(held) == {"champion": "1", "canary": "2"}
+    assert site.routing.arrivals[-1] == ("rules", "weight")
+
+
+async def test_rules_that_were_given_in_advance_expire(site: ControllerSite) -> None:
+    site.mlflow.register("1", "champion")
+    rules = (Rule("pilot", "champion", sites=("north",)),)
+    site.routing.decide(rules=rules, in_advance={"rules": site.now()})
+    assert (await site.settle()).table(MODEL).rules == ()
+
+
+async def test_a_champion_alias_and_a_version_that_were_deleted_are_told(site: ControllerSite) -> None:
+    await site.settled_canary()
+    del site.mlflow.aliases[MODEL]["champion"]
+    del site.mlflow.tags[MODEL, "1"]
+    held = await site.tick(2)
+    assert answering(held)["champion"] == "1"
+    assert held.alarms[f"{MODEL}/champion"].endswith("version 1 goes on answering")
+    assert "deleted in MLflow" in held.alarms[f"{MODEL}/version 1"]
+    site.kill()
+    after = await site.tick(3)
+    assert (after.tables, after.alarms) == (held.tables, held.alarms)
+
+
+async def test_a_model_that_was_deleted_goes_on_and_is_told(site: ControllerSite) -> None:
+    await site.settled_canary(0)
+    site.mlflow.aliases.clear()
+    site.mlflow.tags.clear()
+    held = await site.tick(3)
+    assert answering(held) == {"champion": "1"}
+    assert held.alarms[f"{MODEL}/model"] == "the model was deleted in MLflow; version 1 goes on answering"
+
+
+async def test_a_champion_that_lost_its_replicas_for_good_is_alarmed(site: ControllerSite) -> None:
+    await site.settled_canary()
+    site.serve.apps[APP_1] = AppStatus(AppState.FAILED, "RuntimeError: CUDA error")
+    held = await site.tick(3)
+    assert held.alarms[f"{MODEL}/champion application"].endswith("RuntimeError: CUDA error")
+    assert held.not_ready == (MODEL,)
+
+
+async def test_every_alias_that_moved_is_noted_once(site: ControllerSite) -> None:
+    await site.settled_canary()
+    site.moves.clear()
+    site.mlflow.alias("champion", "2")
+    await site.tick(3)
+    assert [(m.alias, m.old, m.new) for m in site.moves] == [("champion", "1", "2")]
+
+
+async def test_alarms_of_the_watch_are_in_the_snapshot(site: ControllerSite) -> None:
+    site.alarms = {MODEL: "the split is not the weight"}
+    held = await site.settled_canary()
+    generation = held.generation
+    assert held.alarms[MODEL] == "the split is not the weight"
+    assert (await site.tick(5)).generation == generation, "an alarm that stays gives no new number"
+
+
+async def test_an_idle_site_publishes_and_writes_nothing(site: ControllerSite) -> None:
+    before = await site.settled_canary()
+    written = len(site.control.written)
+    assert await site.tick(20) == before
+    assert len(site.control.written) == written
+
+
+async def test_a_part_that_fails_ends_no_loop(site: ControllerSite) -> None:
+    site.mlflow.register("1", "champion")
+
+    def broken() -> object:
+        raise RuntimeError("odd")
+
+    site.routing.all = broken  # type: ignore[method-assign, assignment]
+    loop = asyncio.create_task(site.reconciler.run_forever())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not loop.done()
+    loop.cancel()
+
+
+async def test_the_tables_in_force_know_their_epoch(site: ControllerSite) -> None:
+    await site.settled_canary()
+    site.kill()
+    await site.tick(2)
+    assert site.reconciler.tables_in_force[MODEL].epoch == 1, "the table got its generation in epoch 1"
+    assert replace(site.reconciler.tables_in_force[MODEL].table) == site.routers.held.table(MODEL)

@@ -1,0 +1,115 @@
+"""What an observation sees, and what it costs: calls to MLflow and Serve are counted."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from canary.observation import ReconcilerState
+from serve_apps.control.admission import AdmissionController, Admitted
+from serve_apps.control.apply import Applications, ReadinessProbes
+from serve_apps.control.observe import (
+    TAGS_INTERVAL_S,
+    ApplicationPhases,
+    AppState,
+    AppStatus,
+    Observation,
+    Observer,
+)
+from serve_apps.control.state import ControllerState
+from serve_apps.settings import Settings
+from tests.unit.shell.control_fakes import MODEL, Clock, FakeMlflow, FakeServe, Inline
+
+
+async def answers(app_name: str) -> bool:
+    return True
+
+
+class World:
+    def __init__(self) -> None:
+        self.mlflow, self.serve, self.clock = FakeMlflow(), FakeServe(), Clock()
+        probes = ReadinessProbes(lambda: None, answers)
+        apps = Applications(Settings(), self.serve, probes, self.clock, Inline())
+        admission = AdmissionController(self.mlflow, self.clock, executor=Inline())
+        phases = ApplicationPhases(apps, self.clock)
+        self.observer = Observer(self.mlflow, admission, phases, 0.5, self.clock, Inline())
+        self.state = ControllerState()
+
+    async def look(self, passed_s: float = 0.0) -> Observation:
+        self.clock.now += passed_s
+        seen = await self.observer.observe(self.state)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return seen
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_versions_that_an_alias_of_ours_names_or_the_state_remembers_are_looked_at(
+    world: World,
+) -> None:
+    world.mlflow.register("1", "champion")
+    world.mlflow.register("2", "best")
+    world.mlflow.register("3")
+    world.state = ControllerState({MODEL: ReconcilerState(versions={"3": None})})  # type: ignore[dict-item]
+    first = await world.look()
+    assert first.pending == {(MODEL, "1"), (MODEL, "3")}
+    assert set((await world.look()).admitted) == {(MODEL, "1"), (MODEL, "3")}
+
+
+async def test_mlflow_away_is_no_registry_and_no_refusal(world: World) -> None:
+    world.mlflow.register("1", "champion")
+    await world.look()
+    world.mlflow.away = True
+    seen = await world.look(1.0)
+    assert (seen.registry, set(seen.refused)) == (None, set())
+
+
+async def test_fifty_versions_cost_no_more_calls_than_one(world: World) -> None:
+    """An idle minute of ticks: one call for the aliases each half second, and tags once."""
+    for number in range(50):
+        world.mlflow.register(str(number), f"shadow-{number}")
+    for number in range(50):
+        world.serve.apps[f"mv-{MODEL}-{number}"] = AppStatus(AppState.RUNNING, replicas=1)
+    for _ in range(3):
+        await world.look(0.5)
+    world.mlflow.calls.clear()
+    world.serve.looks = 0
+    for _ in range(110):
+        await world.look(0.5)
+    assert world.mlflow.calls.count("models") == 110
+    assert world.mlflow.calls.count("versions") <= 1
+    assert world.mlflow.calls.count("fetch") == 0
+    assert world.serve.looks <= 110 * 0.5 / 2.0 + 1, "Serve is asked every other second"
+
+
+async def test_tags_are_read_when_mlflow_says_that_something_changed(world: World) -> None:
+    world.mlflow.register("1", "champion")
+    await world.look()
+    await world.look()
+    world.mlflow.tags[MODEL, "1"]["regulatory.status"] = "withdrawn"
+    world.observer.expire()
+    admitted = (await world.look()).admitted[MODEL, "1"]
+    assert isinstance(admitted, Admitted)
+    assert admitted.version.tags["regulatory.status"] == "withdrawn"
+
+
+async def test_tags_are_read_when_an_alias_moved_and_after_an_outage_and_slowly_else(world: World) -> None:
+    world.mlflow.register("1", "champion")
+    for _ in range(3):
+        await world.look(0.5)
+    assert world.mlflow.calls.count("versions") == 1
+    world.mlflow.alias("shadow-x", "1")
+    await world.look(0.5)
+    assert world.mlflow.calls.count("versions") == 2
+    world.mlflow.away = True
+    await world.look(0.5)
+    world.mlflow.away = False
+    await world.look(0.5)
+    assert world.mlflow.calls.count("versions") == 3
+    await world.look(TAGS_INTERVAL_S)
+    assert world.mlflow.calls.count("versions") == 4
