@@ -3,7 +3,8 @@
     python -m benchmarks.ledger_latency [--jobs 500] [--finished 0]
 
 Both databases write through to the disk (fsync). `--finished` fills the ledger with so many finished jobs first. The
-probe is the disk alone: appending 4 KiB and fsync; what the ledger adds to it is ours. `idle claim` finds nothing.
+probe is the disk alone: appending 4 KiB and fsync; what the ledger adds to it is ours. What is `idle` finds
+nothing, with 50 applications registered.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
 
+from core.clock import now
+from core.study import StudyRef
 from ledger import ClaimedJob, Delivery, Job, JobRequest, JobState, Ledger, Priority
 from ledger.tables import jobs
 from tests.postgres import Postgres
@@ -30,6 +32,7 @@ from tests.postgres import Postgres
 DOCUMENT = os.urandom(20_000)  # a Comprehensive 3D SR has 10 to 20 kB
 RESULT = {"score": 87, "findings": [{"code": "1386000", "probability": 0.91}] * 3}
 OBJECTS = 200
+APPS = tuple(f"mv-ich-{number}" for number in range(50))
 LEASE_S = 60.0
 Times = dict[str, list[float]]
 T = TypeVar("T")
@@ -73,12 +76,18 @@ def _measure(ledger: Ledger, number: int) -> Times:
     for index in range(number):
         _timed(times, "submit", _submit, ledger, index)
         _timed(times, "admission (open jobs)", ledger.jobs.open_jobs)
-        (claimed,) = _timed(times, "claim", _claim, ledger)
-        _timed(times, "stage", ledger.leases.stage, claimed.token, "fetch", _now())
+        (job_id,) = _timed(times, "due", ledger.leases.due, 4, 0.0)
+        claimed = _timed(times, "claim", ledger.leases.claim, job_id, "w", LEASE_S)
+        assert claimed is not None
+        _timed(times, "stage", ledger.leases.stage, claimed.token, "fetch")
         _timed(times, "complete", _complete, ledger, claimed)
-        (delivery,) = ledger.outbox.claim_deliveries("w", now=_now(), lease_s=LEASE_S, limit=8)
-        _timed(times, "delivered", ledger.outbox.delivered, delivery.id, _now())
-        _timed(times, "idle claim", _claim, ledger)
+        (delivery,) = _timed(
+            times, "claim of its deliveries", ledger.outbox.claim_of_job, job_id, "w", LEASE_S
+        )
+        _timed(times, "delivered", ledger.outbox.delivered, delivery.id)
+        _timed(times, "idle: due", ledger.leases.due, 4, 0.0)
+        _timed(times, "idle: head", ledger.control.head)
+        _timed(times, "idle: shadows", ledger.shadows.claim, "w", LEASE_S, 1, APPS)
     for index in range(OBJECTS):
         _timed(times, f"object, {OBJECTS} of a study", _arrive, ledger, index)
     return times
@@ -92,12 +101,8 @@ def _timed(times: Times, operation: str, work: Callable[..., T], *arguments: obj
 
 
 def _submit(ledger: Ledger, index: int) -> Job:
-    request = JobRequest(f"1.2.{index}", "pacs", context={"ward": "ED"})
-    return ledger.jobs.submit(request, idempotency_key=uuid.uuid4().hex, tenant="ris", now=_now()).job
-
-
-def _claim(ledger: Ledger) -> tuple[ClaimedJob, ...]:
-    return ledger.leases.claim("w", now=_now(), lease_s=LEASE_S, limit=4)
+    request = JobRequest(StudyRef("pacs", f"1.2.{index}"), context={"ward": "ED"})
+    return ledger.jobs.submit(request, idempotency_key=uuid.uuid4().hex, tenant="ris").job
 
 
 def _complete(ledger: Ledger, claimed: ClaimedJob) -> None:
@@ -108,21 +113,18 @@ def _complete(ledger: Ledger, claimed: ClaimedJob) -> None:
         deliveries_to_make=[Delivery("stow", "pacs", "sr")],
         stages_s={"fetch": 0.5},
         model="ich",
-        now=_now(),
     )
 
 
 def _arrive(ledger: Ledger, index: int) -> Job:
     return ledger.jobs.submit_object(
-        "1.3",
+        StudyRef("s3", "1.3"),
         f"s3://incoming-studies/ct-head/1.3/{index:06}.dcm",
-        source="s3",
         model="ich",
         priority=Priority.URGENT,
         inference_type="triage",
         tenant="lambda",
         stable_age_s=60.0,
-        now=_now(),
     ).job
 
 
@@ -133,7 +135,7 @@ def _fill(ledger: Ledger, number: int) -> None:
     job = _submit(ledger, 0)
     with ledger.database.write() as connection:
         row = dict(connection.execute(sa.select(jobs).where(jobs.c.id == job.id)).mappings().one())
-        old = row | {"state": JobState.COMPLETED, "finished_at": _now(), "result": RESULT}
+        old = row | {"state": JobState.COMPLETED, "finished_at": now(), "result": RESULT, "result_version": 1}
         rows = [old | {"id": uuid.uuid4().hex, "study_uid": f"1.4.{index}"} for index in range(number)]
         connection.execute(sa.insert(jobs), rows)
         connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
@@ -152,10 +154,6 @@ def _summary(times_ms: list[float]) -> dict[str, float]:
     ordered = sorted(times_ms)
     p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
     return {"p50_ms": round(statistics.median(ordered), 2), "p99_ms": round(p99, 2)}
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -114,15 +114,8 @@ class ControlState:
 
     def head(self) -> ControlHead:
         """One small query, for several times a second: two rows by their keys, and no document."""
-        site = sa.select(routing_site.c.revision, routing_site.c.freeze).subquery()
-        columns = ("epoch", "generation", "leader_epoch", "renewed_at")
-        control = sa.select(*(control_state.c[name] for name in columns)).subquery()
-        one = sa.select(sa.literal(ONE).label("one")).subquery()
-        query = sa.select(site, control).select_from(
-            one.outerjoin(site, sa.true()).outerjoin(control, sa.true())
-        )
         with self._db.read() as connection:
-            row = connection.execute(query).mappings().one()
+            row = connection.execute(_HEAD).mappings().one()
             at = self._db.now(connection)
         return ControlHead(
             epoch=row["epoch"] or 0,
@@ -133,6 +126,19 @@ class ControlState:
             renewed_at=row["renewed_at"],
             at=at,
         )
+
+
+def _head() -> sa.Select[Any]:
+    """One row always, also of an empty ledger."""
+    one = sa.select(sa.literal(ONE).label("one")).subquery()
+    site = sa.select(routing_site.c.revision, routing_site.c.freeze).subquery()
+    columns = ("epoch", "generation", "leader_epoch", "renewed_at")
+    control = sa.select(*(control_state.c[name] for name in columns)).subquery()
+    both = one.outerjoin(site, sa.true()).outerjoin(control, sa.true())
+    return sa.select(site, control).select_from(both)
+
+
+_HEAD: Final = _head()
 
 
 def _digest(epoch: int, generation: int, snapshot: str, states: str) -> str:

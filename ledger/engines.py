@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 READING: Final = "serinus_reading"
-CONNECT_S: Final = 3
+CONNECT_S: Final = 2
 KEEPALIVE: Final = {
     "connect_timeout": CONNECT_S,
     "keepalives": 1,
@@ -61,11 +61,11 @@ def postgresql_engine(url: sa.URL, patience_s: float) -> Engine:
     )
 
     class PatientConnection(psycopg.Connection[Any]):
-        """Waits for a silent server a little longer than the server waits for itself, and never for ever."""
+        """Gives up a server that is silent, as one whose processes are frozen: it cannot give up by itself."""
 
         def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **named: Any) -> T:
             try:
-                return super().wait(_within(patience_s + 1.0, gen), *arguments, **named)
+                return super().wait(_within(patience_s, gen), *arguments, **named)
             except psycopg.errors.ConnectionTimeout:
                 self.close()
                 raise

@@ -6,6 +6,7 @@ Seen from outside, a job only ever moves as `ledger.state` allows, and every obj
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -48,6 +49,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.submitted: list[str] = []
         self.claims: list[ClaimedJob] = []
         self.completions: dict[str, int] = {}
+        self.failures: Counter[str] = Counter()
         self.states: dict[str, JobState] = {}
         self.arrived: set[str] = set()
         self.read: set[str] = set()
@@ -140,8 +142,28 @@ class LedgerMachine(RuleBasedStateMachine):
         claimed = data.draw(st.sampled_from(self.claims))
         try:
             self.ledger.leases.retry(claimed.token, "source-timeout", "x", at=self.clock(), counts=counts)
+            self.failures[claimed.job.id] += counts
         except LeaseLost:
             return
+
+    @rule(data=st.data())
+    def hand_back(self, data: st.DataObject) -> None:
+        if self.claims:
+            with suppress(LeaseLost):
+                self.ledger.leases.release(data.draw(st.sampled_from(self.claims)).token)
+
+    @rule(data=st.data())
+    def renew(self, data: st.DataObject) -> None:
+        if self.claims:
+            self.ledger.leases.renew([data.draw(st.sampled_from(self.claims)).token], LEASE_S)
+
+    @invariant()
+    def only_a_failure_that_counts_costs_an_attempt(self) -> None:
+        for job_id in self.submitted:
+            job = self.ledger.jobs.get(job_id)
+            begun = job.state in (JobState.RUNNING, JobState.STORING, JobState.COMPLETED)
+            if job.state is not JobState.CANCELED:
+                assert job.attempt == self.failures[job_id] + begun
 
     @invariant()
     def no_job_is_completed_twice(self) -> None:
