@@ -13,10 +13,10 @@ from sqlalchemy.engine import Connection
 
 from canary.observation import ABView
 from canary.routing_table import BASIS_POINTS, Rule, Slot
+from core.codec import from_plain, to_plain
 from core.errors import ExperimentUnderWay, RoutingConflict
 from ledger.audit import Audit
 from ledger.database import Database
-from ledger.documents import DocumentCodec
 from ledger.limits import require_fits
 from ledger.routing_records import (
     RULES,
@@ -34,7 +34,6 @@ from ledger.tables import decisions, routing, routing_site
 
 SITE = "site"  # the subject of the freeze in the audit
 ONE_SITE = 1
-_FREEZE = DocumentCodec(Freeze)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +276,7 @@ class Routing:
         with self._db.write() as connection:
             now, revision = self._db.now(connection), self._next_revision(connection)
             thrown = Freeze(actor, reason, now, revision)
-            connection.execute(sa.update(routing_site).values(freeze=_FREEZE.write(thrown)))
+            connection.execute(sa.update(routing_site).values(freeze=to_plain(thrown)))
             detail = {"reason": reason, "revision": revision}
             self._audit.append_within(connection, actor, "freeze", SITE, detail)
         return thrown
@@ -320,7 +319,7 @@ class Routing:
 
     def _freeze(self, connection: Connection) -> Freeze | None:
         document = connection.execute(sa.select(routing_site.c.freeze)).scalar()
-        return None if document is None else _FREEZE.read(document)
+        return None if document is None else from_plain(Freeze, document)
 
     def _revision(self, connection: Connection) -> int:
         return connection.execute(sa.select(routing_site.c.revision)).scalar() or 0

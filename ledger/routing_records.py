@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from canary.observation import ABView, RolloutView, SiteRouting
 from canary.routing_table import BASIS_POINTS, AssignmentKey, Rule
-from ledger.documents import DocumentCodec
+from core.codec import from_plain, to_plain
 
 WEIGHT: Final = "weight"
 RULES: Final = "rules"
@@ -115,19 +115,16 @@ def pin_name(key: str) -> str:
     return f"pin/{key}"
 
 
-_ROUTING: Final = DocumentCodec(ModelRouting)
-_AB: Final = DocumentCodec(ABView)
-
-
 def document_of(routing: ModelRouting) -> dict[str, Any]:
     """All but model, revision and time of change, which are columns."""
-    return {name: value for name, value in _ROUTING.write(routing).items() if name not in COLUMNS}
+    return {name: value for name, value in to_plain(routing).items() if name not in COLUMNS}
 
 
 def routing_of(row: Mapping[str, Any]) -> ModelRouting:
-    """A row of the table `routing` as it was written."""
-    return _ROUTING.read(row["document"] | {name: row[name] for name in COLUMNS})
+    """A row of the table `routing` as it was written. Raises InvalidDocument."""
+    stored = from_plain(ModelRouting, row["document"] | {"model": row["model"]})
+    return replace(stored, revision=row["revision"], changed_at=row["changed_at"])
 
 
 def ab_document(ab: ABView | None) -> Any:
-    return None if ab is None else _AB.write(ab)
+    return None if ab is None else to_plain(ab)

@@ -17,13 +17,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from canary.explain import DecisionRow
+from core.codec import from_plain, to_plain
 from core.errors import WorkerLost
 from core.retry import RetryPolicy
 from core.study import StudyRef
 from ledger.audit import Audit
 from ledger.database import Database
 from ledger.decisions import decision_values, write_decisions
-from ledger.documents import DECISION
 from ledger.records import LeaseLost
 from ledger.shadow_records import RANK, ClaimedShadow, PairedResult, ShadowResult, ShadowTask
 from ledger.tables import decisions, shadow_outcomes, shadow_tasks
@@ -224,7 +224,7 @@ class ShadowTasks:
         latency_ms: float | None = None,
     ) -> None:
         """Outcome, decision and the end of the task in one transaction; the study is not named any more."""
-        now, decision = self._db.now(connection), DECISION.read(row["decision"])
+        now, decision = self._db.now(connection), from_plain(DecisionRow, row["decision"])
         same = {name: row[name] for name in SAME}
         about = {**same, "delivered": row["delivered"], "identity": decision.identity}
         ending = {"outcome": outcome, "error_code": error_code, "latency_ms": latency_ms, "at": now}
@@ -308,7 +308,7 @@ def _row(job_id: str, study_key: str, task: ShadowTask, now: datetime) -> dict[s
         "inputs": list(task.study.inputs),
         "rule": dict(task.rule),
         "study_key": study_key,
-        "decision": DECISION.write(_decision(task)),
+        "decision": to_plain(_decision(task)),
         "delivered": dict(task.delivered),
         "created_at": now,
         "state": DUE,
@@ -323,7 +323,7 @@ def _claimed(row: Mapping[str, Any]) -> ClaimedShadow:
     return ClaimedShadow(
         **{name: row[name] for name in plain},
         study=StudyRef(row["source"], row["study_uid"], tuple(row["series_uids"]), tuple(row["inputs"])),
-        decision=DECISION.read(row["decision"]),
+        decision=from_plain(DecisionRow, row["decision"]),
     )
 
 
