@@ -45,6 +45,9 @@ class NoTime(DeadlineExceeded):
 class HeldSlot(Protocol):
     """The worker's slot, which other studies may use while nobody works on this one."""
 
+    @property
+    def can_be_lent(self) -> bool: ...
+
     def lent(self) -> AbstractAsyncContextManager[None]: ...
 
 
@@ -155,6 +158,8 @@ class FallbackInference(Generic[Report]):
         self, version: ServedVersion, request: InferenceRequest[Report]
     ) -> Inference:
         """Raises NoTime when the champion needs what is left. A caller's haste is no fault of the variant either."""
+        if not request.slot.can_be_lent:
+            raise NoTime("too many studies wait for other variants than the champion already")
         now = self._clock()
         budget_s = variant_budget_s(self._end - now, self._policy)
         if budget_s is None:

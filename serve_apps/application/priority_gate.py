@@ -12,8 +12,11 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from core.priority import QueueOrder
+
+LENT_PER_SLOT: Final = 4  # what waits on a lent slot holds memory: a study in the object store
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,6 +40,8 @@ class PriorityGate:
         if slots < 1:
             raise ValueError("a gate has at least one slot")
         self._free = slots
+        self._most_lent = slots * LENT_PER_SLOT
+        self._lent = 0
         self._waiters: list[_Waiter] = []
         self._arrivals = itertools.count()
 
@@ -44,6 +49,11 @@ class PriorityGate:
     def free(self) -> int:
         """How many slots nobody holds."""
         return self._free
+
+    @property
+    def can_lend(self) -> bool:
+        """Whether one more slot may be lent. The gate itself refuses nobody."""
+        return self._lent < self._most_lent
 
     @property
     def waiting(self) -> int:
@@ -94,6 +104,11 @@ class Slot:
         self._place = place
         self._is_held = False
 
+    @property
+    def can_be_lent(self) -> bool:
+        """False while so many slots are lent that their studies would fill the memory."""
+        return self._gate.can_lend
+
     async def take(self) -> None:
         await self._gate._take(self._place)
         self._is_held = True
@@ -110,11 +125,17 @@ class Slot:
         A cancelled holder does not wait for it again.
         """
         self.give_back()
+        self._gate._lent += 1
         try:
             yield
         except asyncio.CancelledError:
+            self._gate._lent -= 1
             raise
         except BaseException:
-            await self.take()
+            await self._take_back()
             raise
+        await self._take_back()
+
+    async def _take_back(self) -> None:
+        self._gate._lent -= 1
         await self.take()

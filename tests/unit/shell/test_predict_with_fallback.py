@@ -56,6 +56,7 @@ class Versions:
         self.asked: list[tuple[str, float]] = []
         self.lent_to: list[str] = []
         self.is_lent = False
+        self.can_be_lent = True
 
     def clock(self) -> float:
         return self.time
@@ -209,6 +210,14 @@ async def test_a_caller_that_has_left_shortens_nothing() -> None:
     versions = Versions({})
     await answered(versions, waiter_s=-1.0)
     assert versions.asked == [("2", 30.0)]
+
+
+async def test_a_canary_behind_which_too_many_studies_hang_is_passed_over() -> None:
+    versions = Versions({})
+    versions.can_be_lent = False
+    outcome = await answered(versions)
+    assert [version for version, _ in versions.asked] == ["1"]
+    assert [(failure.code, failure.counts) for failure in outcome.failures] == [("no-time", False)]
 
 
 async def test_only_a_canary_s_inference_runs_on_a_lent_slot() -> None:

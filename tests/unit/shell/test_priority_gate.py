@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.errors import ModelFailed
 from core.priority import PRIORITY_DELAY_S, Priority, QueueOrder, queue_order
-from serve_apps.application.priority_gate import PriorityGate
+from serve_apps.application.priority_gate import LENT_PER_SLOT, PriorityGate, Slot
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ARRIVALS = st.lists(st.tuples(st.sampled_from(Priority), st.integers(0, 5000)), min_size=1, max_size=30)
@@ -113,7 +113,7 @@ def test_no_slot_is_lost_or_given_twice(slots: int, steps: list[tuple[str, int]]
             task.cancel()
         outcomes = await asyncio.gather(*(task for task, *_ in tasks.values()), return_exceptions=True)
         assert not [o for o in outcomes if isinstance(o, AssertionError)]
-        assert (gate.free, gate.waiting) == (slots, 0)
+        assert (gate.free, gate.waiting, gate._lent) == (slots, 0, 0)
 
     asyncio.run(run())
 
@@ -180,3 +180,25 @@ async def test_a_slot_granted_in_the_moment_of_a_cancellation_goes_to_the_next()
     unlucky.cancel()
     await asyncio.wait_for(lucky, 5)
     assert (gate.free, gate.waiting) == (1, 0)
+
+
+async def test_a_gate_says_when_too_many_slots_are_lent() -> None:
+    gate, back = PriorityGate(1), asyncio.Event()
+    said: list[bool] = []
+
+    async def lend(slot: Slot) -> None:
+        async with slot.lent():
+            await back.wait()
+
+    async def work(second: float) -> None:
+        async with gate.slot(at(second)) as slot:
+            said.append(slot.can_be_lent)
+            if slot.can_be_lent:
+                await lend(slot)
+
+    tasks = [asyncio.create_task(work(second)) for second in range(LENT_PER_SLOT + 1)]
+    await settle()
+    assert said == [True] * LENT_PER_SLOT + [False]
+    back.set()
+    await asyncio.gather(*tasks)
+    assert gate.can_lend
