@@ -1,6 +1,6 @@
 """What every result object shares: its patient and study, its maker, its UIDs and its date.
 
-A retry must give the same bytes. So UIDs follow from the input and the model version, dates from the job's
+A retry must give the same bytes. So UIDs follow from what they name (`imaging.content_uid`), dates from the job's
 creation, and nothing from a clock.
 """
 
@@ -107,11 +107,6 @@ def as_source(template: Dataset, context: ReportContext, instance_uid: str) -> D
 def device_uid(stamp: ModelStamp) -> str:
     """One UID per model version and weights (IHE AIR: retrained is another device)."""
     return derived_uid("device", stamp.name, stamp.version, stamp.digest)
-
-
-def result_uid(kind: str, input_digest: str, stamp: ModelStamp) -> str:
-    """The UID of a result of one version on one input; the same on every retry."""
-    return derived_uid(kind, input_digest, stamp.name, stamp.version, stamp.digest)
 
 
 def tracking_uid(stamp: ModelStamp, series_uid: str, concept: str, number: int = 1) -> str:

@@ -6,13 +6,18 @@ It is COMPLETE, PRELIMINARY and UNVERIFIED: nobody has looked at it yet. `dciodv
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
+from io import BytesIO
 from typing import Final
 
 import highdicom.sr as sr
+import pydicom
 from pydicom.dataset import Dataset
+from pydicom.uid import Comprehensive3DSRStorage
 
-from imaging.encode_once import encode_once, encoded_reference
+from imaging.content_uid import UNNAMED, name_by_content
+from imaging.encoded_items import encode_codes, encoded_reference
 from imaging.finding import ModelStamp, Prediction
 from imaging.report_codes import private_scheme
 from imaging.report_content import content_of, failure_content
@@ -23,36 +28,63 @@ from imaging.report_frame import (
     describe,
     finish,
     read_header,
-    result_uid,
     software_version,
     template_of,
 )
 
-__all__ = ["ReportContext", "to_failure_sr", "to_sr"]
+__all__ = ["FormerReport", "ReportContext", "to_failure_sr", "to_sr"]
 
 SERIES_NUMBER: Final = 9901
 
 
-def to_sr(prediction: Prediction, context: ReportContext, *, created: datetime) -> Dataset:
+@dataclass(frozen=True, slots=True)
+class FormerReport:
+    """The SR that a new one supersedes: an earlier report of the same model on the same study."""
+
+    study_uid: str = field(repr=False)
+    series_uid: str = field(repr=False)
+    instance_uid: str = field(repr=False)
+
+    @classmethod
+    def of(cls, content: bytes) -> FormerReport:
+        """Named by the report's own Part 10 file."""
+        names = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
+        header = pydicom.dcmread(BytesIO(content), specific_tags=list(names))
+        return cls(*(str(header[name].value) for name in names))
+
+    def as_reference(self) -> Dataset:
+        """What highdicom makes the item of the Predecessor Documents Sequence from."""
+        reference = Dataset()
+        reference.SOPClassUID, reference.SOPInstanceUID = Comprehensive3DSRStorage, self.instance_uid
+        reference.StudyInstanceUID, reference.SeriesInstanceUID = self.study_uid, self.series_uid
+        return reference
+
+
+def to_sr(
+    prediction: Prediction,
+    context: ReportContext,
+    *,
+    created: datetime,
+    predecessor: FormerReport | None = None,
+) -> Dataset:
     """The report of a prediction. Equal arguments give equal bytes, so that a retry stores nothing new.
 
-    `created` is the job's own instant and has a time zone. Raises ModelFailed when a number is not finite or
-    an image that is pointed at is not of the series.
+    `created` is the job's own instant and has a time zone. `predecessor` is named in the Predecessor Documents
+    Sequence (PS3.3 C.17.2), by which a PACS knows that this report supersedes that one. Raises ModelFailed when a
+    number is not finite or an image that is pointed at is not of the series.
     """
     header = read_header(context)
     content = content_of(prediction, context, header)
-    return _document(content, header, context, prediction.stamp, prediction.input_digest, created)
+    return _document(content, header, context, prediction.stamp, created, predecessor)
 
 
-def to_failure_sr(
-    stamp: ModelStamp, context: ReportContext, *, input_digest: str, reason: str, created: datetime
-) -> Dataset:
+def to_failure_sr(stamp: ModelStamp, context: ReportContext, *, reason: str, created: datetime) -> Dataset:
     """The report that a version read the series and came to no result, so that nobody takes silence for a
     negative. `reason` is an error's detail: plain words without a patient datum.
     """
     header = read_header(context)
     content = failure_content(stamp, context, reason)
-    return _document(content, header, context, stamp, f"failed/{input_digest}", created)
+    return _document(content, header, context, stamp, created, None)
 
 
 def _document(
@@ -60,17 +92,17 @@ def _document(
     header: Dataset,
     context: ReportContext,
     stamp: ModelStamp,
-    input_digest: str,
     created: datetime,
+    predecessor: FormerReport | None,
 ) -> Dataset:
     """highdicom makes the document around the root alone and one image: it copies and searches what it is given."""
     root = content[0]
     document = sr.Comprehensive3DSR(
         evidence=[template_of(header)],
         content=_without_children(root),
-        series_instance_uid=result_uid("sr series", input_digest, stamp),
+        series_instance_uid=UNNAMED,
         series_number=SERIES_NUMBER,
-        sop_instance_uid=result_uid("sr", input_digest, stamp),
+        sop_instance_uid=UNNAMED,
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MANUFACTURER,
@@ -80,13 +112,15 @@ def _document(
         is_complete=True,
         is_final=False,
         is_verified=False,
+        previous_versions=None if predecessor is None else [predecessor.as_reference()],
         contributing_equipment=[algorithm_equipment(stamp, created)],
     )
     document.CodingSchemeIdentificationSequence = [private_scheme()]
     document.ContentSequence = root.ContentSequence
     _refer_to_all(document, context)
     finish(document, header, created)
-    encode_once(document)
+    encode_codes(document)
+    name_by_content(document, "sr")
     return document
 
 

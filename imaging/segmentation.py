@@ -9,9 +9,11 @@ from typing import Final
 import highdicom as hd
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.sr.codedict import codes
 
 from core.errors import ModelFailed
+from imaging.content_uid import UNNAMED, name_by_content
 from imaging.finding import Code, ModelStamp, Prediction
 from imaging.report_codes import sr_code
 from imaging.report_frame import (
@@ -23,7 +25,6 @@ from imaging.report_frame import (
     finish,
     long_string,
     read_header,
-    result_uid,
     software_version,
     template_of,
     tracking_uid,
@@ -38,7 +39,10 @@ _ANY_STRUCTURE: Final = Code("123037004", "SCT", "Body structure")
 def to_seg(
     prediction: Prediction, context: ReportContext, geometry: Geometry, *, created: datetime
 ) -> Dataset:
-    """The mask on its source's own grid. Equal arguments give equal bytes; see `to_sr` for `created`.
+    """The mask on its source's own grid. Equal arguments give equal bytes; `created` is the job's own instant.
+
+    The standard lets a segmentation name no predecessor (a document has PS3.3 C.17.2, an image nothing of the kind).
+    So a new one stands beside the former in a series of its own; date, description and the report tell them apart.
 
     Raises ModelFailed when there is no mask, or one of another shape than the series.
     """
@@ -51,9 +55,9 @@ def to_seg(
         pixel_array=mask[filled].astype(np.uint8),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(prediction)],
-        series_instance_uid=result_uid("seg series", prediction.input_digest, stamp),
+        series_instance_uid=UNNAMED,
         series_number=SERIES_NUMBER,
-        sop_instance_uid=result_uid("seg", prediction.input_digest, stamp),
+        sop_instance_uid=UNNAMED,
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MANUFACTURER,
@@ -66,14 +70,16 @@ def to_seg(
         series_description=describe(stamp, "AI SEG"),
         contributing_equipment=[algorithm_equipment(stamp, created)],
     )
-    _name_dimensions(segmentation)
+    _name_dimensions(segmentation, context.series_uid)
     finish(segmentation, header, created)
+    correct_ambiguous_vr(segmentation, is_little_endian=True)
+    name_by_content(segmentation, "seg")
     return segmentation
 
 
-def _name_dimensions(segmentation: Dataset) -> None:
-    """highdicom draws the UID of the dimensions by lot."""
-    uid = derived_uid("dimensions", str(segmentation.SOPInstanceUID))
+def _name_dimensions(segmentation: Dataset, series_uid: str) -> None:
+    """highdicom draws the UID of the dimensions by lot. All segmentations of a series have the same dimensions."""
+    uid = derived_uid("dimensions", series_uid)
     for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
         item.DimensionOrganizationUID = uid
 

@@ -153,6 +153,20 @@ class Jobs:
             raise ResultNotReady("the job has no such document")
         return bytes(content)
 
+    def former_report(self, study_uid: str, model: str, before: datetime) -> bytes | None:
+        """The newest SR that the model made of the study for a job accepted before `before`; None for no such SR."""
+        of_study = (jobs.c.study_uid == study_uid) & (jobs.c.model == model)
+        query = (
+            sa.select(documents.c.content)
+            .join(jobs, (jobs.c.id == documents.c.job_id) & (documents.c.kind == "sr"))
+            .where(of_study & (jobs.c.created_at < before) & jobs.c.state.in_(sorted(HAS_RESULT)))
+            .order_by(jobs.c.created_at.desc())
+            .limit(1)
+        )
+        with self._db.read() as connection:
+            content = connection.execute(query).scalar()
+        return None if content is None else bytes(content)
+
     def counts(self) -> dict[str, int]:
         """Jobs by state."""
         query = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)

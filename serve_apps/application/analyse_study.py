@@ -6,7 +6,7 @@ Knows no Ray, no HTTP and no ledger: what it needs of them comes in as `Inferenc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,7 +22,7 @@ from core.priority import QueueOrder
 from core.study import StudyRef
 from imaging.encoded import to_part10
 from imaging.finding import Prediction
-from imaging.report_sr import to_sr
+from imaging.report_sr import FormerReport, to_sr
 from imaging.segmentation import to_seg
 from observability.names import Stage
 from observability.record import StageTiming
@@ -76,15 +76,26 @@ class SiteRules:
     canary_timeout_s: float
 
 
+FindFormerReport = Callable[[str, str, datetime], Awaitable[bytes | None]]
+
+
+async def no_former_report(study_uid: str, model: str, before: datetime) -> None:
+    """For a workplace that keeps no reports."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """What an analysis works with: the newest snapshot, the other deployments, and an executor for reports."""
+    """What an analysis works with: the newest snapshot, the other deployments, and an executor for reports.
+
+    `former_report` finds the SR that a new one supersedes: of a study UID, a model, and before an instant.
+    """
 
     snapshot: Callable[[], RoutingSnapshot]
     port: InferencePort
     rules: SiteRules
     cpu: Executor | None = None
     clock: Callable[[], datetime] = now
+    former_report: FindFormerReport = no_former_report
 
 
 @dataclass(slots=True)
@@ -142,6 +153,7 @@ async def analyse_study(
     snapshot = place.snapshot()  # what was decided while the study was fetched counts
     assignment = _assign(order, study, snapshot, rules)
     routed = progress.routed = RoutedStudy(study.model, assignment, snapshot.epoch, place.clock())
+    former = await _former_report(order, study, place)  # its absence would be no variant's fault
     progress.stage = Stage.FORWARD
     clock = StageClock()
 
@@ -149,7 +161,7 @@ async def analyse_study(
         progress.stage = Stage.REPORT
         with clock.stage(Stage.REPORT):
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(place.cpu, _report, order, study, inference.prediction)
+            return await loop.run_in_executor(place.cpu, _report, order, study, inference.prediction, former)
 
     policy = FallbackPolicy(stable_reserve_s=rules.stable_reserve_s, canary_timeout_s=rules.canary_timeout_s)
     asking: FallbackInference[Report] = FallbackInference(snapshot, place.port, policy, rules.policy)
@@ -172,12 +184,19 @@ def _assign(
         raise UnknownVariant(str(error)) from None
 
 
-def _report(order: StudyOrder, study: FetchedStudy, prediction: Prediction) -> Report:
-    """Raises ModelFailed for a prediction that no report may hold."""
+async def _former_report(order: StudyOrder, study: FetchedStudy, place: Workplace) -> bytes | None:
+    if "sr" not in order.outputs:
+        return None
+    return await place.former_report(order.study.study_uid, study.model, order.created_at)
+
+
+def _report(order: StudyOrder, study: FetchedStudy, prediction: Prediction, former: bytes | None) -> Report:
+    """Raises ModelFailed for a prediction that no report may hold. `former` is the SR that the new one supersedes."""
     documents: dict[str, bytes] = {}
     sr_uid = None
     if "sr" in order.outputs:
-        report = to_sr(prediction, study.context, created=order.created_at)
+        predecessor = None if former is None else FormerReport.of(former)
+        report = to_sr(prediction, study.context, created=order.created_at, predecessor=predecessor)
         sr_uid = str(report.SOPInstanceUID)
         documents["sr"] = to_part10(report)
     if "seg" in order.outputs and prediction.mask is not None:

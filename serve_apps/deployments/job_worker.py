@@ -12,6 +12,7 @@ import os
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 from ray import serve
 from ray.serve.handle import DeploymentHandle
@@ -28,6 +29,7 @@ from serve_apps.adapters.tracing import build_tracer, pseudonymiser
 from serve_apps.application.analyse_study import SiteRules, Workplace
 from serve_apps.application.deliver import CallbackSigner, DeliveryRunner
 from serve_apps.application.end_job import EndingContext, JobEnding
+from serve_apps.application.executors import run_in
 from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.messages import FetchedStudy, JobOutcome
 from serve_apps.application.recover_jobs import JobRecovery
@@ -160,10 +162,19 @@ class JobWorker:
                 jobs=ledger.jobs,
                 keeper=self._keeper,
                 ending=ending,
-                place=Workplace(lambda: self._routing.snapshot, self._port, self._rules, self._pools.cpu),
+                place=Workplace(
+                    lambda: self._routing.snapshot,
+                    self._port,
+                    self._rules,
+                    self._pools.cpu,
+                    former_report=self._former_report,
+                ),
                 ledger=self._pools.ledger,
             )
         )
+
+    async def _former_report(self, study_uid: str, model: str, before: datetime) -> bytes | None:
+        return await run_in(self._pools.ledger, self._ledger.jobs.former_report, study_uid, model, before)
 
     def _shadow_runner(self) -> ShadowRunner:
         settings = self._settings

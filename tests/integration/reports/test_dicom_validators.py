@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from imaging.encoded import to_part10
 from imaging.finding import ModelStamp
-from imaging.report_sr import ReportContext, to_failure_sr, to_sr
+from imaging.report_sr import FormerReport, ReportContext, to_failure_sr, to_sr
 from imaging.segmentation import to_seg
 from tests.reports import (
     CREATED,
@@ -23,6 +23,7 @@ from tests.reports import (
     segmentation,
     source,
 )
+from tests.sr_tree import deviations
 
 CT = source(slices=12, size=32)
 CONTEXT = ReportContext.of(CT)
@@ -57,8 +58,16 @@ def test_both_validators_accept_a_report(said, tmp_path: Path) -> None:
 
 
 def test_both_validators_accept_a_failure(tmp_path: Path) -> None:
-    document = to_failure_sr(STAMP, CONTEXT, input_digest="x", reason="too few slices", created=CREATED)
+    document = to_failure_sr(STAMP, CONTEXT, reason="too few slices", created=CREATED)
     assert_valid(written(document, tmp_path))
+
+
+def test_both_validators_accept_a_report_that_supersedes_another(tmp_path: Path) -> None:
+    former = to_sr(classification(CT, stamp=RESEARCH), CONTEXT, created=CREATED)
+    predecessor = FormerReport.of(to_part10(former))
+    document = to_sr(classification(CT), CONTEXT, created=CREATED, predecessor=predecessor)
+    assert_valid(written(document, tmp_path))
+    assert deviations(document) == []
 
 
 def test_both_validators_accept_a_report_on_a_film(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def _odd_header() -> Dataset:
 
 
 def _failure() -> Dataset:
-    return to_failure_sr(STAMP, CONTEXT, input_digest="x", reason="too few slices", created=CREATED)
+    return to_failure_sr(STAMP, CONTEXT, reason="too few slices", created=CREATED)
 
 
 REPORTS: Mapping[str, Callable[[], Dataset]] = MappingProxyType(

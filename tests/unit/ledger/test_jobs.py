@@ -25,6 +25,29 @@ from tests.unit.ledger.conftest import after
 from tests.unit.ledger.studies import arrive, claim, claim_one, complete, submit
 
 
+def report(ledger: Ledger, content: bytes, at: datetime, study: str = "1.2.3", model: str = "ich") -> None:
+    submit(ledger, study, at)
+    ledger.leases.complete(
+        claim_one(ledger, at),
+        result={},
+        documents_by_kind={"sr": content, "seg": b"a mask"},
+        deliveries_to_make=(),
+        stages_s={},
+        model=model,
+    )
+
+
+def test_the_report_that_a_new_one_supersedes_is_the_models_newest_of_the_study(ledger: Ledger) -> None:
+    assert ledger.jobs.former_report("1.2.3", "ich", after(1)) is None
+    report(ledger, b"first", after(0))
+    report(ledger, b"second", after(1))
+    report(ledger, b"of another study", after(2), study="9.9")
+    report(ledger, b"of another model", after(3), model="lung")
+    submit(ledger, "1.2.3", after(4))  # not read yet
+    newest = [ledger.jobs.former_report("1.2.3", "ich", after(seconds)) for seconds in (0, 1, 2, 9)]
+    assert newest == [None, b"first", b"second", b"second"]
+
+
 def test_an_accepted_job_is_there_for_another_process(ledger: Ledger, ledger_url: str) -> None:
     job = submit(ledger)
     other = Ledger.open(ledger_url)

@@ -1,4 +1,4 @@
-"""Makes a finished report cheap to write: each code is encoded once per process, and no VR is looked up twice.
+"""Items of a report as encoded bytes: each code is encoded once per process, and no VR is looked up twice.
 
 pydicom searches a dataset that was made from scratch for elements of ambiguous VR, once for each level of the tree,
 and encodes each of some sixty codes anew. A report has no such element and few distinct codes. So its items are
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from pydicom.charset import convert_encodings, default_encoding
+from pydicom.charset import default_encoding
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
@@ -27,14 +27,12 @@ _REFERENCE: Final = tuple(map(Tag, ("ReferencedSOPClassUID", "ReferencedSOPInsta
 _CODE: Final = tuple(map(Tag, ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")))
 
 
-def encode_once(document: Dataset) -> None:
-    """Prepare a document of our own, made from scratch in Explicit VR Little Endian, for `to_part10`."""
+def encode_codes(document: Dataset) -> None:
+    """Prepare a document of our own, made from scratch for Explicit VR Little Endian, for being encoded."""
     for item in _items(document):
         for tag in CODE_SEQUENCES:
             _encode_code(item, tag)
         item.set_original_encoding(False, True, default_encoding)
-    charset = document.get("SpecificCharacterSet")
-    document.set_original_encoding(False, True, convert_encodings(charset) if charset else default_encoding)
 
 
 def _items(parent: Dataset) -> Iterator[Dataset]:

@@ -1,0 +1,87 @@
+"""A study that is read again gets a report that supersedes the former one, and a retry gets the same report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from io import BytesIO
+
+import pydicom
+
+from canary.gates import SitePolicy
+from core.priority import QueueOrder
+from core.study import StudyRef
+from imaging.finding import Prediction
+from imaging.report_sr import ReportContext
+from observability.redaction import Pseudonymiser
+from serve_apps.application.analyse_study import Analysis, SiteRules, StudyOrder, Workplace, analyse_study
+from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, ServedVersion
+from serve_apps.application.priority_gate import PriorityGate
+from tests.reports import CREATED, STAMP, classification, source
+from tests.unit.shell.builders import a_snapshot, a_version
+from tests.unit.shell.worker_fakes import AtOnce, Deployments, a_study
+
+CT = source(slices=3)
+CONTEXT = ReportContext.of(CT)
+RULES = SiteRules("site", SitePolicy.RESEARCH, Pseudonymiser(b"k" * 32), 10.0, 60.0, 5.0, 30.0)
+ORDER = StudyOrder(StudyRef("pacs", "1.2.3"), QueueOrder(0, CREATED), None, ("json", "sr"), CREATED)
+
+
+class Hospital(Deployments):
+    """One CT, and what its model says of it."""
+
+    def __init__(self, said: Prediction) -> None:
+        super().__init__()
+        self.said = said
+
+    async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchedStudy:
+        return replace(a_study(), context=CONTEXT, geometry=CT.geometry)
+
+    async def predict(
+        self, version: ServedVersion, study: FetchedStudy, deadline_s: float, order: QueueOrder
+    ) -> Inference:
+        return Inference(self.said, (), "cpu")
+
+
+class Reports:
+    """The reports of earlier jobs."""
+
+    def __init__(self, content: bytes | None) -> None:
+        self.content = content
+        self.asked: list[tuple[str, str, datetime]] = []
+
+    async def former(self, study_uid: str, model: str, before: datetime) -> bytes | None:
+        self.asked.append((study_uid, model, before))
+        return self.content
+
+
+async def read(order: StudyOrder, reports: Reports, *, research_only: bool = False) -> Analysis:
+    said = classification(CT, stamp=replace(STAMP, research_only=research_only))
+    snapshot = a_snapshot(a_version("1"))
+    place = Workplace(lambda: snapshot, Hospital(said), RULES, AtOnce(), former_report=reports.former)
+    async with PriorityGate(1).slot(order.queue) as slot:
+        return await analyse_study(order, place, slot)
+
+
+async def test_a_study_that_is_read_after_the_clearance_supersedes_the_research_report() -> None:
+    first = await read(ORDER, Reports(None), research_only=True)
+    reports = Reports(first.documents["sr"])
+    later = await read(ORDER, reports)
+    assert first.result.sr_sop_instance_uid != later.result.sr_sop_instance_uid
+    stored = pydicom.dcmread(BytesIO(later.documents["sr"]))
+    (study,) = stored.PredecessorDocumentsSequence
+    superseded = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    assert superseded == first.result.sr_sop_instance_uid
+    assert reports.asked == [("1.2.3", "ich-triage", CREATED)]
+
+
+async def test_a_retry_of_one_job_gives_the_same_bytes() -> None:
+    first, again = [await read(ORDER, Reports(None)) for _ in range(2)]
+    assert first.documents == again.documents
+    assert first.documents["sr"] == again.documents["sr"] != b""
+
+
+async def test_who_wants_no_report_asks_for_no_former_one() -> None:
+    reports = Reports(None)
+    await read(replace(ORDER, outputs=("json",)), reports)
+    assert reports.asked == []
