@@ -23,7 +23,16 @@ from tests.unit.shell.worker_fakes import AtOnce, Deployments, a_study
 
 CT = source(slices=3)
 CONTEXT = ReportContext.of(CT)
-RULES = SiteRules("site", SitePolicy.RESEARCH, Pseudonymiser(b"k" * 32), 10.0, 60.0, 5.0, 30.0)
+RULES = SiteRules(
+    site="site",
+    policy=SitePolicy.RESEARCH,
+    keys=Pseudonymiser(b"k" * 32),
+    fetch_s=10.0,
+    fetch_call_s=20.0,
+    forward_s=60.0,
+    stable_reserve_s=5.0,
+    canary_timeout_s=30.0,
+)
 ORDER = StudyOrder(StudyRef("pacs", "1.2.3"), QueueOrder(0, CREATED), None, ("json", "sr"), CREATED)
 
 
