@@ -80,7 +80,7 @@ jobs = sa.Table(
     sa.Column("result_version", sa.Integer),
     sa.Index("jobs_to_claim", "state", "rank", "scheduled_at", "not_before"),
     sa.Index("jobs_by_study", "study_uid"),
-    sa.Index("jobs_by_model", "model", "created_at"),
+    sa.Index("jobs_by_model", "model", "created_at", "id"),
     sa.Index("jobs_by_age", "created_at", "id"),
     sa.Index("jobs_to_purge", "finished_at"),
 )
