@@ -1,11 +1,17 @@
-"""Ask again, for a while: bounded retries of idempotent requests under one deadline."""
+"""Ask again, for a while: bounded retries of idempotent requests under one deadline, by tenacity.
+
+tenacity and not stamina: a pause here comes from the server (Retry-After) or from a short table, an attempt may not
+begin that could not end in time, and a test passes the function that sleeps. stamina decides all three by itself.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from core.errors import SourceError, SourceTimeout
 
@@ -44,24 +50,41 @@ class Deadline:
             raise SourceTimeout("the study did not arrive within its time limit")
 
 
-def retrying(work: Callable[[], T], deadline: Deadline, attempts: int = len(_PAUSES_S) + 1) -> T:
-    """The result of `work`, called again while it raises Transient. Raises the error of the last attempt."""
-    for attempt in range(attempts):
-        deadline.check()
-        try:
-            return work()
-        except Transient as failure:
-            last = failure
-            pause_s = _pause_s(attempt, failure.after_s)
-        if attempt + 1 == attempts or pause_s >= deadline.left_s:
-            break
-        time.sleep(pause_s)
-    raise last.error from None
+def retrying(
+    work: Callable[[], T],
+    deadline: Deadline,
+    attempts: int = len(_PAUSES_S) + 1,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """The result of `work`, called again while it raises Transient. Raises the error of the last attempt.
+
+    No attempt begins after the deadline, and no pause that would end after it.
+    """
+    retries = Retrying(
+        retry=retry_if_exception_type(Transient),
+        before=lambda state: deadline.check(),
+        wait=_pause_s,
+        stop=lambda state: stop_after_attempt(attempts)(state) or state.upcoming_sleep >= deadline.left_s,
+        sleep=sleep,
+        retry_error_callback=_give_up,
+    )
+    return retries(work)
 
 
-def _pause_s(attempt: int, asked_s: float | None) -> float:
-    pause_s = _PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]
-    return min(max(pause_s, asked_s or 0.0), _LONGEST_PAUSE_S)
+def _give_up(state: RetryCallState) -> NoReturn:
+    raise _failure(state).error from None
+
+
+def _pause_s(state: RetryCallState) -> float:
+    """As long as the server asked for, at least as the table says, and at most the longest pause."""
+    pause_s = _PAUSES_S[min(state.attempt_number, len(_PAUSES_S)) - 1]
+    return min(max(pause_s, _failure(state).after_s or 0.0), _LONGEST_PAUSE_S)
+
+
+def _failure(state: RetryCallState) -> Transient:
+    failure = state.outcome.exception() if state.outcome else None
+    assert isinstance(failure, Transient)  # nothing else is tried again
+    return failure
 
 
 def retry_after_s(header: str | None) -> float | None:

@@ -22,6 +22,7 @@ from blake3 import blake3
 from pydicom.dataset import Dataset
 
 from core.errors import SourceError, SourceTimeout, SourceUnavailable, StudyNotFound
+from core.uid import is_uid
 from imaging.archive import (
     Budget,
     FetchLimits,
@@ -313,11 +314,11 @@ def _check_count(entries: Sequence[SeriesEntry], limits: FetchLimits) -> None:
 
 
 def _series_entry(item: Mapping[str, Any]) -> SeriesEntry | None:
-    """None for a series without a usable UID: nothing of it could be asked for."""
+    """None for a series whose UID is none: nothing of it could be asked for."""
     uid = _value(item, _SERIES_UID)
     count = _value(item, _INSTANCE_COUNT)
     instances = int(count) if count.isdigit() else None
-    return SeriesEntry(uid, _value(item, _MODALITY), instances) if uid else None
+    return SeriesEntry(uid, _value(item, _MODALITY), instances) if is_uid(uid) else None
 
 
 def _value(item: Mapping[str, Any], tag: str) -> str:

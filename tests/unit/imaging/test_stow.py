@@ -4,11 +4,10 @@ import json
 
 import pytest
 
-from core.errors import ReportRejected, SourceTimeout, SourceUnavailable
+from core.errors import ReportRejected
 from imaging.dicomweb.multipart import MultipartSplitter, boundary_of
 from imaging.dicomweb.stow import encode_multipart, read_receipt, rejected
 from imaging.encoded import to_part10
-from imaging.retry import Deadline, Transient, retry_after_s, retrying
 from tests.ct import STUDY, ct_series
 
 
@@ -52,43 +51,3 @@ def test_a_400_may_have_stored_some() -> None:
     assert isinstance(error, ReportRejected)
     assert str(error) == "the archive answered 400 and lacks 1 of 2 instances: 1 x 0110H"
     assert STUDY not in str(error)
-
-
-def test_a_passing_failure_is_tried_again_and_a_lasting_one_reported() -> None:
-    failures = iter([Transient(SourceUnavailable("gone")), None])
-
-    def work() -> str:
-        failure = next(failures)
-        if failure is not None:
-            raise failure
-        return "done"
-
-    assert retrying(work, Deadline.after(10)) == "done"
-
-
-def test_the_last_error_is_raised_when_attempts_end() -> None:
-    def work() -> None:
-        raise Transient(SourceUnavailable("gone"))
-
-    with pytest.raises(SourceUnavailable, match="gone"):
-        retrying(work, Deadline.after(10), attempts=2)
-
-
-def test_no_attempt_starts_after_the_deadline() -> None:
-    with pytest.raises(SourceTimeout):
-        retrying(lambda: 1, Deadline.after(0))
-
-
-def test_a_wait_longer_than_the_deadline_is_not_begun() -> None:
-    def work() -> None:
-        raise Transient(SourceUnavailable("busy"), after_s=5)
-
-    with pytest.raises(SourceUnavailable, match="busy"):
-        retrying(work, Deadline.after(1))
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"), [("3", 3.0), (None, None), ("Wed, 21 Oct 2015 07:28:00 GMT", None)]
-)
-def test_retry_after_is_read_in_seconds(header: str | None, seconds: float | None) -> None:
-    assert retry_after_s(header) == seconds
