@@ -185,7 +185,6 @@ class StatePaths:
         self.ray_token = root / "keys" / "ray_token"
         self.ray = root / "ray"
         self.models = root / "model-cache"
-        self.last_known_good = root / "last-known-good.json"
         self.samples = root / "samples"
         self.downloads = root / "downloads"
         self.weights = root / "weights"

@@ -57,8 +57,8 @@ class AppSpec:
     options: Mapping[str, Any]
     code: str
 
-    def fingerprint(self, settings: Settings) -> str:
-        known = json.dumps([self.code, self.options, settings.model_dump(mode="json")], sort_keys=True)
+    def fingerprint(self, settings_json: str) -> str:
+        known = json.dumps([self.code, self.options, settings_json], sort_keys=True)
         return hashlib.sha256(known.encode()).hexdigest()
 
 
@@ -83,6 +83,7 @@ class Applications:
         executor: Executor | None = None,
     ) -> None:
         self._settings = settings
+        self._settings_json = settings.model_dump_json()
         self._serve = port
         self._probes = probes
         self._clock = clock
@@ -126,7 +127,7 @@ class Applications:
             self._has_gpu = self._settings.device != "cpu" and await self._in_thread(self._serve.has_gpu)
         options = deployment_options(version.resources, has_gpu=self._has_gpu, may_sleep=may_sleep)
         spec = AppSpec(version, options, f"{PLATFORM}-{version.digest}-{version.resources.memory_bytes}")
-        name, fingerprint = version.app_name, spec.fingerprint(self._settings)
+        name, fingerprint = version.app_name, spec.fingerprint(self._settings_json)
         former = self._deployed.get(name)
         if former is not None and former.fingerprint == fingerprint:
             self._refused.pop(name, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Executor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,11 +55,11 @@ class ControllerSite:
         self.mute = False
         self.start()
 
-    def start(self) -> None:
+    def start(self, downloads: Executor | None = None) -> None:
         """A new controller process."""
         probes = ReadinessProbes(lambda: None, self._answer)
         self.applications = Applications(self.settings, self.serve, probes, self.clock, Inline())
-        self.admission = AdmissionController(self.mlflow, self.clock, executor=Inline())
+        self.admission = AdmissionController(self.mlflow, self.clock, executor=downloads or Inline())
         self.phases = ApplicationPhases(self.applications, self.clock)
         self.publisher = Publisher(
             self.control, self.routers, "test", self.moves.extend, self.clock, Inline()

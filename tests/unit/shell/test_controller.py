@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from canary.routing_table import Rule
 from core.errors import CorruptControlState, LedgerUnavailable
+from registry.cache import CachedModel
 from serve_apps.application.routing_snapshot import SnapshotVersion, VariantState
 from serve_apps.control.observe import AppState, AppStatus
 from serve_apps.control.reconcile import HOLD_S
@@ -208,6 +211,32 @@ async def test_a_decision_waits_for_no_tick_and_no_download(site: ControllerSite
     canary = snapshot.table(MODEL).canary
     assert canary is not None
     assert canary.weight_bp == 0
+
+
+async def test_fifty_downloads_that_hang_hold_up_no_decision_and_no_other_model(site: ControllerSite) -> None:
+    await site.settled_canary()
+    released = threading.Event()
+    fetch = site.mlflow.fetch
+
+    def hang(name: str, version: str) -> CachedModel:
+        if version.startswith("9"):
+            released.wait()
+        return fetch(name, version)
+
+    site.mlflow.fetch = hang  # type: ignore[method-assign]
+    site.kill(downloads=ThreadPoolExecutor(2))
+    for number in range(50):
+        site.mlflow.register(f"9{number}", f"shadow-{number}")
+    try:
+        async with asyncio.timeout(10.0):
+            held = await site.tick(2)
+            assert answering(held) == {"champion": "1", "canary": "2"}
+            site.routing.decide(version="2", weight_bp=0, salts={"2": "s"})
+            canary = (await site.reconciler.decided()).table(MODEL).canary
+        assert canary is not None
+        assert canary.weight_bp == 0
+    finally:
+        released.set()
 
 
 async def test_a_freeze_is_in_the_next_snapshot_with_its_revision(site: ControllerSite) -> None:
