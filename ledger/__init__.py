@@ -1,12 +1,13 @@
 """What must survive a crash: jobs, results, the outbox, control state, routing, decisions, shadows, the audit."""
 
+from canary.disclosure import Audience
 from core.retry import RetryPolicy
 from ledger.ab_results import ABResults
 from ledger.audit import Audit
 from ledger.control_state import ControlHead, ControlRecord, ControlState
 from ledger.database import Clock, Database
 from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
-from ledger.escalations import Audience, EscalationEvent, Escalations
+from ledger.escalations import EscalationEvent, Escalations
 from ledger.jobs import Jobs
 from ledger.leases import Leases
 from ledger.outbox import Outbox

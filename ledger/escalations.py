@@ -10,19 +10,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
+from canary.disclosure import Audience
 from ledger.database import Database
 from ledger.tables import escalations
-
-
-class Audience(StrEnum):
-    CALLER = "caller"
-    EVIDENCE = "evidence"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,13 +41,14 @@ class Outbox:
         None for a busy destination: a store or host that hangs holds up nobody else's. Either a delivery's
         `destination` or its `lane` names it.
         """
-        busy = list(busy_destinations)
-        elsewhere = deliveries.c.lane.not_in(busy) & deliveries.c.destination.not_in(busy)
-        return self._claim(elsewhere if busy else sa.true(), worker, lease_s, limit)
+        return self._claim(_elsewhere(busy_destinations), worker, lease_s, limit)
 
-    def claim_of_job(self, job_id: str, worker: str, lease_s: float) -> tuple[ClaimedDelivery, ...]:
-        """Take all deliveries of one job that are due and in nobody's hands."""
-        return self._claim(deliveries.c.job_id == job_id, worker, lease_s, None)
+    def claim_of_job(
+        self, job_id: str, worker: str, lease_s: float, busy_destinations: Collection[str] = ()
+    ) -> tuple[ClaimedDelivery, ...]:
+        """Take all deliveries of one job that are due and in nobody's hands, but none for a busy destination."""
+        of_job = (deliveries.c.job_id == job_id) & _elsewhere(busy_destinations)
+        return self._claim(of_job, worker, lease_s, None)
 
     def renew(self, worker: str, delivery_ids: Collection[str], lease_s: float) -> frozenset[str]:
         """Extend the leases of deliveries that `worker` still has in hand; returns those that it has not."""
@@ -175,6 +176,11 @@ def lane_of(destination: str) -> str:
     """
     parts = urlsplit(destination)
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else destination
+
+
+def _elsewhere(busy_destinations: Collection[str]) -> sa.ColumnElement[bool]:
+    busy = list(busy_destinations)
+    return deliveries.c.lane.not_in(busy) & deliveries.c.destination.not_in(busy) if busy else sa.true()
 
 
 def _due(now: datetime) -> sa.ColumnElement[bool]:

@@ -57,13 +57,15 @@ class ShadowTasks:
         limit: int,
         apps: Collection[str] | None = None,
         roles: Collection[str] | None = None,
+        min_age_s: float = 0.0,
     ) -> tuple[ClaimedShadow, ...]:
         """Take up to `limit` tasks, the safety net's first, then the oldest; only those of `apps` and `roles`.
 
+        With `min_age_s` none that is younger: they are left to others, or wait for live studies to end.
         Two queries find out that nothing is due, however many applications there are and whatever lies there for
         others.
         """
-        candidates = self._candidates(limit + SPARE, apps, roles)
+        candidates = self._candidates(limit + SPARE, apps, roles, min_age_s)
         if not candidates:
             return ()
         with self._db.write() as connection:
@@ -173,7 +175,7 @@ class ShadowTasks:
             return tuple(_pair(row) for row in connection.execute(query).mappings())
 
     def _candidates(
-        self, limit: int, apps: Collection[str] | None, roles: Collection[str] | None
+        self, limit: int, apps: Collection[str] | None, roles: Collection[str] | None, min_age_s: float
     ) -> list[str]:
         """What is due and may be taken, by reading only, since it is mostly nothing."""
         with self._db.read() as connection:
@@ -182,7 +184,9 @@ class ShadowTasks:
             if not ready:
                 return []
             ranks = [rank for role, rank in RANK.items() if roles is None or role in roles]
-            due = _due(self._db.now(connection)) & shadow_tasks.c.rank.in_(ranks)
+            now = self._db.now(connection)
+            is_old = shadow_tasks.c.created_at <= now - timedelta(seconds=min_age_s)
+            due = _due(now) & shadow_tasks.c.rank.in_(ranks) & is_old
             first = sa.union_all(
                 *(_first(due & (shadow_tasks.c.app == app), limit) for app in ready)
             ).subquery()

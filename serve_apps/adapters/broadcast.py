@@ -13,7 +13,7 @@ from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapsho
 from serve_apps.application.routing_state import Confirmation
 
 logger = logging.getLogger("serinus.broadcast")
-DEPLOYMENTS = ("Ingress", "JobWorker")
+DEPLOYMENTS = ("Ingress", "JobWorker", "ShadowWorker")
 APPLICATION = "serinus"
 DEADLINE_S = 1.0
 

@@ -35,7 +35,7 @@ async def models(services: Site) -> ModelsOut:
         generation=snapshot.generation,
         registry=snapshot.registry,
         site_policy=services.settings.site_policy.value,
-        alarms=dict(services.overview.alarms()),
+        alarms=dict(await services.overview.alarms()),
         variants=tuple(variant_out(variant) for variant in snapshot.variants),
     )
 

@@ -10,13 +10,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, ParamSpec, Protocol
 
 from canary.explain import DecisionRow
 from core.clock import now
-from core.codec import to_plain
 from core.errors import LedgerUnavailable, SerinusError
 from core.retry import FailureClass, RetryPolicy, after_failure
 from ledger import ClaimedJob, Delivery, Job, JobState, ShadowTask
@@ -29,7 +28,7 @@ from serve_apps.application.decisions import decision_rows, failed_rows
 from serve_apps.application.deliveries import deliveries_for, failure_deliveries
 from serve_apps.application.executors import run_in
 from serve_apps.application.messages import FetchedStudy, JobOutcome
-from serve_apps.application.shadow import critical_codes, shadow_tasks_of, silenced
+from serve_apps.application.shadow import DeliveredInference, shadow_tasks_of
 from serve_apps.settings import SourceSettings
 
 logger = logging.getLogger("serinus.jobs")
@@ -226,11 +225,10 @@ class JobEnding:
 def pending_shadows(job: Job, analysis: Analysis) -> tuple[ShadowTask, ...]:
     """The shadow predictions of this study: written with its result, so that none can be lost."""
     outcome = analysis.outcome
-    delivered = silenced(outcome.inference.prediction, critical_codes(outcome.version.spec))
-    tasks = shadow_tasks_of(
-        analysis.study.model, job.study, analysis.assignment, analysis.champion, delivered
+    delivered = DeliveredInference.of(
+        job.study, analysis.study, outcome.inference.prediction, outcome.version.spec
     )
-    return tuple(replace(task, rule=to_plain(analysis.study.rule)) for task in tasks)
+    return shadow_tasks_of(delivered, analysis.assignment, analysis.champion)
 
 
 def rows_of_failure(progress: Progress) -> tuple[DecisionRow, ...]:

@@ -7,12 +7,15 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import timedelta
 
-from core.errors import NotReady
+from core.errors import LedgerUnavailable, NotReady
 from ledger import DeadLetter, Ledger
+from serve_apps.application.backlog import backlog_alarms
 from serve_apps.application.executors import run_in
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
 DEAD_LETTERS_SHOWN = 100
+SHADOW_ALARM_S = 3600.0
+LEDGER = "ledger"
 ROUTERS = "routers"  # the subject of an alarm that is about this process's own routing state
 
 
@@ -35,19 +38,29 @@ class OverviewService:
         snapshot: Callable[[], RoutingSnapshot],
         alarm: Callable[[], str | None],
         executor: Executor,
+        shadow_alarm_s: float = SHADOW_ALARM_S,
     ) -> None:
         self._ledger = ledger
         self._snapshot = snapshot
         self._alarm = alarm
         self._executor = executor
+        self.shadow_alarm_s = shadow_alarm_s
 
     def snapshot(self) -> RoutingSnapshot:
         return self._snapshot()
 
-    def alarms(self) -> Mapping[str, str]:
-        """By model, or by a part of the platform: why studies are not read as the tables say."""
+    async def alarms(self) -> Mapping[str, str]:
+        """By model, or by a part of the platform: what is not as the tables say, waits too long or was given up."""
         own = self._alarm()
-        return {**self._snapshot().alarms, **({ROUTERS: own} if own else {})}
+        routing = {**self._snapshot().alarms, **({ROUTERS: own} if own else {})}
+        return {**routing, **await self._backlog_alarms()}
+
+    async def _backlog_alarms(self) -> Mapping[str, str]:
+        try:
+            state = await self.queue()
+        except LedgerUnavailable as error:
+            return {LEDGER: error.detail}
+        return backlog_alarms(state.oldest_shadow, len(state.dead_letters), self.shadow_alarm_s)
 
     async def require_ready(self) -> None:
         """Raises NotReady until every champion can answer, and LedgerUnavailable while no job can be accepted."""

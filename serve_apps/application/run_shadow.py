@@ -1,7 +1,12 @@
-"""Carries out the silent readings that studies owe: bounded, preemptible, from the object store or the archive.
+"""Carries out what shadows and the safety net are to read: bounded, behind live studies, late but never lost.
 
-A safety-net reading goes at once, since it may have to warn somebody; a shadow waits while live studies need the
-machine. What is not done yet lies in the ledger, so a crash costs a repetition and no reading.
+    pending ──► in hand ──► done | failed       what is lost with its worker is pending again within seconds
+       ▲           │
+       └───────────┘  tried again
+
+One task of each role at a time per replica, and neither role waits for the other. The safety net goes at once, since
+it may have to warn somebody. A shadow waits while live studies run; once it is older than `max_wait_s` it runs beside
+them, so that steady load holds up no evidence.
 """
 
 from __future__ import annotations
@@ -9,161 +14,279 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
+from canary.disclosure import Audience, Role
 from core.clock import now
-from core.errors import DeadlineExceeded, ModelUnavailable, SerinusError
+from core.errors import DeadlineExceeded, ModelUnavailable, SerinusError, WorkerLost
 from core.priority import Priority, QueueOrder, queue_order
-from ledger import Audience, ClaimedShadow, LeaseLost, Ledger
-from serve_apps.adapters.wakeups import Wakeup
-from serve_apps.application.messages import EligibleModel, FetchedStudy, FetchRequest, ServedVersion
+from core.retry import GIVE_UP, Attempts, FailureClass, RetryDecision, RetryPolicy, after_failure
+from ledger import ClaimedShadow, LeaseLost
+from serve_apps.application.executors import run_in
+from serve_apps.application.messages import (
+    EligibleModel,
+    FetchedStudy,
+    FetchRequest,
+    Inference,
+    ServedVersion,
+)
 from serve_apps.application.ports import InferencePort
+from serve_apps.application.recent_studies import RecentStudies
 from serve_apps.application.routing_snapshot import RoutingSnapshot
-from serve_apps.application.shadow import SHADOW, critical_codes, disagreements, silenced
+from serve_apps.application.shadow import ShadowOutcome, disagreements_of, rule_of
+from serve_apps.application.until_noted import LeaseKeeping, until_noted
+from serve_apps.application.wakeups import Wakeup
 
 logger = logging.getLogger("serinus.shadow")
-IDLE_S = 0.2
-RETRY_S = 5.0
-MAX_ATTEMPTS = 20
+UNEXPECTED: Final = "unexpected-error"
+NOT_ITS_FAULT: Final = frozenset({FailureClass.WORKER_LOST, FailureClass.MODEL_AWAY})
+PAUSE_PER_AGE: Final = (
+    0.25  # a task of a minute waits for 15 s: a version that hangs does not hold up the others
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-class RecentStudies:
-    """The last few studies that were read here, still in the object store; older ones are fetched again."""
+class ShadowRows(Protocol):
+    """The pending tasks and their outcomes, in the ledger. What names a token raises LeaseLost."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._studies: OrderedDict[str, FetchedStudy] = OrderedDict()
+    def claim(
+        self,
+        worker: str,
+        lease_s: float,
+        limit: int,
+        apps: Collection[str],
+        roles: Collection[str],
+        min_age_s: float,
+    ) -> tuple[ClaimedShadow, ...]: ...
 
-    def keep(self, job_id: str, study: FetchedStudy) -> None:
-        self._studies[job_id] = study
-        while len(self._studies) > self._size:
-            self._studies.popitem(last=False)
+    def done(self, token: str, outcome: Mapping[str, Any], latency_ms: float) -> None: ...
 
-    def get(self, job_id: str) -> FetchedStudy | None:
-        return self._studies.get(job_id)
+    def failed(self, token: str, code: str, retry_at: datetime | None, *, counts: bool = True) -> None: ...
+
+    def release(self, token: str) -> None: ...
+
+
+class EscalationRows(Protocol):
+    """Critical disagreements; only those for the caller reach people."""
+
+    def record(self, job_id: str, escalation: Mapping[str, Any], audience: Audience) -> bool: ...
+
+
+class LiveJobs(Protocol):
+    """The studies that callers wait for."""
+
+    def any_running(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowLimits:
+    """Seconds. `handover_s` is how long a task is left to the replica that was given its study."""
+
+    lease_s: float = 6.0
+    fetch_s: float = 120.0
+    forward_s: float = 300.0
+    max_wait_s: float = 300.0
+    idle_s: float = 2.0
+    busy_s: float = 0.5
+    handover_s: float = 2.0
+    note_again_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowContext:
-    """What silent reading needs. Times in seconds.
-
-    `busy` tells whether live studies run here, of other routers the ledger tells; `ended` rings when one has ended.
-    """
+    """What shadows need of the outside: of the ledger no more than these rows; its calls run in `executor`."""
 
     worker: str
-    ledger: Ledger
+    rows: ShadowRows
+    escalations: EscalationRows
+    live: LiveJobs
     port: InferencePort
     snapshot: Callable[[], RoutingSnapshot]
-    busy: Callable[[], bool]
     recent: RecentStudies
-    ended: Wakeup
-    lease_s: float
-    fetch_s: float
-    forward_s: float
+    leases: LeaseKeeping
+    executor: Executor
+    limits: ShadowLimits = ShadowLimits()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 class ShadowRunner:
-    """One shadow's reading and one of the safety net at a time per router; neither waits for the other."""
+    """The tasks of one role, one at a time."""
 
-    def __init__(self, context: ShadowContext) -> None:
+    def __init__(self, role: Role, context: ShadowContext) -> None:
+        self._role = role
         self._c = context
+        self._woken, self._answered = 0, 0  # how often it was woken, and for which of these nothing is left
+        self._wakeup = Wakeup()
 
-    async def run_forever(self, role: str) -> None:
-        """Carry out the readings of one role, SHADOW or SAFETY_NET."""
+    def wake(self) -> None:
+        """A study is there whose task may begin."""
+        self._woken += 1
+        self._wakeup.ring()
+
+    @property
+    def _is_expecting(self) -> bool:
+        """Whether a study came here whose task may still be pending."""
+        return self._woken > self._answered
+
+    async def run_forever(self) -> None:
         while True:
             try:
-                found = await self.run_once(role)
+                has_run = await self.run_once()
             except Exception as error:  # noqa: BLE001 - outermost loop: the ledger may be away for a while
                 logger.warning("shadow.claim_failed", extra={"error": type(error).__name__})
-                found = False
-            if not found:
-                await self._c.ended.wait(IDLE_S)
+                has_run = False
+            if not has_run:
+                await self._pause()
 
-    async def run_once(self, role: str) -> bool:
-        """Do one reading that is due and can be done; whether there was one."""
-        if role == SHADOW and await self._is_busy():
-            return False
-        served = frozenset(self._c.snapshot().endpoints)
-        claimed = await asyncio.to_thread(
-            self._c.ledger.shadows.claim,
+    async def run_once(self) -> bool:
+        """Carry out one task that is due and may run now; whether there was one."""
+        limits = self._c.limits
+        is_held_back = self._role is Role.SHADOW and await self._ledger(self._c.live.any_running)
+        woken, youngest_s = self._woken, 0.0 if self._is_expecting else limits.handover_s
+        claimed = await self._ledger(
+            self._c.rows.claim,
             self._c.worker,
-            lease_s=self._c.lease_s + self._c.fetch_s + self._c.forward_s,
-            limit=1,
-            apps=served,
-            roles=(role,),
+            limits.lease_s,
+            1,
+            frozenset(self._c.snapshot().endpoints),
+            (self._role.value,),
+            limits.max_wait_s if is_held_back else youngest_s,
         )
         for task in claimed:
             await self._run(task)
+        if not claimed and not is_held_back:
+            self._answered = woken  # one that came meanwhile is still to be looked for
         return bool(claimed)
 
-    async def _is_busy(self) -> bool:
-        """Whether a live study is being read, here or by another router."""
-        return self._c.busy() or await asyncio.to_thread(self._c.ledger.jobs.any_running)
-
-    async def _run(self, task: ClaimedShadow) -> None:
+    async def _run(self, claimed: ClaimedShadow) -> None:
+        """Until the task has ended, or another replica has its lease. Handed back when this replica is stopped."""
+        work = asyncio.create_task(self._attempt(claimed))
+        loop = asyncio.get_running_loop()
+        self._c.leases.keep(claimed.token, partial(loop.call_soon_threadsafe, work.cancel))
         try:
-            await self._read(task)
+            await asyncio.wait([work])
+        except asyncio.CancelledError:
+            work.cancel()
+            await asyncio.shield(self._release(claimed))
+            raise
+        finally:
+            self._c.leases.drop(claimed.token)
+
+    async def _release(self, claimed: ClaimedShadow) -> None:
+        with suppress(SerinusError):  # it was just done, or is pending again when the lease has run out
+            await self._ledger(self._c.rows.release, claimed.token)
+
+    async def _attempt(self, claimed: ClaimedShadow) -> None:
+        try:
+            await self._read(claimed)
         except LeaseLost:
-            return
+            logger.info("shadow.lease_lost", extra={"job": claimed.job_id})
         except Exception as error:  # noqa: BLE001 - a shadow may fail in any way and must harm nobody
-            await self._failed(task, error)
+            await self._failed(claimed, error)
 
-    async def _read(self, task: ClaimedShadow) -> None:
-        version = self._c.snapshot().endpoints.get(task.app)
+    async def _read(self, claimed: ClaimedShadow) -> None:
+        version = self._c.snapshot().endpoints.get(claimed.app)
         if version is None:
-            raise ModelUnavailable("the silent reader is not warm")
-        study = self._c.recent.get(task.job_id) or await self._fetch(task, version)
+            raise ModelUnavailable("the version of the shadow is not served now")
+        study = self._c.recent.get(claimed.job_id) or await self._fetch(claimed)
         started = time.monotonic()
-        silent_only = task.role == SHADOW and task.app not in self._answering()
-        if silent_only:
-            inference = await self._c.port.predict_when_idle(version, study, self._c.forward_s)
-        else:
-            inference = await self._c.port.predict(version, study, self._c.forward_s, last_in_queue())
+        inference = await self._predict(claimed, version, study)
         latency_ms = (time.monotonic() - started) * 1e3
-        outcome = silenced(inference.prediction, critical_codes(version.spec))
-        audience = Audience.EVIDENCE if task.role == SHADOW else Audience.CALLER
-        for escalation in disagreements(task.delivered, outcome, task.variant):
-            logger.warning("shadow.critical_disagreement", extra={"job": task.job_id})
-            await asyncio.to_thread(
-                self._c.ledger.escalations.record, task.job_id, asdict(escalation), audience
+        outcome = ShadowOutcome.from_prediction(inference.prediction, version.spec)
+        for disagreement in disagreements_of(claimed, outcome, self._c.snapshot()):
+            logger.warning(
+                "shadow.critical_disagreement",
+                extra={"job": claimed.job_id, "audience": disagreement.audience.value},
             )
-        await asyncio.to_thread(self._c.ledger.shadows.done, task.token, outcome.as_json(), latency_ms)
+            await self._note(
+                self._c.escalations.record,
+                claimed.job_id,
+                asdict(disagreement.escalation),
+                disagreement.audience,
+            )
+        await self._note(self._c.rows.done, claimed.token, outcome.as_json(), latency_ms)
 
-    def _answering(self) -> set[str]:
-        """The applications that callers wait for: a thread for idle cores would hold them up."""
-        tables = self._c.snapshot().tables.values()
-        return {variant.app for table in tables for variant in table.answering.values()}
-
-    async def _fetch(self, task: ClaimedShadow, version: ServedVersion) -> FetchedStudy:
+    async def _fetch(self, claimed: ClaimedShadow) -> FetchedStudy:
+        """The same series as the delivered inference had, by the rule that chose it then."""
+        fetch_s = self._c.limits.fetch_s
         request = FetchRequest(
-            study=task.study,
-            eligible=(EligibleModel(task.model, version.spec.input.series),),
-            order=last_in_queue(),
-            deadline_s=self._c.fetch_s,
+            study=claimed.study,
+            eligible=(EligibleModel(claimed.model, rule_of(claimed)),),
+            order=self._order(claimed),
+            deadline_s=fetch_s,
         )
-        return await self._c.port.fetch(request, self._c.fetch_s)
+        study = await self._c.port.fetch(request, fetch_s * 2)  # its own deadline begins behind a queue
+        self._c.recent.keep(claimed.job_id, study)
+        return study
 
-    async def _failed(self, task: ClaimedShadow, error: Exception) -> None:
-        """A reading that failed counts as an outcome in the end: a version without an answer is a finding too."""
-        code = error.code if isinstance(error, SerinusError) else type(error).__name__
-        at = now()
-        again = is_retryable(error) and task.attempt < MAX_ATTEMPTS
-        retry_at = at + timedelta(seconds=RETRY_S * min(task.attempt, 12)) if again else None
-        logger.info("shadow.failed", extra={"job": task.job_id, "code": code, "retry": again})
+    async def _predict(
+        self, claimed: ClaimedShadow, version: ServedVersion, study: FetchedStudy
+    ) -> Inference:
+        """On idle cores where nobody waits for the version; not so once the task has waited long enough."""
+        if self._role is Role.SHADOW and not self._is_overdue(claimed) and not self._answers(version):
+            return await self._c.port.predict_when_idle(version, study, self._c.limits.forward_s)
+        return await self._c.port.predict(version, study, self._c.limits.forward_s, self._order(claimed))
+
+    def _answers(self, version: ServedVersion) -> bool:
+        """Whether callers wait for this version: a thread for idle cores would hold them up."""
+        tables = self._c.snapshot().tables.values()
+        return any(version.app_name == v.app for table in tables for v in table.answering.values())
+
+    def _is_overdue(self, claimed: ClaimedShadow) -> bool:
+        return now() - claimed.created_at >= timedelta(seconds=self._c.limits.max_wait_s)
+
+    def _order(self, claimed: ClaimedShadow) -> QueueOrder:
+        """A shadow stands behind live studies; who may have to warn, or has waited, stands among the routine ones."""
+        is_urgent = self._role is Role.SAFETY_NET or self._is_overdue(claimed)
+        return queue_order(Priority.ROUTINE if is_urgent else Priority.BATCH, claimed.created_at)
+
+    async def _failed(self, claimed: ClaimedShadow, error: Exception) -> None:
+        """A task that failed for good counts as an outcome: a version that says nothing is a finding, too."""
+        if isinstance(error, WorkerLost):
+            self._c.recent.drop(claimed.job_id)  # the volume may be what was lost
+        code = error.code if isinstance(error, SerinusError) else UNEXPECTED
+        decision = retry_of(error, claimed, now(), self._c.retry)
+        logger.info("shadow.failed", extra={"job": claimed.job_id, "code": code, "last": decision.at is None})
         try:
-            await asyncio.to_thread(self._c.ledger.shadows.failed, task.token, code, retry_at)
+            await self._note(self._c.rows.failed, claimed.token, code, decision.at, counts=decision.counts)
         except LeaseLost:
+            logger.info("shadow.lease_lost", extra={"job": claimed.job_id})
             return
+        if decision.at is not None:
+            pause_s = max((decision.at - now()).total_seconds(), 0.0)
+            asyncio.get_running_loop().call_later(pause_s + 0.01, self.wake)
+
+    async def _pause(self) -> None:
+        limits = self._c.limits
+        await self._wakeup.wait(limits.busy_s if self._is_expecting else limits.idle_s)
+
+    async def _ledger(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await run_in(self._c.executor, call, *args, **kwargs)
+
+    async def _note(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> None:
+        await until_noted(self._c.limits.note_again_s, lambda: self._ledger(call, *args, **kwargs))
 
 
-def last_in_queue() -> QueueOrder:
-    """Behind every live study that has waited at all."""
-    return queue_order(Priority.BATCH, now())
+def retry_of(error: Exception, claimed: ClaimedShadow, at: datetime, policy: RetryPolicy) -> RetryDecision:
+    """What is not the version's fault costs no attempt: a lost worker, a version that is away, a full machine."""
+    if isinstance(error, DeadlineExceeded) or class_of(error) in NOT_ITS_FAULT:
+        age_s = (at - claimed.created_at).total_seconds()
+        if age_s >= policy.model_horizon_s:
+            return GIVE_UP
+        pause_s = min(max(age_s * PAUSE_PER_AGE, policy.first_pause_s), policy.longest_pause_s)
+        return RetryDecision(at + timedelta(seconds=pause_s), counts=False)
+    behind = Attempts(claimed.attempt - 1, claimed.losses, claimed.created_at)
+    return after_failure(class_of(error), behind, at, policy)
 
 
-def is_retryable(error: Exception) -> bool:
-    """Whether the reading is worth another try: so after a deadline, for a full machine is no fault of a shadow."""
-    return isinstance(error, SerinusError) and (error.retryable or isinstance(error, DeadlineExceeded))
+def class_of(error: Exception) -> FailureClass:
+    """An exception that nobody foresaw is the version's failure: tried a few times, then an outcome."""
+    return error.failure if isinstance(error, SerinusError) else FailureClass.MODEL_FAILED

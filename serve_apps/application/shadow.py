@@ -1,8 +1,7 @@
-"""Silent readings: shadows, and the safety net behind a canary. Late, but never lost; heard by nobody.
+"""Shadows, and the safety net behind a canary: what they are to read, and what their findings come to. Pure.
 
-What a silent reader says becomes a `ShadowOutcome`, which no report function takes, and goes to a table of its
-own. This file knows no report, no delivery and no callback (tests/unit/shell/test_shadow_fence.py reads its
-imports).
+What such a version says becomes a `ShadowOutcome`, which no report function takes, and goes to a table of its own.
+This file knows no report, no delivery and no callback (tests/unit/shell/test_shadow_fence.py keeps this true).
 """
 
 from __future__ import annotations
@@ -13,14 +12,18 @@ from typing import Any
 
 from canary.assignment import Assignment
 from canary.disagreement import Escalation, FindingReport, FindingStatus, VersionFindings, escalations
+from canary.disclosure import Audience, Role, audience_of
 from canary.explain import decision_row
 from canary.routing_table import Variant
+from core.codec import from_plain, to_plain
 from core.study import StudyRef
-from imaging.finding import Prediction, Presence, Urgency
-from ledger import ShadowTask
+from imaging.finding import Code, Prediction, Presence, Urgency
+from imaging.series import SeriesRule
+from ledger import ClaimedShadow, ShadowTask
 from models.spec import ModelSpec
+from serve_apps.application.messages import FetchedStudy
+from serve_apps.application.routing_snapshot import RoutingSnapshot
 
-SHADOW, SAFETY_NET = "shadow", "safety-net"
 STATUS_OF_PRESENCE = {
     Presence.PRESENT: FindingStatus.PRESENT,
     Presence.ABSENT: FindingStatus.ABSENT,
@@ -30,7 +33,7 @@ STATUS_OF_PRESENCE = {
 
 @dataclass(frozen=True, slots=True)
 class ShadowFinding:
-    """One concept as a silent reader saw it."""
+    """One concept as a version saw it in silence."""
 
     code: str
     meaning: str
@@ -41,7 +44,7 @@ class ShadowFinding:
 
 @dataclass(frozen=True, slots=True)
 class ShadowOutcome:
-    """What a version said in silence. Not a Prediction: it cannot become a report."""
+    """What a version says, for evidence. Not a Prediction: it cannot become a report."""
 
     version: str
     digest: str
@@ -49,91 +52,117 @@ class ShadowOutcome:
     measurements: tuple[tuple[str, float], ...]
     priority_score: int | None
 
+    @classmethod
+    def from_prediction(cls, prediction: Prediction, spec: ModelSpec) -> ShadowOutcome:
+        """Take from a prediction what evidence needs. `spec` says which findings are critical when present."""
+        critical = critical_codes(spec)
+        return cls(
+            version=prediction.stamp.version,
+            digest=prediction.stamp.digest,
+            findings=tuple(
+                ShadowFinding(
+                    code=key_of(f.concept),
+                    meaning=f.concept.meaning,
+                    presence=f.presence.value,
+                    probability=round(f.probability, 6),
+                    critical=key_of(f.concept) in critical or f.urgency is Urgency.CRITICAL,
+                )
+                for f in prediction.findings
+            ),
+            measurements=tuple((key_of(m.concept), round(m.value, 3)) for m in prediction.measurements),
+            priority_score=prediction.priority_score,
+        )
+
     def as_json(self) -> dict[str, Any]:
-        return {
-            "version": self.version,
-            "digest": self.digest,
-            "priority_score": self.priority_score,
-            "findings": [
-                {
-                    "code": f.code,
-                    "meaning": f.meaning,
-                    "presence": f.presence,
-                    "probability": f.probability,
-                    "critical": f.critical,
-                }
-                for f in self.findings
-            ],
-            "measurements": [list(pair) for pair in self.measurements],
-        }
-
-
-def silenced(prediction: Prediction, critical: frozenset[str]) -> ShadowOutcome:
-    """Take from a prediction what evidence needs. `critical` are the codes that are critical when present."""
-    return ShadowOutcome(
-        version=prediction.stamp.version,
-        digest=prediction.stamp.digest,
-        findings=tuple(
-            ShadowFinding(
-                code=f"{f.concept.value}@{f.concept.scheme}",
-                meaning=f.concept.meaning,
-                presence=f.presence.value,
-                probability=round(f.probability, 6),
-                critical=f"{f.concept.value}@{f.concept.scheme}" in critical or f.urgency is Urgency.CRITICAL,
-            )
-            for f in prediction.findings
-        ),
-        measurements=tuple(
-            (f"{m.concept.value}@{m.concept.scheme}", round(m.value, 3)) for m in prediction.measurements
-        ),
-        priority_score=prediction.priority_score,
-    )
+        document: dict[str, Any] = to_plain(self)
+        return document
 
 
 def critical_codes(spec: ModelSpec) -> frozenset[str]:
     """The findings that are critical when a version of this spec sees them."""
-    return frozenset(
-        f"{f.concept.value}@{f.concept.scheme}" for f in spec.output.findings if f.urgency is Urgency.CRITICAL
-    )
+    return frozenset(key_of(f.concept) for f in spec.output.findings if f.urgency is Urgency.CRITICAL)
+
+
+def key_of(concept: Code) -> str:
+    return f"{concept.value}@{concept.scheme}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredInference:
+    """What the caller was told of a study, and how another version finds the very same series again.
+
+    `study` is narrowed to the series that was read, and `rule` is the one that chose it.
+    """
+
+    model: str
+    study: StudyRef
+    rule: SeriesRule
+    outcome: ShadowOutcome
+
+    @classmethod
+    def of(
+        cls, study: StudyRef, fetched: FetchedStudy, prediction: Prediction, spec: ModelSpec
+    ) -> DeliveredInference:
+        narrowed = replace(study, series_uids=(prediction.series_uid,))
+        return cls(fetched.model, narrowed, fetched.rule, ShadowOutcome.from_prediction(prediction, spec))
 
 
 def shadow_tasks_of(
-    model: str, study: StudyRef, assignment: Assignment, champion: Variant, delivered: ShadowOutcome
+    delivered: DeliveredInference, assignment: Assignment, champion: Variant
 ) -> tuple[ShadowTask, ...]:
-    """The readings that a study owes: every shadow that drew it, and the champion behind a canary."""
-    net = [(SAFETY_NET, champion)] if assignment.safety_net and delivered.version != champion.version else []
-    readers = [*net, *((SHADOW, shadow) for shadow in assignment.shadows)]
-    return tuple(_task(model, study, assignment, role, variant, delivered) for role, variant in readers)
+    """Who else is to read the study: every shadow that drew it, and the champion behind a canary."""
+    is_net_due = assignment.safety_net and delivered.outcome.version != champion.version
+    readers = [(Role.SHADOW, shadow) for shadow in assignment.shadows]
+    if is_net_due:
+        readers.insert(0, (Role.SAFETY_NET, champion))
+    return tuple(_task(delivered, assignment, role, variant) for role, variant in readers)
 
 
-def _task(
-    model: str,
-    study: StudyRef,
-    assignment: Assignment,
-    role: str,
-    variant: Variant,
-    delivered: ShadowOutcome,
-) -> ShadowTask:
-    row = replace(decision_row(assignment, model, role=role, outcome="due"), digest=variant.digest)
+def _task(delivered: DeliveredInference, assignment: Assignment, role: Role, variant: Variant) -> ShadowTask:
+    row = decision_row(assignment, delivered.model, role=role.value, outcome="due")
     return ShadowTask(
-        model=model,
+        model=delivered.model,
         version=variant.version,
         app=variant.app,
         variant=variant.name,
-        role=role,
-        study=study,
-        decision=row,
-        delivered=delivered.as_json(),
+        role=role.value,
+        study=delivered.study,
+        rule=to_plain(delivered.rule),
+        decision=replace(row, digest=variant.digest),
+        delivered=delivered.outcome.as_json(),
     )
 
 
-def disagreements(
-    delivered: Mapping[str, Any], silent: ShadowOutcome, variant: str
-) -> tuple[Escalation, ...]:
-    """Critical findings that one of the two readings saw and the other missed."""
-    mine = VersionFindings("delivered", str(delivered["version"]), True, _reports(delivered["findings"]))
-    other = VersionFindings(variant, silent.version, False, _reports(silent.as_json()["findings"]))
-    return escalations(mine, other)
+def rule_of(task: ShadowTask) -> SeriesRule:
+    """The rule by which the delivered inference chose its series."""
+    return from_plain(SeriesRule, task.rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """An escalation, and who may hear of it."""
+
+    escalation: Escalation
+    audience: Audience
+
+
+def disagreements_of(
+    claimed: ClaimedShadow, outcome: ShadowOutcome, newest: RoutingSnapshot
+) -> tuple[Disagreement, ...]:
+    """Critical findings that the delivered or this version saw and the other missed."""
+    said = claimed.delivered
+    delivered = VersionFindings("delivered", str(said["version"]), True, _reports(said["findings"]))
+    other = VersionFindings(claimed.variant, outcome.version, False, _reports(outcome.as_json()["findings"]))
+    audience = audience_of(Role(claimed.role), may_answer=may_answer_now(claimed.app, outcome, newest))
+    return tuple(Disagreement(e, audience) for e in escalations(delivered, other))
+
+
+def may_answer_now(app: str, outcome: ShadowOutcome, newest: RoutingSnapshot) -> bool | None:
+    """The gate's verdict on this very artifact in the newest snapshot; None where that does not know it."""
+    endpoint = newest.endpoints.get(app)
+    if endpoint is None or endpoint.digest != outcome.digest:
+        return None
+    return endpoint.may_answer
 
 
 def _reports(findings: Iterable[Mapping[str, Any]]) -> tuple[FindingReport, ...]:

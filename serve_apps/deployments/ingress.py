@@ -61,7 +61,7 @@ class Ingress:
         self._controller = ControllerCalls(controller, self._routing)
         self._follower = JobFollower(
             ServeJobWorkers(workers),
-            JobBroadcast(("JobWorker",), "watch"),
+            JobBroadcast(("JobWorker", "Outbox"), "watch"),
             self._ledger.jobs.get,
             self._pools.ledger,
         )
@@ -77,7 +77,13 @@ class Ingress:
             routing=RoutingService(ledger, self._snapshot, keys, controller.announce, pools.ledger),
             ab_tests=ABService(ledger, self._snapshot, controller.announce, pools.ledger),
             freeze=FreezeService(ledger.routing, Broadcast(), pools.freeze),
-            overview=OverviewService(ledger, self._snapshot, lambda: self._routing.alarm, pools.ledger),
+            overview=OverviewService(
+                ledger,
+                self._snapshot,
+                lambda: self._routing.alarm,
+                pools.ledger,
+                settings.shadow_backlog_alarm_s,
+            ),
             keys=ApiKeys(settings.paths.api_keys),
             inbox=Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes, pools.inbox),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),

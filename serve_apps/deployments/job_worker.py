@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -20,25 +19,21 @@ from ray.serve.handle import DeploymentHandle
 from core.priority import QueueOrder
 from ledger import Ledger
 from observability.event_log import configure_logging
+from serve_apps.adapters.after_job import ServeAfterJob
 from serve_apps.adapters.archives import Archives
 from serve_apps.adapters.draining import is_draining
 from serve_apps.adapters.job_deployments import JobBroadcast, ServeJobWorkers
-from serve_apps.adapters.report_store import ReportStores
 from serve_apps.adapters.serve_inference import ServeInference
 from serve_apps.adapters.tracing import build_tracer, pseudonymiser
 from serve_apps.application.analyse_study import SiteRules, Workplace
-from serve_apps.application.deliver import CallbackSigner, DeliveryRunner
 from serve_apps.application.end_job import EndingContext, JobEnding
 from serve_apps.application.executors import run_in
 from serve_apps.application.lease_keeper import LeaseKeeper
-from serve_apps.application.messages import FetchedStudy, JobOutcome
+from serve_apps.application.messages import JobOutcome
 from serve_apps.application.recover_jobs import JobRecovery
 from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot, SnapshotVersion
 from serve_apps.application.routing_state import RoutingState
 from serve_apps.application.run_job import JobRunner, RunnerContext
-from serve_apps.application.run_shadow import RecentStudies, ShadowContext, ShadowRunner
-from serve_apps.application.shadow import SAFETY_NET, SHADOW
-from serve_apps.application.wakeups import JobWakeups, Wakeups
 from serve_apps.application.watched_jobs import WatchedJobs
 from serve_apps.settings import Settings
 
@@ -57,7 +52,11 @@ class JobWorker:
     """`run` is a job; the other methods tell the replica something."""
 
     async def __init__(  # type: ignore[misc] # Serve awaits it
-        self, settings: Settings, reader: DeploymentHandle
+        self,
+        settings: Settings,
+        reader: DeploymentHandle,
+        outbox: DeploymentHandle,
+        shadow_worker: DeploymentHandle,
     ) -> None:
         configure_logging("INFO")
         self._settings = settings
@@ -71,7 +70,7 @@ class JobWorker:
         self._watched = WatchedJobs(JobBroadcast(("Ingress",), "job_ended"))
         self._archives = Archives(settings)
         self._tracer = build_tracer(settings)
-        self._after = InProcess(self._watched, settings.shadow_recent_studies)
+        self._after = ServeAfterJob(self._watched, outbox, shadow_worker)
         self._name = f"worker-{os.getpid()}-{secrets.token_hex(4)}"
         self._rules = site_rules(settings)
         self._runner = self._make_runner()
@@ -83,16 +82,8 @@ class JobWorker:
             settings.jobs_per_worker,
             self._pools.ledger,
         )
-        shadows = self._shadow_runner()
         self._loops = [
-            asyncio.create_task(loop)
-            for loop in (
-                self._routing.follow_forever(),
-                recovery.run_forever(),
-                self._delivery_runner().run_forever(),
-                shadows.run_forever(SHADOW),
-                shadows.run_forever(SAFETY_NET),
-            )
+            asyncio.create_task(loop) for loop in (self._routing.follow_forever(), recovery.run_forever())
         ]
         self._draining = asyncio.create_task(self._drain_when_replaced())
 
@@ -176,29 +167,6 @@ class JobWorker:
     async def _former_report(self, study_uid: str, model: str, before: datetime) -> bytes | None:
         return await run_in(self._pools.ledger, self._ledger.jobs.former_report, study_uid, model, before)
 
-    def _shadow_runner(self) -> ShadowRunner:
-        settings = self._settings
-        return ShadowRunner(
-            ShadowContext(
-                self._name,
-                self._ledger,
-                self._port,
-                lambda: self._routing.snapshot,
-                lambda: self._runner.busy,
-                self._after.recent,
-                self._after.wakeups.silent,
-                settings.lease_s,
-                settings.fetch_timeout_s,
-                settings.forward_timeout_s,
-            )
-        )
-
-    def _delivery_runner(self) -> DeliveryRunner:
-        settings = self._settings
-        signer = CallbackSigner(settings.paths.callback_key.read_text().strip().encode())
-        stores = ReportStores(self._archives, settings.paths.reports, self._pools.background)
-        return DeliveryRunner(self._name, self._ledger, stores, signer, self._after.wakeups)
-
 
 class Pools:
     """Threads by what they are for, so that no kind of work waits behind another. Serve's pool has five for all."""
@@ -212,39 +180,6 @@ class Pools:
     def close(self) -> None:
         for pool in (self.ledger, self.cpu, self.handles, self.background):
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-class EndedJobs(JobWakeups):
-    """Tells Ingress of a job that a delivery has ended."""
-
-    def __init__(self, ended: Callable[[str], None]) -> None:
-        super().__init__()
-        self._ended = ended
-
-    def ring(self, job_id: str) -> None:
-        self._ended(job_id)
-
-
-class InProcess:
-    """AfterJob for a worker that also makes deliveries and shadow predictions itself."""
-
-    def __init__(self, watched: WatchedJobs, recent_studies: int) -> None:
-        self.recent = RecentStudies(recent_studies)
-        self.wakeups = Wakeups(ended=EndedJobs(self.ended))
-        self._watched = watched
-        self._telling: set[asyncio.Task[None]] = set()
-
-    def to_deliver(self, job_id: str) -> None:
-        self.wakeups.to_deliver.ring()
-
-    def to_shadow(self, job_id: str, study: FetchedStudy) -> None:
-        self.recent.keep(job_id, study)
-        self.wakeups.silent.ring()
-
-    def ended(self, job_id: str) -> None:
-        telling = asyncio.create_task(self._watched.ended(job_id))
-        self._telling.add(telling)
-        telling.add_done_callback(self._telling.discard)
 
 
 def site_rules(settings: Settings) -> SiteRules:

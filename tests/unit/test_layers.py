@@ -88,6 +88,8 @@ def test_ray_is_known_where_deployments_and_their_callers_are_and_nowhere_else()
         "serve_apps.app",
         "serve_apps.deployments.ingress",
         "serve_apps.deployments.job_worker",
+        "serve_apps.deployments.outbox",
+        "serve_apps.deployments.shadow_worker",
         "serve_apps.cli.config_check",
         "serve_apps.deployments.rollout_controller",
         "serve_apps.control.apply",

@@ -133,3 +133,12 @@ def test_a_representation_for_a_log_holds_no_address(ledger: Ledger) -> None:
     delivery = Delivery("callback", "https://ris.example/patients/4711", payload={})
     complete(ledger, claim_one(ledger), delivery)
     assert "4711" not in repr(delivery) + repr(carry(ledger))
+
+
+def test_what_goes_to_a_busy_destination_is_left_and_the_rest_of_the_job_is_taken(ledger: Ledger) -> None:
+    job = submit(ledger)
+    callback = Delivery("callback", "https://ris.example/a", payload={})
+    complete(ledger, claim_one(ledger), Delivery("stow", "pacs", "sr"), callback)
+    taken = ledger.outbox.claim_of_job(job.id, "a", 10, busy_destinations={"pacs"})
+    assert [delivery.kind for delivery in taken] == ["callback"]
+    assert [d.kind for d in ledger.outbox.claim_of_job(job.id, "a", 10)] == ["stow"]

@@ -324,3 +324,10 @@ def test_the_silent_files_import_no_table_or_module_of_results_and_deliveries() 
         }
         forbidden = {"documents", "deliveries", "jobs", "Outbox", "Delivery", "metadata", "tables"}
         assert not imported & (forbidden | {"ledger.outbox", "ledger.jobs", "ledger.leases"}), name
+
+
+def test_while_live_studies_run_only_what_has_waited_long_enough_is_taken(ledger: Ledger) -> None:
+    first = read_study(ledger, shadows=[pending()])
+    read_study(ledger, shadows=[pending()], at=after(1))
+    assert claim(ledger, after(299), limit=9, min_age_s=300) == ()
+    assert [task.job_id for task in claim(ledger, after(300), limit=9, min_age_s=300)] == [first]

@@ -91,4 +91,4 @@ async def test_what_is_in_service_is_told_also_without_the_ledger(
     site.lose_the_ledger()
     answer = await http.get("/v1/models")
     assert answer.status_code == 200
-    assert answer.json()["alarms"] == {"routers": site.alarm}
+    assert answer.json()["alarms"] == {"routers": site.alarm, "ledger": "the database does not answer"}

@@ -1,0 +1,61 @@
+"""AfterJob over Serve handles: the Outbox is told to deliver, the ShadowWorker that a study lies there to be read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from core.errors import SerinusError
+from ledger import FINISHED, JobState
+from serve_apps.adapters.serve_calls import call
+from serve_apps.application.messages import FetchedStudy
+from serve_apps.application.watched_jobs import WatchedJobs
+
+logger = logging.getLogger("serinus.jobs")
+DELIVER_S: Final = 600.0
+NOTIFY_S: Final = 10.0
+
+
+class ServeAfterJob:
+    """Nothing here blocks or raises: what is not told is found in the ledger.
+
+    A study goes by reference: it holds an ObjectRef, which gRPC would never let go of.
+    """
+
+    def __init__(self, watched: WatchedJobs, outbox: Any, shadow_worker: Any) -> None:
+        self._watched = watched
+        self._outbox = outbox.options(_by_reference=False)
+        self._shadow_worker = shadow_worker.options(_by_reference=True)
+        self._telling: set[asyncio.Task[None]] = set()
+
+    def to_deliver(self, job_id: str) -> None:
+        self._begin(self._deliver(job_id))
+
+    def to_shadow(self, job_id: str, study: FetchedStudy) -> None:
+        self._begin(self._notify(job_id, study))
+
+    def ended(self, job_id: str) -> None:
+        self._begin(self._watched.ended(job_id))
+
+    async def _deliver(self, job_id: str) -> None:
+        state: JobState = await call(self._outbox.deliver, job_id, deadline_s=DELIVER_S)
+        if state in FINISHED:
+            await self._watched.ended(job_id)
+
+    async def _notify(self, job_id: str, study: FetchedStudy) -> None:
+        await call(self._shadow_worker.notify, job_id, study, deadline_s=NOTIFY_S)
+
+    def _begin(self, telling: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._tell(telling))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, telling: Coroutine[Any, Any, None]) -> None:
+        try:
+            await telling
+        except SerinusError as error:
+            logger.info("jobs.not_told", extra={"error": error.code})
+        except Exception as error:  # noqa: BLE001 - the deployment may be starting, or gone for the moment
+            logger.warning("jobs.not_told", extra={"error": type(error).__name__})

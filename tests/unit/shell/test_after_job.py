@@ -1,0 +1,81 @@
+"""What follows a job is begun elsewhere and waited for by nobody; what cannot be told is no failure of the job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from core.errors import LedgerUnavailable
+from ledger import JobState
+from serve_apps.adapters.after_job import ServeAfterJob
+from serve_apps.application.watched_jobs import WatchedJobs
+from tests.unit.shell.inline import settle
+from tests.unit.shell.shadows import a_study
+
+
+@dataclass
+class Method:
+    """One method of a handle: remembers its calls, and answers or raises."""
+
+    answer: Any = None
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def remote(self, *arguments: Any) -> Any:
+        self.calls.append(arguments)
+        return self._reply()
+
+    async def _reply(self) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@dataclass
+class Handle:
+    """A handle of a deployment, and how what it sends travels."""
+
+    deliver: Method = field(default_factory=Method)
+    notify: Method = field(default_factory=Method)
+    by_reference: bool | None = None
+
+    def options(self, *, _by_reference: bool) -> Handle:
+        self.by_reference = _by_reference
+        return self
+
+
+@dataclass
+class Ingresses:
+    ended: list[str] = field(default_factory=list)
+
+    async def job_ended(self, job_id: str) -> None:
+        self.ended.append(job_id)
+
+
+@pytest.mark.parametrize(("state", "ended"), [(JobState.COMPLETED, ["job"]), (JobState.STORING, [])])
+async def test_who_waits_is_told_when_the_deliveries_were_all(state: JobState, ended: list[str]) -> None:
+    outbox, ingresses = Handle(deliver=Method(state)), Ingresses()
+    watched = WatchedJobs(ingresses)
+    watched.watch("job")
+    after = ServeAfterJob(watched, outbox, Handle())
+    after.to_deliver("job")
+    await settle()
+    assert (outbox.deliver.calls, ingresses.ended) == ([("job",)], ended)
+
+
+async def test_a_study_travels_by_reference_since_it_holds_one() -> None:
+    shadows = Handle()
+    after = ServeAfterJob(WatchedJobs(Ingresses()), Handle(), shadows)
+    after.to_shadow("job", study := a_study())
+    await settle()
+    assert (shadows.notify.calls, shadows.by_reference) == ([("job", study)], True)
+
+
+@pytest.mark.parametrize("error", [LedgerUnavailable("away"), RuntimeError("boom")])
+async def test_what_cannot_be_told_is_found_in_the_ledger_later(error: Exception) -> None:
+    after = ServeAfterJob(WatchedJobs(Ingresses()), Handle(deliver=Method(error)), Handle())
+    after.to_deliver("job")
+    await settle()
+    after.ended("job")
+    await settle()

@@ -1,0 +1,137 @@
+"""The ShadowWorker replica over a real ledger: a study that lies there is read at once; what is stopped goes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from canary.disclosure import Role
+from core.errors import WorkerLost
+from ledger import JobRequest, Ledger, ShadowTask
+from serve_apps.deployments import shadow_worker
+from serve_apps.settings import Settings
+from tests.unit.shell.shadows import STUDY, Port, a_claim, a_snapshot_of, a_study
+
+
+class HandlePort(Port):
+    """Study reader and versions, whose handles need no preparation."""
+
+    async def prepare(self, endpoints: object) -> None:
+        return
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(state_dir=tmp_path)
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Port:
+    made = HandlePort()
+    monkeypatch.setattr(shadow_worker, "ServeInference", lambda *_: made)
+    return made
+
+
+@pytest.fixture
+async def worker(settings: Settings, port: Port) -> AsyncIterator[Any]:
+    """A replica as Serve makes and ends it, without Serve."""
+
+    class Replica(shadow_worker.ShadowWorker.func_or_class):  # type: ignore[misc,name-defined] # the class itself
+        """A class of this test's own, since its destructor is taken away at the end."""
+
+    replica = Replica.__new__(Replica)
+    await replica.__init__(settings, None)  # type: ignore[misc]
+    await replica.push_snapshot(replace(a_snapshot_of(), generation=1))
+    yield replica
+    await replica.__del__()
+    Replica.__del__ = lambda self: None  # the collector comes later
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Ledger:
+    return Ledger.open(settings.ledger)
+
+
+def a_job_with_shadows(ledger: Ledger, *roles: Role) -> str:
+    submitted = ledger.jobs.submit(JobRequest(STUDY), tenant="ris", idempotency_key=None)
+    claimed = ledger.leases.claim(submitted.job.id, "w", 60)
+    assert claimed is not None
+    claims = [a_claim(role=role) for role in roles]
+    fields = ShadowTask.__dataclass_fields__
+    ledger.leases.complete(
+        claimed.token,
+        result={},
+        documents_by_kind={},
+        deliveries_to_make=[],
+        stages_s={},
+        model="ich-triage",
+        shadows=[ShadowTask(**{name: getattr(claim, name) for name in fields}) for claim in claims],
+        study_key="st-1",
+    )
+    return submitted.job.id
+
+
+async def until_read(ledger: Ledger, number: int) -> None:
+    async with asyncio.timeout(20):
+        while len(ledger.shadows.outcomes("ich-triage")) < number:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_study_that_lies_there_is_read_by_both_roles_and_fetched_by_none(
+    worker: Any, ledger: Ledger, port: Port
+) -> None:
+    job = a_job_with_shadows(ledger, Role.SHADOW, Role.SAFETY_NET)
+    await worker.notify(job, a_study("held"))
+    await until_read(ledger, 2)
+    assert sorted((version, volume) for version, volume, _ in port.asked) == [("1", "held"), ("2", "held")]
+    assert port.fetched == []
+    await worker.check_health()
+
+
+async def test_neither_role_waits_for_the_other(worker: Any, ledger: Ledger, port: Port) -> None:
+    shadow_hangs, predict_when_idle = asyncio.Event(), port.predict_when_idle
+
+    async def hang(*args: Any) -> Any:
+        await shadow_hangs.wait()
+        return await predict_when_idle(*args)
+
+    port.predict_when_idle = hang  # type: ignore[method-assign]
+    job = a_job_with_shadows(ledger, Role.SHADOW, Role.SAFETY_NET)
+    await worker.notify(job, a_study("held"))
+    await until_read(ledger, 1)
+    (result,) = ledger.shadows.outcomes("ich-triage")
+    assert result.role == "safety-net"
+    shadow_hangs.set()
+    await until_read(ledger, 2)
+
+
+async def test_a_worker_that_was_lost_under_the_safety_net_costs_seconds(
+    worker: Any, ledger: Ledger, port: Port
+) -> None:
+    port.raises = [WorkerLost("killed")]
+    job = a_job_with_shadows(ledger, Role.SAFETY_NET)
+    await worker.notify(job, a_study("held"))
+    async with asyncio.timeout(8):
+        await until_read(ledger, 1)
+    assert len(port.asked) == 2
+
+
+async def test_a_replica_that_is_stopped_hands_its_task_back_at_once(
+    worker: Any, ledger: Ledger, port: Port
+) -> None:
+    port.hanging = asyncio.Event()
+    job = a_job_with_shadows(ledger, Role.SAFETY_NET)
+    await worker.notify(job, a_study("held"))
+    async with asyncio.timeout(20):
+        while not port.asked:
+            await asyncio.sleep(0.02)
+    for loop in worker._loops:
+        loop.cancel()
+    await asyncio.gather(*worker._loops, return_exceptions=True)
+    (again,) = ledger.shadows.claim("another", 60, 1)
+    assert (again.job_id, again.attempt, again.losses) == (job, 1, 0)
