@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 import httpx
+from fastapi import FastAPI
 
 from core.errors import LedgerUnavailable
 from core.priority import QueueOrder
@@ -37,6 +39,16 @@ BODY = {"study_uid": STUDY, "source": "samples", "model": "ich-triage"}
 
 
 S3 = {"id": "s3", "kind": "s3", "allowed_prefixes": ["s3://incoming/"]}
+
+
+@cache
+def the_app() -> FastAPI:
+    """Built once for all tests of a process: each of them gives it the services of its own site."""
+
+    def no_services() -> Services:
+        raise AssertionError("no site has been asked for a client")
+
+    return create_app(no_services)
 
 
 class NoWorkers:
@@ -104,7 +116,9 @@ class Site:
 
     def client(self, key: str | None = None) -> httpx.AsyncClient:
         """A client of this site, in the name of its administrator or of another key."""
-        transport = httpx.ASGITransport(create_app(lambda: self.services), raise_app_exceptions=False)
+        app = the_app()
+        app.state.find_services = lambda: self.services
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         headers = {"X-API-Key": key or self.key}
         return httpx.AsyncClient(transport=transport, base_url="http://serinus", headers=headers)
 
