@@ -125,6 +125,7 @@ class Observer:
         self._ask_registry_at = 0.0
         self._listed_at: dict[str, float] = {}
         self._aliases_at_listing: dict[str, Mapping[str, str]] = {}
+        self._refresh: asyncio.Task[None] | None = None
 
     def expire(self) -> None:
         """Something changed in MLflow: ask for aliases and tags at the next observation."""
@@ -134,7 +135,7 @@ class Observer:
     async def observe(self, state: ControllerState) -> Observation:
         registry = await self._aliases()
         keys = named_versions(self._last_models, state)
-        await self._refresh_tags(registry, {model for model, _ in keys})
+        self._begin_refresh(registry, {model for model, _ in keys})
         self._admissions.forget_all_but(keys)
         verdicts = {key: self._admissions.verdict(*key) for key in keys}
         phases = await self._phases.observe(ready_once(state))
@@ -152,6 +153,8 @@ class Observer:
         )
 
     def close(self) -> None:
+        if self._refresh is not None:
+            self._refresh.cancel()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _aliases(self) -> Mapping[str, RegisteredModel] | None:
@@ -169,20 +172,30 @@ class Observer:
             self._listed_at.clear()  # what changed in the meantime told nobody
         return self._models
 
-    async def _refresh_tags(self, registry: Mapping[str, RegisteredModel] | None, models: set[str]) -> None:
-        if registry is None:
+    def _begin_refresh(self, registry: Mapping[str, RegisteredModel] | None, models: set[str]) -> None:
+        """List the versions of models whose tags may have changed, beside the tick: an alias does not wait for it."""
+        if registry is None or (self._refresh is not None and not self._refresh.done()):
             return
-        for model in sorted(models):
-            aliases = registry[model].aliases if model in registry else {}
-            is_fresh = self._clock() < self._listed_at.get(model, float("-inf")) + TAGS_INTERVAL_S
-            if is_fresh and self._aliases_at_listing.get(model) == aliases:
-                continue
+        aliases = {model: registry[model].aliases if model in registry else {} for model in models}
+        stale = [model for model in sorted(models) if not self._is_fresh(model, aliases[model])]
+        if not stale:
+            return
+        for model in stale:
             self._listed_at[model] = self._clock()
-            self._aliases_at_listing[model] = aliases
+            self._aliases_at_listing[model] = aliases[model]
+        self._refresh = asyncio.create_task(self._list_all(stale))
+
+    def _is_fresh(self, model: str, aliases: Mapping[str, str]) -> bool:
+        listed_at = self._listed_at.get(model, float("-inf"))
+        return self._clock() < listed_at + TAGS_INTERVAL_S and self._aliases_at_listing.get(model) == aliases
+
+    async def _list_all(self, models: list[str]) -> None:
+        for number, model in enumerate(models):
             try:
                 await self._list_versions(model)
             except RegistryUnavailable:
-                self._listed_at.pop(model)
+                for left in models[number:]:
+                    self._listed_at.pop(left, None)
                 return
 
     async def _list_versions(self, model: str) -> None:

@@ -215,7 +215,9 @@ class Publisher:
             code = error.code if isinstance(error, SerinusError) else type(error).__name__
             self._alarms["ledger"] = f"the newest snapshot is not recorded in the ledger: {code}"
             logger.error("controller.not_recorded", extra={"error": code})
-            self._write_due = True
+            self._write_due = self._push_due = (
+                True  # a replica that starts now finds an older one in the ledger
+            )
         finally:
             self._is_writing = False
 

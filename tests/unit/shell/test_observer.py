@@ -93,6 +93,7 @@ async def test_tags_are_read_when_mlflow_says_that_something_changed(world: Worl
     await world.look()
     world.mlflow.tags[MODEL, "1"]["regulatory.status"] = "withdrawn"
     world.observer.expire()
+    await world.look()
     admitted = (await world.look()).admitted[MODEL, "1"]
     assert isinstance(admitted, Admitted)
     assert admitted.version.tags["regulatory.status"] == "withdrawn"

@@ -156,6 +156,16 @@ async def test_a_full_disk_holds_up_no_push_and_is_written_later(site: Site) -> 
     assert [move.new for move in site.moves[-2:]] == ["2", "3"], "no move is lost"
 
 
+async def test_while_nothing_can_be_written_a_replica_that_starts_is_pushed_to(site: Site) -> None:
+    publisher = await site.leader()
+    site.control.error = LedgerUnavailable("database or disk is full")
+    publisher.offer(ONE, STATE)
+    await publisher.flush()
+    site.routers.held = RoutingSnapshot()
+    await publisher.flush()
+    assert site.routers.held.tables == ONE.tables
+
+
 async def test_moves_are_written_before_the_state_that_has_forgotten_them(site: Site) -> None:
     written_before: list[int] = []
 
