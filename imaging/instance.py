@@ -12,7 +12,7 @@ from struct import Struct
 from typing import Final
 
 import pydicom
-from pydicom.charset import convert_encodings
+from pydicom.charset import convert_encodings, default_encoding
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import BaseTag
@@ -29,7 +29,7 @@ _LONG_VRS: Final = {
 _SHORT_NAMES: Final = "AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US"
 _SHORT_VRS: Final = {vr.encode(): vr for vr in _SHORT_NAMES.split()}
 _CHARACTER_SET: Final = BaseTag(0x00080005)
-_PIXEL_DATA: Final = BaseTag(0x7FE00010)
+_PIXEL_DATA: Final = 0x7FE00010
 _META_GROUP: Final = 0x0002
 _UNDEFINED: Final = 0xFFFFFFFF
 _Elements = dict[BaseTag, DataElement | RawDataElement]
@@ -72,11 +72,12 @@ def _parse_plain(part: memoryview) -> Dataset:
     return dataset
 
 
-def _encodings(elements: _Elements) -> list[str]:
-    found = elements.get(_CHARACTER_SET)
-    return convert_encodings(
-        convert_raw_data_element(found).value if isinstance(found, RawDataElement) else None
-    )
+def _encodings(elements: _Elements) -> str | list[str]:
+    """As pydicom names them: what it names otherwise, it decodes and encodes again when it writes the dataset."""
+    charset = elements.get(_CHARACTER_SET)
+    if not isinstance(charset, RawDataElement) or not charset.value:
+        return default_encoding
+    return convert_encodings(convert_raw_data_element(charset).value)
 
 
 def _walk(part: memoryview, at: int, *, meta: bool) -> tuple[_Elements, int]:
@@ -96,9 +97,10 @@ def _walk(part: memoryview, at: int, *, meta: bool) -> tuple[_Elements, int]:
         at = value_at + length
         if at > end:
             raise _NotPlainError
-        tag = _tag(group << 16 | element)
+        number = group << 16 | element
+        tag = _tag(number)
         value = part[value_at:at]
-        raw_value = value if tag == _PIXEL_DATA else bytes(value)
+        raw_value = value if number == _PIXEL_DATA else bytes(value)
         # typed as bytes in pydicom, which only passes it on; a copy of it would cost as much as its transfer
         elements[tag] = RawDataElement(tag, vr, length, raw_value, value_at, False, True)  # type: ignore[arg-type]
     return elements, at

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from core.errors import StudyError
+from imaging.evidence import encode_evidence
 from imaging.instance import parse_instance
 from imaging.pydicom_config import configure_pydicom
 from tests.ct import STUDY, ct_slice, encoded
@@ -80,3 +82,12 @@ def test_pydicom_repeats_no_tag_value_in_a_log_or_a_warning(
     image = parse_instance(part.replace(STUDY.encode(), b"SECRET" + b"." * (len(STUDY) - 6)))
     assert str(image.StudyInstanceUID).startswith("SECRET")  # this very access warns in pydicom by default
     assert "SECRET" not in caplog.text + "".join(str(warning.message) for warning in recwarn)
+
+
+def test_a_dataset_without_a_character_set_is_written_without_being_decoded() -> None:
+    """pydicom decodes and encodes every element when it takes the character set for a changed one."""
+    dataset = parse_instance(encoded(ct_slice()))
+    assert "SpecificCharacterSet" not in dataset
+    evidence = encode_evidence(dataset)
+    assert all(isinstance(dataset.get_item(tag), RawDataElement) for tag in (0x00280030, 0x00200032))
+    assert pydicom.dcmread(BytesIO(evidence)).ImagePositionPatient == [-10, -20, 0]
