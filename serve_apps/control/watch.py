@@ -30,9 +30,8 @@ IN_FORCE_GRACE = timedelta(
 )  # a replica that a push did not reach reads the ledger several times a second
 LEAST_FAILURES = 3
 FAILURE_SHARE = 0.2
-OLDEST_SHADOW = timedelta(hours=1)
 CHAMPION_FAILS = "the champion fails: of the studies of the last ten minutes, a fifth or more"
-SHADOWS_WAIT = "shadow readings wait for more than an hour"
+SHADOWS_WAIT = "shadow readings wait for longer than this site allows"
 REFUSED_ACTION = "version-refused"
 ALARM_ACTION = "data-plane-alarm"
 
@@ -226,11 +225,11 @@ class RefusalLog:
             self._audit.append("controller", REFUSED_ACTION, subject, {"reason": refusal.reason})
 
 
-def shadow_backlog(oldest_pending: Callable[[], timedelta | None]) -> MoreAlarms:
-    """An alarm while a shadow reading waits for longer than OLDEST_SHADOW."""
+def shadow_backlog(oldest_pending: Callable[[], timedelta | None], alarm_s: float) -> MoreAlarms:
+    """An alarm while a shadow reading waits for longer than `alarm_s`."""
 
     def alarms() -> Mapping[str, str]:
         age = oldest_pending()
-        return {"shadows": SHADOWS_WAIT} if age is not None and age > OLDEST_SHADOW else {}
+        return {"shadows": SHADOWS_WAIT} if age is not None and age.total_seconds() > alarm_s else {}
 
     return alarms

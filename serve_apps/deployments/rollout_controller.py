@@ -54,7 +54,7 @@ class RolloutController:
         self._observer = Observer(client, self._admission, phases, settings.registry_poll_s)
         holder = f"controller-{os.getpid()}-{secrets.token_hex(4)}"
         self._publisher = Publisher(ledger.control, Broadcast(), holder, note_moves_in(ledger))
-        backlog = shadow_backlog(ledger.shadows.oldest_pending)
+        backlog = shadow_backlog(ledger.shadows.oldest_pending, settings.shadow_backlog_alarm_s)
         self._watch = DataPlaneWatch(ledger.decisions, ledger.audit, (backlog,))
         self._tags = TagWriter(client)
         parts = Parts(

@@ -16,7 +16,6 @@ from ledger import Ledger
 from serve_apps.control.snapshot import Refusal
 from serve_apps.control.watch import (
     IN_FORCE_GRACE,
-    OLDEST_SHADOW,
     DataPlaneWatch,
     RefusalLog,
     TableInForce,
@@ -146,12 +145,12 @@ def test_a_failure_that_says_nothing_of_the_champion_does_not_count(
 
 
 @pytest.mark.parametrize(
-    ("age", "is_alarm"), [(None, False), (OLDEST_SHADOW, False), (2 * OLDEST_SHADOW, True)]
+    ("age", "is_alarm"), [(None, False), (timedelta(hours=1), False), (timedelta(hours=2), True)]
 )
 def test_shadows_that_wait_for_too_long_are_an_alarm(
     ledger: Ledger, clock: Clock, age: timedelta | None, is_alarm: bool
 ) -> None:
-    watch = DataPlaneWatch(ledger.decisions, ledger.audit, (shadow_backlog(lambda: age),), clock)
+    watch = DataPlaneWatch(ledger.decisions, ledger.audit, (shadow_backlog(lambda: age, 3600.0),), clock)
     watch.look({})
     assert ("shadows" in watch.alarms) is is_alarm
 
