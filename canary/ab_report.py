@@ -42,8 +42,8 @@ class Share:
     def interval(self) -> tuple[float, float] | None:
         if not self.total:
             return None
-        found = stats.binomtest(self.hits, self.total).proportion_ci(CONFIDENCE, method="wilson")  # type: ignore[attr-defined]
-        return float(found.low), float(found.high)
+        bounds = stats.binomtest(self.hits, self.total).proportion_ci(CONFIDENCE, method="wilson")  # type: ignore[attr-defined]
+        return float(bounds.low), float(bounds.high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def regulatory_gate(clearance: Clearance, artifact_digest: str, policy: SitePoli
 def _lack(status: RegulatoryStatus | None) -> str:
     if status is RegulatoryStatus.CLEARED:
         return "its clearance was given to another artifact"
-    return "it is cleared by nobody" if status is None else "it is for research only"
+    return "no regulator has cleared it" if status is None else "it is for research only"
 
 
 def _silent(reason: str) -> GateVerdict:

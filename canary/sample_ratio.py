@@ -64,7 +64,7 @@ def _log_factor(w: float, ratio: float, *, chosen: bool) -> float:
 def observe_arms(
     states: Mapping[str, SampleRatio], arm: str, weights_bp: Mapping[str, int]
 ) -> dict[str, SampleRatio]:
-    """The same for all arms of a test at once: one state per arm."""
+    """The states of all arms of a test after one draw hit `arm`; `weights_bp` are their shares at that moment."""
     return {
         name: observe(states.get(name, SampleRatio()), chosen=name == arm, weight_bp=weight)
         for name, weight in weights_bp.items()
@@ -92,15 +92,15 @@ def judge_ratio(states: Iterable[SampleRatio], alpha: float = ALPHA) -> RatioVer
 
     (Ville's inequality; a mean of e-values is one.) Without exposures it is inconclusive.
     """
-    known = [s for s in states if s.exposures]
-    if not known:
+    exposed = [s for s in states if s.exposures]
+    if not exposed:
         return RatioVerdict(Verdict.INCONCLUSIVE, 0.0, "nobody has been drawn yet")
-    top = max(s.log10_e for s in known)
+    top = max(s.log10_e for s in exposed)
     if math.isinf(top):
         return RatioVerdict(Verdict.FAILED, top, "a study went where its weight allows none")
-    log10_e = top + math.log10(sum(10 ** (s.log10_e - top) for s in known) / len(known))
+    log10_e = top + math.log10(sum(10 ** (s.log10_e - top) for s in exposed) / len(exposed))
     limit = -math.log10(alpha)
-    found = f"log10 E = {log10_e:.1f}, the limit is {limit:.1f}"
+    evidence = f"log10 E = {log10_e:.1f}, the limit is {limit:.1f}"
     if log10_e >= limit:
-        return RatioVerdict(Verdict.FAILED, log10_e, f"the split is not the weight: {found}")
-    return RatioVerdict(Verdict.SUCCESSFUL, log10_e, f"no mismatch so far: {found}")
+        return RatioVerdict(Verdict.FAILED, log10_e, f"the split is not the weight: {evidence}")
+    return RatioVerdict(Verdict.SUCCESSFUL, log10_e, f"no mismatch so far: {evidence}")

@@ -206,9 +206,9 @@ class _Index:
 
     def _entry(self, path: Path) -> _FileEntry:
         status = path.stat()
-        known = self.files.get(path)
-        if known is not None and (known.mtime_ns, known.size) == (status.st_mtime_ns, status.st_size):
-            return known
+        entry = self.files.get(path)
+        if entry is not None and (entry.mtime_ns, entry.size) == (status.st_mtime_ns, status.st_size):
+            return entry
         return _read_entry(path, status)
 
 
@@ -244,11 +244,11 @@ class FolderArchive:
         entries = {
             entry.series_uid: SeriesEntry(entry.series_uid, entry.modality) for entry in files.values()
         }
-        wanted = {
+        chosen = {
             entry.series_uid for entry in wanted_series(tuple(entries.values()), series_uids, modalities)
         }
         budget = Budget(self._limits)
-        paths = [path for path, entry in files.items() if entry.series_uid in wanted]
+        paths = [path for path, entry in files.items() if entry.series_uid in chosen]
         for path in paths:
             budget.spend(size=files[path].size, instances=1)
         return StudyInstances(
@@ -258,15 +258,15 @@ class FolderArchive:
 
 def _files_below(root: Path) -> list[Path]:
     """Regular files, sorted; links that lead out of the root are not followed."""
-    found = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
-    return sorted(path for path in found if path.is_file() and path.resolve().is_relative_to(root))
+    files = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
+    return sorted(path for path in files if path.is_file() and path.resolve().is_relative_to(root))
 
 
 def _read_entry(path: Path, status: os.stat_result) -> _FileEntry:
-    wanted: list[str] = ["StudyInstanceUID", "SeriesInstanceUID", "Modality"]
+    keywords: list[str] = ["StudyInstanceUID", "SeriesInstanceUID", "Modality"]
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(wanted))
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
     except (InvalidDicomError, ValueError, OSError, EOFError, NotImplementedError):
         return _FileEntry(status.st_mtime_ns, status.st_size, study_uid="")
-    study, series, modality = (str(header.get(keyword, "")) for keyword in wanted)
+    study, series, modality = (str(header.get(keyword, "")) for keyword in keywords)
     return _FileEntry(status.st_mtime_ns, status.st_size, study, series, modality)

@@ -191,13 +191,13 @@ def _check_uniform(slices: list[_Slice]) -> None:
 
 def _pixel_spacing(slices: list[_Slice]) -> tuple[tuple[float, float], tuple[str, ...]]:
     spacings = [item.layout.spacing_mm for item in slices]
-    known = [spacing for spacing in spacings if spacing is not None]
-    if len(known) < len(spacings):
+    usable = [spacing for spacing in spacings if spacing is not None]
+    if len(usable) < len(spacings):
         return _projection_spacing(slices)
-    spread_mm = float(np.ptp(np.array(known), axis=0).max())
-    if spread_mm > 1e-3 * max(known[0]):
+    spread_mm = float(np.ptp(np.array(usable), axis=0).max())
+    if spread_mm > 1e-3 * max(usable[0]):
         raise BrokenGeometry(f"pixel spacings differ by {spread_mm:.4f} mm in one series")
-    return known[0], ()
+    return usable[0], ()
 
 
 def _projection_spacing(slices: list[_Slice]) -> tuple[tuple[float, float], tuple[str, ...]]:

@@ -206,8 +206,8 @@ def _select(
         raise StudyNotFound("the object store holds nothing of this study there")
     series = group_by_series(own)
     entries = [SeriesEntry(uid, str(parts[0].get("Modality", ""))) for uid, parts in sorted(series.items())]
-    wanted = wanted_series(entries, series_uids, modalities)
-    return StudyInstances({entry.series_uid: series[entry.series_uid] for entry in wanted}, spent_bytes)
+    chosen = wanted_series(entries, series_uids, modalities)
+    return StudyInstances({entry.series_uid: series[entry.series_uid] for entry in chosen}, spent_bytes)
 
 
 def _client(source: ObjectSource) -> Any:

@@ -108,8 +108,8 @@ def _study_group(prediction: Prediction) -> Group:
 
 def _summary(prediction: Prediction) -> SrCode:
     """Only what is ABSENT throughout is without findings: an undetermined one is not a negative."""
-    found = any(finding.presence is not Presence.ABSENT for finding in prediction.findings)
-    if found or prediction.measurements or prediction.boxes:
+    is_positive = any(finding.presence is not Presence.ABSENT for finding in prediction.findings)
+    if is_positive or prediction.measurements or prediction.boxes:
         return words.WITH_FINDINGS
     return words.WITHOUT_FINDINGS
 

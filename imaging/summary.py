@@ -98,8 +98,8 @@ def _plane_of(orientation: tuple[float, ...]) -> Plane | None:
 
 def _thickness_mm(images: Sequence[Dataset]) -> float | None:
     first_values = (_numbers(image, "SliceThickness")[:1] for image in images)
-    known = [value for values in first_values for value in values if value > 0]
-    return median(known) if known else None
+    thicknesses = [value for values in first_values for value in values if value > 0]
+    return median(thicknesses) if thicknesses else None
 
 
 def _numbers(image: Dataset, keyword: str) -> tuple[float, ...]:

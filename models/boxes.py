@@ -28,12 +28,12 @@ def boxes_on_source(
     instance_uids: Sequence[str],
 ) -> tuple[Box, ...]:
     """Each structure that was found, once, on the image that shows it best. `corners` `(items, boxes, 4)`."""
-    found = []
+    boxes = []
     for index, (spec, item) in enumerate(zip(specs, best_items(scores), strict=True)):
         position = prepared.slices[item]
         if position is not None and scores[item, index] >= spec.threshold:
-            found.append(_box(spec, corners[item, index], prepared, instance_uids[position]))
-    return tuple(box for box in found if box.row_start < box.row_stop and box.column_start < box.column_stop)
+            boxes.append(_box(spec, corners[item, index], prepared, instance_uids[position]))
+    return tuple(box for box in boxes if box.row_start < box.row_stop and box.column_start < box.column_stop)
 
 
 def _box(spec: BoxSpec, corners: Floats, prepared: Prepared, instance_uid: str) -> Box:

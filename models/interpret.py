@@ -28,11 +28,11 @@ def interpret(
     if isinstance(outputs, ModelFailed):
         raise outputs
     blank = Prediction(stamp, volume.series_uid, volume.input_digest, findings=(), notes=volume.notes)
-    said = _READERS[spec.output.task](outputs, volume, prepared, spec, blank)
+    prediction = _READERS[spec.output.task](outputs, volume, prepared, spec, blank)
     return replace(
-        said,
-        urgency=most_urgent(said.findings),
-        priority_score=priority_score(said.findings, spec.output),
+        prediction,
+        urgency=most_urgent(prediction.findings),
+        priority_score=priority_score(prediction.findings, spec.output),
     )
 
 
@@ -82,11 +82,11 @@ def _localisation(
     rules = spec.output.boxes
     _expect(outputs, (len(prepared.slices), len(rules), 5))
     scores = probabilities(outputs[:, :, 0], spec.output.activation)
-    found = boxes_on_source(outputs[:, :, 1:], scores, prepared, rules, volume.instance_uids)
+    boxes = boxes_on_source(outputs[:, :, 1:], scores, prepared, rules, volume.instance_uids)
     least = int(scores.max(axis=0).argmin())
     key = _instance(volume, prepared, best_items(scores)[least])
     findings = tuple(decide(rule, float(scores.max(axis=0)[least]), key) for rule in spec.output.findings)
-    return replace(blank, findings=findings, boxes=found)
+    return replace(blank, findings=findings, boxes=boxes)
 
 
 def _features(

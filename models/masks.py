@@ -36,13 +36,13 @@ def mask_on_source(
 def _unpadded(probability: npt.NDArray[np.float32], placement: Placement) -> npt.NDArray[np.float32]:
     """What lies on the image; what had been cut off it is not part of the segment."""
     whole = np.zeros([axis.resampled_size for axis in placement], np.float32)
-    inside, there = zip(*(_overlap(axis) for axis in placement), strict=True)
-    whole[there] = probability[inside]
+    on_input, on_image = zip(*(_overlap(axis) for axis in placement), strict=True)
+    whole[on_image] = probability[on_input]
     return whole
 
 
 def _overlap(axis: Axis) -> tuple[slice, slice]:
-    """The same voxels on the input and on the resampled image."""
+    """The voxels that the input and the resampled image share, as a slice of each."""
     low, high = max(0, axis.start), min(axis.size, axis.start + axis.resampled_size)
     return slice(low, high), slice(low - axis.start, high - axis.start)
 

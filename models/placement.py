@@ -60,15 +60,15 @@ def place(shape: tuple[int, int, int], geometry: Geometry, spec: InputSpec) -> P
 def closest_axes(geometry: Geometry, letters: str) -> tuple[tuple[int, bool], ...]:
     """For each letter the source's axis closest to it, and whether that axis runs the other way."""
     directions = _directions(geometry)
-    wanted = [_TOWARDS[letter] for letter in letters]
+    targets = [_TOWARDS[letter] for letter in letters]
 
     def agreement(order: tuple[int, ...]) -> float:
-        return sum(abs(float(directions[axis, part])) for axis, (part, _) in zip(order, wanted, strict=True))
+        return sum(abs(float(directions[axis, part])) for axis, (part, _) in zip(order, targets, strict=True))
 
     best = max(permutations(range(3)), key=agreement)
     return tuple(
         (axis, bool(directions[axis, part] * sign < 0))
-        for axis, (part, sign) in zip(best, wanted, strict=True)
+        for axis, (part, sign) in zip(best, targets, strict=True)
     )
 
 

@@ -103,12 +103,12 @@ def _check_no_code(flavors: Mapping[str, Any]) -> None:
 
 def _format_of(flavors: Mapping[str, Any]) -> ArtifactFormat:
     extra = set(flavors) - {"python_function"} - set(ArtifactFormat)
-    known = [kind for kind in ArtifactFormat if kind in flavors]
-    if extra or len(known) != 1:
+    formats = [kind for kind in ArtifactFormat if kind in flavors]
+    if extra or len(formats) != 1:
         raise ModelRefused(
             f"the artifact is neither pt2 nor ONNX alone (flavors: {', '.join(sorted(flavors))})"
         )
-    return known[0]
+    return formats[0]
 
 
 def _network(root: Path, kind: ArtifactFormat, flavors: Mapping[str, Any]) -> Path:

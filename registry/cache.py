@@ -68,31 +68,31 @@ class NodeCache:
         Raises ModelRefused for what was not signed, was changed or is of a kind that could run code;
         RegistryUnavailable or UnknownModel when the registry cannot say and this node never had it.
         """
-        said, live = self._ask(name, version)
-        digest = self._signed_digest(said)
+        entry, live = self._ask(name, version)
+        digest = self._signed_digest(entry)
         with self._locked(digest):
-            root = self._verified(digest) or self._downloaded(digest, said)
+            root = self._verified(digest) or self._downloaded(digest, entry)
             artifact = admit(root)
         spec = spec_from_json(artifact.spec)
-        self._remember(said)
-        return CachedModel(name, version, digest, artifact, spec, said.tags, live)
+        self._remember(entry)
+        return CachedModel(name, version, digest, artifact, spec, entry.tags, live)
 
     def _ask(self, name: str, version: str) -> tuple[ModelVersion, bool]:
         """What the registry says of a version, or said last: a deleted version may still be serving."""
         try:
             return self._client.version(name, version), True
         except (RegistryUnavailable, UnknownModel):
-            said = self._remembered(name, version)
-            if said is None:
+            entry = self._remembered(name, version)
+            if entry is None:
                 raise
             logger.info("registry.from_cache", extra={"model": name, "version": version})
-            return said, False
+            return entry, False
 
-    def _signed_digest(self, said: ModelVersion) -> str:
-        digest, signature = said.tags.get(DIGEST_TAG), said.tags.get(SIGNATURE_TAG)
+    def _signed_digest(self, entry: ModelVersion) -> str:
+        digest, signature = entry.tags.get(DIGEST_TAG), entry.tags.get(SIGNATURE_TAG)
         if not digest or not signature:
             raise ModelRefused("the version is not signed: it has no digest and signature tag")
-        verify(self._verify_key, said.name, digest, signature)
+        verify(self._verify_key, entry.name, digest, signature)
         return digest
 
     def _verified(self, digest: str) -> Path | None:
@@ -105,10 +105,10 @@ class NodeCache:
             raise ModelRefused("a cached file of the version was changed: its digest is not the signed one")
         return root
 
-    def _downloaded(self, digest: str, said: ModelVersion) -> Path:
+    def _downloaded(self, digest: str, entry: ModelVersion) -> Path:
         """Fetch into a `.part` folder, compare, move. What arrived wrong is put away, not kept to resume."""
         part = self._folder(digest).with_suffix(".part")
-        download_tree(self._client, said, part)
+        download_tree(self._client, entry, part)
         if not _has_digest(part, digest):
             self._quarantine(part)
             raise ModelRefused(
@@ -135,9 +135,9 @@ class NodeCache:
     def _record(self, name: str, version: str) -> Path:
         return self._root / "versions" / f"{quote(name, safe='')}@{quote(version, safe='')}.json"
 
-    def _remember(self, said: ModelVersion) -> None:
-        if self._remembered(said.name, said.version) != said:
-            atomic_write(self._record(said.name, said.version), json.dumps(asdict(said)).encode())
+    def _remember(self, entry: ModelVersion) -> None:
+        if self._remembered(entry.name, entry.version) != entry:
+            atomic_write(self._record(entry.name, entry.version), json.dumps(asdict(entry)).encode())
 
     def _remembered(self, name: str, version: str) -> ModelVersion | None:
         try:

@@ -65,8 +65,8 @@ def _open_pt2(artifact: AdmittedArtifact, device: torch.device) -> Network:
     return network
 
 
-def probe(network: Network, golden: Golden, wanted: int, device: torch.device) -> int:
-    """How many items may share a forward: `wanted` if the golden answer comes back for each of them, else 1.
+def probe(network: Network, golden: Golden, batch: int, device: torch.device) -> int:
+    """How many items may share a forward: `batch` if the golden answer comes back for each of them, else 1.
 
     The golden input takes the way of a study, on a GPU under the same mixed precision; what that may change is the
     tolerance that the version states. Raises ModelRefused when a single item is not answered as it was at
@@ -77,10 +77,10 @@ def probe(network: Network, golden: Golden, wanted: int, device: torch.device) -
     fault = _fault(forward_items(item, network, 1, device), golden)
     if fault is not None:
         raise ModelRefused(fault)
-    if wanted == 1:
+    if batch == 1:
         return 1
-    together = forward_items(item.repeat_interleave(wanted, 0), network, wanted, device)
-    return wanted if _fault(together, golden) is None else 1
+    together = forward_items(item.repeat_interleave(batch, 0), network, batch, device)
+    return batch if _fault(together, golden) is None else 1
 
 
 def _fault(outputs: Outputs | ModelFailed, golden: Golden) -> str | None:

@@ -38,13 +38,13 @@ class RegulatoryTags:
         RegulatoryStatus(self.status)  # ValueError for a word that means nothing
 
     def as_tags(self) -> dict[str, str]:
-        told = {
+        tags = {
             "regulatory.status": str(self.status),
             "regulatory.us.510k": self.us_510k,
             "regulatory.eu.ce": self.eu_ce,
             "regulatory.udi": self.udi,
         }
-        return {key: value for key, value in told.items() if value}
+        return {key: value for key, value in tags.items() if value}
 
 
 @dataclass(frozen=True, slots=True)

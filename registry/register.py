@@ -1,4 +1,4 @@
-"""Register a version: pack it, prove it as a replica would, upload it whole, and sign what MLflow gives back.
+"""Register a version: pack it, validate it as a replica would, upload it whole, and sign what MLflow gives back.
 
 The version appears in the registry complete: files, golden pair, signature, tags and card. Nothing points at
 it before somebody sets an alias. MLflow is imported here only, and only when something is registered.
@@ -69,7 +69,7 @@ def register_model(
     ):
         artifact = Path(folder) / "artifact"
         pack(package, artifact, format, entry.model_id)
-        prove(artifact, package.spec)
+        validate(artifact, package.spec)
         client.log_model_artifacts(entry.model_id, str(artifact))
         digest = _digest_of_upload(rest, entry, Path(folder) / "back")
         if digest != tree_digest(artifact):
@@ -92,11 +92,11 @@ def pack(package: Package, artifact: Path, format: ArtifactFormat, model_id: str
     write_golden(artifact, golden)
 
 
-def prove(artifact: Path, spec: ModelSpec) -> None:
-    """What each replica will ask of the artifact, asked now. Raises ModelRefused."""
+def validate(artifact: Path, spec: ModelSpec) -> None:
+    """Check of the artifact now what each replica will check of it. Raises ModelRefused."""
     admitted = admit(artifact)
-    allowed = probe(open_network(admitted, CPU), read_golden(artifact), spec.input.batch, CPU)
-    if allowed < spec.input.batch:
+    batch = probe(open_network(admitted, CPU), read_golden(artifact), spec.input.batch, CPU)
+    if batch < spec.input.batch:
         raise ModelRefused("the exported network does not read as many items at once as its spec says")
 
 
@@ -181,8 +181,8 @@ def _entry(tracking_uri: str, package: Package) -> Iterator[tuple[MlflowClient, 
 
 
 def _experiment(client: MlflowClient) -> str:
-    known = client.get_experiment_by_name(EXPERIMENT)
-    return known.experiment_id if known else str(client.create_experiment(EXPERIMENT))
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    return experiment.experiment_id if experiment else str(client.create_experiment(EXPERIMENT))
 
 
 def _digest_of_upload(rest: RegistryClient, entry: _Entry, back: Path) -> str:
@@ -197,10 +197,10 @@ def _log_provenance(client: MlflowClient, entry: _Entry, package: Package) -> No
 
     inputs = [
         DatasetInput(
-            Dataset(each.name, each.digest, "code", each.source),
-            [InputTag("mlflow.data.context", each.context)],
+            Dataset(dataset.name, dataset.digest, "code", dataset.source),
+            [InputTag("mlflow.data.context", dataset.context)],
         )
-        for each in package.datasets
+        for dataset in package.datasets
     ]
     if inputs:
         client.log_inputs(entry.run_id, inputs)
@@ -213,12 +213,12 @@ def _log_provenance(client: MlflowClient, entry: _Entry, package: Package) -> No
 def _metrics(entry: _Entry, package: Package) -> list[Any]:
     from mlflow.entities import Metric
 
-    datasets = {each.name: each for each in package.datasets}
+    datasets = {dataset.name: dataset for dataset in package.datasets}
     now_ms = int(time.time() * 1000)
-    found = []
+    metrics = []
     for name, value in flat_metrics(package.metrics).items():
         dataset = datasets.get(name.partition("/")[0])
-        found.append(
+        metrics.append(
             Metric(
                 name,
                 value,
@@ -230,7 +230,7 @@ def _metrics(entry: _Entry, package: Package) -> list[Any]:
                 dataset_digest=dataset.digest if dataset else None,
             )
         )
-    return found
+    return metrics
 
 
 def _create_version(client: MlflowClient, entry: _Entry, package: Package, tags: dict[str, str]) -> str:

@@ -21,18 +21,22 @@ EVENTS: Final = (
 
 def subscribe(client: RegistryClient, url: str, secret: str) -> bool:
     """Whether a subscription was made; False when the right one was there. Raises RegistryUnavailable."""
-    wanted = _wanted(url, secret)
-    ours = [each for each in client.webhooks() if each["name"] == NAME]
-    stale = [each for each in ours if any(each.get(key) != wanted[key] for key in ("url", "description"))]
-    for each in stale:
-        client.delete_webhook(str(each["webhook_id"]))
+    subscription = _subscription(url, secret)
+    ours = [webhook for webhook in client.webhooks() if webhook["name"] == NAME]
+    stale = [
+        webhook
+        for webhook in ours
+        if any(webhook.get(key) != subscription[key] for key in ("url", "description"))
+    ]
+    for webhook in stale:
+        client.delete_webhook(str(webhook["webhook_id"]))
     if len(stale) < len(ours):
         return False
-    client.create_webhook({**wanted, "secret": secret})
+    client.create_webhook({**subscription, "secret": secret})
     return True
 
 
-def _wanted(url: str, secret: str) -> dict[str, Any]:
+def _subscription(url: str, secret: str) -> dict[str, Any]:
     """MLflow never shows a secret again, so the description carries its fingerprint."""
     fingerprint = hashlib.sha256(secret.encode()).hexdigest()[:12]
     return {

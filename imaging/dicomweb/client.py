@@ -112,8 +112,8 @@ class DicomwebArchive:
     async def find_reports(self, study_uid: str) -> tuple[str, ...]:
         """The SOP Instance UIDs of the structured reports in a study, sorted."""
         path = f"/studies/{check_uid(study_uid)}/instances"
-        found = await self._run(lambda: self._query(path, {"Modality": "SR"}))
-        return tuple(sorted(_value(item, _INSTANCE_UID) for item in found))
+        reports = await self._run(lambda: self._query(path, {"Modality": "SR"}))
+        return tuple(sorted(_value(item, _INSTANCE_UID) for item in reports))
 
     async def aclose(self) -> None:
         for pool in (self._pool, self._hashing):
@@ -155,10 +155,10 @@ class DicomwebArchive:
     def _holds(self, receipt: Receipt, instance_uid: str, deadline: Deadline) -> bool:
         path = f"/studies/{receipt.sent[instance_uid]}/instances"
         try:
-            found = _query(self._client, path, {"SOPInstanceUID": instance_uid}, deadline)
+            matches = _query(self._client, path, {"SOPInstanceUID": instance_uid}, deadline)
         except SourceError:
             return False
-        return any(_value(item, _INSTANCE_UID) == instance_uid for item in found)
+        return any(_value(item, _INSTANCE_UID) == instance_uid for item in matches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +177,11 @@ class _Fetch:
 
     def list_series(self) -> tuple[SeriesEntry, ...]:
         path = f"/studies/{self.study_uid}/series"
-        found = _query(self.client, path, {"includefield": _INSTANCE_COUNT}, self.deadline)
-        entries = (_series_entry(item) for item in found)
-        known = tuple(sorted((entry for entry in entries if entry), key=lambda entry: entry.series_uid))
-        if not known:
+        items = _query(self.client, path, {"includefield": _INSTANCE_COUNT}, self.deadline)
+        entries = [entry for entry in map(_series_entry, items) if entry is not None]
+        if not entries:
             raise StudyNotFound("the archive knows no such study")
-        return known
+        return tuple(sorted(entries, key=lambda entry: entry.series_uid))
 
     def series(self, entry: SeriesEntry) -> list[Dataset]:
         received = retrying(lambda: self._series_once(entry), self.deadline)

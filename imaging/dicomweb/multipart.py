@@ -31,10 +31,10 @@ class MultipartError(ValueError):
 
 def boundary_of(content_type: str) -> bytes:
     """The boundary parameter. Raises MultipartError when the body is not multipart or names none."""
-    found = _BOUNDARY.search(content_type)
-    if not content_type.lower().lstrip().startswith("multipart/") or found is None:
+    boundary_match = _BOUNDARY.search(content_type)
+    if not content_type.lower().lstrip().startswith("multipart/") or boundary_match is None:
         raise MultipartError("the answer is not multipart")
-    return (found.group(1) or found.group(2)).encode("latin-1")
+    return (boundary_match.group(1) or boundary_match.group(2)).encode("latin-1")
 
 
 def _plain_memory(size: int) -> memoryview:

@@ -14,7 +14,7 @@ Progress = Callable[[str], None]
 def fetch_weights(cache: Path, out: Path, progress: Progress) -> None:
     """Make sure that `out` holds what `brain_volume.build` and `chest_film_qa.build` load.
 
-    Again and again is harmless: what is there stays. Raises WeightsUnavailable with pip's own reason.
+    Calling it again is harmless: weights that are there stay. Raises WeightsUnavailable with pip's own reason.
     """
     progress("weights of the brain volume model (deepbet, 10 MB)")
     convert_deepbet(cache, out)
