@@ -29,7 +29,7 @@ from canary.routing_table import (
 
 
 class NoSuchVariant(LookupError):
-    """A tester asked by name for a variant that may not answer now; no other takes its place in silence."""
+    """A tester asked by name for a variant that may not answer now; no other takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,10 @@ class BucketDraw:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Who reads the study for its caller, who reads it in silence, and why.
+    """Who reads the study for its caller, who reads it as a shadow, and why.
 
     `arm` is the variant's name, or `baseline` for the champion readings that a canary is compared with.
-    `safety_net` asks for a silent champion reading beside a variant that is not the champion's version.
+    `safety_net` asks the champion to read too, beside a variant that is not the champion's version.
     """
 
     variant: Variant
@@ -117,12 +117,12 @@ class _Decision:
 
 
 def assign(facts: StudyFacts, table: RoutingTable) -> Assignment:
-    """Decide by the first that applies: freeze, an authorised tester's wish, a rule, the draw, the champion.
+    """Decide by the first that applies: freeze, an authorised tester's choice, a rule, the draw, the champion.
 
     Raises NoSuchVariant if a tester names a variant that may not answer.
     """
     identity = identity_of(facts, table.key)
-    choice = next(c for decide in _GROUNDS if (c := decide(facts, table, identity)) is not None)
+    choice = next(c for decide in _DECIDERS if (c := decide(facts, table, identity)) is not None)
     variant = table.answering[CHAMPION if choice.arm == BASELINE else choice.arm]
     return Assignment(
         variant=variant,
@@ -139,16 +139,16 @@ def assign(facts: StudyFacts, table: RoutingTable) -> Assignment:
 
 
 def identity_of(facts: StudyFacts, key: AssignmentKey) -> str:
-    """What is hashed: the kind of key and its value; the study where the wished key is missing.
+    """What is hashed: the kind of key and its value; the study where the site's key is missing.
 
     Without that, all studies that lack a patient would form one giant patient.
     """
-    wished = {
+    asked = {
         AssignmentKey.PATIENT: facts.patient_key,
         AssignmentKey.STUDY: facts.study_key,
         AssignmentKey.ACCESSION: facts.accession_key,
     }[key]
-    return f"{key.value}:{wished}" if wished else f"{AssignmentKey.STUDY.value}:{facts.study_key}"
+    return f"{key.value}:{asked}" if asked else f"{AssignmentKey.STUDY.value}:{facts.study_key}"
 
 
 def bucket_of(salt: str, identity: str) -> int:
@@ -232,7 +232,7 @@ def _default(facts: StudyFacts, table: RoutingTable, identity: str) -> _Decision
     return _Decision(CHAMPION, AssignmentReason.DEFAULT, "no experiment is open to it, so the champion reads")
 
 
-_GROUNDS: Final[tuple[Callable[[StudyFacts, RoutingTable, str], _Decision | None], ...]] = (
+_DECIDERS: Final[tuple[Callable[[StudyFacts, RoutingTable, str], _Decision | None], ...]] = (
     _frozen,
     _tester,
     _ruled,

@@ -101,8 +101,8 @@ def _what(row: DecisionRow) -> str:
         "failed": "was to read the study and failed"
         if row.counts
         else "was to read the study and was not asked",
-        "shadow": "read the study in silence, as a shadow",
-        "safety-net": "read the study in silence, as the safety net",
+        "shadow": "read the study as a shadow, for evidence",
+        "safety-net": "read the study too, as the safety net",
     }.get(row.role, f"read the study as {row.role}")
     return f"{row.model} version {row.version} ({row.variant}, {row.digest[:12]}) {did}{took}: {row.outcome}."
 
@@ -141,9 +141,9 @@ def _fits_role(row: DecisionRow, draw: BucketDraw) -> bool:
     """
     if draw.arm != row.arm:
         return False
-    silent = row.role in ("shadow", "safety-net")
+    is_shadow = row.role in ("shadow", "safety-net")
     fell_back = row.role in ("answered", "failed") and row.variant == CHAMPION
-    return silent or fell_back or row.variant == (CHAMPION if draw.arm == BASELINE else draw.arm)
+    return is_shadow or fell_back or row.variant == (CHAMPION if draw.arm == BASELINE else draw.arm)
 
 
 def _open_to(slot: Slot, identity: str) -> bool:

@@ -23,7 +23,7 @@ class SitePolicy(StrEnum):
 
 class Permission(StrEnum):
     ANSWER = "answer"  # as champion, canary or arm
-    SHADOW = "shadow"  # in silence
+    SHADOW = "shadow"  # for evidence only
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Clearance:
 
 
 def regulatory_gate(clearance: Clearance, artifact_digest: str, policy: SitePolicy) -> GateVerdict:
-    """Without a clearance for this very digest a version reads in silence, unless the site does research.
+    """Without a clearance for this very digest a version only reads as a shadow, unless the site does research.
 
     |                          | strict      | research                |
     |--------------------------|-------------|-------------------------|
@@ -69,14 +69,14 @@ def regulatory_gate(clearance: Clearance, artifact_digest: str, policy: SitePoli
     try:
         status = RegulatoryStatus(clearance.status) if clearance.status else None
     except ValueError:
-        return _silent("its regulatory.status is no known word, so it only reads in silence")
+        return _shadow_only("its regulatory.status is no known word, so it only reads as a shadow")
     if status is RegulatoryStatus.WITHDRAWN:
         return GateVerdict(frozenset(), True, "it was withdrawn, so it reads nothing")
     if status is RegulatoryStatus.CLEARED and artifact_digest and clearance.digest == artifact_digest:
         return GateVerdict(frozenset(Permission), False, "it is cleared for this very artifact")
     lack = _lack(status)
     if policy is SitePolicy.STRICT:
-        return _silent(f"{lack}, so it only reads in silence")
+        return _shadow_only(f"{lack}, so it only reads as a shadow")
     return GateVerdict(frozenset(Permission), True, f"{lack}; this site does research, so it may answer")
 
 
@@ -86,7 +86,7 @@ def _lack(status: RegulatoryStatus | None) -> str:
     return "no regulator has cleared it" if status is None else "it is for research only"
 
 
-def _silent(reason: str) -> GateVerdict:
+def _shadow_only(reason: str) -> GateVerdict:
     return GateVerdict(frozenset({Permission.SHADOW}), True, reason)
 
 

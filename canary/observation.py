@@ -20,7 +20,7 @@ class AppPhase(StrEnum):
 
     LOADING = "loading"
     READY = "ready"  # RUNNING, its handle warm, the golden input answered
-    ASLEEP = "asleep"  # was ready, and has no replica until a silent study comes
+    ASLEEP = "asleep"  # was ready, and has no replica until a study comes that it shadows
     UNWELL = "unwell"  # was ready, and Serve is replacing its replica
     FAILED = "failed"  # will not come up
     STOPPING = "stopping"

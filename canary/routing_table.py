@@ -150,7 +150,7 @@ class ABTest:
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """A version that reads a share of the studies in silence."""
+    """A version that reads a share of the studies as a shadow, which no caller hears."""
 
     variant: Variant
     share_bp: int

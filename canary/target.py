@@ -320,18 +320,18 @@ def _excludes(one: Slot | None, other: Slot | None) -> bool:
 
 
 def _shadows(known: _Known, table: RoutingTable, ready_once: frozenset[str]) -> tuple[Shadow, ...]:
-    """The silent readers, each version once: shadow aliases, the challenger, and all that may not answer."""
+    """The shadows, each version once: shadow aliases, the challenger, and all that may not answer."""
     shadows: dict[str, Shadow] = {}
     for alias, version in sorted(known.aliases.items()):
         may = version in ready_once and known.may_run(version) and version != table.champion.version
-        if may and _is_silent(known, alias, version):
+        if may and _is_shadow(known, alias, version):
             name = f"{SHADOW_PREFIX}{CHAMPION}" if alias == CHAMPION else alias
             share = Shadow(known.variant(name, version), _mirror_bp(known.observation, alias, version))
             shadows.setdefault(version, share)
     return tuple(shadows.values())
 
 
-def _is_silent(known: _Known, alias: str, version: str) -> bool:
+def _is_shadow(known: _Known, alias: str, version: str) -> bool:
     if alias == CHALLENGER or alias.startswith(SHADOW_PREFIX):
         return True
     return is_ours(alias) and not known.may_answer(version)
@@ -381,5 +381,5 @@ def _reason(known: _Known, version: str, table: RoutingTable | None) -> str:
         return f"{phase}: answers {table.canary.weight_bp / 100:g} % as canary"
     if names:
         return f"{phase}: answers as {' and '.join(names)}"
-    silent = table is not None and any(s.variant.version == version for s in table.shadows)
-    return f"{phase}: reads in silence" if silent else f"{phase}: waits"
+    is_shadow = table is not None and any(s.variant.version == version for s in table.shadows)
+    return f"{phase}: reads as a shadow" if is_shadow else f"{phase}: waits"

@@ -269,7 +269,7 @@ class UnknownModel(RequestError):
 
 
 class UnknownVariant(RequestError):
-    """A tester named a variant that may not answer now; no other takes its place in silence."""
+    """A tester named a variant that may not answer now; no other takes its place."""
 
     code = "unknown-variant"
 

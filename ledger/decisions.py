@@ -83,7 +83,7 @@ class Decisions:
         query = (
             sa.select(decisions)
             .where(decisions.c.job_id == job_id)
-            .order_by(_silent(), decisions.c.role.desc(), decisions.c.version)
+            .order_by(_shadows_last(), decisions.c.role.desc(), decisions.c.version)
         )
         with self._db.read() as connection:
             return tuple(_stored(dict(row)) for row in connection.execute(query).mappings())
@@ -194,7 +194,7 @@ def assigned_variant(arm: str) -> str:
 
 
 def _is_exposure(row: DecisionRow) -> bool:
-    """Whether the row is of the variant that the draw chose, and not of a stand-in or a silent reader."""
+    """Whether the row is of the variant that the draw chose, and not of a fallback or a shadow."""
     assigned = row.role in (ANSWERED, FAILED) and row.variant == assigned_variant(row.arm)
     return assigned and row.assignment_reason == AssignmentReason.DRAW
 
@@ -214,7 +214,7 @@ def _assigned(model: str) -> sa.ColumnElement[bool]:
     )
 
 
-def _silent() -> sa.Case[int]:
+def _shadows_last() -> sa.Case[int]:
     return sa.case((decisions.c.role.in_((ANSWERED, FAILED)), 0), else_=1)
 
 

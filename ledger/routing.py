@@ -38,7 +38,7 @@ ONE_SITE = 1
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """One wish: the audit's word for it, what was asked, what stood there before, and how to apply it."""
+    """One decision: the audit's word for it, what was asked, what stood there before, and how to apply it."""
 
     action: str
     asked: Mapping[str, Any]
@@ -54,7 +54,7 @@ class _Change:
         return {**self.asked, **({"in_advance_until": until.isoformat()} if until else {})}
 
     def applied(self, before: ModelRouting) -> ModelRouting:
-        """What comes of it; the mark of an earlier wish of that name goes."""
+        """What comes of it; the mark of an earlier decision of that name goes."""
         after = self.apply(before)
         if self.advance is None:
             return after
@@ -64,11 +64,11 @@ class _Change:
 
 
 class Routing:
-    """One document per model, and one freeze. A wish that changes nothing leaves no trace.
+    """One document per model, and one freeze. A decision that changes nothing leaves no trace.
 
     Setters return what stands then; they raise ValueError for a number out of its range and InvalidField for a name
-    that is too long, and nothing is written. `in_advance_until` marks a wish about a version or variant that does
-    not exist yet: it expires then, unless `arrived` takes the mark away; the same wish without it does so too.
+    that is too long, and nothing is written. `in_advance_until` marks a decision about a version or variant that does
+    not exist yet: it expires then, unless `arrived`, or the same decision without a time, takes the mark away.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class Routing:
         return self._change(model, change, actor)
 
     def set_mirror(self, model: str, mirror_bp: int, *, actor: str) -> ModelRouting:
-        """The share of studies that the candidate reads in silence."""
+        """The share of studies that the candidate reads as a shadow."""
         change = _Change(
             "route-mirror",
             {"mirror_bp": mirror_bp},
@@ -185,7 +185,7 @@ class Routing:
         return self._change(model, change, actor)
 
     def set_safety_net(self, model: str, share_bp: int, *, actor: str) -> ModelRouting:
-        """The share of the canary's studies that the champion reads in silence, in basis points."""
+        """The share of the canary's studies that the champion reads too, in basis points."""
         change = _Change(
             "route-safety-net",
             {"share_bp": share_bp},

@@ -18,7 +18,7 @@ RANK: Final[Mapping[str, int]] = MappingProxyType({SAFETY_NET: 0, SHADOW: 1})  #
 
 @dataclass(frozen=True, slots=True)
 class ShadowTask:
-    """A study that a version is to read in silence. `role` is one of RANK.
+    """A study that a version is to read for evidence only. `role` is one of RANK.
 
     `rule` is the series rule that the delivered prediction was made by, so that both read the same series;
     `delivered` is what that prediction says, for the pair.
@@ -36,7 +36,7 @@ class ShadowTask:
 
     def __post_init__(self) -> None:
         if self.role not in RANK:
-            raise ValueError("a silent reader is a shadow or the safety net")
+            raise ValueError("a task is of a shadow or of the safety net")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +73,12 @@ class ShadowResult:
 
 @dataclass(frozen=True, slots=True)
 class PairedResult:
-    """One study read twice: what was delivered, and what the silent version says."""
+    """One study read twice: what was delivered, and what the shadow says."""
 
     job_id: str
     study_key: str
     identity: str
     role: str
     delivered: Mapping[str, Any]
-    silent: Mapping[str, Any]
+    shadow: Mapping[str, Any]
     at: datetime

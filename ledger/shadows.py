@@ -1,4 +1,4 @@
-"""Shadow tasks: what versions are to read in silence. Late, but never lost; what they say has a store of its own.
+"""Shadow tasks: what versions read for evidence only. Late, but never lost; what they say has a store of its own.
 
 due ──► in hand ──► done | failed        a lease that runs out makes it due again at once, and costs a loss
  ▲         │
@@ -164,7 +164,7 @@ class ShadowTasks:
             return tuple(ShadowResult(**row) for row in connection.execute(query).mappings())
 
     def pairs(self, model: str, version: str) -> tuple[PairedResult, ...]:
-        """Studies that the version read in silence, beside what was delivered of them; oldest first."""
+        """Studies that the version read as a shadow, beside what was delivered of them; oldest first."""
         of_version = (shadow_outcomes.c.model == model) & (shadow_outcomes.c.version == version)
         query = (
             sa.select(shadow_outcomes)
@@ -332,5 +332,5 @@ def _claimed(row: Mapping[str, Any]) -> ClaimedShadow:
 
 
 def _pair(row: RowMapping) -> PairedResult:
-    names = set(PairedResult.__dataclass_fields__) - {"silent"}
-    return PairedResult(**{name: row[name] for name in names}, silent=row["outcome"])
+    names = set(PairedResult.__dataclass_fields__) - {"shadow"}
+    return PairedResult(**{name: row[name] for name in names}, shadow=row["outcome"])

@@ -27,7 +27,7 @@ class RegulatoryStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RegulatoryTags:
-    """A version's standing with the authorities: 510(k) number, CE certificate, unique device identifier."""
+    """How a version stands with the authorities: 510(k) number, CE certificate, unique device identifier."""
 
     status: str = RegulatoryStatus.RESEARCH
     us_510k: str | None = None

@@ -34,7 +34,7 @@ from imaging.archive import (
 )
 from imaging.decode import is_view
 from imaging.dicomweb.multipart import Body, MultipartError, MultipartSplitter, boundary_of
-from imaging.dicomweb.receive_buffers import Arena, BlockPool
+from imaging.dicomweb.receive_buffers import BlockPool, ReceiveBuffers
 from imaging.dicomweb.stow import Receipt, encode_multipart, read_receipt, rejected
 from imaging.dicomweb.wado import Endpoint, get, read_parts
 from imaging.elements import text
@@ -220,8 +220,8 @@ class _Attempt:
     instances: int = 0
 
     def parts(self, response: HTTPResponse) -> Iterator[Body]:
-        arena = Arena(self.fetch.budget.limits.max_bytes, self.fetch.memory)
-        splitter = MultipartSplitter(boundary_of(response.getheader("content-type", "")), arena.take)
+        buffers = ReceiveBuffers(self.fetch.budget.limits.max_bytes, self.fetch.memory)
+        splitter = MultipartSplitter(boundary_of(response.getheader("content-type", "")), buffers.take)
         return read_parts(response, splitter, self._account)
 
     def _account(self, size: int, instances: int) -> None:

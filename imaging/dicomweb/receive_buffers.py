@@ -39,7 +39,7 @@ class BlockPool:
         return memoryview(lent)
 
 
-class Arena:
+class ReceiveBuffers:
     """Hands out writable memory, at most `limit_bytes` at once: a length off the wire is only a claim."""
 
     def __init__(self, limit_bytes: int, pool: BlockPool) -> None:

@@ -105,15 +105,15 @@ async def pin(services: Site, actor: Actor, model: ModelName, change: PinIn) -> 
 
 
 @router.delete("/routes/{model}/pending/{version}")
-async def abandon(
+async def discard_shadows(
     services: Site,
     actor: Actor,
     model: ModelName,
     version: Version,
     reason: Annotated[str, Query(min_length=3, max_length=200)],
 ) -> dict[str, int]:
-    """Give up the shadow studies that a version has still to read; each is kept as a failure."""
-    return {"abandoned": await services.routing.abandon(model, version, reason, actor=actor)}
+    """Discard the shadows that a version has pending; each is kept as a failure."""
+    return {"discarded": await services.routing.discard_shadows(model, version, reason, actor=actor)}
 
 
 @router.put("/freeze")

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -291,11 +291,3 @@ def check_object(uri: str, source: SourceSettings | None) -> None:
         permitted(uri, source.allowed_prefixes)
     except RequestError as error:
         raise UrlRefused(error.detail, "/s3_uri") from None
-
-
-RETRY_DELAYS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-
-
-def retry_at(attempt: int, at: datetime) -> datetime:
-    """When attempt number `attempt` + 1 may begin."""
-    return at + timedelta(seconds=RETRY_DELAYS_S[min(attempt, len(RETRY_DELAYS_S)) - 1])

@@ -1,6 +1,6 @@
 """What people decide about traffic: weights, shares, rules, pins. Each change is audited with its actor.
 
-A change is written first and then announced: a controller that misses the announcement sees it at its next look.
+A change is written first and then announced: a controller that misses the announcement sees it at its next tick.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Announce = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """Who reads what now, and what people have set. `pending` counts a version's shadow readings to come."""
+    """Who reads what now, and what people have set. `pending` counts the shadows that a version has still to read."""
 
     snapshot: RoutingSnapshot
     desired: Mapping[str, ModelRouting]
@@ -152,8 +152,8 @@ class RoutingService:
         key = self._keys.patient(patient_id)
         await self._change(self._ledger.routing.unpin, model, key, actor=actor)
 
-    async def abandon(self, model: str, version: str, reason: str, *, actor: str) -> int:
-        """Give up a version's pending shadow readings, as when it will never run again."""
+    async def discard_shadows(self, model: str, version: str, reason: str, *, actor: str) -> int:
+        """Discard a version's pending shadows, as when it will never run again; returns how many."""
         return await run_in(
             self._executor,
             self._ledger.shadows.discard,

@@ -33,7 +33,7 @@ STATUS_OF_PRESENCE = {
 
 @dataclass(frozen=True, slots=True)
 class ShadowFinding:
-    """One concept as a version saw it in silence."""
+    """One concept as a shadow, or the safety net, saw it."""
 
     code: str
     meaning: str

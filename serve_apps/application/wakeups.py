@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 
@@ -38,16 +37,6 @@ class JobWakeups:
     def of(self, job_id: str) -> asyncio.Event:
         """The job's wakeup, to be held while waiting. Ask for it before looking at the job, or a ring is missed."""
         return self._events.setdefault(job_id, asyncio.Event())
-
-
-@dataclass(frozen=True, slots=True)
-class Wakeups:
-    """The wake-ups of one process: jobs to run, deliveries to make, shadows to go on with, jobs waited for."""
-
-    submitted: Wakeup = field(default_factory=Wakeup)
-    to_deliver: Wakeup = field(default_factory=Wakeup)
-    silent: Wakeup = field(default_factory=Wakeup)
-    ended: JobWakeups = field(default_factory=JobWakeups)
 
 
 async def _until(event: asyncio.Event, timeout_s: float) -> None:

@@ -38,7 +38,7 @@ def register(
 
 @app.command(name="list")
 def list_(as_json: AsJson = False) -> None:
-    """Every version of every model, with its aliases and standing."""
+    """Every version of every model, with its aliases and state."""
     from serve_apps.cli import registry_rows
 
     try:

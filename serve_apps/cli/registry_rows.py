@@ -38,7 +38,7 @@ def register(settings: Settings, name: str, version: int | None, say: Say) -> li
 
 
 def versions(settings: Settings) -> list[Row]:
-    """Every version of every model, with its aliases and standing. Raises RegistryUnavailable."""
+    """Every version of every model, with its aliases and state. Raises RegistryUnavailable."""
     client = RegistryClient(settings.registry_url)
     return [
         _row(model, version)

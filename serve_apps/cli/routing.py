@@ -114,7 +114,7 @@ def discard(
     if as_json:
         print_json(document)
     else:
-        out.print(f"{document.get('discarded', document.get('abandoned'))} pending shadows were discarded")
+        out.print(f"{document['discarded']} pending shadows were discarded")
 
 
 def audit(

@@ -109,7 +109,7 @@ def conditions(target: Target) -> dict[str, str]:
 
 
 def refusals(target: Target, seen: Observation) -> tuple[Refusal, ...]:
-    """Versions that were refused, and those of answering aliases that the gate keeps silent.
+    """Versions that were refused, and those of answering aliases that the gate keeps from answering.
 
     A version that MLflow does not have, or that could not be looked at yet, was refused by nobody.
     """
@@ -157,9 +157,9 @@ def _of_model(model: ModelTarget, findings: Findings) -> Iterator[VariantStatus]
         )
 
 
-def reason_of(standing: str, version: ServedVersion | None, failure: str | None) -> str:
-    """The standing, with what went wrong, and the warning that belongs to every uncleared version."""
-    reason = f"{standing}: {failure}" if failure else standing
+def reason_of(status: str, version: ServedVersion | None, failure: str | None) -> str:
+    """The status in words, with what went wrong, and the warning that belongs to every uncleared version."""
+    reason = f"{status}: {failure}" if failure else status
     return f"{reason} (for research only)" if version is not None and version.research_only else reason
 
 

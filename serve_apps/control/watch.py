@@ -1,4 +1,4 @@
-"""Looks every other second whether the routers do what the tables say and the champions work; else raises an alarm.
+"""Checks every other second whether the routers do what the tables say and the champions work; else raises an alarm.
 
 The evidence is the decision ledger, which every router writes with a study's result. An alarm keeps its words while
 its cause lasts, so that it does not give the snapshot a new number at each look.
@@ -31,7 +31,7 @@ IN_FORCE_GRACE = timedelta(
 LEAST_FAILURES = 3
 FAILURE_SHARE = 0.2
 CHAMPION_FAILS = "the champion fails: of the studies of the last ten minutes, a fifth or more"
-SHADOWS_WAIT = "shadow readings wait for longer than this site allows"
+SHADOWS_WAIT = "shadows wait for longer than this site allows"
 REFUSED_ACTION = "version-refused"
 ALARM_ACTION = "data-plane-alarm"
 
@@ -226,7 +226,7 @@ class RefusalLog:
 
 
 def shadow_backlog(oldest_pending: Callable[[], timedelta | None], alarm_s: float) -> MoreAlarms:
-    """An alarm while a shadow reading waits for longer than `alarm_s`."""
+    """An alarm while a shadow waits for longer than `alarm_s`."""
 
     def alarms() -> Mapping[str, str]:
         age = oldest_pending()

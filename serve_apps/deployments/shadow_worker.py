@@ -1,7 +1,7 @@
-"""Has versions read in silence what callers were told of: shadows, and the safety net behind a canary.
+"""Has shadows, and the safety net behind a canary, read the studies that callers were told of.
 
 A replica owns nothing that would be missed: what is pending lies in the ledger under a short lease. `kill -9` it, and
-another one repeats its reading within seconds.
+another one repeats the inference within seconds.
 """
 
 from __future__ import annotations

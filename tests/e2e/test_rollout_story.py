@@ -226,9 +226,9 @@ def test_an_uncleared_version_only_reads_in_silence_at_a_strict_site(new_stack: 
     with strict.http() as http:
         rows = {v["model"]: v for v in http.get("/v1/models").json()["variants"]}
         answer = http.post("/v1/jobs", json={"study_uid": "2.25.1", "source": "samples", "model": MODEL})
-    assert "only reads in silence" in rows[MODEL]["reason"]
+    assert "only reads as a shadow" in rows[MODEL]["reason"]
     assert (answer.status_code, answer.json()["code"]) == (503, "model-refused")
-    assert "only reads in silence" in answer.json()["detail"]
+    assert "only reads as a shadow" in answer.json()["detail"]
     version = registry.version(MODEL, "1")
     registry.set_tag(MODEL, "1", "regulatory.status", "cleared")
     registry.set_tag(MODEL, "1", "regulatory.digest", version.tags["serinus.artifact.digest"])

@@ -1,4 +1,4 @@
-"""A split that is not the weight is found; a split that is raises no alarm, however often one observations."""
+"""A split that is not the weight is found; a split that is raises no alarm, however often one looks."""
 
 from __future__ import annotations
 

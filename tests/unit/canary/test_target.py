@@ -272,8 +272,8 @@ def test_each_version_says_how_it_stands() -> None:
     assert {s.role: s.reason for s in step.version_statuses} == {
         "champion": "ready: answers as champion",
         "challenger": "ready: answers 5 % as canary",
-        "shadow-x": "ready: reads in silence",
-        "shadow-y": "failed: it is for research only, so it only reads in silence",
+        "shadow-x": "ready: reads as a shadow",
+        "shadow-y": "failed: it is for research only, so it only reads as a shadow",
         "arm-a": "loading: waits",
     }
 

@@ -1,4 +1,4 @@
-"""Who may sleep, how much is read in silence, and what shuts an A/B test out."""
+"""Who may sleep, how much a shadow reads, and what shuts an A/B test out."""
 
 from __future__ import annotations
 

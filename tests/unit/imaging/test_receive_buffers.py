@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import StudyTooLarge
-from imaging.dicomweb.receive_buffers import Arena, BlockPool
+from imaging.dicomweb.receive_buffers import BlockPool, ReceiveBuffers
 
 
 @given(sizes=st.lists(st.integers(1, 12 * 2**20), max_size=8))
 @settings(max_examples=20, deadline=None)
 def test_no_two_parts_share_a_byte(sizes: list[int]) -> None:
-    arena = Arena(2**40, BlockPool())
-    parts = [arena.take(size) for size in sizes]
+    buffers = ReceiveBuffers(2**40, BlockPool())
+    parts = [buffers.take(size) for size in sizes]
     for mark, part in enumerate(parts):
         np.frombuffer(part, np.uint8)[:] = mark
     assert [len(part) for part in parts] == sizes
@@ -39,8 +39,8 @@ def address_of(block: memoryview) -> int:
 
 def test_a_length_that_cannot_be_meant_is_refused_before_memory_is_taken() -> None:
     with pytest.raises(StudyTooLarge, match="one instance has"):
-        Arena(2**33, BlockPool()).take(10**17)
+        ReceiveBuffers(2**33, BlockPool()).take(10**17)
 
 
 def test_a_part_larger_than_a_block_is_served() -> None:
-    assert len(Arena(2**40, BlockPool()).take(40 * 2**20)) == 40 * 2**20
+    assert len(ReceiveBuffers(2**40, BlockPool()).take(40 * 2**20)) == 40 * 2**20

@@ -139,7 +139,7 @@ def test_a_pair_holds_what_was_delivered_and_what_the_silent_version_says(ledger
     ledger.shadows.done(task.token, {"priority_score": 87}, 250.0)
     (pair,) = ledger.shadows.pairs("ich", "3")
     assert (pair.job_id, pair.identity, pair.role) == (job, "patient:p", "shadow")
-    assert (pair.delivered, pair.silent) == (pending().delivered, {"priority_score": 87})
+    assert (pair.delivered, pair.shadow) == (pending().delivered, {"priority_score": 87})
     assert ledger.shadows.pairs("ich", "2") == ()
     (ended,) = ledger.shadows.outcomes("ich")
     assert (ended.latency_ms, ended.study_key, ended.at) == (250.0, "study-key", after(3))
@@ -193,7 +193,7 @@ def test_an_alias_as_long_as_mlflow_allows_fails_nobody_s_study(ledger: Ledger) 
 
 
 def test_a_silent_reader_is_a_shadow_or_the_safety_net() -> None:
-    with pytest.raises(ValueError, match="silent"):
+    with pytest.raises(ValueError, match="shadow"):
         replace(pending(), role="answered")
 
 

@@ -205,21 +205,21 @@ class FakeRouting:
     """`ledger.routing`: what people decided, by model; each change is a revision."""
 
     def __init__(self) -> None:
-        self.wishes: dict[str, ModelRouting] = {}
+        self.decided: dict[str, ModelRouting] = {}
         self.ended: list[tuple[str, str]] = []
         self.arrivals: list[tuple[str, ...]] = []
         self.meanwhile: Callable[[], None] = lambda: None
 
     def decide(self, model: str = MODEL, **changes: Any) -> None:
-        revision = self.wishes[model].revision + 1 if model in self.wishes else 1
-        self.wishes[model] = ModelRouting(model, **({"revision": revision} | changes))
+        revision = self.decided[model].revision + 1 if model in self.decided else 1
+        self.decided[model] = ModelRouting(model, **({"revision": revision} | changes))
 
     def all(self) -> Mapping[str, ModelRouting]:
-        return dict(self.wishes)
+        return dict(self.decided)
 
     def end_candidacy(self, model: str, version: str, expected_revision: int) -> bool:
         self.meanwhile()
-        if self.wishes[model].revision != expected_revision:
+        if self.decided[model].revision != expected_revision:
             return False
         self.ended.append((model, version))
         self.decide(model)

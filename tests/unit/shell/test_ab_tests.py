@@ -18,7 +18,7 @@ from tests.unit.shell.builders import a_snapshot, a_variant, a_version
 from tests.unit.shell.site import BODY, STUDY, Site
 
 PATH = "/v1/ab-tests/ich-triage"
-WISH = {"weights_bp": {"arm-a": 5_000, "arm-b": 5_000}}
+ASKED = {"weights_bp": {"arm-a": 5_000, "arm-b": 5_000}}
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
@@ -33,7 +33,7 @@ def with_arms(site: Site) -> Site:
 
 
 async def test_a_test_is_started_with_an_actor_and_shown(with_arms: Site, http: httpx.AsyncClient) -> None:
-    answer = await http.put(PATH, json=WISH, headers={"X-Serinus-Actor": "ada"})
+    answer = await http.put(PATH, json=ASKED, headers={"X-Serinus-Actor": "ada"})
     assert answer.status_code == 200, answer.text
     assert [arm["name"] for arm in answer.json()["arms"]] == ["arm-a", "arm-b"]
     assert answer.json()["sample_ratio"]["verdict"] == "Inconclusive"
@@ -42,33 +42,33 @@ async def test_a_test_is_started_with_an_actor_and_shown(with_arms: Site, http: 
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "body",
     [
         {"weights_bp": {"arm-a": 10_000}},
         {"weights_bp": {"arm-a": 5_000, "arm-b": 4_000}},
         {"weights_bp": {"arm-a": 5_000, "arm-c": 5_000}},
         {"weights_bp": {"arm-a": 5_000, "champion": 5_000}},
-        {**WISH, "coverage_bp": 10_001},
-        {**WISH, "slot": {"layer": "l", "start": 5_000, "stop": 5_000}},
+        {**ASKED, "coverage_bp": 10_001},
+        {**ASKED, "slot": {"layer": "l", "start": 5_000, "stop": 5_000}},
     ],
     ids=["one arm", "sum", "unknown alias", "no arm", "coverage", "empty slot"],
 )
 async def test_what_is_no_test_is_refused_and_nothing_is_written(
-    with_arms: Site, http: httpx.AsyncClient, wish: Mapping[str, Any]
+    with_arms: Site, http: httpx.AsyncClient, body: Mapping[str, Any]
 ) -> None:
-    answer = await http.put(PATH, json=wish)
+    answer = await http.put(PATH, json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid-field")
     assert with_arms.ledger.routing.get("ich-triage").ab is None
 
 
 async def test_a_rollout_and_a_test_exclude_each_other(with_arms: Site, http: httpx.AsyncClient) -> None:
     weight = "/v1/routes/ich-triage/weight"
-    await http.put(PATH, json=WISH)
+    await http.put(PATH, json=ASKED)
     refused = await http.put(weight, json={"version": "2", "weight_bp": 500})
     assert (refused.status_code, refused.json()["code"]) == (409, "experiment-under-way")
     assert (await http.delete(PATH)).status_code == 204
     assert (await http.put(weight, json={"version": "2", "weight_bp": 500})).status_code == 200
-    assert (await http.put(PATH, json=WISH)).status_code == 409
+    assert (await http.put(PATH, json=ASKED)).status_code == 409
 
 
 async def test_without_a_test_there_is_no_report(site: Site, http: httpx.AsyncClient) -> None:
@@ -76,7 +76,7 @@ async def test_without_a_test_there_is_no_report(site: Site, http: httpx.AsyncCl
 
 
 async def test_the_report_counts_what_the_ledger_holds(with_arms: Site, http: httpx.AsyncClient) -> None:
-    await http.put(PATH, json=WISH)
+    await http.put(PATH, json=ASKED)
     test = with_arms.ledger.routing.get("ich-triage").ab
     assert test is not None
     arms = tuple(Arm(a_variant(a_version(v), name), 5_000) for v, name in (("1", "arm-a"), ("2", "arm-b")))

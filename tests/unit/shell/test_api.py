@@ -274,6 +274,6 @@ async def test_what_a_version_owes_is_shown_and_given_up_only_by_name(
     path = "/v1/routes/ich/pending/3"
     assert (await http.delete(path)).status_code == 422, "a reason is needed"
     given_up = await http.delete(path, params={"reason": "withdrawn"}, headers={"X-Serinus-Actor": "ada"})
-    assert given_up.json() == {"abandoned": 1}
+    assert given_up.json() == {"discarded": 1}
     assert site.ledger.audit.rows(limit=1)[0].actor == "ris/ada"
     assert (await http.get("/v1/routes")).json()["pending"] == []

@@ -265,7 +265,7 @@ async def test_the_end_of_a_weight_never_overwrites_a_newer_decision(site: Contr
     await site.tick()
     site.routing.meanwhile = lambda: None
     assert site.routing.ended == []
-    assert site.routing.wishes[MODEL].version == "3"
+    assert site.routing.decided[MODEL].version == "3"
     assert answering(await site.settle()) == {"champion": "1", "canary": "3"}
 
 

@@ -48,7 +48,7 @@ def test_a_cold_champion_is_a_reason_to_wait_and_an_unknown_model_is_not() -> No
 
 def test_a_champion_that_may_not_answer_says_why_and_holds_nobody_up() -> None:
     barred = RoutingSnapshot(
-        generation=1, blocked={"ich-triage": "it is for research only, so it only reads in silence"}
+        generation=1, blocked={"ich-triage": "it is for research only, so it only reads as a shadow"}
     )
     assert barred.not_ready == ()
     with pytest.raises(ModelRefused, match="research only"):
