@@ -1,11 +1,9 @@
-"""Steady callers, as an orchestrator is one: each study with an idempotency key, asked again when the line breaks."""
+"""Steady callers, as an orchestrator is one: each study is asked for once, and whatever comes back is counted."""
 
 from __future__ import annotations
 
 import random
 import threading
-import time
-import uuid
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -14,24 +12,25 @@ import httpx
 
 from tests.stack import LiveStack, eventually
 
-GIVE_UP_S = 120.0
+WAIT_S = 60
 Result = tuple[str, dict[str, Any]]
 
 
 class Load:
-    """`callers` threads that read one patient's study after the other; `results` in the order of arrival.
+    """`callers` threads that have one patient's study read after the other; `results` in the order of arrival.
 
-    A call that broke (a killed router, a full queue) is repeated with its key, which finds the same job; what has
-    no result after GIVE_UP_S, or failed, stands in `failures`.
+    Nothing is repeated. An answer that is neither a result nor a promise of one stands in `failures` with its status,
+    a broken connection too. A study that takes longer than its caller waits is followed to its end (`late`).
     """
 
     def __init__(self, stack: LiveStack, studies: Mapping[str, str], model: str, callers: int = 3) -> None:
         self.stack = stack
         self.studies = dict(studies)
         self.model = model
+        self.callers = callers
         self.results: list[Result] = []
         self.failures: list[str] = []
-        self.repeated = 0
+        self.late = 0
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(seed,)) for seed in range(callers)]
 
@@ -56,25 +55,25 @@ class Load:
 
     def _read(self, patient: str) -> None:
         body = {"study_uid": self.studies[patient], "source": "pacs", "model": self.model}
-        headers = {"Prefer": "wait=60", "Idempotency-Key": uuid.uuid4().hex}
-        deadline = time.monotonic() + GIVE_UP_S
-        while time.monotonic() < deadline:
-            answer = self._ask(body, headers)
-            if answer is not None and answer.status_code == httpx.codes.OK:
-                self.results.append((patient, answer.json()))
-                return
-            if answer is not None and answer.status_code < 500 and answer.status_code != 202:
-                break
-            self.repeated += 1
-            time.sleep(0.2)
-        self.failures.append(f"{patient}: {answer.text if answer is not None else 'no answer'}")
-
-    def _ask(self, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response | None:
         try:
-            with self.stack.http(timeout_s=90) as http:
-                return http.post("/v1/jobs", json=body, headers=headers)
-        except httpx.HTTPError:
-            return None
+            with self.stack.http(timeout_s=WAIT_S + 30) as http:
+                answer = http.post("/v1/jobs", json=body, headers={"Prefer": f"wait={WAIT_S}"})
+                if answer.status_code == httpx.codes.ACCEPTED:
+                    answer = self._followed(http, answer.json()["id"])
+        except httpx.HTTPError as error:
+            self.failures.append(f"{patient}: {type(error).__name__}")
+            self._stop.wait(0.2)
+            return
+        if answer.status_code == httpx.codes.OK:
+            self.results.append((patient, answer.json()))
+            return
+        self.failures.append(f"{patient}: {answer.status_code} {answer.text}")
+        self._stop.wait(0.2)
+
+    def _followed(self, http: httpx.Client, job_id: str) -> httpx.Response:
+        self.late += 1
+        http.get(f"/v1/jobs/{job_id}", params={"wait": WAIT_S})
+        return http.get(f"/v1/jobs/{job_id}/results")
 
     def wait_for(self, count: int, within_s: float = 180) -> int:
         """Wait for `count` more results; returns where they begin."""
@@ -88,10 +87,10 @@ class Load:
 
     def versions_since(self, mark: int) -> dict[str, set[str]]:
         """The versions that read each patient since then."""
-        found: dict[str, set[str]] = {}
+        versions: dict[str, set[str]] = {}
         for patient, result in self.results[mark:]:
-            found.setdefault(patient, set()).add(str(result["model"]["version"]))
-        return found
+            versions.setdefault(patient, set()).add(str(result["model"]["version"]))
+        return versions
 
     def everybody_once(self) -> dict[str, str]:
         """From now on, until every patient was read: who reads whom. A patient with two versions fails here."""
@@ -101,10 +100,10 @@ class Load:
             240,
             "every patient to be read",
         )
-        found = self.versions_since(mark)
-        torn = {patient: versions for patient, versions in found.items() if len(versions) > 1}
+        versions = self.versions_since(mark)
+        torn = {patient: several for patient, several in versions.items() if len(several) > 1}
         assert not torn, f"a patient changed its version while the weight stood: {torn}"
-        return {patient: versions.pop() for patient, versions in found.items()}
+        return {patient: one.pop() for patient, one in versions.items()}
 
 
 def readers(of: Mapping[str, str], version: str) -> set[str]:
