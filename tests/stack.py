@@ -18,7 +18,9 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
+import yaml
 
+from serve_apps.embedded.lifecycle import effective_config, serve_deploy
 from serve_apps.embedded.ports import free_ports
 from serve_apps.embedded.processes import end_processes, owned_processes
 from serve_apps.embedded.stack_record import Stack
@@ -76,6 +78,28 @@ class LiveStack:
 
     def down(self) -> None:
         self.run("down")
+
+    def deploy(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """`serve deploy` of the stack's config as `change` leaves its application."""
+        document = yaml.safe_load(effective_config(self.settings).read_text())
+        change(document["applications"][0])
+        changed = self.settings.paths.root / "changed.yaml"
+        changed.write_text(yaml.safe_dump(document))
+        serve_deploy(self.settings, changed)
+
+    def scale(self, **replicas: int) -> None:
+        """So many replicas of each named deployment; returns when all of them run."""
+
+        def change(application: dict[str, Any]) -> None:
+            for deployment in application["deployments"]:
+                if deployment["name"] in replicas:
+                    deployment.pop("autoscaling_config", None)
+                    deployment["num_replicas"] = replicas[deployment["name"]]
+
+        self.deploy(change)
+        for name, count in replicas.items():
+            title = f"ServeReplica:serinus:{name}"
+            eventually(lambda t=title, n=count: len(self.processes(t)) >= n or None, 120, f"{count} x {name}")  # type: ignore[misc]
 
     # ---- HTTP
 

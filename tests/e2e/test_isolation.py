@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import torch
-from torch import Tensor, nn
 
 from imaging.samples.synthetic import make_ct_study
 from ledger import Ledger
-from models.zoo.ich import versions as ich
 from registry.client import RegistryClient
-from registry.package import Package
-from registry.register import register_model
-from registry.signing import load_signing_key
+from serve_apps.embedded.local_studies import study_of_folder
 from tests.e2e.conftest import NewStack
 from tests.stack import LiveStack, eventually
 
 MODEL = "ich-triage"
-PATIENCE_S = 0.8
-
-
-class Hanging(nn.Module):
-    """Version 1, but every forward takes many times the site's patience."""
-
-    def __init__(self, inner: nn.Module, rounds: int = 60) -> None:
-        super().__init__()
-        self.inner = inner
-        self.rounds = rounds
-        self.register_buffer("work", torch.full((1024, 1024), 1e-3))
-
-    def forward(self, items: Tensor) -> Tensor:
-        found: Tensor = self.inner(items)
-        state = self.work
-        for _ in range(self.rounds):
-            state = state @ self.work
-        return found + 0.0 * state.mean()
+CANARY_TIMEOUT_S = 2.0
 
 
 @pytest.fixture(scope="module")
 def site(new_stack: NewStack) -> LiveStack:
-    return new_stack("isolation", environment={"SERINUS_CANARY_TIMEOUT_S": str(PATIENCE_S)})
+    return new_stack("isolation", environment={"SERINUS_CANARY_TIMEOUT_S": str(CANARY_TIMEOUT_S)})
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +33,34 @@ def registry(site: LiveStack) -> RegistryClient:
     return RegistryClient(site.settings.registry_url)
 
 
-def read(site: LiveStack, tmp_path: Path, name: str) -> dict[str, Any]:
-    """The result of a fresh study in a folder, read by whoever routing picks."""
+def stored(site: LiveStack, tmp_path: Path, name: str) -> tuple[str, str]:
+    """A fresh study in the site's inbox: its study UID and source."""
     folder = tmp_path / name
     folder.mkdir()
     for index, dataset in enumerate(make_ct_study(seed=name, slices=10, size=64)):
         dataset.save_as(folder / f"{index}.dcm", enforce_file_format=True)
-    return dict(site.run("submit", str(folder), "--model", MODEL)["result"])
+    return study_of_folder(site.settings, folder)
+
+
+def read(site: LiveStack, tmp_path: Path, name: str) -> dict[str, Any]:
+    """The result of a fresh study, read by whoever routing picks."""
+    study, source = stored(site, tmp_path, name)
+    with site.http() as http:
+        body = {"study_uid": study, "source": source, "model": MODEL}
+        answer = http.post("/v1/jobs", json=body, headers={"Prefer": "wait=100"})
+    assert answer.status_code == 200, answer.text
+    result: dict[str, Any] = answer.json()
+    return result
+
+
+def timed(site: LiveStack, tmp_path: Path, name: str, version: str, failed: str | None = None) -> float:
+    """How long a fresh study takes, in seconds, when `version` answers it; `failed` is the canary's error."""
+    started = time.monotonic()
+    result = read(site, tmp_path, name)
+    elapsed_s = time.monotonic() - started
+    assert result["model"]["version"] == version
+    assert [f["code"] for f in result["routing"]["failed"]] == ([failed] if failed else [])
+    return elapsed_s
 
 
 def state_of(site: LiveStack, version: str) -> str | None:
@@ -73,23 +75,37 @@ def be_canary(site: LiveStack, registry: RegistryClient, version: str, percent: 
     site.run("route", "set-weight", MODEL, version, percent)
 
 
-def test_a_canary_that_hangs_costs_its_studies_the_sites_patience_and_no_more(
+def test_a_canary_that_hangs_costs_its_studies_its_timeout_and_no_more(
     site: LiveStack, registry: RegistryClient, tmp_path: Path
 ) -> None:
-    inner, spec = ich.build(1)
-    package = Package(Hanging(inner), spec, ich.example_input(1), card="# Hangs\n\nMade by a test.")
-    version = register_model(
-        package,
-        tracking_uri=site.settings.registry_url,
-        signing_key=load_signing_key(site.settings.paths.signing_key),
-    )
-    be_canary(site, registry, version.version, "100")
-    started = time.monotonic()
-    results = [read(site, tmp_path, f"hang-{n}") for n in range(3)]
-    assert {r["model"]["version"] for r in results} == {"1"}
-    assert {f["code"] for r in results for f in r["routing"]["failed"]} == {"deadline-exceeded"}
-    assert time.monotonic() - started < 3 * 30, "and nobody waited for the canary's whole forward"
+    """The canary's process is stopped, so that it really answers nothing; the champion is timed beside it."""
+    champion_s = [timed(site, tmp_path, f"before-{n}", "1") for n in range(3)]
+    be_canary(site, registry, "2", "100")
+    timed(site, tmp_path, "well", "2")
+    (replica,) = site.processes(f"ServeReplica:mv-{MODEL}-2:ModelServer")
+    os.kill(replica, signal.SIGSTOP)
+    try:
+        hanging_s = [timed(site, tmp_path, f"hang-{n}", "1", failed="deadline-exceeded") for n in range(3)]
+    finally:
+        os.kill(replica, signal.SIGKILL)
+    assert min(hanging_s) > CANARY_TIMEOUT_S, "the canary did not hang"
+    assert max(hanging_s) < CANARY_TIMEOUT_S + 2 * max(champion_s) + 1.0, (hanging_s, champion_s)
     registry.delete_alias(MODEL, "challenger")
+
+
+def test_a_champion_that_hangs_is_replaced_and_its_studies_wait(site: LiveStack, tmp_path: Path) -> None:
+    """No canary may take over, so the studies wait; none fails for good."""
+    (replica,) = site.processes(f"ServeReplica:mv-{MODEL}-1:ModelServer")
+    os.kill(replica, signal.SIGSTOP)
+    try:
+        studies = [stored(site, tmp_path, f"wait-{n}") for n in range(3)]
+        jobs = [site.submit(study, source, model=MODEL) for study, source in studies]
+        finished = [site.finished(job, within_s=150) for job in jobs]
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(replica, signal.SIGKILL)
+    assert {job["state"] for job in finished} == {"completed"}, finished
+    assert replica not in site.processes(f"ServeReplica:mv-{MODEL}-1:ModelServer")
 
 
 def test_a_version_that_needs_more_memory_than_it_may_never_gets_a_study(

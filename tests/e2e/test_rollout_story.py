@@ -12,14 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from imaging.samples.synthetic import make_ct_study
 from ledger import Ledger
 from registry.client import RegistryClient
 from registry.server import owned_processes
 from serve_apps.embedded.demo_models import DEMO_MODELS, register_version
-from serve_apps.embedded.lifecycle import effective_config, serve_deploy
 from tests.e2e.conftest import NewStack
 from tests.e2e.pacs import reports_in
 from tests.load import Load, readers
@@ -72,7 +70,7 @@ def test_a_version_comes_goes_and_comes_back_under_load(
     ):
         load.wait_for(4)
         new = register_version(story.settings, DEMO_MODELS[0].versions[1]).version
-        reads_in_silence(story, registry, ledger, load, new)
+        reads_in_silence(story, story_pacs, registry, ledger, load, new)
         few, half = answers_a_share(story, load, new)
         assert few <= half, "a raised weight took a patient away from the canary"
         is_frozen_and_back(story, load, new, half)
@@ -95,14 +93,17 @@ def test_a_version_comes_goes_and_comes_back_under_load(
 
 
 def reads_in_silence(
-    story: LiveStack, registry: RegistryClient, ledger: Ledger, load: Load, new: str
+    story: LiveStack, story_pacs: Orthanc, registry: RegistryClient, ledger: Ledger, load: Load, new: str
 ) -> None:
     registry.set_alias(MODEL, "challenger", new)
     eventually(lambda: state_of(story, new) == "warm" or None, 120, "the challenger to be warm")
     mark = load.wait_for(10)
     assert all(versions == {"1"} for versions in load.versions_since(mark).values())
     eventually(lambda: len(ledger.shadows.outcomes(MODEL)) >= 3 or None, 120, "silent readings")
-    assert {s.version for s in ledger.shadows.outcomes(MODEL)} == {new}
+    shadows = ledger.shadows.outcomes(MODEL)
+    assert {s.version for s in shadows} == {new}
+    for patient in {patient for patient, _ in load.results[mark:]}:
+        assert len(reports_in(story_pacs, load.studies[patient])) == 1, "the shadow's report reached the PACS"
 
 
 def answers_a_share(story: LiveStack, load: Load, new: str) -> tuple[set[str], set[str]]:
@@ -157,10 +158,10 @@ def promoted_in_mlflow(story: LiveStack, page: MlflowPage, load: Load, new: str)
 
 
 def rolled_back_in_mlflow(story: LiveStack, page: MlflowPage, load: Load, new: str) -> None:
-    page.remove_alias(MODEL, new, "challenger")
     page.add_alias(MODEL, "1", "champion")
     eventually(lambda: champion_of(story) == "1" or None, 30, "the rollback")
-    assert set(load.everybody_once().values()) == {"1"}
+    assert set(load.everybody_once().values()) == {"1"}, "the weight of before the promotion came back"
+    page.remove_alias(MODEL, new, "challenger")
     assert Ledger.open(story.settings.ledger).routing.get(MODEL).weight_bp == 0, "it went with the candidacy"
 
 
@@ -184,11 +185,7 @@ def deployed_again(story: LiveStack, load: Load) -> None:
     story.run("up", "--no-demo")
     load.wait_for(10)
     assert set(before) <= set(story.processes("ServeReplica:")), "an unchanged config restarted a replica"
-    document = yaml.safe_load(effective_config(story.settings).read_text())
-    document["applications"][0]["args"] = {"max_open_jobs": 9_999}
-    changed = story.settings.paths.root / "changed.yaml"
-    changed.write_text(yaml.safe_dump(document))
-    serve_deploy(story.settings, changed)
+    story.deploy(lambda application: application.update(args={"max_open_jobs": 9_999}))
     old = set(before) & set(story.processes("ServeReplica:serinus:"))
     eventually(
         lambda: not old & set(story.processes("ServeReplica:serinus:")) or None, 180, "a rolling update"
