@@ -39,18 +39,23 @@ SERIES_NUMBER: Final = 9901
 
 @dataclass(frozen=True, slots=True)
 class FormerReport:
-    """The SR that a new one supersedes: an earlier report of the same model on the same study."""
+    """The SR that a new one supersedes: an earlier report of the same model on the same study.
+
+    `predecessor` is the report that the former one superseded.
+    """
 
     study_uid: str = field(repr=False)
     series_uid: str = field(repr=False)
     instance_uid: str = field(repr=False)
+    predecessor: FormerReport | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, content: bytes) -> FormerReport:
         """Named by the report's own Part 10 file."""
         names = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
-        header = pydicom.dcmread(BytesIO(content), specific_tags=list(names))
-        return cls(*(str(header[name].value) for name in names))
+        header = pydicom.dcmread(BytesIO(content), specific_tags=[*names, "PredecessorDocumentsSequence"])
+        study, series, instance = (str(header[name].value) for name in names)
+        return cls(study, series, instance, _predecessor_of(header))
 
     def as_reference(self) -> Dataset:
         """What highdicom makes the item of the Predecessor Documents Sequence from."""
@@ -58,6 +63,28 @@ class FormerReport:
         reference.SOPClassUID, reference.SOPInstanceUID = Comprehensive3DSRStorage, self.instance_uid
         reference.StudyInstanceUID, reference.SeriesInstanceUID = self.study_uid, self.series_uid
         return reference
+
+
+def _predecessor_of(header: Dataset) -> FormerReport | None:
+    if not header.get("PredecessorDocumentsSequence"):
+        return None
+    (study,) = header.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    (instance,) = series.ReferencedSOPSequence
+    return FormerReport(
+        str(study.StudyInstanceUID), str(series.SeriesInstanceUID), str(instance.ReferencedSOPInstanceUID)
+    )
+
+
+def says_the_same(
+    former: FormerReport, former_created: datetime, prediction: Prediction, context: ReportContext
+) -> bool:
+    """Whether the former report is what `to_sr` would make of the prediction, but for its date and predecessor.
+
+    Then there is nothing new to report: the former one stands.
+    """
+    again = to_sr(prediction, context, created=former_created, predecessor=former.predecessor)
+    return str(again.SOPInstanceUID) == former.instance_uid
 
 
 def to_sr(

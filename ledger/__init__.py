@@ -20,6 +20,7 @@ from ledger.records import (
     Job,
     JobRequest,
     LeaseLost,
+    StoredReport,
     Submitted,
 )
 from ledger.retention import Retention
@@ -90,6 +91,7 @@ __all__ = [
     "ShadowResult",
     "ShadowTask",
     "StoredDecision",
+    "StoredReport",
     "Submitted",
     "Transition",
 ]

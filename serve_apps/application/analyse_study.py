@@ -22,8 +22,9 @@ from core.priority import QueueOrder
 from core.study import StudyRef
 from imaging.encoded import to_part10
 from imaging.finding import Prediction
-from imaging.report_sr import FormerReport, to_sr
+from imaging.report_sr import FormerReport, says_the_same, to_sr
 from imaging.segmentation import to_seg
+from ledger import StoredReport
 from observability.names import Stage
 from observability.record import StageTiming
 from observability.redaction import Pseudonymiser
@@ -76,7 +77,7 @@ class SiteRules:
     canary_timeout_s: float
 
 
-FindFormerReport = Callable[[str, str, datetime], Awaitable[bytes | None]]
+FindFormerReport = Callable[[str, str, datetime], Awaitable[StoredReport | None]]
 
 
 async def no_former_report(study_uid: str, model: str, before: datetime) -> None:
@@ -184,23 +185,34 @@ def _assign(
         raise UnknownVariant(str(error)) from None
 
 
-async def _former_report(order: StudyOrder, study: FetchedStudy, place: Workplace) -> bytes | None:
+async def _former_report(order: StudyOrder, study: FetchedStudy, place: Workplace) -> StoredReport | None:
     if "sr" not in order.outputs:
         return None
     return await place.former_report(order.study.study_uid, study.model, order.created_at)
 
 
-def _report(order: StudyOrder, study: FetchedStudy, prediction: Prediction, former: bytes | None) -> Report:
-    """Raises ModelFailed for a prediction that no report may hold. `former` is the SR that the new one supersedes."""
+def _report(
+    order: StudyOrder, study: FetchedStudy, prediction: Prediction, former: StoredReport | None
+) -> Report:
+    """Raises ModelFailed for a prediction that no report may hold.
+
+    A report that would say what the `former` SR says is the former one, byte by byte; any other supersedes it.
+    """
     documents: dict[str, bytes] = {}
-    sr_uid = None
+    sr_uid, created = None, order.created_at
     if "sr" in order.outputs:
-        predecessor = None if former is None else FormerReport.of(former)
-        report = to_sr(prediction, study.context, created=order.created_at, predecessor=predecessor)
-        sr_uid = str(report.SOPInstanceUID)
-        documents["sr"] = to_part10(report)
+        predecessor = None if former is None else FormerReport.of(former.content)
+        if (
+            former
+            and predecessor
+            and says_the_same(predecessor, former.created_at, prediction, study.context)
+        ):
+            sr_uid, created, documents["sr"] = predecessor.instance_uid, former.created_at, former.content
+        else:
+            report = to_sr(prediction, study.context, created=created, predecessor=predecessor)
+            sr_uid, documents["sr"] = str(report.SOPInstanceUID), to_part10(report)
     if "seg" in order.outputs and prediction.mask is not None:
-        segmentation = to_seg(prediction, study.context, study.geometry, created=order.created_at)
+        segmentation = to_seg(prediction, study.context, study.geometry, created=created)
         documents["seg"] = to_part10(segmentation)
     return Report(documents, sr_uid)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import BytesIO
 
 import pydicom
@@ -13,6 +13,7 @@ from core.priority import QueueOrder
 from core.study import StudyRef
 from imaging.finding import Prediction
 from imaging.report_sr import ReportContext
+from ledger import StoredReport
 from observability.redaction import Pseudonymiser
 from serve_apps.application.analyse_study import Analysis, SiteRules, StudyOrder, Workplace, analyse_study
 from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, ServedVersion
@@ -55,19 +56,19 @@ class Hospital(Deployments):
 class Reports:
     """The reports of earlier jobs."""
 
-    def __init__(self, content: bytes | None) -> None:
-        self.content = content
+    def __init__(self, content: bytes | None, created_at: datetime = CREATED) -> None:
+        self.stored = None if content is None else StoredReport(content, created_at)
         self.asked: list[tuple[str, str, datetime]] = []
 
-    async def former(self, study_uid: str, model: str, before: datetime) -> bytes | None:
+    async def former(self, study_uid: str, model: str, before: datetime) -> StoredReport | None:
         self.asked.append((study_uid, model, before))
-        return self.content
+        return self.stored
 
 
 async def read(order: StudyOrder, reports: Reports, *, research_only: bool = False) -> Analysis:
-    said = classification(CT, stamp=replace(STAMP, research_only=research_only))
-    snapshot = a_snapshot(a_version("1"))
-    place = Workplace(lambda: snapshot, Hospital(said), RULES, AtOnce(), former_report=reports.former)
+    snapshot = a_snapshot(replace(a_version("1"), research_only=research_only))
+    hospital = Hospital(classification(CT, stamp=STAMP))
+    place = Workplace(lambda: snapshot, hospital, RULES, AtOnce(), former_report=reports.former)
     async with PriorityGate(1).slot(order.queue) as slot:
         return await analyse_study(order, place, slot)
 
@@ -82,6 +83,25 @@ async def test_a_study_that_is_read_after_the_clearance_supersedes_the_research_
     superseded = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
     assert superseded == first.result.sr_sop_instance_uid
     assert reports.asked == [("1.2.3", "ich-triage", CREATED)]
+
+
+async def test_a_study_that_is_read_again_with_the_same_outcome_keeps_its_report() -> None:
+    first = await read(ORDER, Reports(None))
+    tomorrow = replace(ORDER, created_at=CREATED + timedelta(days=1))
+    again = await read(tomorrow, Reports(first.documents["sr"]))
+    assert again.documents == first.documents
+    assert again.result.sr_sop_instance_uid == first.result.sr_sop_instance_uid
+
+
+async def test_a_report_that_superseded_another_is_kept_too() -> None:
+    research = await read(ORDER, Reports(None), research_only=True)
+    later = replace(ORDER, created_at=CREATED + timedelta(days=1))
+    cleared = await read(later, Reports(research.documents["sr"]))
+    again = await read(
+        replace(ORDER, created_at=CREATED + timedelta(days=2)),
+        Reports(cleared.documents["sr"], later.created_at),
+    )
+    assert again.documents == cleared.documents
 
 
 async def test_a_retry_of_one_job_gives_the_same_bytes() -> None:
