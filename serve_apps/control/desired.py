@@ -9,6 +9,7 @@ from datetime import datetime
 from canary.observation import (
     ARM_PREFIX,
     CHALLENGER,
+    AppPhase,
     KeepWarm,
     ModelObservation,
     RegistryView,
@@ -102,14 +103,13 @@ def variants_named(aliases: Mapping[str, str]) -> frozenset[str]:
 
 def _observation(model: str, world: World) -> ModelObservation:
     settings, desired = world.settings, world.desired
-    prefix = app_name(model, "")
     asked = desired.of(model)
     # a weight's end is decided by the target, which knows whether its version became the challenger in time
     routing = asked.in_force(world.at)
     return ModelObservation(
         model=model,
         registry=_registry(model, world),
-        apps={a.removeprefix(prefix): p for a, p in world.seen.phases.items() if a.startswith(prefix)},
+        apps=phases_by_version(model, world.seen.phases),
         now_s=world.at.timestamp(),
         rollout=_rollout(asked),
         ab_test=routing.ab,
@@ -122,6 +122,12 @@ def _observation(model: str, world: World) -> ModelObservation:
         state=world.state.of(model),
         epoch=world.epoch,
     )
+
+
+def phases_by_version(model: str, phases: Mapping[str, AppPhase]) -> dict[str, AppPhase]:
+    """The phases of one model's applications. A model's name may begin another's: MLflow's versions have no dash."""
+    versions = ((app.rpartition("-")[2], app, phase) for app, phase in phases.items())
+    return {version: phase for version, app, phase in versions if app == app_name(model, version)}
 
 
 def _rollout(routing: ModelRouting) -> RolloutView | None:

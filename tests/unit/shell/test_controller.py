@@ -322,6 +322,16 @@ async def test_a_champion_that_lost_its_replicas_for_good_is_alarmed(site: Contr
     assert held.not_ready == (MODEL,)
 
 
+async def test_a_model_whose_name_begins_anothers_leaves_its_applications_alone(site: ControllerSite) -> None:
+    """`mv-ich-triage-1` is version 1 of ich-triage, and no version `triage-1` of ich."""
+    site.mlflow.register("1", "champion")
+    site.mlflow.register("1", "champion", model="ich")
+    await site.settle()
+    site.clock.now += 3600.0
+    held = await site.tick(3)
+    assert (set(held.tables), site.serve.deleted) == ({MODEL, "ich"}, [])
+
+
 async def test_every_alias_that_moved_is_noted_once(site: ControllerSite) -> None:
     await site.settled_canary()
     site.moves.clear()
