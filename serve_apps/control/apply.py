@@ -275,7 +275,11 @@ class ReadinessProbes:
             task.cancel()
 
     async def _call(self, app_name: str) -> bool:
-        came = await self._ask(app_name)
+        try:
+            came = await self._ask(app_name)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one application is no news of another
+            logger.warning("apply.not_asked", extra={"app": app_name, "error": type(error).__name__})
+            return False
         if came:
             self.answers += 1
             self._answered()

@@ -56,6 +56,18 @@ async def test_a_call_that_failed_is_made_again() -> None:
     assert (replicas.asked, replicas.heard) == (2, 0)
 
 
+async def test_a_call_that_raises_is_a_call_that_failed() -> None:
+    """Serve has its own ways to say that an application is gone; one version's may not end every tick."""
+
+    async def ask(app_name: str) -> bool:
+        raise RuntimeError("no such deployment")
+
+    probes = ReadinessProbes(lambda: None, ask)
+    for _ in range(3):
+        assert not probes.is_ready(APP)
+        await settle()
+
+
 async def test_when_the_replicas_are_gone_an_old_answer_counts_no_more() -> None:
     found, replicas = warm_ups()
     found.is_ready(APP)
