@@ -121,7 +121,9 @@ def refusals(target: Target, seen: Observation) -> tuple[Refusal, ...]:
     for model in target.models:
         for alias, version in model.state.aliases.items():
             view = model.state.versions.get(version)
-            if view is not None and may_be_asked_to_answer(alias) and not view.gate.may_answer:
+            if view is None or isinstance(seen.refused.get((model.model, version)), Refused):
+                continue
+            if may_be_asked_to_answer(alias) and not view.gate.may_answer:
                 refused.append(Refusal(model.model, version, view.gate.reason))
     return tuple(refused)
 

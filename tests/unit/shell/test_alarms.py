@@ -11,9 +11,14 @@ import pytest
 
 from canary.assignment import StudyFacts, assign
 from canary.explain import DecisionRow, decision_row
+from canary.gates import GateVerdict
+from canary.observation import ReconcilerState, VersionView
 from canary.routing_table import Canary, RoutingTable, Variant
+from canary.target import ModelTarget, Target
 from ledger import Ledger
-from serve_apps.control.snapshot import Refusal
+from serve_apps.control.admission import Refused
+from serve_apps.control.observe import Observation
+from serve_apps.control.snapshot import Refusal, refusals
 from serve_apps.control.watch import (
     IN_FORCE_GRACE,
     DataPlaneWatch,
@@ -165,3 +170,12 @@ def test_a_refusal_is_written_once_per_reason_also_after_a_restart(ledger: Ledge
     RefusalLog(ledger.audit).note([replace(refused, reason="not signed")])
     reasons = [row.detail["reason"] for row in ledger.audit.rows(subject="ich/4")]
     assert reasons == ["not signed", "a byte was changed"]
+
+
+def test_a_version_that_is_refused_has_one_reason_in_the_audit() -> None:
+    """It was admitted and silenced by the gate before its files were changed: two reasons would take turns."""
+    view = VersionView("2", "d", "mv-ich-2", GateVerdict(frozenset(), False, "nobody cleared it"))
+    state = ReconcilerState(aliases={"challenger": "2"}, versions={"2": view})
+    target = Target((ModelTarget("ich", (), (), None, state, ()),))
+    seen = Observation({}, refused={("ich", "2"): Refused("a byte was changed")})
+    assert refusals(target, seen) == (Refusal("ich", "2", "a byte was changed"),)
