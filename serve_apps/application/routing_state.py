@@ -131,9 +131,14 @@ class RoutingState:
         """What does not agree between this replica, the ledger and the controller; None when all is well."""
         if self._ledger_alarm is not None:
             return self._ledger_alarm
-        if self._is_unrecorded:
+        if self.is_unrecorded:
             return "this replica obeys a freeze that the ledger has not recorded"
         return "the controller has not been heard for half a minute" if self._controller_is_silent else None
+
+    @property
+    def is_unrecorded(self) -> bool:
+        """A freeze that is not recorded ends when it is, or by a person's `unfreeze`; not by the ledger's silence."""
+        return self._freeze.frozen and self._freeze.revision is None
 
     async def start(self) -> None:
         """Take the last snapshot that the ledger has. What is not there or cannot be read is waited for."""
@@ -164,10 +169,10 @@ class RoutingState:
             head = await self._ask(self._control.head)
             self._note_head(head, asked_at)
             stored = SnapshotVersion(head.epoch, head.generation)
-            self._note_version(stored)
             self._controller_is_silent = head.renewed_at is None or head.at - head.renewed_at > SILENCE
             if stored > max(self._snapshot.version, NOTHING_PUBLISHED):
                 await self._load()
+            self._note_version(stored)
         except SerinusError as error:
             self._alarm(f"the control state cannot be read from the ledger: {error.detail}")
         except ValueError:
@@ -181,7 +186,7 @@ class RoutingState:
     async def _take(self, snapshot: RoutingSnapshot) -> None:
         if snapshot.version <= self._snapshot.version:
             return
-        if not self._is_unrecorded or snapshot.freeze.frozen:
+        if not self.is_unrecorded or snapshot.freeze.frozen:
             self.take_freeze(snapshot.freeze)
         missing = await self._prepare(snapshot.endpoints) or ()
         if snapshot.version > self._snapshot.version:  # a newer one may have come meanwhile
@@ -195,17 +200,16 @@ class RoutingState:
 
     def _note_head(self, head: ControlHead, asked_at: float) -> None:
         """The ledger's word on the freeze. A lower revision counts too, once no push can have overtaken it: a ledger
-        that was restored from a backup must be heard.
+        that was restored from a backup must be heard. It ends no freeze that it has forgotten.
         """
-        notice, known = FreezeNotice(head.frozen, head.routing_revision), self._freeze.revision
-        is_newer = known is None or head.routing_revision >= known or asked_at - self._freeze_at >= SETTLE_S
-        if is_newer and not (self._is_unrecorded and not notice.frozen):
+        notice, last = FreezeNotice(head.frozen, head.routing_revision), self._freeze
+        if last.revision is None:
+            if notice.frozen or not last.frozen:
+                self._obey(notice)
+        elif head.routing_revision >= last.revision:
             self._obey(notice)
-
-    @property
-    def _is_unrecorded(self) -> bool:
-        """A freeze that is not recorded ends when it is, or by a person's `unfreeze`; not by the ledger's silence."""
-        return self._freeze.frozen and self._freeze.revision is None
+        elif asked_at - self._freeze_at >= SETTLE_S:
+            self._obey(FreezeNotice(True) if last.frozen and not notice.frozen else notice)
 
     def _obey(self, notice: FreezeNotice) -> None:
         if notice.frozen is not self._freeze.frozen:

@@ -66,7 +66,8 @@ class Ingress:
             self._pools.ledger,
         )
         self._services = self._make_services(settings)
-        self._loops = [asyncio.create_task(self._routing.follow_forever())]
+        loops = (self._routing.follow_forever(), self._services.freeze.record_forever())
+        self._loops = [asyncio.create_task(loop) for loop in loops]
 
     def _make_services(self, settings: Settings) -> Services:
         ledger, controller, pools = self._ledger, self._controller, self._pools
@@ -76,7 +77,12 @@ class Ingress:
             jobs=JobService(settings, ledger, self._snapshot, self._follower, pools.ledger),
             routing=RoutingService(ledger, self._snapshot, keys, controller.announce, pools.ledger),
             ab_tests=ABService(ledger, self._snapshot, controller.announce, pools.ledger),
-            freeze=FreezeService(ledger.routing, Broadcast(), pools.freeze),
+            freeze=FreezeService(
+                ledger.routing,
+                Broadcast(),
+                pools.freeze,
+                is_unrecorded=lambda: self._routing.is_unrecorded,
+            ),
             overview=OverviewService(
                 ledger,
                 self._snapshot,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
+from core.errors import LedgerUnavailable
+from ledger import Freeze
 from serve_apps.application.freeze import FreezeService
 from serve_apps.application.routing_snapshot import FreezeNotice
+from tests.unit.shell.inline import Here
 from tests.unit.shell.site import BODY, Site
 
 DRILL = {"reason": "a drill"}
@@ -37,7 +41,56 @@ async def test_a_freeze_says_who_confirmed_it_and_that_it_is_recorded(
 async def test_a_freeze_asks_no_controller(site: Site, http: httpx.AsyncClient) -> None:
     await http.put("/v1/freeze", json=DRILL)
     assert site.announced == 0
-    assert site.replicas.notices == [FreezeNotice(True, None)]
+    assert site.replicas.notices[0] == FreezeNotice(True, None)
+
+
+async def test_a_replica_that_hears_of_a_freeze_late_hears_how_it_is_recorded_too(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    """Else one that obeys a freeze without a revision would hold it when the ledger has ended it long ago."""
+    await http.put("/v1/freeze", json=DRILL)
+    assert site.replicas.notices == [FreezeNotice(True), FreezeNotice(True, site.ledger.routing.revision())]
+
+
+class Record:
+    """`ledger.routing`, away at first."""
+
+    def __init__(self) -> None:
+        self.is_away = True
+        self.frozen: list[tuple[str, str]] = []
+
+    def freeze(self, *, actor: str, reason: str) -> Freeze:
+        if self.is_away:
+            raise LedgerUnavailable("the database does not answer")
+        self.frozen.append((actor, reason))
+        return Freeze(actor, reason, datetime(2026, 5, 1, tzinfo=UTC), 7)
+
+    def unfreeze(self, *, actor: str) -> int:
+        return 8
+
+
+async def test_a_freeze_is_recorded_once_the_ledger_is_back(site: Site) -> None:
+    """A replica that starts then asks the ledger, and nobody else."""
+    record = Record()
+    freeze = FreezeService(record, site.replicas, Here())
+    assert not (await freeze.freeze("drill", "ada")).recorded
+    await freeze.record_pending()
+    record.is_away = False
+    for _ in range(2):
+        await freeze.record_pending()
+    assert record.frozen == [("ada", "drill")]
+    assert site.replicas.notices[-1] == FreezeNotice(True, 7)
+
+
+async def test_a_freeze_that_somebody_ended_meanwhile_is_not_recorded_later(site: Site) -> None:
+    record, is_unrecorded = Record(), True
+    freeze = FreezeService(record, site.replicas, Here(), is_unrecorded=lambda: is_unrecorded)
+    await freeze.freeze("drill", "ada")
+    record.is_away, is_unrecorded = False, False
+    await freeze.record_pending()
+    is_unrecorded = True
+    await freeze.record_pending()
+    assert record.frozen == []
 
 
 async def test_without_the_ledger_a_freeze_holds_when_every_replica_confirmed(
@@ -63,8 +116,9 @@ class HangingRecord:
     def __init__(self) -> None:
         self.end = threading.Event()
 
-    def freeze(self, *, actor: str, reason: str) -> None:
+    def freeze(self, *, actor: str, reason: str) -> Freeze:
         self.end.wait(30)
+        raise LedgerUnavailable("the database does not answer")
 
     def unfreeze(self, *, actor: str) -> int:
         raise AssertionError("nobody unfreezes")

@@ -222,6 +222,23 @@ async def test_a_ledger_restored_from_a_backup_is_still_heard(
     assert state.alarm is None
 
 
+async def test_a_ledger_that_was_lost_or_restored_ends_no_freeze(
+    state: RoutingState, control: FakeControl, clock: Clock
+) -> None:
+    """A person froze routing, and only a person may end that: the ledger of before knows nothing of either."""
+    await state.take(numbered(9, 1))
+    state.take_freeze(FreezeNotice(True, 500))
+    control.keep(numbered(4, 2))
+    control.at = replace(control.at, routing_revision=20, frozen=False)
+    clock.now += 2 * SETTLE_S
+    for _ in range(2):
+        await state.follow()
+    await state.take(numbered(10, 1, freeze=FreezeNotice(False, 20)))
+    assert is_frozen(state)
+    assert state.take_freeze(FreezeNotice(False, 21)) == FreezeNotice(False, 21)
+    assert not is_frozen(state)
+
+
 async def test_a_snapshot_that_was_pushed_may_be_written_a_little_later(
     state: RoutingState, control: FakeControl, clock: Clock
 ) -> None:
@@ -257,6 +274,26 @@ async def test_garbage_in_the_ledger_is_alarmed_and_a_freeze_still_arrives(
     assert state.snapshot.version == SnapshotVersion(1, 1)
     assert is_frozen(state)
     assert "cannot be read" in (state.alarm or "")
+
+
+async def test_an_alarm_that_lasts_is_one_alarm(
+    state: RoutingState, control: FakeControl, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is asked while the ledger is read again, and neither flickers nor fills the log."""
+    control.at, control.record = Head(2, 1), Record("{")
+    await state.follow()
+    seen: list[str | None] = []
+
+    def load() -> Record:
+        seen.append(state.alarm)
+        return Record("{")
+
+    control.load = load  # type: ignore[method-assign]
+    for _ in range(3):
+        await state.follow()
+    assert seen == [state.alarm] * 3
+    assert state.alarm is not None
+    assert [r.message for r in caplog.records].count("routing.disagreement") == 1
 
 
 async def test_nothing_is_loaded_while_the_head_stays_the_same(
