@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Protocol
 
 from core.codec import from_json, to_json
@@ -27,6 +28,7 @@ from serve_apps.control.state import ControllerState
 logger = logging.getLogger("serinus.publish")
 AGAIN_S = 1.0
 RENEW_S = 3.0
+LEADER_SILENCE = timedelta(seconds=20)  # of a leader that renews every few seconds: it is gone
 BEHIND_GRACE_S = 10.0
 PASSING_ALARM_S = 3600.0
 UNREADABLE = "the control state was unreadable; this controller started from MLflow and the ledger"
@@ -112,13 +114,25 @@ class Publisher:
             record = await self._in_thread(self._store.load)
             if record is None:
                 return None
-            self._state = from_json(ControllerState, record.states_json)
+            state = from_json(ControllerState, record.states_json)
             self._snapshot = from_json(RoutingSnapshot, record.snapshot_json)
         except (CorruptControlState, ValueError) as error:
             logger.error("controller.state_unreadable", extra={"error": type(error).__name__})
             self._alarm_for_a_while("control state", UNREADABLE)
             return None
-        return self._state
+        self._state = state
+        return state
+
+    async def should_lead(self) -> bool:
+        """Whether this controller, which stood down, is to lead again: the one that it stood down for is gone.
+
+        Raises LedgerUnavailable.
+        """
+        if self.is_leader or self._clock() < self._renew_at:
+            return False
+        self._renew_at = self._clock() + RENEW_S
+        head = await self._in_thread(self._store.head)
+        return head.renewed_at is None or bool(head.at - head.renewed_at > LEADER_SILENCE)
 
     def offer(self, content: RoutingSnapshot, state: ControllerState, moves: Sequence[Move] = ()) -> None:
         """Publish `content` if it differs from the last or this epoch has published none; keep `state` with it."""

@@ -75,6 +75,7 @@ class PublisherPort(Protocol):
     @property
     def is_leader(self) -> bool: ...
     async def lead(self) -> ControllerState | None: ...
+    async def should_lead(self) -> bool: ...
     def offer(
         self, content: RoutingSnapshot, state: ControllerState, moves: Sequence[Move] = ...
     ) -> None: ...
@@ -180,7 +181,7 @@ class Reconciler:
 
     async def tick(self) -> None:
         """Observe, decide, act, note: what fails in one part or of one application stops no other."""
-        if not self._has_led:
+        if not self._has_led or await self._p.publisher.should_lead():
             await self._lead()
         if not self._p.publisher.is_leader:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from core.errors import LeadershipLost, RegistryUnavailable, UnknownModel
@@ -19,6 +20,7 @@ from serve_apps.control.observe import AppState, AppStatus
 from tests.unit.shell.builders import a_spec
 
 MODEL = "ich-triage"
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 class Inline(Executor):
@@ -136,6 +138,8 @@ class Head:
     generation: int = 0
     routing_revision: int = 0
     frozen: bool = False
+    renewed_at: datetime | None = NOON
+    at: datetime = NOON
 
 
 @dataclass
@@ -155,6 +159,7 @@ class FakeControl:
     load_error: Exception | None = None
     revision: int = 0
     frozen: bool = False
+    silent_for: timedelta = timedelta(0)
 
     def take_leadership(self, holder: str, at_least: int = 0) -> int:
         self.leader_epoch = max(self.leader_epoch + 1, at_least)
@@ -177,7 +182,8 @@ class FakeControl:
         return self.record
 
     def head(self) -> Head:
-        return Head(self.leader_epoch, routing_revision=self.revision, frozen=self.frozen)
+        at = NOON + self.silent_for
+        return Head(self.leader_epoch, routing_revision=self.revision, frozen=self.frozen, at=at)
 
 
 class FakeRouters:

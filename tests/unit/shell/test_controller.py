@@ -14,6 +14,7 @@ from core.errors import CorruptControlState, LedgerUnavailable
 from registry.cache import CachedModel
 from serve_apps.application.routing_snapshot import SnapshotVersion, VariantState
 from serve_apps.control.observe import AppState, AppStatus
+from serve_apps.control.publish import LEADER_SILENCE
 from serve_apps.control.reconcile import HOLD_S
 from tests.unit.shell.control_fakes import MODEL
 from tests.unit.shell.controller_site import ControllerSite, answering
@@ -156,6 +157,27 @@ async def test_a_controller_that_was_followed_acts_no_more(site: ControllerSite)
     await former[0].tick()
     assert len(site.serve.runs) <= runs + 1
     assert site.routers.held.epoch == 2
+
+
+async def test_a_controller_that_was_followed_leads_again_when_the_other_is_gone(
+    site: ControllerSite,
+) -> None:
+    await site.settled_canary()
+    former, publisher = site.reconciler, site.publisher
+    site.kill()
+    await site.tick(2)
+    site.clock.now += 10.0
+    await publisher.flush()
+    await former.tick()
+    assert not publisher.is_leader
+    site.control.silent_for = 2 * LEADER_SILENCE
+    site.routing.decide(version="2", weight_bp=100, salts={"2": "s"})
+    site.clock.now += 10.0
+    await former.tick()
+    await publisher.flush()
+    assert publisher.is_leader
+    held = site.routers.held
+    assert (held.epoch, answering(held)) == (3, {"champion": "1", "canary": "2"})
 
 
 async def test_one_bad_tag_stops_that_version_only(site: ControllerSite) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -12,7 +13,7 @@ from canary.observation import ReconcilerState
 from core.errors import CorruptControlState, LedgerUnavailable
 from serve_apps.application.routing_snapshot import RoutingSnapshot, SnapshotVersion
 from serve_apps.application.routing_state import Confirmation
-from serve_apps.control.publish import BEHIND_GRACE_S, RENEW_S, Move, Publisher
+from serve_apps.control.publish import BEHIND_GRACE_S, LEADER_SILENCE, RENEW_S, Move, Publisher
 from serve_apps.control.state import ControllerState
 from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.control_fakes import Clock, FakeControl, FakeRouters, Inline, Record
@@ -93,6 +94,22 @@ async def test_a_former_leader_stands_down_when_it_renews(site: Site) -> None:
     site.clock.now += RENEW_S
     await former.flush()
     assert not former.is_leader
+
+
+async def test_a_controller_that_stood_down_for_one_that_died_may_lead_again(site: Site) -> None:
+    """As when a new version's controller takes the lead and then never gets healthy."""
+    former = await site.leader()
+    await former.flush()
+    await site.leader()
+    site.clock.now += RENEW_S
+    await former.flush()
+    assert not former.is_leader
+    site.control.silent_for = timedelta(seconds=1)
+    assert not await former.should_lead()
+    site.control.silent_for = 2 * LEADER_SILENCE
+    assert not await former.should_lead(), "it has just asked"
+    site.clock.now += RENEW_S
+    assert await former.should_lead()
 
 
 async def test_a_ledger_restored_from_a_backup_gets_an_epoch_above_the_routers(site: Site) -> None:
