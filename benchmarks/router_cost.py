@@ -5,13 +5,16 @@
 Both sides fetch the same studies from the same Orthanc, decode, prepare, forward and interpret with the same
 functions and as many at a time, through the same HTTP proxy, and answer with the same JSON. Blocks take turns.
 
+CPU is that of every process of the stack, also of what it costs while nothing happens, divided by the studies that
+were read meanwhile; neither the callers nor Orthanc are in it. The bare replica and Serinus' own share the stack.
+
 bare     one replica does it all in memory; a study whose replica dies is lost to its caller.
-serinus  key check, durable job (written, claimed and completed with fsync), assignment, decision ledger, spans;
-         three replicas, between which the volume goes through the object store; the waiting caller is answered
-         from the ledger, which is polled every 50 ms. The fetch and the forward batch are each in a replica of
-         their own, so that they use both cores where the bare replica's threads share an interpreter.
-sr       the same with a structured report, which is made and stored before the answer and sent to Orthanc after
-         it. These reports pile up in the studies, where both sides pass over them.
+serinus  key check, durable job (written, claimed and completed in the ledger), assignment, decision ledger, spans;
+         Ingress, JobWorker, StudyReader and ModelServer, between which the volume goes through the object store.
+         The fetch and the forward are each in a process of their own, so that they use both cores where the bare
+         replica's threads share an interpreter.
+sr       the same with a structured report, which is made before and stored in Orthanc before the caller is
+         answered. These reports pile up in the studies, where both sides pass over them.
 
 Latencies are of closed loops: with many callers they are mostly waiting, and throughput is what tells. Callers
 are threads on the same cores.
@@ -20,8 +23,10 @@ are threads on the same cores.
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -44,10 +49,12 @@ from benchmarks.live import (
     say,
     timed,
 )
+from benchmarks.processes import CpuMeter, summed
 from ledger import Ledger
 from observability.names import Stage
 
 WARM_UP = 4
+LEAST_SHOWN_MS = 0.5
 
 
 def main() -> None:
@@ -57,15 +64,20 @@ def main() -> None:
         contenders = _contenders(site)
         _warm_up(site, contenders)
         stages = {name: _stages(site, contenders[name]) for name in ("serinus", "serinus sr")}
-        rows = []
+        rows: list[tuple[Any, ...]] = []
+        cpu: dict[str, Mapping[str, float]] = {}
         for callers in options.callers:
-            blocks = _turns(site, contenders, callers, options)
-            rows += _rows(callers, blocks)
+            turns = _turns(site, contenders, callers, options)
+            rows += _rows(callers, turns)
+            cpu |= {f"{name} x{callers}": turn.cpu_ms_per_study for name, turn in turns.items()}
     print_table(("callers", "side", "studies", "refused", "p50 ms", "p99 ms", "studies/s"), rows)
     print()
     print_table(("callers", "ratio to bare", "p50", "p99", "throughput"), _ratios(rows))
     print()
     print_table(("one study at a time, mean ms", *stages), _beside(*stages.values()))
+    print()
+    print_table(("CPU ms per study", *cpu), _cpu_rows(cpu))
+    print(f"\nload average {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
 
 
 def _options() -> argparse.Namespace:
@@ -106,15 +118,32 @@ def _warm_up(site: Site, contenders: Mapping[str, Read]) -> None:
             raise RuntimeError("the sides do not agree about a study")
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What the callers of one side saw in all its blocks, and what the stack's processes used meanwhile."""
+
+    block: Block
+    cpu_s: Mapping[str, float]
+
+    @property
+    def cpu_ms_per_study(self) -> Mapping[str, float]:
+        studies = len(self.block.latencies_ms)
+        return {name: seconds * 1e3 / studies for name, seconds in self.cpu_s.items()}
+
+
 def _turns(
     site: Site, contenders: Mapping[str, Read], callers: int, options: argparse.Namespace
-) -> Mapping[str, Block]:
+) -> Mapping[str, Turns]:
     blocks: dict[str, list[Block]] = {name: [] for name in contenders}
+    used: dict[str, list[Mapping[str, float]]] = {name: [] for name in contenders}
+    meter = CpuMeter(site.stack.stack_id)
     for turn in range(options.repeats):
         for name, read in contenders.items():
             say(f"{callers} callers, turn {turn + 1}, {name}")
+            meter.start()
             blocks[name].append(closed_loop(read, site.studies, callers=callers, seconds=options.seconds))
-    return {name: merged(found) for name, found in blocks.items()}
+            used[name].append(meter.stop())
+    return {name: Turns(merged(parts), summed(used[name])) for name, parts in blocks.items()}
 
 
 def _stages(site: Site, read: Read) -> dict[str, float]:
@@ -135,8 +164,16 @@ def _beside(*columns: Mapping[str, float]) -> list[tuple[Any, ...]]:
     return [(name, *(each[name] for each in columns)) for name in columns[0] if any(c[name] for c in columns)]
 
 
-def _rows(callers: int, blocks: Mapping[str, Block]) -> list[tuple[Any, ...]]:
-    return [(callers, name, *_figures(block)) for name, block in blocks.items()]
+def _cpu_rows(columns: Mapping[str, Mapping[str, float]]) -> list[tuple[Any, ...]]:
+    """A row per kind of process, the dearest first, and their sum; what costs nothing is left out."""
+    names = {name for column in columns.values() for name in column}
+    rows = [(name, *(round(column.get(name, 0.0), 1) for column in columns.values())) for name in names]
+    dearest = sorted((row for row in rows if max(row[1:]) >= LEAST_SHOWN_MS), key=lambda row: -max(row[1:]))
+    return [*dearest, ("all", *(round(sum(column.values()), 1) for column in columns.values()))]
+
+
+def _rows(callers: int, turns: Mapping[str, Turns]) -> list[tuple[Any, ...]]:
+    return [(callers, name, *_figures(turn.block)) for name, turn in turns.items()]
 
 
 def _figures(block: Block) -> tuple[int, int, float, float, float]:

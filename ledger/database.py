@@ -30,7 +30,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 import core.clock
 from core.errors import LedgerUnavailable
-from ledger.engines import READING, postgresql_engine, sqlite_engine
+from ledger.engines import READING, UNSYNCED, postgresql_engine, sqlite_engine
 from ledger.tables import SCHEMA_VERSION, metadata, schema
 
 logger = logging.getLogger("serinus.ledger")
@@ -72,6 +72,18 @@ class Database:
         """One transaction: all of it or nothing. Raises LedgerUnavailable."""
         self._require_same_file()
         with _told(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write_unsynced(self) -> Iterator[Connection]:
+        """As `write`, for what a power cut of the machine may take back, as it takes whoever wrote it.
+
+        SQLite does not wait for the disk then; a crash of the process loses nothing. PostgreSQL, whose clients live
+        on when its machine falls, syncs these too.
+        """
+        self._require_same_file()
+        unsynced = self.engine.execution_options(**{UNSYNCED: True})
+        with _told(), unsynced.begin() as connection:
             yield connection
 
     @contextmanager

@@ -15,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 READING: Final = "serinus_reading"
+UNSYNCED: Final = "serinus_unsynced"
 CONNECT_S: Final = 2
 KEEPALIVE: Final = {
     "connect_timeout": CONNECT_S,
@@ -27,7 +28,7 @@ T = TypeVar("T")
 
 
 def sqlite_engine(url: sa.URL, patience_s: float) -> Engine:
-    """Writes through to the disk. A writer begins IMMEDIATE, so that it waits instead of failing."""
+    """Writes through to the disk, unless UNSYNCED. A writer begins IMMEDIATE, so that it waits instead of failing."""
     arguments = {"timeout": patience_s, "check_same_thread": False}
     engine = sa.create_engine(url, connect_args=arguments, hide_parameters=True)
 
@@ -36,15 +37,25 @@ def sqlite_engine(url: sa.URL, patience_s: float) -> Engine:
         connection.isolation_level = None  # the driver's own BEGIN is deferred, ours is not
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")  # what was acknowledged survives a power cut
         cursor.close()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        reading = connection.get_execution_options().get(READING, False)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        options = connection.get_execution_options()
+        if options.get(READING, False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        # what was acknowledged survives a power cut; in WAL mode a synced commit syncs those before it too
+        _set_synchronous(connection, "NORMAL" if options.get(UNSYNCED, False) else "FULL")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _set_synchronous(connection: Connection, level: str) -> None:
+    if connection.info.get("synchronous") != level:
+        connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+        connection.info["synchronous"] = level
 
 
 def postgresql_engine(url: sa.URL, patience_s: float) -> Engine:

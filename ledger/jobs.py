@@ -35,6 +35,8 @@ SAME_IN_JOB = frozenset(field.name for field in fields(Job)) & frozenset(jobs.c.
     "outputs",
 }
 
+NO_VALUES: dict[str, Any] = dict.fromkeys(jobs.c.keys())
+
 
 class Jobs:
     """Everything about jobs but running them."""
@@ -239,8 +241,8 @@ class Jobs:
             "stages_s": {},
         }
         require_fits(jobs, row)
-        connection.execute(sa.insert(jobs).values(**row))
-        return self._job(connection, str(row["id"]))
+        connection.execute(sa.insert(jobs), row)
+        return job_of(NO_VALUES | row)
 
     def _add(self, connection: Connection, row: RowMapping, uri: str, stable_at: datetime) -> Job:
         values = {"inputs": [*row["inputs"], uri], "not_before": stable_at}

@@ -68,7 +68,7 @@ class Leases:
 
         A job whose worker was lost too often is ended instead, as `worker-lost`.
         """
-        with self._db.write() as connection:
+        with self._db.write_unsynced() as connection:
             now = self._db.now(connection)
             query = self._db.locked(sa.select(jobs).where((jobs.c.id == job_id) & _may_begin(now)))
             row = connection.execute(query).mappings().first()
@@ -80,7 +80,7 @@ class Leases:
         """Extend the leases behind `tokens`; returns the tokens that are no longer good."""
         asked = frozenset(tokens)
         running = jobs.c.token.in_(asked) & (jobs.c.state == JobState.RUNNING)
-        with self._db.write() as connection:
+        with self._db.write_unsynced() as connection:
             until = self._db.now(connection) + timedelta(seconds=lease_s)
             pause_us = _integer(jobs.c.takeover_at) - _integer(jobs.c.lease_until)
             values = {"lease_until": until, "takeover_at": pause_us + microseconds(until)}
@@ -90,7 +90,7 @@ class Leases:
 
     def stage(self, token: str, name: str) -> None:
         """The job has come to stage `name`."""
-        with self._db.write() as connection:
+        with self._db.write_unsynced() as connection:
             updated = connection.execute(sa.update(jobs).where(_running(token)).values(stage=name))
             if updated.rowcount != 1:
                 raise LeaseLost("the job is no longer this worker's")
@@ -257,7 +257,10 @@ def _first(condition: sa.ColumnElement[bool], limit: int) -> sa.Select[Any]:
 
 
 def _update(connection: Connection, row: RowMapping, values: Mapping[str, Any]) -> None:
-    connection.execute(sa.update(jobs).where(jobs.c.id == row["id"]).values(**values))
+    connection.execute(_UPDATE, {**values, "this_job": row["id"]})
+
+
+_UPDATE: Final = sa.update(jobs).where(jobs.c.id == sa.bindparam("this_job"))
 
 
 def _failed(code: str, detail: str, now: datetime) -> dict[str, Any]:

@@ -41,7 +41,12 @@ class Outbox:
         None for a busy destination: a store or host that hangs holds up nobody else's. Either a delivery's
         `destination` or its `lane` names it.
         """
-        return self._claim(_elsewhere(busy_destinations), worker, lease_s, limit)
+        other = _elsewhere(busy_destinations)
+        with self._db.read() as connection:  # an idle worker must not take the write lock ten times a second
+            due = _due(self._db.now(connection)) & other
+            if connection.execute(sa.select(deliveries.c.id).where(due).limit(1)).first() is None:
+                return ()
+        return self._claim(other, worker, lease_s, limit)
 
     def claim_of_job(
         self, job_id: str, worker: str, lease_s: float, busy_destinations: Collection[str] = ()
@@ -55,7 +60,7 @@ class Outbox:
         in_hand = (
             deliveries.c.id.in_(delivery_ids) & (deliveries.c.worker == worker) & (deliveries.c.state == DUE)
         )
-        with self._db.write() as connection:
+        with self._db.write_unsynced() as connection:
             until = self._db.now(connection) + timedelta(seconds=lease_s)
             connection.execute(sa.update(deliveries).where(in_hand).values(lease_until=until))
             held = connection.execute(sa.select(deliveries.c.id).where(in_hand)).scalars().all()
@@ -89,12 +94,7 @@ class Outbox:
     def _claim(
         self, condition: sa.ColumnElement[bool], worker: str, lease_s: float, limit: int | None
     ) -> tuple[ClaimedDelivery, ...]:
-        """A read first: an idle worker must not take the write lock ten times a second."""
-        with self._db.read() as connection:
-            due = _due(self._db.now(connection)) & condition
-            if connection.execute(sa.select(deliveries.c.id).where(due).limit(1)).first() is None:
-                return ()
-        with self._db.write() as connection:
+        with self._db.write_unsynced() as connection:
             now = self._db.now(connection)
             query = sa.select(deliveries).where(_due(now) & condition).order_by(deliveries.c.not_before)
             rows = connection.execute(self._db.locked(query.limit(limit))).mappings().all()

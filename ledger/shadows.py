@@ -68,7 +68,7 @@ class ShadowTasks:
         candidates = self._candidates(limit + SPARE, apps, roles, min_age_s)
         if not candidates:
             return ()
-        with self._db.write() as connection:
+        with self._db.write_unsynced() as connection:
             now = self._db.now(connection)
             free = sa.select(shadow_tasks).where(shadow_tasks.c.id.in_(candidates) & _due(now))
             first = free.order_by(shadow_tasks.c.rank, shadow_tasks.c.created_at).limit(limit)
@@ -79,7 +79,7 @@ class ShadowTasks:
     def renew(self, tokens: Collection[str], lease_s: float) -> frozenset[str]:
         """Extend the leases behind `tokens`; returns the tokens that are no longer good."""
         in_hand = shadow_tasks.c.token.in_(tokens)
-        with self._db.write() as connection:
+        with self._db.write_unsynced() as connection:
             until = self._db.now(connection) + timedelta(seconds=lease_s)
             connection.execute(sa.update(shadow_tasks).where(in_hand).values(lease_until=until))
             good = connection.execute(sa.select(shadow_tasks.c.token).where(in_hand)).scalars().all()

@@ -130,7 +130,7 @@ class LiveStack:
 
     def processes(self, title: str) -> list[int]:
         """Processes of this stack whose command line holds `title` (`ray::ServeReplica:serinus:StudyReader`, …)."""
-        return [pid for pid in owned_processes(self._stack_id) if title in command_line(pid)]
+        return [pid for pid in owned_processes(self.stack_id) if title in command_line(pid)]
 
     def kill(self, title: str) -> int:
         """SIGKILL what matches; returns how many there were."""
@@ -140,15 +140,16 @@ class LiveStack:
 
     def kill_everything(self) -> None:
         """SIGKILL every process of the stack at once, as a power cut would."""
-        kill_now(owned_processes(self._stack_id))
-        assert end_processes(self._stack_id).remaining == {}
+        kill_now(owned_processes(self.stack_id))
+        assert end_processes(self.stack_id).remaining == {}
 
     @property
     def alive(self) -> int:
-        return len(owned_processes(self._stack_id))
+        return len(owned_processes(self.stack_id))
 
     @property
-    def _stack_id(self) -> str:
+    def stack_id(self) -> str:
+        """What marks every process of the stack."""
         stack = Stack.load(self.settings.paths.stack)
         assert stack is not None
         return stack.id

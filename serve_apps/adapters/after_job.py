@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 from core.errors import SerinusError
 from ledger import FINISHED, JobState
 from serve_apps.adapters.serve_calls import call
-from serve_apps.application.messages import FetchedStudy
+from serve_apps.application.messages import FetchedStudy, JobOutcome
 from serve_apps.application.watched_jobs import WatchedJobs
 
 logger = logging.getLogger("serinus.jobs")
 DELIVER_S: Final = 600.0
 NOTIFY_S: Final = 10.0
+T = TypeVar("T")
 
 
 class ServeAfterJob:
@@ -29,9 +31,24 @@ class ServeAfterJob:
         self._outbox = outbox.options(_by_reference=False)
         self._shadow_worker = shadow_worker.options(_by_reference=True)
         self._telling: set[asyncio.Task[None]] = set()
+        self._delivering: dict[str, asyncio.Task[JobState | None]] = {}
 
     def to_deliver(self, job_id: str) -> None:
-        self._begin(self._deliver(job_id))
+        delivering = asyncio.create_task(self._tell(self._deliver(job_id)))
+        self._delivering[job_id] = delivering
+        delivering.add_done_callback(lambda _: self._delivering.pop(job_id, None))
+
+    async def delivered(self, outcome: JobOutcome, within_s: float | None) -> JobOutcome:
+        """The outcome as it stands when the job's deliveries were attempted, or after `within_s`.
+
+        Whoever waits for the job then need neither watch for its end nor read it again. None: nobody waits.
+        """
+        delivering = self._delivering.get(outcome.job_id)
+        if delivering is None or not within_s or outcome.state is not JobState.STORING:
+            return outcome
+        await asyncio.wait([delivering], timeout=within_s)
+        state = delivering.result() if delivering.done() and not delivering.cancelled() else None
+        return replace(outcome, state=state) if state in FINISHED else outcome
 
     def to_shadow(self, job_id: str, study: FetchedStudy) -> None:
         self._begin(self._notify(job_id, study))
@@ -39,10 +56,11 @@ class ServeAfterJob:
     def ended(self, job_id: str) -> None:
         self._begin(self._watched.ended(job_id))
 
-    async def _deliver(self, job_id: str) -> None:
+    async def _deliver(self, job_id: str) -> JobState:
         state: JobState = await call(self._outbox.deliver, job_id, deadline_s=DELIVER_S)
         if state in FINISHED:
-            await self._watched.ended(job_id)
+            self.ended(job_id)
+        return state
 
     async def _notify(self, job_id: str, study: FetchedStudy) -> None:
         await call(self._shadow_worker.notify, job_id, study, deadline_s=NOTIFY_S)
@@ -52,10 +70,11 @@ class ServeAfterJob:
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
-    async def _tell(self, telling: Coroutine[Any, Any, None]) -> None:
+    async def _tell(self, telling: Coroutine[Any, Any, T]) -> T | None:
         try:
-            await telling
+            return await telling
         except SerinusError as error:
             logger.info("jobs.not_told", extra={"error": error.code})
         except Exception as error:  # noqa: BLE001 - the deployment may be starting, or gone for the moment
             logger.warning("jobs.not_told", extra={"error": type(error).__name__})
+        return None

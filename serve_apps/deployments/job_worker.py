@@ -90,10 +90,11 @@ class JobWorker:
     async def run(
         self, job_id: str, order: QueueOrder | None = None, waiter_s: float | None = None
     ) -> JobOutcome:
-        """Run the job, or join it if it runs here."""
+        """Run the job, or join it if it runs here; for a caller who waits, until its reports are stored too."""
         if is_draining():
             self._runner.stop_taking()
-        return await self._runner.run(job_id, order, waiter_s)
+        outcome = await self._runner.run(job_id, order, waiter_s)
+        return await self._after.delivered(outcome, waiter_s)
 
     async def watch(self, job_id: str) -> None:
         """An Ingress wants to be told when the job has ended, should that happen here."""

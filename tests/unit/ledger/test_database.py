@@ -19,7 +19,7 @@ from core.errors import LedgerUnavailable
 from core.study import StudyRef
 from ledger import JobRequest, Ledger
 from ledger.database import Database, WrongSchema
-from ledger.tables import jobs, schema
+from ledger.tables import SCHEMA_VERSION, jobs, schema
 
 STUDY = "1.2.840.99"
 REQUEST = JobRequest(StudyRef("pacs", STUDY))
@@ -120,3 +120,28 @@ def test_the_database_s_time_is_the_present_in_utc(ledger_url: str) -> None:
     with database.read() as connection:
         assert abs(database.now(connection) - now()) < timedelta(seconds=5)
     database.close()
+
+
+def test_only_what_is_acknowledged_waits_for_the_disk(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    kinds = (database.write, database.write_unsynced, database.write_unsynced, database.write)
+    levels = []
+    for write in kinds:  # on one connection of the pool
+        with write() as connection:
+            levels.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
+    full, normal = 2, 1
+    assert levels == [full, normal, normal, full]
+
+
+def test_an_unsynced_write_is_all_or_nothing_too(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+    def fail_half_way() -> None:
+        with database.write_unsynced() as connection:
+            connection.execute(sa.delete(schema))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_half_way()
+    with database.read() as connection:
+        assert connection.execute(sa.select(schema.c.version)).scalar() == SCHEMA_VERSION

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import asyncio
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from core.errors import LedgerUnavailable
 from ledger import JobState
 from serve_apps.adapters.after_job import ServeAfterJob
+from serve_apps.application.messages import JobOutcome
 from serve_apps.application.watched_jobs import WatchedJobs
 from tests.unit.shell.inline import settle
 from tests.unit.shell.shadows import a_study
@@ -21,12 +23,15 @@ class Method:
 
     answer: Any = None
     calls: list[tuple[Any, ...]] = field(default_factory=list)
+    hangs: bool = False
 
     def remote(self, *arguments: Any) -> Any:
         self.calls.append(arguments)
         return self._reply()
 
     async def _reply(self) -> Any:
+        if self.hangs:
+            await asyncio.Event().wait()
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -62,6 +67,25 @@ async def test_who_waits_is_told_when_the_deliveries_were_all(state: JobState, e
     after.to_deliver("job")
     await settle()
     assert (outbox.deliver.calls, ingresses.ended) == ([("job",)], ended)
+
+
+STORING = JobOutcome("job", JobState.STORING, {"note": "seen"})
+
+
+@pytest.mark.parametrize("answer", [JobState.COMPLETED, JobState.STORING, LedgerUnavailable("away")])
+async def test_a_caller_who_waits_is_answered_when_the_reports_are_stored(answer: object) -> None:
+    after = ServeAfterJob(WatchedJobs(Ingresses()), Handle(deliver=Method(answer)), Handle())
+    after.to_deliver("job")
+    outcome = await after.delivered(STORING, 5.0)
+    stored = answer is JobState.COMPLETED
+    assert outcome == replace(STORING, state=JobState.COMPLETED if stored else JobState.STORING)
+
+
+async def test_a_store_that_hangs_holds_a_caller_no_longer_than_he_waits() -> None:
+    after = ServeAfterJob(WatchedJobs(Ingresses()), Handle(deliver=Method(hangs=True)), Handle())
+    after.to_deliver("job")
+    assert await after.delivered(STORING, 0.01) == STORING
+    assert await after.delivered(STORING, None) == STORING
 
 
 async def test_a_study_travels_by_reference_since_it_holds_one() -> None:
