@@ -14,11 +14,10 @@ challenger cold  set to a version that was never here, whose weight of 100 % wai
                  study. Fetching and admitting the files is timed once more alone, at the end and without load,
                  since it belongs to the version as well. Goal: what is beside load (as Serve counts it) and files
                  is at most 1 s.
-weight to 0      of a canary at 50 %: to the last canary answer begun. Begun means assigned and handed to the
-                 version. No clock stands there, so it is reckoned from the decision ledger's time of the job's
-                 completion, less the stages that followed (report, interpret, forward, prepare). Waiting between
-                 them is not taken off: the true moment is somewhat earlier, never later. 0 means that none was
-                 begun after the request. Goal: 250 ms.
+weight to 0      of a canary at 50 %: to the last canary answer begun. Begun means assigned, by the time that the
+                 decision ledger holds. 0 means that none was begun after the request. Goal: 250 ms.
+freeze           the same, by `PUT /v1/freeze`; once more while the rollout controller is stopped (SIGSTOP to its
+                 process), as if it hung. Goal: 250 ms.
 
 Callers are threads on the same cores.
 """
@@ -27,10 +26,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
+import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -71,9 +73,9 @@ def main() -> None:
             _wait_for(running, "1", time.time())
             cold = _cold_challengers(site, running, versions[: options.cold])
             warm = _champion_moves(site, running, ("1", versions[0]), options.repeats)
-            weight = _weights_to_zero(site, running, versions[0], options.repeats)
+            stops = _canary_stops(site, running, versions[0], options.repeats)
         _add_files(cold, [fetch_ms(site, version) for version in versions[: options.cold]])
-    print_table(("ms", "n", "min", "p50", "p90", "max"), _rows([warm, cold, weight]))
+    print_table(("ms", "n", "min", "p50", "p90", "max"), _rows([warm, cold, *stops]))
     print(f"\nstudies read meanwhile: {len(running.readings)}, refused: {running.block().refused}")
 
 
@@ -192,57 +194,104 @@ def _logged_text(folder: Path, files: str, words: str) -> list[float]:
     return [datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S,%f").timestamp() for stamp in stamps]
 
 
-# ---- the weight to 0
+# ---- the ways to stop a canary
 
 
-def _weights_to_zero(site: Site, running: Callers, canary: str, repeats: int) -> Figures:
-    figures: Figures = {
-        "weight 0 → last canary answer begun": [],
-        "· the request was answered": [],
-        "· canary answers begun after the request (number)": [],
-        "· begun even after its answer (number)": [],
-    }
+def _canary_stops(site: Site, running: Callers, canary: str, repeats: int) -> list[Figures]:
+    """The weight to 0, a freeze, and a freeze while the controller does not run."""
     _move(site, running, CHAMPION, "1")
     site.point(CHALLENGER, canary)
     site.wait_warm(canary)
     ledger = Ledger.open(site.stack.settings.ledger)
+    ways: dict[str, Callable[[], AbstractContextManager[None]]] = {
+        "weight 0": lambda: _weight_zero(site, canary),
+        "freeze": lambda: _frozen(site),
+        "freeze, controller stopped": lambda: _frozen_without_controller(site),
+    }
     try:
-        for turn in range(repeats):
-            say(f"weight to 0, turn {turn + 1}")
-            _add(figures, *_weight_to_zero(site, running, ledger, canary))
+        return [_stops(site, running, ledger, canary, way, ways[way], repeats) for way in ways]
     finally:
         ledger.close()
+
+
+def _stops(
+    site: Site,
+    running: Callers,
+    ledger: Ledger,
+    canary: str,
+    way: str,
+    stop: Callable[[], AbstractContextManager[None]],
+    repeats: int,
+) -> Figures:
+    figures: Figures = {
+        f"{way} → last canary answer begun": [],
+        "· the request was answered": [],
+        "· canary answers begun after the request (number)": [],
+        "· begun even after its answer (number)": [],
+    }
+    for turn in range(repeats):
+        say(f"{way}, turn {turn + 1}")
+        _start_canary(site, running, canary)
+        at_s = time.time()
+        with stop():
+            answered_s = time.time()
+            time.sleep(AFTERMATH_S)
+        ended = [r for r in tuple(running.readings) if r.ended_s > at_s and version_of(r) == canary]
+        begun = [assigned_s(ledger, r.job, canary) for r in ended]
+        late = [seconds for seconds in begun if at_s < seconds <= answered_s + AFTERMATH_S]
+        last_ms = (max(late, default=at_s) - at_s) * 1e3
+        too_late = [seconds for seconds in late if seconds > answered_s]
+        _add(figures, last_ms, (answered_s - at_s) * 1e3, float(len(late)), float(len(too_late)))
     return figures
 
 
-def _weight_to_zero(
-    site: Site, running: Callers, ledger: Ledger, canary: str
-) -> tuple[float, float, float, float]:
+def _start_canary(site: Site, running: Callers, canary: str) -> None:
     site.put("weight", {"version": canary, "weight_bp": HALF_BP})
     since = time.time()
     for _ in range(CANARY_ANSWERS):
         since = _wait_for(running, canary, since).ended_s
     _pause()
-    at_s = time.time()
+
+
+@contextmanager
+def _weight_zero(site: Site, canary: str) -> Iterator[None]:
     site.put("weight", {"version": canary, "weight_bp": 0})
-    answered_s = time.time()
-    time.sleep(AFTERMATH_S)
-    ended = [r for r in tuple(running.readings) if r.ended_s > at_s and version_of(r) == canary]
-    late = [begun for begun in (begun_s(ledger, r.job, canary) for r in ended) if begun > at_s]
-    last_ms = (max(late, default=at_s) - at_s) * 1e3
-    too_late = [begun for begun in late if begun > answered_s]
-    return last_ms, (answered_s - at_s) * 1e3, float(len(late)), float(len(too_late))
+    yield
 
 
-def begun_s(ledger: Ledger, job_id: str, version: str) -> float:
-    """When the version was given the job's study, of `time.time()`, at the latest."""
+@contextmanager
+def _frozen(site: Site) -> Iterator[None]:
+    with site.stack.http() as http:
+        http.put("/v1/freeze", json={"reason": "benchmark"}).raise_for_status()
+        yield
+        http.delete("/v1/freeze").raise_for_status()
+
+
+@contextmanager
+def _frozen_without_controller(site: Site) -> Iterator[None]:
+    controllers = site.stack.processes("ray::ServeReplica:serinus:RolloutController")
+    for pid in controllers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with _frozen(site):
+            yield
+            for pid in controllers:
+                os.kill(pid, signal.SIGCONT)
+    finally:
+        for pid in controllers:
+            os.kill(pid, signal.SIGCONT)
+
+
+def assigned_s(ledger: Ledger, job_id: str, version: str) -> float:
+    """When the job's study was given to the version, of `time.time()`."""
     (decision,) = (
-        each
-        for each in ledger.decisions.of_job(job_id)
-        if each.row.role == "answered" and each.row.version == version
+        made
+        for made in ledger.decisions.of_job(job_id)
+        if made.row.role == "answered" and made.row.version == version
     )
-    report_s = ledger.jobs.get(job_id).stages_s.get("report", 0.0)
-    return decision.at.timestamp() - report_s - (decision.row.latency_ms or 0.0) / 1e3
+    assigned_at = decision.row.assigned_at
+    assert assigned_at is not None
+    return assigned_at.timestamp()
 
 
 # ---- shared
