@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 from core.errors import (
     JobCanceled,
     NoSuchDocument,
-    Overloaded,
     RequestError,
     ResultNotReady,
     RoutingFrozen,
@@ -31,6 +30,7 @@ from ledger import Job, JobRequest, JobState, Ledger, Priority, Submitted
 from serve_apps.application.callers import Caller, Scope
 from serve_apps.application.executors import run_in
 from serve_apps.application.messages import JobOutcome
+from serve_apps.application.open_jobs import OpenJobs
 from serve_apps.application.routing_snapshot import RoutingSnapshot, eligible_models
 from serve_apps.settings import ObjectSourceSettings, Settings, SourceSettings
 
@@ -107,6 +107,7 @@ class JobService:
         self._snapshot = snapshot
         self._follower = follower
         self._executor = executor
+        self._open_jobs = OpenJobs(lambda: ledger.jobs.open_jobs(), settings.max_open_jobs, executor)
         self._sources = settings.all_sources
         self.waiting = 0  # callers that wait for their job now
 
@@ -126,7 +127,7 @@ class JobService:
         if request.tester_variant is not None:
             caller.require(Scope.VARIANTS_CHOOSE)
             self._check_variant(request.model, request.tester_variant)
-        await self._check_load()
+        await self._open_jobs.require_room()
         submitted = await run_in(
             self._executor,
             self._ledger.jobs.submit,
@@ -140,7 +141,7 @@ class JobService:
     async def object_arrived(self, arrival: ObjectArrival, caller: Caller) -> Job:
         """All objects of a study become one job, which runs when the study is complete."""
         check_object(arrival.uri, self._sources.get(self._settings.infer_source))
-        await self._check_load()
+        await self._open_jobs.require_room()
         wants_triage = arrival.inference_type is InferenceType.TRIAGE
         first = eligible_models(self._snapshot(), None, arrival.modality, triage_only=wants_triage)[0]
         request = JobRequest(
@@ -263,11 +264,6 @@ class JobService:
             )
         if model and variant not in snapshot.table(model).answering:
             raise UnknownVariant("no variant of that name may answer now")
-
-    async def _check_load(self) -> None:
-        open_jobs = await run_in(self._executor, self._ledger.jobs.open_jobs)
-        if open_jobs >= self._settings.max_open_jobs:
-            raise Overloaded("too many open jobs; nothing was accepted")
 
 
 def check_callback(url: str, allowed_hosts: tuple[str, ...]) -> None:
