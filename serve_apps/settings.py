@@ -52,7 +52,6 @@ class ObjectSourceSettings(_Source):
     allowed_prefixes: tuple[str, ...]
     endpoint_url: str | None = None
     region: str | None = None
-    report_prefix: str | None = None
 
 
 SourceSettings = Annotated[
