@@ -15,6 +15,7 @@ import highdicom.sr as sr
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
+from pydicom.valuerep import DT
 
 from imaging.content_uid import UNNAMED, name_by_content
 from imaging.encoded_items import encode_codes, encoded_reference
@@ -32,30 +33,18 @@ from imaging.report_frame import (
     template_of,
 )
 
-__all__ = ["FormerReport", "ReportContext", "to_failure_sr", "to_sr"]
+__all__ = ["FormerReport", "ReportContext", "ReportName", "to_failure_sr", "to_sr"]
 
 SERIES_NUMBER: Final = 9901
 
 
 @dataclass(frozen=True, slots=True)
-class FormerReport:
-    """The SR that a new one supersedes: an earlier report of the same model on the same study.
-
-    `predecessor` is the report that the former one superseded.
-    """
+class ReportName:
+    """Which SR is meant: its study, series and own UID."""
 
     study_uid: str = field(repr=False)
     series_uid: str = field(repr=False)
     instance_uid: str = field(repr=False)
-    predecessor: FormerReport | None = field(default=None, repr=False)
-
-    @classmethod
-    def of(cls, content: bytes) -> FormerReport:
-        """Named by the report's own Part 10 file."""
-        names = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
-        header = pydicom.dcmread(BytesIO(content), specific_tags=[*names, "PredecessorDocumentsSequence"])
-        study, series, instance = (str(header[name].value) for name in names)
-        return cls(study, series, instance, _predecessor_of(header))
 
     def as_reference(self) -> Dataset:
         """What highdicom makes the item of the Predecessor Documents Sequence from."""
@@ -65,26 +54,42 @@ class FormerReport:
         return reference
 
 
-def _predecessor_of(header: Dataset) -> FormerReport | None:
+@dataclass(frozen=True, slots=True)
+class FormerReport:
+    """An earlier SR of the same model on the same study: when it was made, and which one it superseded itself."""
+
+    name: ReportName
+    created: datetime
+    predecessor: ReportName | None
+
+    @classmethod
+    def of(cls, content: bytes) -> FormerReport:
+        """Read from the report's own Part 10 file."""
+        names = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
+        sequences = ["PredecessorDocumentsSequence", "ContributingEquipmentSequence"]
+        header = pydicom.dcmread(BytesIO(content), specific_tags=[*names, *sequences])
+        equipment = header.ContributingEquipmentSequence
+        moment = next(DT(item.ContributionDateTime) for item in equipment if "ContributionDateTime" in item)
+        return cls(ReportName(*(str(header[name].value) for name in names)), moment, _predecessor_of(header))
+
+
+def _predecessor_of(header: Dataset) -> ReportName | None:
     if not header.get("PredecessorDocumentsSequence"):
         return None
     (study,) = header.PredecessorDocumentsSequence
     (series,) = study.ReferencedSeriesSequence
     (instance,) = series.ReferencedSOPSequence
-    return FormerReport(
-        str(study.StudyInstanceUID), str(series.SeriesInstanceUID), str(instance.ReferencedSOPInstanceUID)
-    )
+    names = (study.StudyInstanceUID, series.SeriesInstanceUID, instance.ReferencedSOPInstanceUID)
+    return ReportName(*map(str, names))
 
 
-def says_the_same(
-    former: FormerReport, former_created: datetime, prediction: Prediction, context: ReportContext
-) -> bool:
-    """Whether the former report is what `to_sr` would make of the prediction, but for its date and predecessor.
+def says_the_same(former: FormerReport, prediction: Prediction, context: ReportContext) -> bool:
+    """Whether `to_sr` would make the former report of the prediction again, had it that one's date and predecessor.
 
     Then there is nothing new to report: the former one stands.
     """
-    again = to_sr(prediction, context, created=former_created, predecessor=former.predecessor)
-    return str(again.SOPInstanceUID) == former.instance_uid
+    again = to_sr(prediction, context, created=former.created, predecessor=former.predecessor)
+    return str(again.SOPInstanceUID) == former.name.instance_uid
 
 
 def to_sr(
@@ -92,7 +97,7 @@ def to_sr(
     context: ReportContext,
     *,
     created: datetime,
-    predecessor: FormerReport | None = None,
+    predecessor: ReportName | None = None,
 ) -> Dataset:
     """The report of a prediction. Equal arguments give equal bytes, so that a retry stores nothing new.
 
@@ -120,7 +125,7 @@ def _document(
     context: ReportContext,
     stamp: ModelStamp,
     created: datetime,
-    predecessor: FormerReport | None,
+    predecessor: ReportName | None,
 ) -> Dataset:
     """highdicom makes the document around the root alone and one image: it copies and searches what it is given."""
     root = content[0]

@@ -20,7 +20,6 @@ from ledger.records import (
     Job,
     JobRequest,
     LeaseLost,
-    StoredReport,
     Submitted,
 )
 from ledger.retention import Retention
@@ -91,7 +90,6 @@ __all__ = [
     "ShadowResult",
     "ShadowTask",
     "StoredDecision",
-    "StoredReport",
     "Submitted",
     "Transition",
 ]

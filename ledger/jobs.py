@@ -24,7 +24,7 @@ from core.priority import Priority, queue_order
 from core.study import StudyRef
 from ledger.database import Database
 from ledger.limits import require_fits
-from ledger.records import Job, JobRequest, StoredReport, Submitted
+from ledger.records import Job, JobRequest, Submitted
 from ledger.state import HAS_RESULT, OPEN, JobState, may_move
 from ledger.tables import RESULT_VERSION, deliveries, documents, idempotency, jobs, microseconds
 
@@ -155,19 +155,19 @@ class Jobs:
             raise ResultNotReady("the job has no such document")
         return bytes(content)
 
-    def former_report(self, study_uid: str, model: str, before: datetime) -> StoredReport | None:
+    def former_report(self, study_uid: str, model: str, before: datetime) -> bytes | None:
         """The newest SR that the model made of the study for a job accepted before `before`; None for no such SR."""
         of_study = (jobs.c.study_uid == study_uid) & (jobs.c.model == model)
         query = (
-            sa.select(documents.c.content, jobs.c.created_at)
+            sa.select(documents.c.content)
             .join(jobs, (jobs.c.id == documents.c.job_id) & (documents.c.kind == "sr"))
             .where(of_study & (jobs.c.created_at < before) & jobs.c.state.in_(sorted(HAS_RESULT)))
             .order_by(jobs.c.created_at.desc())
             .limit(1)
         )
         with self._db.read() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else StoredReport(bytes(row.content), row.created_at)
+            content = connection.execute(query).scalar()
+        return None if content is None else bytes(content)
 
     def counts(self) -> dict[str, int]:
         """Jobs by state."""

@@ -96,14 +96,6 @@ class ClaimedJob:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredReport:
-    """The SR of a job as a Part 10 file, and when the job was accepted, which dates the SR."""
-
-    content: bytes = field(repr=False)
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Delivery:
     """Something a finished job must bring somewhere: a document, or a payload."""
 

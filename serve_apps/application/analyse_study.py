@@ -24,7 +24,6 @@ from imaging.encoded import to_part10
 from imaging.finding import Prediction
 from imaging.report_sr import FormerReport, says_the_same, to_sr
 from imaging.segmentation import to_seg
-from ledger import StoredReport
 from observability.names import Stage
 from observability.record import StageTiming
 from observability.redaction import Pseudonymiser
@@ -77,7 +76,7 @@ class SiteRules:
     canary_timeout_s: float
 
 
-FindFormerReport = Callable[[str, str, datetime], Awaitable[StoredReport | None]]
+FindFormerReport = Callable[[str, str, datetime], Awaitable[bytes | None]]
 
 
 async def no_former_report(study_uid: str, model: str, before: datetime) -> None:
@@ -185,15 +184,13 @@ def _assign(
         raise UnknownVariant(str(error)) from None
 
 
-async def _former_report(order: StudyOrder, study: FetchedStudy, place: Workplace) -> StoredReport | None:
+async def _former_report(order: StudyOrder, study: FetchedStudy, place: Workplace) -> bytes | None:
     if "sr" not in order.outputs:
         return None
     return await place.former_report(order.study.study_uid, study.model, order.created_at)
 
 
-def _report(
-    order: StudyOrder, study: FetchedStudy, prediction: Prediction, former: StoredReport | None
-) -> Report:
+def _report(order: StudyOrder, study: FetchedStudy, prediction: Prediction, former: bytes | None) -> Report:
     """Raises ModelFailed for a prediction that no report may hold.
 
     A report that would say what the `former` SR says is the former one, byte by byte; any other supersedes it.
@@ -201,14 +198,11 @@ def _report(
     documents: dict[str, bytes] = {}
     sr_uid, created = None, order.created_at
     if "sr" in order.outputs:
-        predecessor = None if former is None else FormerReport.of(former.content)
-        if (
-            former
-            and predecessor
-            and says_the_same(predecessor, former.created_at, prediction, study.context)
-        ):
-            sr_uid, created, documents["sr"] = predecessor.instance_uid, former.created_at, former.content
+        superseded = None if former is None else FormerReport.of(former)
+        if former and superseded and says_the_same(superseded, prediction, study.context):
+            sr_uid, created, documents["sr"] = superseded.name.instance_uid, superseded.created, former
         else:
+            predecessor = superseded.name if superseded else None
             report = to_sr(prediction, study.context, created=created, predecessor=predecessor)
             sr_uid, documents["sr"] = str(report.SOPInstanceUID), to_part10(report)
     if "seg" in order.outputs and prediction.mask is not None:

@@ -17,7 +17,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from core.priority import QueueOrder
-from ledger import Ledger, StoredReport
+from ledger import Ledger
 from observability.event_log import configure_logging
 from serve_apps.adapters.after_job import ServeAfterJob
 from serve_apps.adapters.archives import Archives
@@ -165,7 +165,7 @@ class JobWorker:
             )
         )
 
-    async def _former_report(self, study_uid: str, model: str, before: datetime) -> StoredReport | None:
+    async def _former_report(self, study_uid: str, model: str, before: datetime) -> bytes | None:
         return await run_in(self._pools.ledger, self._ledger.jobs.former_report, study_uid, model, before)
 
 

@@ -64,7 +64,7 @@ def test_both_validators_accept_a_failure(tmp_path: Path) -> None:
 
 def test_both_validators_accept_a_report_that_supersedes_another(tmp_path: Path) -> None:
     former = to_sr(classification(CT, stamp=RESEARCH), CONTEXT, created=CREATED)
-    predecessor = FormerReport.of(to_part10(former))
+    predecessor = FormerReport.of(to_part10(former)).name
     document = to_sr(classification(CT), CONTEXT, created=CREATED, predecessor=predecessor)
     assert_valid(written(document, tmp_path))
     assert deviations(document) == []

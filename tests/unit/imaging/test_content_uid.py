@@ -15,14 +15,14 @@ from pydicom.dataset import Dataset
 from imaging import report_sr
 from imaging.encoded import to_part10
 from imaging.finding import ModelStamp, Presence, Urgency
-from imaging.report_sr import FormerReport, ReportContext, to_failure_sr, to_sr
+from imaging.report_sr import FormerReport, ReportContext, ReportName, to_failure_sr, to_sr
 from imaging.segmentation import to_seg
 from tests.reports import BRAIN, CREATED, STAMP, classification, finding, prediction, segmentation, source
 from tests.sr_tree import deviations
 
 CT = source(slices=3)
 CONTEXT = ReportContext.of(CT)
-FORMER = FormerReport("1.2.3", "1.2.3.4", "1.2.3.4.5")
+FORMER = ReportName("1.2.3", "1.2.3.4", "1.2.3.4.5")
 
 stamps = st.builds(
     ModelStamp,
@@ -132,7 +132,7 @@ def test_a_segmentation_is_named_by_its_mask_and_its_clearance() -> None:
 
 def test_a_report_names_the_one_that_it_supersedes() -> None:
     former = to_sr(classification(CT, stamp=replace(STAMP, research_only=True)), CONTEXT, created=CREATED)
-    predecessor = FormerReport.of(to_part10(former))
+    predecessor = FormerReport.of(to_part10(former)).name
     later = to_sr(classification(CT), CONTEXT, created=CREATED, predecessor=predecessor)
     stored = pydicom.dcmread(BytesIO(to_part10(later)))
     (study,) = stored.PredecessorDocumentsSequence

@@ -13,7 +13,6 @@ from core.priority import QueueOrder
 from core.study import StudyRef
 from imaging.finding import Prediction
 from imaging.report_sr import ReportContext
-from ledger import StoredReport
 from observability.redaction import Pseudonymiser
 from serve_apps.application.analyse_study import Analysis, SiteRules, StudyOrder, Workplace, analyse_study
 from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, ServedVersion
@@ -56,13 +55,13 @@ class Hospital(Deployments):
 class Reports:
     """The reports of earlier jobs."""
 
-    def __init__(self, content: bytes | None, created_at: datetime = CREATED) -> None:
-        self.stored = None if content is None else StoredReport(content, created_at)
+    def __init__(self, content: bytes | None) -> None:
+        self.content = content
         self.asked: list[tuple[str, str, datetime]] = []
 
-    async def former(self, study_uid: str, model: str, before: datetime) -> StoredReport | None:
+    async def former(self, study_uid: str, model: str, before: datetime) -> bytes | None:
         self.asked.append((study_uid, model, before))
-        return self.stored
+        return self.content
 
 
 async def read(order: StudyOrder, reports: Reports, *, research_only: bool = False) -> Analysis:
@@ -87,10 +86,12 @@ async def test_a_study_that_is_read_after_the_clearance_supersedes_the_research_
 
 async def test_a_study_that_is_read_again_with_the_same_outcome_keeps_its_report() -> None:
     first = await read(ORDER, Reports(None))
-    tomorrow = replace(ORDER, created_at=CREATED + timedelta(days=1))
-    again = await read(tomorrow, Reports(first.documents["sr"]))
-    assert again.documents == first.documents
-    assert again.result.sr_sop_instance_uid == first.result.sr_sop_instance_uid
+    for day in (1, 2, 3):
+        later = replace(ORDER, created_at=CREATED + timedelta(days=day, microseconds=day))
+        again = await read(later, Reports(first.documents["sr"]))
+        assert again.documents == first.documents
+        assert again.result.sr_sop_instance_uid == first.result.sr_sop_instance_uid
+        first = again
 
 
 async def test_a_report_that_superseded_another_is_kept_too() -> None:
@@ -99,7 +100,7 @@ async def test_a_report_that_superseded_another_is_kept_too() -> None:
     cleared = await read(later, Reports(research.documents["sr"]))
     again = await read(
         replace(ORDER, created_at=CREATED + timedelta(days=2)),
-        Reports(cleared.documents["sr"], later.created_at),
+        Reports(cleared.documents["sr"]),
     )
     assert again.documents == cleared.documents
 
