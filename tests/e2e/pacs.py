@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from io import BytesIO
+
+import pydicom
+
 from tests.orthanc import Orthanc
 
 SOP_INSTANCE_UID = "00080018"
@@ -20,3 +25,12 @@ def instance_in(pacs: Orthanc, instance_uid: str) -> bytes:
     with pacs.client() as client:
         (found,) = client.post("/tools/lookup", content=instance_uid).json()
         return client.get(f"/instances/{found['ID']}/file").content
+
+
+def versions_reported(pacs: Orthanc, study_uid: str) -> set[str]:
+    """The model versions whose reports lie in a study, as each report's series describes it."""
+    descriptions = [
+        str(pydicom.dcmread(BytesIO(instance_in(pacs, uid))).SeriesDescription)
+        for uid in reports_in(pacs, study_uid)
+    ]
+    return {re.search(r": \S+ (\S+) \(unverified\)", text)[1] for text in descriptions}  # type: ignore[index]
