@@ -10,7 +10,7 @@ from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
 from ledger.escalations import EscalationEvent, Escalations
 from ledger.jobs import Jobs
 from ledger.leases import Leases
-from ledger.outbox import Outbox
+from ledger.outbox import CALLBACK, Outbox, failure_callback
 from ledger.records import (
     AuditRow,
     ClaimedDelivery,
@@ -64,6 +64,7 @@ class Ledger:
 
 
 __all__ = [
+    "CALLBACK",
     "FINISHED",
     "AssignedGroup",
     "Audience",
@@ -92,4 +93,5 @@ __all__ = [
     "StoredDecision",
     "Submitted",
     "Transition",
+    "failure_callback",
 ]

@@ -20,7 +20,7 @@ from core.retry import Attempts, FailureClass, RetryPolicy, after_failure, loss_
 from ledger.database import Database
 from ledger.decisions import write_decisions
 from ledger.jobs import job_of
-from ledger.outbox import add_deliveries
+from ledger.outbox import add_deliveries, failure_callback
 from ledger.records import ClaimedJob, Delivery, LeaseLost
 from ledger.shadow_records import ShadowTask
 from ledger.shadows import enqueue_shadows
@@ -66,7 +66,7 @@ class Leases:
     def claim(self, job_id: str, worker: str, lease_s: float) -> ClaimedJob | None:
         """Take this job if its time has come and it is in nobody's hands.
 
-        A job whose worker was lost too often is ended instead, as `worker-lost`.
+        A job whose worker was lost too often is ended instead, as `worker-lost`, and its caller is called back.
         """
         with self._db.write_unsynced() as connection:
             now = self._db.now(connection)
@@ -210,6 +210,8 @@ class Leases:
             detail = f"given up: {row['losses'] + 1} workers were lost with this study"
             ended = {"losses": row["losses"] + 1, **_failed(WorkerLost.code, detail, now)}
             _update(connection, row, {**FREE, **ended})
+            callback = failure_callback(row["id"], row["callback"], WorkerLost.code, detail)
+            add_deliveries(connection, row["id"], callback, now)
             return None
         until = now + timedelta(seconds=lease_s)
         losses = row["losses"] + lost

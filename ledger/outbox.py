@@ -24,6 +24,7 @@ from ledger.tables import deliveries, jobs
 DUE: Final = "due"
 DONE: Final = "done"
 DEAD: Final = "dead"
+CALLBACK: Final = "callback"
 
 
 class Outbox:
@@ -71,17 +72,27 @@ class Outbox:
 
         Also heard from a bearer who was slow and whose delivery was given up meanwhile.
         """
-        self._end(delivery_id, {"state": DONE, "error_code": None}, (DUE, DEAD), seconds)
-
-    def delivery_failed(self, delivery_id: str, error_code: str, *, retry_at: datetime | None) -> None:
-        """Try again at `retry_at`, or give up: the job completes and shows what was not delivered."""
-        if retry_at is None:
-            self._end(delivery_id, {"state": DEAD, "error_code": error_code}, (DUE,))
-            return
-        values = {"not_before": retry_at, "error_code": error_code, "worker": None, "lease_until": None}
-        pending = (deliveries.c.id == delivery_id) & (deliveries.c.state == DUE)
+        arrived = {"state": DONE, "error_code": None}
         with self._db.write() as connection:
-            connection.execute(sa.update(deliveries).where(pending).values(**values))
+            self._end(connection, delivery_id, arrived, (DUE, DEAD), self._db.now(connection), seconds)
+
+    def delivery_failed(
+        self, delivery_id: str, worker: str, error_code: str, *, retry_at: datetime | None
+    ) -> None:
+        """Try again at `retry_at`, or give up: the job completes and shows what was not delivered.
+
+        Only from the worker that has the delivery in hand: another may be carrying it by now.
+        """
+        in_hand = (
+            (deliveries.c.id == delivery_id) & (deliveries.c.worker == worker) & (deliveries.c.state == DUE)
+        )
+        values = {"not_before": retry_at, "error_code": error_code, "worker": None, "lease_until": None}
+        with self._db.write() as connection:
+            if retry_at is not None:
+                connection.execute(sa.update(deliveries).where(in_hand).values(**values))
+            elif connection.execute(sa.select(deliveries.c.id).where(in_hand)).first() is not None:
+                dead, now = {"state": DEAD, "error_code": error_code}, self._db.now(connection)
+                self._end(connection, delivery_id, dead, (DUE,), now)
 
     def dead_letters(self, limit: int = 100) -> tuple[DeadLetter, ...]:
         """Deliveries that were given up, the newest first."""
@@ -107,9 +118,7 @@ class Outbox:
         lost = row["lease_until"] is not None
         losses = row["losses"] + lost
         if losses >= self._policy.worker_losses:
-            self._end_within(
-                connection, row["id"], {"state": DEAD, "error_code": WorkerLost.code}, (DUE,), now
-            )
+            self._end(connection, row["id"], {"state": DEAD, "error_code": WorkerLost.code}, (DUE,), now)
             return None
         values = {
             "attempt": row["attempt"] + (not lost),
@@ -122,17 +131,6 @@ class Outbox:
         return ClaimedDelivery(**{name: after[name] for name in ClaimedDelivery.__dataclass_fields__})
 
     def _end(
-        self,
-        delivery_id: str,
-        values: dict[str, str | None],
-        only_from: tuple[str, ...],
-        seconds: float = 0.0,
-    ) -> None:
-        with self._db.write() as connection:
-            now = self._db.now(connection)
-            self._end_within(connection, delivery_id, values, only_from, now, seconds)
-
-    def _end_within(
         self,
         connection: Connection,
         delivery_id: str,
@@ -166,6 +164,14 @@ def add_deliveries(connection: Connection, job_id: str, made: Sequence[Delivery]
     """Put a job's deliveries into the outbox within a transaction."""
     if made:
         connection.execute(sa.insert(deliveries), [_row(job_id, delivery, now) for delivery in made])
+
+
+def failure_callback(job_id: str, callback: str | None, code: str, detail: str) -> tuple[Delivery, ...]:
+    """Who asked to be called back is told of a failure too: silence would pass for a negative result."""
+    if callback is None:
+        return ()
+    payload = {"job": job_id, "state": JobState.FAILED.value, "error": {"code": code, "detail": detail}}
+    return (Delivery(kind=CALLBACK, destination=callback, document=None, payload=payload),)
 
 
 def lane_of(destination: str) -> str:

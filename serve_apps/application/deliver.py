@@ -51,7 +51,9 @@ class DeliveryRows(Protocol):
 
     def delivered(self, delivery_id: str, seconds: float = 0.0) -> None: ...
 
-    def delivery_failed(self, delivery_id: str, error_code: str, *, retry_at: datetime | None) -> None: ...
+    def delivery_failed(
+        self, delivery_id: str, worker: str, error_code: str, *, retry_at: datetime | None
+    ) -> None: ...
 
 
 class FinishedJobs(Protocol):
@@ -233,7 +235,9 @@ class OutboxDispatcher:
         )
         await until_noted(
             self._c.limits.note_again_s,
-            lambda: self._ledger(self._c.rows.delivery_failed, delivery.id, code, retry_at=decision.at),
+            lambda: self._ledger(
+                self._c.rows.delivery_failed, delivery.id, self._c.worker, code, retry_at=decision.at
+            ),
         )
         if decision.at is not None:
             self._wake_at(decision.at)

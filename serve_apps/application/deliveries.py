@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from core.errors import SerinusError
-from ledger import Delivery, Job
+from ledger import CALLBACK as CALLBACK
+from ledger import Delivery, Job, failure_callback
 from serve_apps.application.analyse_study import Analysis
 from serve_apps.settings import SourceSettings
 
 STOW = "stow"
-CALLBACK = "callback"
 DICOM_DOCUMENTS = ("sr", "seg")
 
 
@@ -26,8 +26,5 @@ def deliveries_for(job: Job, source: SourceSettings, analysis: Analysis) -> tupl
 
 
 def failure_deliveries(job: Job, error: SerinusError) -> tuple[Delivery, ...]:
-    """Who asked to be called back is told of a failure too: silence would pass for a negative result."""
-    if job.callback is None:
-        return ()
-    payload = {"job": job.id, "state": "failed", "error": {"code": error.code, "detail": error.detail}}
-    return (Delivery(kind=CALLBACK, destination=job.callback, document=None, payload=payload),)
+    """What a failed job must still bring to its caller."""
+    return failure_callback(job.id, job.callback, error.code, error.detail)

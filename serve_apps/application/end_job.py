@@ -196,6 +196,10 @@ class JobEnding:
             retry_after_s=(decision.at - at).total_seconds() if decision.at is not None else None,
         )
 
+    def ended(self, job_id: str) -> None:
+        """The job has ended by other hands; its callers may wait here."""
+        self._c.after.ended(job_id)
+
     async def _write(self, call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         pause_s = FIRST_PAUSE_S
         while True:

@@ -24,7 +24,7 @@ from typing import Any, Final, Protocol
 from core.errors import SerinusError
 from core.priority import QueueOrder
 from ledger import ClaimedJob, Job, JobState, LeaseLost
-from ledger.state import HAS_RESULT
+from ledger.state import FINISHED, HAS_RESULT
 from observability.names import Stage
 from observability.stage_clock import StageClock
 from serve_apps.application.analyse_study import Progress, StudyOrder, Workplace, analyse_study
@@ -156,7 +156,7 @@ class JobRunner:
                 await self._release(claimed)
             raise
         if claimed is None:
-            return await self._as_it_stands(job_id)
+            return await self._in_other_hands(job_id)
         return await self._hold(claimed, slot, waiter_end)
 
     async def _hold(self, claimed: ClaimedJob, slot: HeldSlot, waiter_end: float | None) -> JobOutcome:
@@ -211,6 +211,13 @@ class JobRunner:
                 await run_in(self._c.ledger, self._c.claims.stage, token, shown.value)
             except SerinusError as error:  # the lease is lost or the ledger away: the work itself finds out
                 logger.info("jobs.stage_not_shown", extra={"error": error.code})
+
+    async def _in_other_hands(self, job_id: str) -> JobOutcome:
+        """A job that nobody may claim any more has ended, perhaps by this very claim: whoever waits looks at it."""
+        outcome = await self._as_it_stands(job_id)
+        if outcome.state in FINISHED:
+            self._c.ending.ended(job_id)
+        return outcome
 
     async def _as_it_stands(self, job_id: str) -> JobOutcome:
         job = await run_in(self._c.ledger, self._c.jobs.get, job_id)

@@ -76,6 +76,18 @@ def test_a_study_that_kills_its_workers_again_and_again_is_given_up_after_growin
     assert (ended.state, ended.error_code, ended.losses) == (JobState.FAILED, "worker-lost", 3)
 
 
+def test_who_asked_for_a_callback_hears_of_a_study_that_was_given_up_with_its_workers(ledger: Ledger) -> None:
+    job = submit(ledger, callback="https://ris.example/jobs")
+    for lapse in range(4):
+        claim(ledger, after(100.0 * lapse), 1)
+    assert ledger.jobs.get(job.id).error_code == "worker-lost"
+    (delivery,) = carry(ledger, after(400))
+    assert delivery.destination == "https://ris.example/jobs"
+    assert delivery.payload is not None
+    assert delivery.payload["state"] == "failed"
+    assert delivery.payload["error"]["code"] == "worker-lost"
+
+
 def test_a_failure_that_may_pass_is_tried_again_not_before_its_time(ledger: Ledger) -> None:
     submit(ledger)
     ledger.leases.retry(claim_one(ledger), "source-timeout", "slow", at=after(30), counts=True)

@@ -106,7 +106,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ledger.outbox.delivered(delivery.id)
             return
         retry_at = None if last else self.clock()
-        self.ledger.outbox.delivery_failed(delivery.id, "no", retry_at=retry_at)
+        self.ledger.outbox.delivery_failed(delivery.id, "a", "no", retry_at=retry_at)
 
     @rule(seconds=st.integers(1, LEASE_S * 2))
     def time_passes(self, seconds: int) -> None:

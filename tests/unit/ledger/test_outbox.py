@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import pytest
+
 from ledger import Delivery, JobState, Ledger
 from tests.unit.ledger.conftest import NOON, after, set_time
 from tests.unit.ledger.studies import carry, claim_one, complete, submit
@@ -36,7 +40,7 @@ def test_a_dead_letter_is_shown_and_the_result_kept(ledger: Ledger) -> None:
     job = submit(ledger)
     complete(ledger, claim_one(ledger), Delivery("stow", "pacs", "sr"))
     (delivery,) = carry(ledger, NOON, "a")
-    ledger.outbox.delivery_failed(delivery.id, "result-store-rejected", retry_at=None)
+    ledger.outbox.delivery_failed(delivery.id, "a", "result-store-rejected", retry_at=None)
     shown = ledger.jobs.get(job.id)
     assert (shown.state, shown.undelivered) == (JobState.COMPLETED, ("stow of sr: result-store-rejected",))
     assert ledger.jobs.result(job.id)
@@ -48,8 +52,21 @@ def test_a_delivery_that_arrived_is_not_made_a_dead_letter_by_a_slow_bearer(ledg
     (slow,) = carry(ledger, NOON, "a")
     (quick,) = carry(ledger, after(11), "b")
     ledger.outbox.delivered(quick.id)
-    ledger.outbox.delivery_failed(slow.id, "result-store-rejected", retry_at=None)
+    ledger.outbox.delivery_failed(slow.id, "a", "result-store-rejected", retry_at=None)
     assert ledger.jobs.get(job.id).undelivered == ()
+
+
+@pytest.mark.parametrize("retry_at", [after(12), None])
+def test_a_slow_bearer_says_nothing_of_a_delivery_that_another_has_in_hand(
+    ledger: Ledger, retry_at: datetime | None
+) -> None:
+    job = submit(ledger)
+    complete(ledger, claim_one(ledger), Delivery("stow", "pacs", "sr"))
+    (slow,) = carry(ledger, NOON, "a")
+    assert len(carry(ledger, after(11), "b")) == 1
+    ledger.outbox.delivery_failed(slow.id, "a", "source-unavailable", retry_at=retry_at)
+    assert carry(ledger, after(13), "c") == ()
+    assert ledger.jobs.get(job.id).state is JobState.STORING
 
 
 def test_a_delivery_that_was_given_up_and_yet_arrived_is_no_dead_letter(ledger: Ledger) -> None:
@@ -57,7 +74,7 @@ def test_a_delivery_that_was_given_up_and_yet_arrived_is_no_dead_letter(ledger: 
     complete(ledger, claim_one(ledger), Delivery("stow", "pacs", "sr"))
     (slow,) = carry(ledger, NOON, "a")
     (quick,) = carry(ledger, after(11), "b")
-    ledger.outbox.delivery_failed(quick.id, "result-store-rejected", retry_at=None)
+    ledger.outbox.delivery_failed(quick.id, "b", "result-store-rejected", retry_at=None)
     ledger.outbox.delivered(slow.id)
     assert ledger.jobs.get(job.id).undelivered == ()
 
@@ -91,7 +108,7 @@ def test_a_retry_waits_for_its_time_and_not_for_its_lease(ledger: Ledger) -> Non
     submit(ledger)
     complete(ledger, claim_one(ledger), Delivery("stow", "pacs", "sr"))
     (delivery,) = ledger.outbox.claim_deliveries("a", 300, 1)
-    ledger.outbox.delivery_failed(delivery.id, "result-store-rejected", retry_at=after(2))
+    ledger.outbox.delivery_failed(delivery.id, "a", "result-store-rejected", retry_at=after(2))
     assert carry(ledger, after(1)) == ()
     (again,) = carry(ledger, after(2))
     assert (again.attempt, again.losses, again.created_at) == (2, 0, NOON)
@@ -124,7 +141,7 @@ def test_dead_letters_are_listed_newest_first(ledger: Ledger) -> None:
         submit(ledger)
         complete(ledger, claim_one(ledger), Delivery("stow", "pacs", "sr"))
         (delivery,) = carry(ledger, after(second))
-        ledger.outbox.delivery_failed(delivery.id, "result-store-rejected", retry_at=None)
+        ledger.outbox.delivery_failed(delivery.id, "a", "result-store-rejected", retry_at=None)
     assert [letter.ended_at for letter in ledger.outbox.dead_letters(2)] == [after(2), after(1)]
 
 

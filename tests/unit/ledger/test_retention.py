@@ -28,7 +28,7 @@ def finished(ledger: Ledger, key: str) -> str:
         model="ich",
     )
     (delivery,) = ledger.outbox.claim_deliveries("a", 10, 1)
-    ledger.outbox.delivery_failed(delivery.id, "result-store-rejected", retry_at=None)
+    ledger.outbox.delivery_failed(delivery.id, "a", "result-store-rejected", retry_at=None)
     return job.id
 
 

@@ -236,7 +236,7 @@ async def test_what_was_not_delivered_is_shown(site: Site, http: httpx.AsyncClie
         model="m",
     )
     (delivery,) = site.ledger.outbox.claim_deliveries("t", 5, 1)
-    site.ledger.outbox.delivery_failed(delivery.id, "result-store-rejected", retry_at=None)
+    site.ledger.outbox.delivery_failed(delivery.id, "t", "result-store-rejected", retry_at=None)
     assert (await http.get(f"/v1/jobs/{job}")).json()["undelivered"] == ["stow of sr: result-store-rejected"]
     (letter,) = (await http.get("/v1/queue")).json()["dead_letters"]
     assert (letter["job_id"], letter["destination"], letter["error"]) == (

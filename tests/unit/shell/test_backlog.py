@@ -40,7 +40,7 @@ async def test_both_stand_among_the_alarms_of_the_site(site: Site, http: httpx.A
         shadows=[ShadowTask(**{name: getattr(claim, name) for name in ShadowTask.__dataclass_fields__})],
     )
     (delivery,) = site.ledger.outbox.claim_of_job(job, "t", 60)
-    site.ledger.outbox.delivery_failed(delivery.id, "result-store-rejected", retry_at=None)
+    site.ledger.outbox.delivery_failed(delivery.id, "t", "result-store-rejected", retry_at=None)
     alarms = (await http.get("/v1/models")).json()["alarms"]
     assert alarms["outbox"].startswith("1 deliveries were given up")
     assert alarms["shadows"].startswith("the oldest shadow task has waited")

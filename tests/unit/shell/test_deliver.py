@@ -69,7 +69,9 @@ class Rows:
             raise LedgerUnavailable("the database does not answer")
         self.arrived.append(delivery_id)
 
-    def delivery_failed(self, delivery_id: str, error_code: str, *, retry_at: datetime | None) -> None:
+    def delivery_failed(
+        self, delivery_id: str, worker: str, error_code: str, *, retry_at: datetime | None
+    ) -> None:
         self.failed.append((delivery_id, error_code, retry_at is None))
 
     def _take(self, claimed: list[ClaimedDelivery]) -> tuple[ClaimedDelivery, ...]:

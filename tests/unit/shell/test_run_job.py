@@ -89,6 +89,14 @@ async def test_a_job_in_somebody_else_s_hands_is_told_as_it_stands() -> None:
     assert shop.deployments.fetches == []
 
 
+async def test_who_waits_for_a_job_that_has_ended_in_other_hands_is_told() -> None:
+    job = replace(JOB, state=JobState.FAILED, error_code="worker-lost")
+    shop = Workshop(job)
+    outcome = await shop.runner.run(job.id, job.order)
+    assert outcome.state is JobState.FAILED
+    assert shop.notes.told == [("ended", job.id)]
+
+
 async def test_without_an_order_the_ledger_is_asked_for_it() -> None:
     shop = Workshop(JOB)
     assert (await shop.runner.run(JOB.id)).state is JobState.COMPLETED
