@@ -22,6 +22,7 @@ survives pickling between actors.
     ├── NotReady               this process has no routing snapshot yet, or a champion is not warm
     ├── DeadlineExceeded
     ├── ReportRejected         the PACS did not store the report
+    │   └── ReportRefused      it never will: the object itself is not what it takes
     ├── CallbackFailed         the caller's web server did not take the callback
     │   └── CallbackGone
     └── RequestError           the caller can mend it; `pointer` names the field
@@ -170,6 +171,12 @@ class DeadlineExceeded(SerinusError):
 class ReportRejected(SerinusError):
     code = "result-store-rejected"
     failure = FailureClass.SOURCE_AWAY
+
+
+class ReportRefused(ReportRejected):
+    """The archive, or the report's own bytes, say that no later attempt will store it: tried a few times only."""
+
+    failure = FailureClass.MODEL_FAILED
 
 
 class CallbackFailed(SerinusError):

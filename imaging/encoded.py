@@ -10,7 +10,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from core.errors import ReportRejected
+from core.errors import ReportRefused
 from core.uid import is_uid
 
 _NAMES: Final = ["StudyInstanceUID", "SOPInstanceUID"]
@@ -33,12 +33,12 @@ class EncodedInstance:
 
     @classmethod
     def of(cls, content: bytes) -> EncodedInstance:
-        """Read only the UIDs of a Part 10 file. Raises ReportRejected when it is none."""
+        """Read only the UIDs of a Part 10 file. Raises ReportRefused when it is none."""
         try:
             header = pydicom.dcmread(BytesIO(content), stop_before_pixels=True, specific_tags=_NAMES)
             study_uid, instance_uid = (str(header.get(name, "")) for name in _NAMES)
         except (InvalidDicomError, EOFError, ValueError) as error:
-            raise ReportRejected(f"the document is no DICOM object: {type(error).__name__}") from None
+            raise ReportRefused(f"the document is no DICOM object: {type(error).__name__}") from None
         if not (is_uid(study_uid) and is_uid(instance_uid)):
-            raise ReportRejected("the document names no study or no instance")
+            raise ReportRefused("the document names no study or no instance")
         return cls(study_uid, instance_uid, content)

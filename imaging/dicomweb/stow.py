@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from core.errors import ReportRejected
+from core.errors import ReportRefused, ReportRejected
 
+_OUT_OF_RESOURCES: Final = 0xA700
+_MENDED_BY_THE_SITE: Final = frozenset({401, 403, 404, 407, 408, 423, 425, 429})
 _REFERENCED, _FAILED = "00081199", "00081198"
 _REFERENCED_UID, _FAILURE_REASON = "00081155", "00081197"
 # exactly this: with a transfer-syntax parameter Orthanc 1.10 answers 200 and stores nothing
@@ -60,13 +62,29 @@ def read_receipt(status: int, body: bytes, sent: Mapping[str, str]) -> Receipt:
 
 
 def rejected(receipt: Receipt, lacking: Sequence[str]) -> ReportRejected:
-    """The error for instances that the archive lacks, with its failure reasons (PS3.18 §10.5.3), no UID."""
+    """The error for instances that the archive lacks, with its failure reasons (PS3.18 §10.5.3), no UID.
+
+    ReportRefused where sending the same again is in vain.
+    """
+    kind = ReportRefused if is_final(receipt) else ReportRejected
     counts = Counter(f"{reason:04X}H" for reason in receipt.reasons)
     reasons = (
         ", ".join(f"{count} x {reason}" for reason, count in sorted(counts.items())) or "no reason given"
     )
     lack = f"lacks {len(lacking)} of {len(receipt.sent)} instances"
-    return ReportRejected(f"the archive answered {receipt.status} and {lack}: {reasons}")
+    return kind(f"the archive answered {receipt.status} and {lack}: {reasons}")
+
+
+def is_final(receipt: Receipt) -> bool:
+    """Whether the archive refused the object itself, and not because it was full, busy or locked to us.
+
+    A site mends an archive that is full (PS3.4 B.2.3, A7xxH) or a credential, and then the same object is taken.
+    """
+    if receipt.status >= 500:
+        return False
+    if receipt.reasons:
+        return not any(_OUT_OF_RESOURCES <= reason < _OUT_OF_RESOURCES + 0x100 for reason in receipt.reasons)
+    return 400 <= receipt.status < 500 and receipt.status not in _MENDED_BY_THE_SITE
 
 
 def _json_object(body: bytes) -> Mapping[str, Any]:

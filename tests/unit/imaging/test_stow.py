@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from core.errors import ReportRejected
+from core.errors import ReportRefused, ReportRejected
 from imaging.dicomweb.multipart import MultipartSplitter, boundary_of
 from imaging.dicomweb.stow import encode_multipart, read_receipt, rejected
 from imaging.encoded import to_part10
@@ -51,3 +51,25 @@ def test_a_400_may_have_stored_some() -> None:
     assert isinstance(error, ReportRejected)
     assert str(error) == "the archive answered 400 and lacks 1 of 2 instances: 1 x 0110H"
     assert STUDY not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "reasons", "is_final"),
+    [
+        (409, [0x0110], True),
+        (202, [0xC000], True),
+        (400, [], True),
+        (415, [], True),
+        (409, [0xA700], False),  # the archive is full
+        (200, [], False),
+        (401, [], False),  # a credential that a person can mend
+        (429, [], False),
+        (500, [0x0110], False),
+        (503, [], False),
+    ],
+)
+def test_an_object_that_is_refused_for_good_is_told_from_an_archive_that_is_not_well(
+    status: int, reasons: list[int], is_final: bool
+) -> None:
+    receipt = read_receipt(status, answer([], reasons), {"1.2.1": STUDY})
+    assert isinstance(rejected(receipt, receipt.missing), ReportRefused) is is_final

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import CallbackGone, LedgerUnavailable, ReportRejected, SourceUnavailable
+from core.errors import CallbackGone, LedgerUnavailable, ReportRefused, ReportRejected, SourceUnavailable
 from core.retry import FailureClass, RetryPolicy
 from ledger import ClaimedDelivery, JobState
 from serve_apps.application.deliver import (
@@ -284,6 +284,14 @@ def test_a_pacs_that_is_away_is_tried_for_a_day_with_growing_pauses() -> None:
     assert pauses == sorted(pauses)
     assert (pauses[0], pauses[-1]) == (0.5, 300.0)
     assert timedelta(days=1) <= at - NOON < timedelta(days=1, minutes=6)
+
+
+def test_a_report_that_is_refused_for_good_is_a_dead_letter_after_a_few_tries_within_minutes() -> None:
+    at, attempt = NOON, 1
+    while (decision := retry_of(a_delivery("s", attempt=attempt), ReportRefused("no"), at, RetryPolicy())).at:
+        at, attempt = decision.at, attempt + 1
+    assert attempt == RetryPolicy().model_failed_attempts
+    assert at - NOON < timedelta(minutes=5)
 
 
 def test_what_nobody_foresaw_is_not_tried_for_a_day() -> None:
