@@ -42,7 +42,8 @@ class PriorityGate:
         self._free = slots
         self._most_lent = slots * LENT_PER_SLOT
         self._lent = 0
-        self._waiters: list[_Waiter] = []
+        self._waiters: list[_Waiter] = []  # a heap; who has left is passed over when his turn comes
+        self._left = 0
         self._arrivals = itertools.count()
 
     @property
@@ -58,7 +59,7 @@ class PriorityGate:
     @property
     def waiting(self) -> int:
         """How many wait for a slot, lenders that want theirs back included."""
-        return len(self._waiters)
+        return len(self._waiters) - self._left
 
     @asynccontextmanager
     async def slot(self, order: QueueOrder) -> AsyncIterator[Slot]:
@@ -83,17 +84,23 @@ class PriorityGate:
             raise
 
     def _leave(self, waiter: _Waiter) -> None:
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
-            heapq.heapify(self._waiters)
+        """Thousands may leave at once, so none searches the queue for his place."""
+        if waiter.granted.cancelled():
+            self._left += 1
+            if self._left == len(self._waiters):
+                self._waiters.clear()
+                self._left = 0
         else:  # the slot was granted in the moment of the cancellation
             self._give()
 
     def _give(self) -> None:
-        if self._waiters:
-            heapq.heappop(self._waiters).granted.set_result(None)
-        else:
-            self._free += 1
+        while self._waiters:
+            waiter = heapq.heappop(self._waiters)
+            if not waiter.granted.done():
+                waiter.granted.set_result(None)
+                return
+            self._left -= 1
+        self._free += 1
 
 
 class Slot:

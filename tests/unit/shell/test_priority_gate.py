@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -180,6 +181,28 @@ async def test_a_slot_granted_in_the_moment_of_a_cancellation_goes_to_the_next()
     unlucky.cancel()
     await asyncio.wait_for(lucky, 5)
     assert (gate.free, gate.waiting) == (1, 0)
+
+
+async def test_thousands_may_leave_the_queue_at_once() -> None:
+    """A worker that is replaced hands back all that waits: searching the queue for each would block it for minutes."""
+    gate, number = PriorityGate(1), 4000
+    async with gate.slot(at(0)):
+        waiting = [asyncio.create_task(_take_and_leave(gate, second)) for second in range(number)]
+        await settle()
+        assert gate.waiting == number
+        began = time.monotonic()
+        for task in reversed(waiting[1:]):
+            task.cancel()
+        await asyncio.wait(waiting[1:])
+        assert time.monotonic() - began < 1.0
+        assert gate.waiting == 1
+    await asyncio.wait_for(waiting[0], 5)
+    assert (gate.free, gate.waiting) == (1, 0)
+
+
+async def _take_and_leave(gate: PriorityGate, second: float) -> None:
+    async with gate.slot(at(second)):
+        pass
 
 
 async def test_a_gate_says_when_too_many_slots_are_lent() -> None:
