@@ -8,6 +8,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from core.errors import WorkerLost
 from core.priority import QueueOrder
 from serve_apps.application.priority_gate import PriorityGate
 
@@ -72,6 +73,9 @@ class SharedWork(Generic[Result]):
             shared.has_begun = True
             try:
                 result = await shared.work()
+            except asyncio.CancelledError:
+                self._lose(key, shared)
+                raise
             except Exception as error:  # noqa: BLE001 - every caller is told
                 self._forget(key, shared)
                 if not shared.result.done():
@@ -80,6 +84,12 @@ class SharedWork(Generic[Result]):
         self._forget(key, shared)  # who asks from now on wants it done anew
         if not shared.result.done():
             shared.result.set_result(result)
+
+    def _lose(self, key: Hashable, shared: _Shared[Result]) -> None:
+        """The work was cancelled under its callers, as by threads that are shut down: nobody waits for it for ever."""
+        self._forget(key, shared)
+        if not shared.result.done():
+            shared.result.set_exception(WorkerLost("the work was cancelled where it ran"))
 
     def _forget(self, key: Hashable, shared: _Shared[Result]) -> None:
         if self._shared.get(key) is shared:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.errors import SourceUnavailable
+from core.errors import SourceUnavailable, WorkerLost
 from core.priority import Priority, QueueOrder, queue_order
 from serve_apps.application.shared_work import SharedWork
 
@@ -45,6 +45,11 @@ class Source:
         except asyncio.CancelledError:
             self.cancelled.append(name)
             raise
+
+    async def cancel(self, name: str) -> None:
+        """As threads do that are shut down under the work."""
+        self._ends[name].cancel()
+        await settle()
 
     async def end(self, name: str, error: Exception | None = None) -> None:
         if error is None:
@@ -106,6 +111,20 @@ async def test_work_is_cancelled_with_its_last_caller_and_frees_its_slot() -> No
     assert source.begun == ["a", "b"]
     await source.end("b")
     assert await waits == "b!"
+
+
+async def test_work_that_is_cancelled_where_it_runs_leaves_no_caller_waiting() -> None:
+    source = Source()
+    first, second = await source.ask("a"), await source.ask("a")
+    await source.cancel("a")
+    assert first.done()
+    assert second.done()
+    for caller in (first, second):
+        with pytest.raises(WorkerLost):
+            await caller
+    again = await source.ask("a")
+    await source.end("a")
+    assert await again == "a!"
 
 
 async def test_queued_work_that_nobody_wants_any_more_never_begins() -> None:
