@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, ParamSpec, Protocol
 
@@ -155,7 +155,7 @@ class JobEnding:
             self._c.after.to_deliver(job.id)
         else:
             self._c.after.ended(job.id)
-        self._trace(self._c.tracer.completed, job, analysis, clock.timings)
+        self._trace(self._c.tracer.completed, job, without_pixels(analysis), clock.timings)
         state = JobState.STORING if deliveries else JobState.COMPLETED
         return JobOutcome(job.id, state, result)
 
@@ -187,7 +187,7 @@ class JobEnding:
             )
         again = decision.at is not None
         logger.info("jobs.failed", extra={"job": job.id, "code": error.code, "retry": again})
-        self._trace(self._c.tracer.failed, job, error, clock.timings, progress)
+        self._trace(self._c.tracer.failed, job, error, clock.timings, without_volume(progress))
         return JobOutcome(
             job.id,
             JobState.QUEUED if again else JobState.FAILED,
@@ -224,6 +224,24 @@ class JobEnding:
             record()
         finally:
             self._traces_waiting -= 1
+
+
+def without_pixels(analysis: Analysis) -> Analysis:
+    """What a trace needs of it. A trace that waits for a registry that hangs must pin no volume and hold no report."""
+    inference = analysis.outcome.inference
+    prediction = replace(inference.prediction, mask=None)
+    outcome = replace(
+        analysis.outcome,
+        inference=replace(inference, prediction=prediction),
+        report=replace(analysis.outcome.report, documents={}),
+    )
+    return replace(analysis, study=replace(analysis.study, volume=None), outcome=outcome)
+
+
+def without_volume(progress: Progress) -> Progress:
+    """What the trace of a failed study needs, likewise."""
+    study = None if progress.study is None else replace(progress.study, volume=None)
+    return replace(progress, study=study)
 
 
 def pending_shadows(job: Job, analysis: Analysis) -> tuple[ShadowTask, ...]:

@@ -49,6 +49,17 @@ async def test_a_job_is_claimed_analysed_completed_and_traced() -> None:
     assert not shop.runner.busy
 
 
+@pytest.mark.parametrize("error", [None, ModelFailed("cannot read it")])
+async def test_a_trace_that_waits_for_its_turn_pins_no_volume(error: SerinusError | None) -> None:
+    shop = Workshop(JOB)
+    if error is not None:
+        shop.deployments.predict_errors["1"] = [error]
+    await shop.runner.run(JOB.id, JOB.order)
+    (study,) = shop.notes.traced_studies
+    assert study is not None
+    assert study.volume is None
+
+
 async def test_a_report_that_must_be_stored_goes_to_the_outbox() -> None:
     job = replace(JOB, callback="https://ris/done")
     shop = Workshop(job)

@@ -61,7 +61,7 @@ def a_study(**facts: Any) -> FetchedStudy:
     whole: dict[str, Any] = {
         "model": "ich-triage",
         "rule": SeriesRule(("CT",)),
-        "volume": None,
+        "volume": "a reference into the object store",
         "context": None,
         "geometry": None,
         "facts": replace(patient, **facts),
@@ -217,13 +217,16 @@ class Notes:
 
     def __init__(self) -> None:
         self.traced: list[str] = []
+        self.traced_studies: list[FetchedStudy | None] = []
         self.told: list[tuple[str, str]] = []
 
     def completed(self, job: Job, analysis: Any, own: Any) -> None:
         self.traced.append("completed")
+        self.traced_studies.append(analysis.study)
 
     def failed(self, job: Job, error: SerinusError, own: Any, progress: Any) -> None:
         self.traced.append(error.code)
+        self.traced_studies.append(progress.study)
 
     def to_deliver(self, job_id: str) -> None:
         self.told.append(("deliver", job_id))
