@@ -227,7 +227,7 @@ class JobEnding:
 
 
 def without_pixels(analysis: Analysis) -> Analysis:
-    """What a trace needs of it. A trace that waits for a registry that hangs must pin no volume and hold no report."""
+    """What a trace needs of it: one that waits for a registry that hangs pins no volume and holds no report."""
     inference = analysis.outcome.inference
     prediction = replace(inference.prediction, mask=None)
     outcome = replace(

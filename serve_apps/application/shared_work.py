@@ -86,7 +86,7 @@ class SharedWork(Generic[Result]):
             shared.result.set_result(result)
 
     def _lose(self, key: Hashable, shared: _Shared[Result]) -> None:
-        """The work was cancelled under its callers, as by threads that are shut down: nobody waits for it for ever."""
+        """The work was cancelled under its callers, as by threads that are shut down: none waits for ever."""
         self._forget(key, shared)
         if not shared.result.done():
             shared.result.set_exception(WorkerLost("the work was cancelled where it ran"))

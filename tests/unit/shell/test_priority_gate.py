@@ -184,7 +184,7 @@ async def test_a_slot_granted_in_the_moment_of_a_cancellation_goes_to_the_next()
 
 
 async def test_thousands_may_leave_the_queue_at_once() -> None:
-    """A worker that is replaced hands back all that waits: searching the queue for each would block it for minutes."""
+    """A worker that is replaced hands back all that waits; to search the queue for each would block it."""
     gate, number = PriorityGate(1), 4000
     async with gate.slot(at(0)):
         waiting = [asyncio.create_task(_take_and_leave(gate, second)) for second in range(number)]
