@@ -84,14 +84,16 @@ class Jobs:
             follow_up = last["follow_up"] + 1 if last else 0
             return Submitted(self._insert(connection, whole, tenant, stable_at, follow_up), False)
 
-    def complete_study(self, study_uid: str, tenant: str) -> int:
-        """The study is complete: its waiting jobs may run at once. Returns how many there were."""
+    def complete_study(self, study_uid: str, tenant: str) -> tuple[Job, ...]:
+        """The study is complete: its waiting jobs, which are returned, may run at once."""
         waiting = (
             (jobs.c.study_uid == study_uid) & (jobs.c.tenant == tenant) & (jobs.c.state == JobState.WAITING)
         )
         with self._db.write() as connection:
-            now = self._db.now(connection)
-            return connection.execute(sa.update(jobs).where(waiting).values(not_before=now)).rowcount
+            rows = connection.execute(self._db.held(sa.select(jobs).where(waiting))).mappings().all()
+            now, released = self._db.now(connection), jobs.c.id.in_([row["id"] for row in rows])
+            connection.execute(sa.update(jobs).where(released).values(not_before=now))
+        return tuple(job_of(row) for row in rows)
 
     def get(self, job_id: str) -> Job:
         """Raises JobNotFound."""

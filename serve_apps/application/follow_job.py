@@ -58,6 +58,7 @@ class JobFollower:
         self._read_again_s = read_again_s
         self._ends = JobWakeups()
         self._runs: dict[str, asyncio.Task[JobOutcome | None]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def begin(self, job: Job, waiter_s: float | None = None) -> None:
         """Have a worker run the job, without waiting for it. `waiter_s` is how long its caller will wait."""
@@ -67,6 +68,16 @@ class JobFollower:
         run = asyncio.create_task(self._run(job, waiter_s), context=contextvars.Context())
         self._runs[job.id] = run
         run.add_done_callback(partial(self._forget, job.id))
+
+    def begin_in(self, job: Job, pause_s: float) -> None:
+        """Have a worker run the job in `pause_s` seconds, counted anew when this is said of it again.
+
+        A worker that is called too early, because another Ingress put it off, leaves the job as it is.
+        """
+        timer = self._timers.pop(job.id, None)
+        if timer is not None:
+            timer.cancel()
+        self._timers[job.id] = asyncio.get_running_loop().call_later(pause_s, self._begin_now, job)
 
     async def follow(self, job_id: str, within_s: float) -> Job:
         """The job when it has ended, or as it stands after `within_s`. Raises JobNotFound."""
@@ -92,6 +103,10 @@ class JobFollower:
     def ended(self, job_id: str) -> None:
         """Somebody ended the job; whoever waits for it here looks at it."""
         self._ends.ring(job_id)
+
+    def _begin_now(self, job: Job) -> None:
+        del self._timers[job.id]
+        self.begin(job)
 
     async def _begun_here(self, job_id: str, within_s: float) -> JobOutcome | None:
         run = self._runs.get(job_id)
@@ -123,3 +138,4 @@ class JobFollower:
 
     def _forget(self, job_id: str, _: asyncio.Task[JobOutcome | None]) -> None:
         self._runs.pop(job_id, None)
+        self._ends.ring(job_id)  # for who began to wait before a worker was called

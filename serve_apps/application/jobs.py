@@ -82,6 +82,10 @@ class JobFollower(Protocol):
         """
         ...
 
+    def begin_in(self, job: Job, pause_s: float) -> None:
+        """The job may run in `pause_s` seconds, unless this is said of it again before."""
+        ...
+
     async def outcome(self, job_id: str, within_s: float) -> JobOutcome | None:
         """What the worker made of a job that was begun here, without asking the ledger; None if it is unknown."""
         ...
@@ -158,7 +162,10 @@ class JobService:
 
     async def complete_study(self, study_uid: str, caller: Caller) -> int:
         """The caller says that a study is complete; returns how many waiting jobs may run now."""
-        return await run_in(self._executor, self._ledger.jobs.complete_study, study_uid, caller.name)
+        released = await run_in(self._executor, self._ledger.jobs.complete_study, study_uid, caller.name)
+        for job in released:
+            self._follower.begin(job)
+        return len(released)
 
     async def get(self, job_id: str) -> Job:
         """Raises JobNotFound."""
@@ -243,6 +250,8 @@ class JobService:
             tenant=caller.name,
             stable_age_s=self._settings.stable_age_s,
         )
+        if not submitted.replayed:
+            self._follower.begin_in(submitted.job, self._settings.stable_age_s)
         return submitted.job
 
     def _check(self, request: JobRequest) -> None:

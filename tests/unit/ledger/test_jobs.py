@@ -119,10 +119,10 @@ def test_two_callers_do_not_share_a_job(ledger: Ledger) -> None:
 
 
 def test_a_study_declared_complete_runs_at_once(ledger: Ledger) -> None:
-    arrive(ledger, "s3://in/1")
-    assert ledger.jobs.complete_study("1.2.3", "ris") == 1
+    job = arrive(ledger, "s3://in/1")
+    assert [released.id for released in ledger.jobs.complete_study("1.2.3", "ris")] == [job.id]
     assert len(claim(ledger)) == 1
-    assert ledger.jobs.complete_study("1.2.3", "ris") == 0
+    assert ledger.jobs.complete_study("1.2.3", "ris") == ()
 
 
 def test_a_cancelled_job_takes_no_result(ledger: Ledger) -> None:

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from core.errors import JobNotFound, LedgerUnavailable, Overloaded, SerinusError, WorkerLost
 from core.priority import QueueOrder
 from ledger import Job, JobState
+from serve_apps.application.callers import Caller
 from serve_apps.application.follow_job import PAUSES_S, JobFollower
 from serve_apps.application.jobs import JobResult, JobService
 from serve_apps.application.messages import JobOutcome
@@ -179,6 +180,37 @@ async def test_a_job_is_begun_once() -> None:
     site.follower.begin(replace(JOB, id="j2", state=JobState.COMPLETED))
     await settle()
     assert len(site.asked) == 1
+
+
+async def test_a_study_that_has_become_stable_is_run_at_once_and_no_earlier() -> None:
+    site = Site(DONE)
+    site.go.set()
+    waiting = replace(JOB, state=JobState.WAITING)
+    site.follower.begin_in(waiting, 0.0)
+    site.follower.begin_in(waiting, LONG_S)  # another object of the study has come
+    await asyncio.sleep(0.01)
+    assert site.asked == []
+    site.follower.begin_in(waiting, 0.0)
+    await asyncio.sleep(0.01)
+    assert site.asked == [(JOB.id, JOB.order)]
+
+
+class Complete:
+    """A ledger in which one job waits for more objects of its study."""
+
+    def __init__(self) -> None:
+        self.jobs = self
+
+    def complete_study(self, study_uid: str, tenant: str) -> tuple[Job, ...]:
+        return (replace(JOB, state=JobState.WAITING),)
+
+
+async def test_a_study_that_is_declared_complete_is_run_without_waiting_for_recovery(tmp_path: Path) -> None:
+    site, ledger = Site(DONE), cast(Any, Complete())
+    service = JobService(Settings(state_dir=tmp_path), ledger, a_snapshot, site.follower, AtOnce())
+    assert await service.complete_study("1.2.3", Caller("ris", frozenset())) == 1
+    await settle()
+    assert site.asked == [(JOB.id, JOB.order)]
 
 
 def job_service(site: Site, folder: Path, **settings: Any) -> JobService:
