@@ -6,7 +6,7 @@ due ──► in hand ──► done | dead          a lease that runs out makes
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -134,7 +134,7 @@ class Outbox:
         self,
         connection: Connection,
         delivery_id: str,
-        values: dict[str, str | None],
+        values: Mapping[str, str | None],
         only_from: tuple[str, ...],
         now: datetime,
         seconds: float = 0.0,
