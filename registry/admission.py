@@ -21,6 +21,7 @@ from registry.pt2_archive import check_pt2
 
 SPEC_KEY = "serinus"
 GOLDEN = "golden"
+MAX_NAME = 64
 PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".pth", ".pt", ".ckpt", ".joblib", ".dill", ".bin"})
 PLAIN_SUFFIXES = frozenset({"", ".yaml", ".txt", ".json", ".md", ".npy", ".pt2", ".onnx", ".data"})
 PICKLE_STARTS = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
@@ -47,6 +48,12 @@ class AdmittedArtifact:
     format: ArtifactFormat
     network: Path
     spec: Mapping[str, Any]
+
+
+def require_name(name: str) -> None:
+    """Raises ModelRefused for a name that neither the API nor the ledger can keep; MLflow takes 256 characters."""
+    if len(name) > MAX_NAME:
+        raise ModelRefused(f"the model's name has {len(name)} characters, and at most {MAX_NAME} can be kept")
 
 
 def admit(root: Path) -> AdmittedArtifact:

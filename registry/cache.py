@@ -24,7 +24,7 @@ from filelock import FileLock
 from core.atomic_write import atomic_write
 from core.errors import ModelRefused, RegistryUnavailable, UnknownModel
 from models.spec import ModelSpec, spec_from_json
-from registry.admission import AdmittedArtifact, admit
+from registry.admission import AdmittedArtifact, admit, require_name
 from registry.client import ModelVersion, RegistryClient
 from registry.digest import tree_digest
 from registry.download import download_tree
@@ -65,9 +65,10 @@ class NodeCache:
     def fetch(self, name: str, version: str) -> CachedModel:
         """The version's files, verified now, downloaded if needed.
 
-        Raises ModelRefused for what was not signed, was changed or is of a kind that could run code;
+        Raises ModelRefused for what has too long a name, was not signed, was changed or could run code;
         RegistryUnavailable or UnknownModel when the registry cannot say and this node never had it.
         """
+        require_name(name)
         entry, live = self._ask(name, version)
         digest = self._signed_digest(entry)
         with self._locked(digest):

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ModelRefused
-from registry.admission import ArtifactFormat, admit
+from registry.admission import MAX_NAME, ArtifactFormat, admit, require_name
 from registry.pt2_archive import check_pt2, check_tensor_pickle
 from registry.pt2_graph import check_expression, check_graph, check_guard
 
@@ -339,3 +339,9 @@ def test_a_graph_that_reaches_beyond_tensors_is_refused(
 
 def test_the_graph_that_the_cases_change_is_sound() -> None:
     check_graph(GRAPH)
+
+
+def test_a_model_whose_name_cannot_be_kept_is_refused_with_that_reason() -> None:
+    require_name("m" * MAX_NAME)
+    with pytest.raises(ModelRefused, match="the model's name has 65 characters, and at most 64 can be kept"):
+        require_name("m" * (MAX_NAME + 1))
