@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 from core.atomic_write import atomic_write
 from core.errors import ReportRejected
@@ -13,14 +15,27 @@ from serve_apps.adapters.archives import Archives
 from serve_apps.application.executors import run_in
 from serve_apps.settings import FolderSourceSettings
 
+THREADS_PER_FOLDER: Final = 2
+
 
 class ReportStores:
-    """Stores a report at the source that its study came from; storing the same one again changes nothing."""
+    """Stores a report at the source that its study came from; storing the same one again changes nothing.
 
-    def __init__(self, archives: Archives, reports: Path, executor: Executor) -> None:
+    Each folder has threads of its own, so that one that hangs, as on a network, holds up no other destination.
+    """
+
+    def __init__(
+        self,
+        archives: Archives,
+        reports: Path,
+        executor: Executor,
+        write: Callable[[Path, EncodedInstance], None] | None = None,
+    ) -> None:
         self._archives = archives
         self._reports = reports
         self._executor = executor
+        self._write = write or write_report
+        self._disks: dict[Path, ThreadPoolExecutor] = {}
 
     async def store(self, source_id: str, content: bytes, deadline_s: float) -> None:
         """Store a Part 10 file, byte for byte. Raises ReportRejected or SourceError, at latest after `deadline_s`."""
@@ -30,8 +45,19 @@ class ReportStores:
             await archive.store([report], deadline_s)
             return
         source = self._archives.source(source_id)
-        folder = source.reports if isinstance(source, FolderSourceSettings) else None
-        await run_in(self._executor, write_report, folder or self._reports, report)
+        own = source.reports if isinstance(source, FolderSourceSettings) else None
+        folder = own or self._reports
+        await run_in(self._disk_of(folder), self._write, folder, report)
+
+    def close(self) -> None:
+        """Let the threads go; one that hangs ends with its process."""
+        for disk in self._disks.values():
+            disk.shutdown(wait=False, cancel_futures=True)
+
+    def _disk_of(self, folder: Path) -> ThreadPoolExecutor:
+        if folder not in self._disks:
+            self._disks[folder] = ThreadPoolExecutor(THREADS_PER_FOLDER, "reports")
+        return self._disks[folder]
 
 
 def report_path(folder: Path, report: EncodedInstance) -> Path:

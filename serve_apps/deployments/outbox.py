@@ -41,9 +41,10 @@ class Outbox:
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc] # Serve awaits it
         configure_logging("INFO")
         self._pool = ThreadPoolExecutor(4, "ledger")
-        self._disk = ThreadPoolExecutor(4, "reports")
+        self._reading = ThreadPoolExecutor(2, "reports")
         self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.retry_policy)
         self._archives = Archives(settings)
+        self._stores = ReportStores(self._archives, settings.paths.reports, self._reading)
         self._callbacks = SignedCallbacks(settings.paths.callback_key.read_text().strip().encode())
         self._watched = WatchedJobs(JobBroadcast(("Ingress",), "job_ended"))
         worker = f"outbox-{os.getpid()}-{secrets.token_hex(4)}"
@@ -73,7 +74,8 @@ class Outbox:
         self._keeper.close()
         await self._callbacks.aclose()
         await self._archives.aclose()
-        for pool in (self._pool, self._disk):
+        self._stores.close()
+        for pool in (self._pool, self._reading):
             pool.shutdown(wait=False, cancel_futures=True)
         self._ledger.close()
 
@@ -82,7 +84,7 @@ class Outbox:
             worker=worker,
             rows=self._ledger.outbox,
             jobs=self._ledger.jobs,
-            store=ReportStores(self._archives, settings.paths.reports, self._disk),
+            store=self._stores,
             callbacks=self._callbacks,
             watched=self._watched,
             leases=self._keeper,

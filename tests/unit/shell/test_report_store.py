@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from core.errors import ReportRejected
-from imaging.encoded import to_part10
+from imaging.encoded import EncodedInstance, to_part10
 from imaging.samples.synthetic import make_ct_study
 from serve_apps.adapters.archives import Archives
 from serve_apps.adapters.report_store import ReportStores
@@ -57,3 +59,24 @@ async def test_a_folder_that_cannot_be_written_rejects_the_report_without_its_pa
     with pytest.raises(ReportRejected) as rejection:
         await stores(tmp_path, executor, tmp_path / "out").store("archive", CONTENT, 1.0)
     assert str(DATASET.StudyInstanceUID) not in rejection.value.detail
+
+
+async def test_a_folder_that_hangs_holds_up_no_other(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
+    hangs = FolderSourceSettings(id="hangs", kind="folder", root=tmp_path, reports=tmp_path / "hangs")
+    works = FolderSourceSettings(id="works", kind="folder", root=tmp_path, reports=tmp_path / "works")
+    settings, is_back, written = Settings(state_dir=tmp_path, sources=(hangs, works)), Event(), []
+
+    def write(folder: Path, report: EncodedInstance) -> None:
+        if folder.name == "hangs":
+            is_back.wait(10)
+        written.append(folder.name)
+
+    store = ReportStores(Archives(settings), settings.paths.reports, executor, write)
+    hanging = [asyncio.create_task(store.store("hangs", CONTENT, 1.0)) for _ in range(4)]
+    try:
+        await asyncio.wait_for(store.store("works", CONTENT, 1.0), 5)
+        assert written == ["works"]
+    finally:
+        is_back.set()
+        await asyncio.gather(*hanging)
+        store.close()
