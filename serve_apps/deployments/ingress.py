@@ -26,6 +26,7 @@ from serve_apps.api.dependencies import Services
 from serve_apps.api.stow import Inbox
 from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
+from serve_apps.application.executors import LedgerThreads
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
 from serve_apps.application.jobs import JobService
@@ -134,7 +135,7 @@ class Pools:
     """Threads by what they are for: a freeze waits behind nothing, and a big push behind no other caller."""
 
     def __init__(self) -> None:
-        self.ledger = ThreadPoolExecutor(8, "ledger")
+        self.ledger = LedgerThreads(8)
         self.inbox = ThreadPoolExecutor(4, "inbox")
         self.freeze = ThreadPoolExecutor(1, "freeze")
 

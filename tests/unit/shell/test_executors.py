@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from serve_apps.application.executors import run_in
+from core.errors import LedgerUnavailable
+from serve_apps.application.executors import LedgerThreads, run_in
 from tests.unit.shell.site import Site
 from tests.unit.shell.test_unready import NEEDS_THE_LEDGER
 
@@ -49,3 +50,19 @@ async def test_a_call_keeps_the_context_of_its_caller() -> None:
     SEEN.set("trace-1")
     with ThreadPoolExecutor(1) as threads:
         assert await run_in(threads, SEEN.get) == "trace-1"
+
+
+async def test_a_ledger_that_hangs_is_told_to_those_who_wait_behind_it_and_not_asked_by_them() -> None:
+    now, is_back, asked = [0.0], threading.Event(), []
+    with LedgerThreads(1, patience_s=5.0, clock=lambda: now[0]) as threads:
+        hanging = threads.submit(is_back.wait, 10)
+        late = [threads.submit(asked.append, number) for number in range(100)]
+        now[0] = 5.1
+        young = threads.submit(asked.append, "young")
+        is_back.set()
+        assert hanging.result(10)
+        for call in late:
+            with pytest.raises(LedgerUnavailable):
+                call.result(10)
+        young.result(10)
+    assert asked == ["young"]
