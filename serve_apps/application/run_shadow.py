@@ -115,6 +115,7 @@ class ShadowContext:
     executor: Executor
     limits: ShadowLimits = ShadowLimits()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    monotonic: Callable[[], float] = time.monotonic
 
 
 class ShadowRunner:
@@ -125,6 +126,7 @@ class ShadowRunner:
         self._c = context
         self._woken, self._answered = 0, 0  # how often it was woken, and for which of these nothing is left
         self._wakeup = Wakeup()
+        self._resting: dict[str, float] = {}  # versions that hang, until when others go first
 
     def wake(self) -> None:
         """A study is there whose task may begin."""
@@ -149,6 +151,7 @@ class ShadowRunner:
     async def run_once(self) -> bool:
         """Carry out one task that is due and may run now; whether there was one."""
         limits = self._c.limits
+        self._c.recent.forget()  # also when no study comes for hours
         is_held_back = self._role is Role.SHADOW and await self._ledger(self._c.live.any_running)
         woken, youngest_s = self._woken, 0.0 if self._is_expecting else limits.handover_s
         claimed = await self._ledger(
@@ -156,7 +159,7 @@ class ShadowRunner:
             self._c.worker,
             limits.lease_s,
             1,
-            frozenset(self._c.snapshot().endpoints),
+            self._apps(),
             (self._role.value,),
             limits.max_wait_s if is_held_back else youngest_s,
         )
@@ -165,6 +168,12 @@ class ShadowRunner:
         if not claimed and not is_held_back:
             self._answered = woken  # one that came meanwhile is still to be looked for
         return bool(claimed)
+
+    def _apps(self) -> frozenset[str]:
+        """The versions whose tasks may be taken. One that hung lets the others go first for as long as it took."""
+        now_s = self._c.monotonic()
+        self._resting = {app: until_s for app, until_s in self._resting.items() if until_s > now_s}
+        return frozenset(self._c.snapshot().endpoints) - self._resting.keys()
 
     async def _run(self, claimed: ClaimedShadow) -> None:
         """Until the task has ended, or another replica has its lease. Handed back when this replica is stopped."""
@@ -185,11 +194,15 @@ class ShadowRunner:
             await self._ledger(self._c.rows.release, claimed.token)
 
     async def _attempt(self, claimed: ClaimedShadow) -> None:
+        started_s = self._c.monotonic()
         try:
             await self._read(claimed)
         except LeaseLost:
             logger.info("shadow.lease_lost", extra={"job": claimed.job_id})
         except Exception as error:  # noqa: BLE001 - a shadow may fail in any way and must harm nobody
+            if isinstance(error, DeadlineExceeded):
+                ended_s = self._c.monotonic()
+                self._resting[claimed.app] = ended_s + (ended_s - started_s)
             await self._failed(claimed, error)
 
     async def _read(self, claimed: ClaimedShadow) -> None:

@@ -147,6 +147,11 @@ class Port:
     fetched: list[FetchRequest] = field(default_factory=list)
     asked: list[tuple[str, str, QueueOrder | None]] = field(default_factory=list)  # version, study, order
     hanging: asyncio.Event | None = None
+    takes_s: float = 0.0  # by the runner's clock
+    now_s: float = 0.0
+
+    def clock(self) -> float:
+        return self.now_s
 
     async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchedStudy:
         self.fetched.append(request)
@@ -168,6 +173,7 @@ class Port:
         self.asked.append((version.version, study.volume, order))
         if self.hanging is not None:
             await self.hanging.wait()
+        self.now_s += self.takes_s
         if self.raises:
             raise self.raises.pop(0)
         prediction = self.predictions.get(version.version, a_prediction(version.version))
@@ -197,5 +203,6 @@ class Shadows:
             self.keeper,
             Here(),
             ShadowLimits(**({"handover_s": 0.0, "note_again_s": 0.0, "idle_s": 0.01} | limits)),
+            monotonic=self.port.clock,
         )
         self.runner = ShadowRunner(role, context)

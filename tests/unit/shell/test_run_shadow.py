@@ -20,6 +20,7 @@ from core.errors import (
 )
 from core.priority import Priority, queue_order
 from core.retry import RetryPolicy
+from serve_apps.application.recent_studies import RecentStudies
 from serve_apps.application.run_shadow import UNEXPECTED, retry_of
 from tests.unit.shell.builders import a_version
 from tests.unit.shell.inline import settle
@@ -142,6 +143,33 @@ async def test_a_version_that_fails_again_and_again_ends_with_its_error_as_outco
     ((_, told, pause_s, counts),) = first.rows.failures
     assert (told, pause_s is not None, counts) == (code, True, True)
     assert last.rows.failures[0][1:3] == (code, None)
+
+
+async def test_a_version_that_hung_lets_others_go_first_for_as_long_as_it_took() -> None:
+    other = a_version("3")
+    hung = [a_claim(f"hung-{n}", job_id=f"hung-{n}", age_s=100.0 - n) for n in range(3)]
+    young = a_claim("young", job_id="young", version="3", app=other.app_name)
+    shadows = Shadows(*hung, young)
+    shadows.snapshot = a_snapshot_of(other)
+    shadows.port.takes_s = 300.0
+    shadows.port.raises = [DeadlineExceeded("no answer within 300 s")]
+    await shadows.runner.run_once()
+    shadows.port.takes_s = 1.0
+    assert await shadows.runner.run_once()
+    assert [token for token, _ in shadows.rows.finished] == ["young"]
+    assert not await shadows.runner.run_once()
+    shadows.port.now_s += 300.0
+    assert await shadows.runner.run_once()
+
+
+async def test_a_study_that_nobody_asks_for_any_more_leaves_the_object_store() -> None:
+    shadows, now_s = Shadows(), [0.0]
+    recent = RecentStudies(4, 300.0, lambda: now_s[0])
+    shadows.runner._c = replace(shadows.runner._c, recent=recent)
+    recent.keep("job", a_study("held"))
+    now_s[0] = 301.0
+    await shadows.runner.run_once()
+    assert recent._studies == {}
 
 
 def test_a_version_that_always_hangs_does_not_hold_up_the_others_for_ever() -> None:
