@@ -24,6 +24,8 @@ FOREIGN_LOGGERS: Final = (
     "pydicom",
     "mlflow",
 )
+# A line per request, which names a study, and which nobody reads.
+REQUEST_LOGGERS: Final = ("httpx", "httpcore")
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -46,6 +48,11 @@ class RedactingFilter(logging.Filter):
         for name, value in _extra(record):
             setattr(record, name, "[patient]" if is_patient_field(name) else scrub_value(value))
         return True
+
+
+def is_no_access(record: logging.LogRecord) -> bool:
+    """A filter for Serve's logger: its access log is off, and should then cost nothing either."""
+    return not getattr(record, "serve_access_log", False)
 
 
 class EventFormatter(logging.Formatter):
@@ -81,6 +88,11 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
+    for name in REQUEST_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    serve = logging.getLogger("ray.serve")
+    if is_no_access not in serve.filters:
+        serve.filters.insert(0, is_no_access)  # before what is scrubbed
     guard_loggers()
 
 

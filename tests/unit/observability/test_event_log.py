@@ -72,10 +72,18 @@ def test_an_object_given_as_argument_is_scrubbed_as_text(stream: io.StringIO) ->
         def __str__(self) -> str:
             return f"https://pacs.example/studies/{UID}?PatientID=77"
 
-    logging.getLogger("httpx").info('HTTP Request: %s %s "%s %d %s"', "GET", Url(), "HTTP/1.1", 200, "OK")
+    logging.getLogger("urllib3").info('HTTP Request: %s %s "%s %d %s"', "GET", Url(), "HTTP/1.1", 200, "OK")
     assert events(stream)[0]["event"] == (
         'HTTP Request: GET https://pacs.example/studies/[uid]?[query] "HTTP/1.1 200 OK"'
     )
+
+
+def test_no_line_is_written_for_a_request(stream: io.StringIO) -> None:
+    logging.getLogger("httpx").info("HTTP Request: GET https://pacs.example/studies/1 200 OK")
+    assert stream.getvalue() == ""
+    serve = logging.getLogger("ray.serve")
+    assert not serve.filter(logging.makeLogRecord({"msg": "CALL run OK 3.1ms", "serve_access_log": True}))
+    assert serve.filter(logging.makeLogRecord({"msg": "a replica has started"}))
 
 
 def test_uvicorns_access_log_keeps_its_form_without_the_uid() -> None:
