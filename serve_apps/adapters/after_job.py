@@ -21,7 +21,9 @@ T = TypeVar("T")
 
 
 class ServeAfterJob:
-    """Nothing here blocks or raises: what is not told is found in the ledger.
+    """Has other deployments do what follows a job.
+
+    Nothing here blocks or raises: what is not told is found in the ledger.
 
     A study goes by reference: it holds an ObjectRef, which gRPC would never let go of.
     """

@@ -22,7 +22,7 @@ SendToAll = Callable[[str, str, object], Awaitable[Replies]]  # deployment, meth
 
 
 class Broadcast:
-    """A replica that does not confirm in time is counted, not waited for; a deployment that is away has none."""
+    """Sends to every replica of `deployments`. One that does not confirm in time is counted, not waited for."""
 
     def __init__(
         self,

@@ -31,7 +31,10 @@ class SignedCallbacks:
         )
 
     async def send(self, url: str, delivery_id: str, body: bytes, deadline_s: float) -> None:
-        """Raises CallbackFailed, or CallbackGone for a host that wants no more of them."""
+        """Post the body once, signed.
+
+        Raises CallbackFailed, or CallbackGone for a host that wants no more of them.
+        """
         timeout_s = min(CALLBACK_TIMEOUT_S, deadline_s)
         headers = self._headers(delivery_id, body)
         try:

@@ -14,7 +14,7 @@ DEADLINE_S = 5.0
 
 
 class ControllerCalls:
-    """`controller` is its handle; what it makes of a decision is taken into `routing` at once."""
+    """Calls the rollout controller by its handle; what it makes of a decision is taken into `routing` at once."""
 
     def __init__(self, controller: Any, routing: RoutingState) -> None:
         self._controller = controller

@@ -20,7 +20,10 @@ TELL_S: Final = 1.0
 
 
 class ServeJobWorkers:
-    """JobWorkers over Serve: the message is small, so it goes by gRPC and not through the object store."""
+    """Has a job worker run a job, by a Serve handle.
+
+    The message is small, so it goes by gRPC and not through the object store.
+    """
 
     def __init__(self, handle: Any = None) -> None:
         self._handle = handle

@@ -36,7 +36,10 @@ class ModelHandle(Protocol):
 
 
 def serve_handle(app_name: str) -> ModelHandle:
-    """The first handle of a process takes 150 ms. Raises KeyError for an application that is gone."""
+    """A handle of the application's ModelServer; the first of a process takes 150 ms.
+
+    Raises KeyError for an application that is gone.
+    """
     handle: ModelHandle = serve.get_deployment_handle("ModelServer", app_name=app_name).options(
         _by_reference=True
     )
@@ -80,7 +83,10 @@ class ServeInference:
         return [app_name for app_name in missing if app_name not in self._handles]
 
     async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchedStudy:
-        """A wait in the reader's queue ends as Overloaded, which is waited for: it is no fault of the source."""
+        """Have the study reader fetch.
+
+        A wait in its queue ends as Overloaded, tried again: no fault of the source.
+        """
         try:
             study: FetchedStudy = await call(self._reader.fetch, request, deadline_s=deadline_s)
         except DeadlineExceeded:
@@ -98,7 +104,10 @@ class ServeInference:
         return await self._ask(self._handle(version).predict_when_idle, (study.volume,), deadline_s)
 
     async def _ask(self, method: Any, arguments: tuple[Any, ...], deadline_s: float) -> Inference:
-        """Predicting is idempotent: a replica that is lost under it is replaced once within the deadline."""
+        """Call a replica of the version.
+
+        Predicting is idempotent: a replica that is lost under it is replaced once within the deadline.
+        """
         end = asyncio.get_running_loop().time() + deadline_s
         try:
             inference: Inference = await call(method, *arguments, deadline_s=deadline_s)

@@ -146,7 +146,7 @@ def build_tracer(settings: Settings) -> StudyTracer:
 
 
 def pseudonymiser(settings: Settings) -> Pseudonymiser:
-    """The site's own, by the key in its state folder."""
+    """The pseudonymiser of the site, by the key in its state folder."""
     return Pseudonymiser(bytes.fromhex(settings.paths.pseudonym_key.read_text().strip()))
 
 

@@ -1,4 +1,4 @@
-"""A/B tests by HTTP: start, look, end.
+"""A/B tests by HTTP: start, report, end.
 
 FastAPI reads the annotations of the routes at run time, so they are not postponed here.
 """
@@ -35,7 +35,7 @@ async def report(services: Site, model: ModelName) -> dict[str, Any]:
 
 @router.delete("/{model}", status_code=204)
 async def end(services: Site, actor: Actor, model: ModelName) -> None:
-    """All patients go back to the champion."""
+    """End the test: all patients go back to the champion."""
     await services.ab_tests.end(model, actor=actor)
 
 

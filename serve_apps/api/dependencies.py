@@ -54,7 +54,9 @@ FindServices = Callable[[], Services]
 
 
 async def services_of(request: Request) -> Services:
-    """Asked at each request, so that the application may be built before its services exist."""
+    """The services of this process, asked for at each request, so that the application may be built before its
+    services exist.
+    """
     find: FindServices = request.app.state.find_services
     return find()
 

@@ -73,7 +73,7 @@ async def list_jobs(
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,17}\.[0-9a-f]{32}$")] = None,
 ) -> JobPage:
-    """Newest first; an orchestrator reconciles with this after its own restart."""
+    """All jobs, newest first; an orchestrator reconciles with this after its own restart."""
     jobs, after = await services.jobs.list(JobQuery(study_uid, state, model, since, limit, cursor))
     return JobPage(jobs=tuple(job_out(job) for job in jobs), next_cursor=after)
 
@@ -104,7 +104,7 @@ async def get_results(
     accept: Annotated[str, Header()] = "",
     document: Annotated[str, Query(max_length=16, description="`sr` or `seg`")] = "sr",
 ) -> Response:
-    """JSON, or by `Accept: application/dicom` the DICOM SR (`?document=seg` the segmentation)."""
+    """The result as JSON, or by `Accept: application/dicom` the DICOM SR (`?document=seg` the segmentation)."""
     is_dicom = wants_dicom(accept)
     job = await services.jobs.get(job_id)
     if job.state is JobState.FAILED:
@@ -116,7 +116,7 @@ async def get_results(
 
 @router.post("/infer", response_model=ResultOut, responses=ACCEPTED)
 async def infer(services: Site, caller: Submitter, call: InferCall) -> Response:
-    """One object of a study, as an S3-triggered function sends it. All calls for a study share one job."""
+    """Take one object of a study, as an S3-triggered function sends it. All calls for a study share one job."""
     job = await services.jobs.object_arrived(object_arrival(call), caller)
     job = await services.jobs.wait(job.id, services.settings.infer_wait_s)
     return await result_or_accepted(services.jobs, job, {})

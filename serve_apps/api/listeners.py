@@ -18,7 +18,7 @@ class Listeners:
         self.count = 0
 
     def require_room(self) -> None:
-        """Raises Overloaded."""
+        """Raise Overloaded when as many listen as may."""
         if self.count >= self._most:
             raise Overloaded("too many clients listen to the event stream; ask by cursor meanwhile")
 

@@ -86,7 +86,7 @@ async def set_safety_net(
 
 @router.put("/routes/{model}/rules")
 async def set_rules(services: Site, actor: Actor, model: ModelName, change: RulesIn) -> dict[str, Any]:
-    """All explicit rules of the model, in the order in which they are tried."""
+    """Set all explicit rules of the model, in the order in which they are tried."""
     rules = [Rule(r.name, r.variant, r.sites, r.modalities, r.scanners) for r in change.rules]
     await services.routing.set_rules(model, rules, actor=actor, in_advance=change.expires_in)
     return await _routes(services)
@@ -127,7 +127,7 @@ async def freeze(services: Site, actor: Actor, change: FreezeIn) -> FreezeOut:
 
 @router.delete("/freeze")
 async def unfreeze(services: Site, actor: Actor) -> FreezeOut:
-    """Let aliases and weights count again."""
+    """End the freeze: aliases and weights count again."""
     return freeze_out(await services.freeze.unfreeze(actor))
 
 

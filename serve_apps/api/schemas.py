@@ -187,7 +187,7 @@ class ModelsOut(Wire):
 
 
 class PendingShadowsOut(Wire):
-    """Studies that a version has still to read without answering."""
+    """How many studies a version has still to read as a shadow or as the safety net."""
 
     model: str
     version: str

@@ -17,7 +17,10 @@ router = APIRouter(tags=["studies"], responses=dict(PROBLEMS))
 async def store_instances(
     request: Request, services: Site, caller: Sender, study_uid: Uid | None = None
 ) -> Response:
-    """STOW-RS (PS3.18 10.5). The study is read when nothing came for a while, or when it is declared complete."""
+    """Store instances by STOW-RS (PS3.18 10.5).
+
+    The study is read when nothing came for a while, or when it is declared complete.
+    """
     received = await services.inbox.receive(request.headers, request.stream(), study_uid)
     for stored in received.stored:
         await services.jobs.instance_pushed(
@@ -28,5 +31,5 @@ async def store_instances(
 
 @router.post("/v1/studies/{study_uid}/complete")
 async def complete_study(services: Site, caller: Sender, study_uid: Uid) -> CompleteOut:
-    """Nothing more will come for the study: its waiting jobs may run at once."""
+    """Declare the study complete: its waiting jobs may run at once."""
     return CompleteOut(released=await services.jobs.complete_study(study_uid, caller))

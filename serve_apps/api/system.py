@@ -42,7 +42,7 @@ async def models(services: Site) -> ModelsOut:
 
 @router.post("/v1/webhooks/mlflow", status_code=204)
 async def mlflow_webhook(services: Site, request: Request) -> None:
-    """Something changed in MLflow: observe it now. Signed with HMAC instead of a key; the body is not believed."""
+    """Have the controller observe MLflow now. Signed with HMAC instead of a key; the body is not believed."""
     await services.webhooks.receive(request.headers, request.stream())
 
 

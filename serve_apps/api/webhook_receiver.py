@@ -26,7 +26,7 @@ class WebhookReceiver:
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     async def receive(self, headers: Mapping[str, str], chunks: AsyncIterator[bytes]) -> None:
-        """Raises Problem 401 or 413 and then does nothing. Header names in lower case."""
+        """Wake the controller, or raise Problem 401 or 413. Header names in lower case."""
         body = await _body(chunks)
         fault = webhook_fault(self._secret, headers, body, self._clock())
         if fault is not None:
@@ -44,7 +44,7 @@ class WebhookReceiver:
 
 
 async def _body(chunks: AsyncIterator[bytes]) -> bytes:
-    """Anybody may send here, so no more is taken in than a webhook has."""
+    """The body. Anybody may send here, so no more is taken in than a webhook has."""
     body = b""
     async for chunk in chunks:
         body += chunk

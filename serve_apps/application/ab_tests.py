@@ -1,4 +1,4 @@
-"""A/B tests as people run them: start, look, end. Weights are fixed for a test's life; others are another test."""
+"""A/B tests as people run them: start, report, end. Weights are fixed for a test's life; others are another test."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ABService:
         await self._announce()
 
     async def end(self, model: str, *, actor: str) -> None:
-        """All patients go back to the champion; what was learned stays in the ledger."""
+        """End the test: all patients go back to the champion; what was learned stays in the ledger."""
         self._snapshot().table(model)
         await run_in(self._executor, self._ledger.routing.end_ab, model, actor=actor)
         await self._announce()
@@ -74,7 +74,7 @@ class ABService:
         return await run_in(self._executor, self._report, model, table.ab_test is not None)
 
     def _report(self, model: str, is_serving: bool) -> ABReport:
-        """Reads and computes over every study of the test: not in the event loop."""
+        """Make the report: reads and computes over every study of the test: not in the event loop."""
         test = self._ledger.routing.get(model).ab
         if test is None:
             raise NoExperiment("no A/B test of this model is running")

@@ -80,7 +80,7 @@ FindFormerReport = Callable[[str, str, datetime], Awaitable[bytes | None]]
 
 
 async def no_former_report(study_uid: str, model: str, before: datetime) -> None:
-    """For a workplace that keeps no reports."""
+    """No former report: for a workplace that keeps none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What a study's reading came to: the caller's result, the DICOM objects, and the times of its stages.
+    """What the analysis of a study came to: the caller's result, the DICOM objects, and the times of its stages.
 
     `champion` is the model's at the moment of the assignment.
     """

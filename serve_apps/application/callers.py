@@ -32,6 +32,6 @@ class Caller:
             raise ValueError(f"a caller's name has 1 to {MAX_CALLER_NAME} characters")
 
     def require(self, scope: Scope) -> None:
-        """Raises Forbidden. An administrator may do everything."""
+        """Raise Forbidden for a caller without the scope. An administrator may do everything."""
         if scope not in self.scopes and Scope.ADMIN not in self.scopes:
             raise Forbidden(f"the key of this caller lacks the scope {scope.value}")

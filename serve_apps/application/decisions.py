@@ -23,7 +23,7 @@ class RoutedStudy:
     at: datetime
 
     def row(self, variant: Variant, role: str, outcome: str, **more: Any) -> DecisionRow:
-        """The row of one variant. That of a champion that stood in keeps the draw that led to it."""
+        """The row of one variant. That of a fallback to the champion keeps the draw that led to it."""
         row = decision_row(
             self.assignment,
             self.model,

@@ -212,7 +212,10 @@ class JobEnding:
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _trace(self, record: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Nobody waits for a trace, and a registry that hangs does not fill the memory with them."""
+        """Have the trace recorded.
+
+        Nobody waits for it, and a registry that hangs does not fill the memory with traces.
+        """
         if self._traces_waiting >= MOST_TRACES_WAITING:
             logger.warning("jobs.trace_dropped")
             return
@@ -245,7 +248,7 @@ def without_volume(progress: Progress) -> Progress:
 
 
 def pending_shadows(job: Job, analysis: Analysis) -> tuple[ShadowTask, ...]:
-    """The shadow predictions of this study: written with its result, so that none can be lost."""
+    """The shadow tasks of this study: written with its result, so that none can be lost."""
     outcome = analysis.outcome
     delivered = DeliveredInference.of(
         job.study, analysis.study, outcome.inference.prediction, outcome.version.spec

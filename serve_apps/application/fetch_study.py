@@ -64,7 +64,10 @@ class StudyFetcher:
         self._storing = ThreadPoolExecutor(reads, "store")
 
     async def fetch(self, request: FetchRequest) -> FetchedStudy:
-        """Raises SourceError and StudyError; neither text holds a patient datum."""
+        """Fetch the study and make its volume.
+
+        Raises SourceError and StudyError; neither text holds a patient datum.
+        """
         key = (request.study, request.eligible)
         return await self._reads.run(key, request.order, partial(self._within_deadline, request))
 
@@ -75,7 +78,7 @@ class StudyFetcher:
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def _within_deadline(self, request: FetchRequest) -> FetchedStudy:
-        """The deadline begins here, with the fetch: the time in the queue is not the source's fault."""
+        """Fetch within the deadline, which begins here: the time in the queue is not the source's fault."""
         try:
             async with asyncio.timeout(request.deadline_s):
                 return await self._fetch(request)

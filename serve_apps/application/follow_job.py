@@ -101,7 +101,7 @@ class JobFollower:
         return await self._begun_here(job_id, within_s)
 
     def ended(self, job_id: str) -> None:
-        """Somebody ended the job; whoever waits for it here looks at it."""
+        """Wake whoever waits here for the job, which somebody has ended."""
         self._ends.ring(job_id)
 
     def _begin_now(self, job: Job) -> None:

@@ -33,12 +33,12 @@ class FreezeOutcome:
 
     @property
     def unconfirmed(self) -> int:
-        """How many live replicas did not say so in time."""
+        """How many live replicas did not confirm in time."""
         return sum(c.replicas - c.confirmed for c in self.confirmations)
 
     @property
     def holds(self) -> bool:
-        """A recorded one is read by every replica within a second; else all of them must have confirmed it."""
+        """Whether every replica obeys: all read a recorded one within a second; else each must have confirmed it."""
         return self.recorded or all(c.replicas > 0 and c.confirmed == c.replicas for c in self.confirmations)
 
 

@@ -9,7 +9,7 @@ from models.spec import IntendedUse
 
 
 def require_intended_use(use: IntendedUse, facts: PatientFacts, policy: SitePolicy) -> None:
-    """Raises OutsideIntendedUse that names the limit, never the patient's own value."""
+    """Raise OutsideIntendedUse for a study that `use` does not cover; it names the limit, no value of the patient."""
     limits = UseLimits(use.modalities, use.body_parts, use.min_age_years, use.max_age_years)
     verdict = check_intended_use(limits, StudyInUse(facts.modality, facts.body_part, facts.age_years), policy)
     if not verdict.allowed:

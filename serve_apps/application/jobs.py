@@ -168,7 +168,7 @@ class JobService:
         return len(released)
 
     async def get(self, job_id: str) -> Job:
-        """Raises JobNotFound."""
+        """The job as it stands. Raises JobNotFound."""
         return await run_in(self._executor, self._ledger.jobs.get, job_id)
 
     async def wait(self, job_id: str, seconds: float) -> Job:
@@ -204,7 +204,7 @@ class JobService:
             self.waiting -= 1
 
     async def list(self, query: JobQuery) -> tuple[tuple[Job, ...], str | None]:
-        """Newest first, and the cursor of the next page if there may be one."""
+        """A page of jobs, newest first, and the cursor of the next page if there may be one."""
         return await run_in(
             self._executor,
             self._ledger.jobs.list_jobs,
@@ -217,7 +217,7 @@ class JobService:
         )
 
     async def cancel(self, job_id: str) -> Job:
-        """Raises JobNotFound or JobNotCancelable."""
+        """Cancel the job. Raises JobNotFound or JobNotCancelable."""
         return await run_in(self._executor, self._ledger.jobs.cancel, job_id)
 
     async def result(self, job: Job) -> JobResult:
@@ -229,7 +229,7 @@ class JobService:
         return JobResult(stored, tuple(escalations))
 
     async def document(self, job: Job, kind: str) -> bytes:
-        """A DICOM object of the job. Raises NoSuchDocument if it will never exist, else as `result`."""
+        """A DICOM object of the job. Raises NoSuchDocument, or JobCanceled or ResultNotReady."""
         if kind not in job.outputs:
             raise NoSuchDocument("the job was not asked for such a document")
         await self.result(job)

@@ -103,7 +103,10 @@ class ModelReplica:
         return self._batcher.waiting
 
     async def predict(self, volume: Volume, order: QueueOrder) -> Inference:
-        """Raises StudyError, ModelFailed where the study was at fault, ModelUnavailable where the replica is."""
+        """Predict for a live study.
+
+        Raises StudyError, ModelFailed where it was at fault, ModelUnavailable where the replica is.
+        """
         self._require_well()
         clock = StageClock()
         with clock.stage(Stage.PREPARE):

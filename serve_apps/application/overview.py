@@ -50,7 +50,9 @@ class OverviewService:
         return self._snapshot()
 
     async def alarms(self) -> Mapping[str, str]:
-        """By model, or by a part of the platform: what is not as the tables say, waits too long or was given up."""
+        """What is wrong, by model or by part of the platform: what is not as the tables say, waits too long or was
+        given up.
+        """
         own = self._alarm()
         routing = {**self._snapshot().alarms, **({ROUTERS: own} if own else {})}
         return {**routing, **await self._backlog_alarms()}
@@ -63,7 +65,7 @@ class OverviewService:
         return backlog_alarms(state.oldest_shadow, len(state.dead_letters), self.shadow_alarm_s)
 
     async def require_ready(self) -> None:
-        """Raises NotReady until every champion can answer, and LedgerUnavailable while no job can be accepted."""
+        """Raise NotReady until every champion can answer, and LedgerUnavailable while no job can be accepted."""
         snapshot = self._snapshot()
         snapshot.require_some()
         if snapshot.not_ready:

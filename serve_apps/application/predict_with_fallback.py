@@ -114,7 +114,7 @@ class FallbackInference(Generic[Report]):
         self._waiter_end: float | None = None
 
     async def predict(self, request: InferenceRequest[Report]) -> InferenceOutcome[Report]:
-        """Raises the champion's SerinusError when nobody is left to answer."""
+        """Ask until a variant answers. Raises the champion's SerinusError when nobody is left to."""
         self._end = self._clock() + request.deadline_s
         self._waiter_end = None if request.waiter_s is None else self._clock() + request.waiter_s
         champion = self._snapshot.table(request.study.model).champion
@@ -157,7 +157,10 @@ class FallbackInference(Generic[Report]):
     async def _ask_within_budget(
         self, version: ServedVersion, request: InferenceRequest[Report]
     ) -> Inference:
-        """Raises NoTime when the champion needs what is left. A caller's haste is no fault of the variant either."""
+        """Ask another variant than the champion.
+
+        Raises NoTime when the champion needs what is left; a caller's haste is no fault of the variant either.
+        """
         if not request.slot.can_be_lent:
             raise NoTime("too many studies wait for other variants than the champion already")
         now = self._clock()
@@ -177,7 +180,10 @@ class FallbackInference(Generic[Report]):
     async def _ask_on_a_lent_slot(
         self, version: ServedVersion, request: InferenceRequest[Report], budget_s: float
     ) -> Inference:
-        """A variant that hangs holds up its own study only. The wait for the slot costs the champion no time."""
+        """Ask while others use the slot, so that a variant that hangs holds up its own study only.
+
+        The wait for the slot costs the champion no time.
+        """
         answered_at = self._clock()
         try:
             async with request.slot.lent():

@@ -9,7 +9,7 @@ from serve_apps.application.messages import FetchedStudy
 
 
 class RecentStudies:
-    """A few studies for a while: each pins a volume of some hundred megabytes in the object store."""
+    """Keeps a few studies for a while: each pins a volume of some hundred megabytes in the object store."""
 
     def __init__(self, size: int, keep_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._size = size
@@ -28,7 +28,7 @@ class RecentStudies:
         return study
 
     def drop(self, job_id: str) -> None:
-        """The study is no longer there."""
+        """Forget the job's study, which is no longer there."""
         self._studies.pop(job_id, None)
 
     def forget(self) -> None:

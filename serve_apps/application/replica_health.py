@@ -66,7 +66,10 @@ class ReplicaHealth:
         return "a forward runs long" if self._overdue() else None
 
     def forward_begun(self, *, is_live: bool) -> int:
-        """A live forward is one that holds up others; that of a shadow on idle cores may take any time."""
+        """Note a forward; returns its id.
+
+        A live one holds up others; that of a shadow on idle cores may take any time.
+        """
         forward_id = next(self._ids)
         self._forwards[forward_id] = _Forward(self._clock(), is_live)
         return forward_id
@@ -86,7 +89,7 @@ class ReplicaHealth:
         self._failures_before_golden = self._failures
 
     def golden_answered(self) -> bool:
-        """The studies were at fault. True when a live forward runs on that others need not wait for.
+        """Note that the studies were at fault. True when a live forward runs on that others need not wait for.
 
         A failure after the golden input had begun keeps the suspicion: it may have broken the device since.
         """

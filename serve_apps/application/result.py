@@ -44,7 +44,7 @@ class ReportedMeasurement:
 
 @dataclass(frozen=True, slots=True)
 class ReportedBox:
-    """Rows and columns of the image `instance_uid`, the end not included."""
+    """A box around a finding, by rows and columns of the image `instance_uid`, the end not included."""
 
     concept: Code
     instance_uid: str = field(repr=False)

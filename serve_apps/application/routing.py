@@ -114,7 +114,7 @@ class RoutingService:
     async def set_shadow(
         self, model: str, alias: str, share_bp: int, *, actor: str, in_advance: timedelta | None = None
     ) -> None:
-        """The share of the studies that the version of an alias reads without answering. Raises InvalidField."""
+        """Set the share of the studies that the version of an alias reads as a shadow. Raises InvalidField."""
         snapshot = self._snapshot()
         snapshot.table(model)
         until = expiry(lambda: require_shadow(snapshot, model, alias), in_advance)
@@ -123,14 +123,14 @@ class RoutingService:
         )
 
     async def set_safety_net(self, model: str, share_bp: int, *, actor: str) -> None:
-        """The share of the canary's studies that the champion reads too."""
+        """Set the share of the canary's studies that the champion reads too."""
         self._snapshot().table(model)
         await self._change(self._ledger.routing.set_safety_net, model, share_bp, actor=actor)
 
     async def set_rules(
         self, model: str, rules: Sequence[Rule], *, actor: str, in_advance: timedelta | None = None
     ) -> None:
-        """All explicit rules of a model, in the order in which they are tried. A pin goes before them."""
+        """Set all explicit rules of a model, in the order in which they are tried. A pin goes before them."""
         snapshot = self._snapshot()
         snapshot.table(model)
         until = expiry(lambda: require_rules(snapshot, model, rules), in_advance)

@@ -27,7 +27,7 @@ def variants_of(snapshot: RoutingSnapshot, model: str) -> tuple[str, ...]:
 
 
 def require_another_version(snapshot: RoutingSnapshot, model: str, version: str) -> None:
-    """Raises InvalidField for the champion, which has no weight of its own."""
+    """Raise InvalidField for the champion, which has no weight of its own."""
     if snapshot.table(model).champion.version == version:
         raise InvalidField("that version is the champion already", "/version")
 
@@ -35,7 +35,7 @@ def require_another_version(snapshot: RoutingSnapshot, model: str, version: str)
 def require_candidate(
     snapshot: RoutingSnapshot, model: str, version: str, weight_bp: int, stored_version: str | None
 ) -> None:
-    """Raises InvalidField unless `version` is the challenger; a weight of 0 also ends what is set or answers now."""
+    """Raise InvalidField unless `version` is the challenger; a weight of 0 also ends what is set or answers now."""
     table = snapshot.table(model)
     challenger = aliases_of(snapshot, model).get(CHALLENGER)
     stoppable = {stored_version, *(variant.version for variant in table.answering.values())}
@@ -50,7 +50,7 @@ def require_candidate(
 
 
 def require_shadow(snapshot: RoutingSnapshot, model: str, alias: str) -> None:
-    """Raises InvalidField unless the alias names a version."""
+    """Raise InvalidField unless the alias names a version."""
     snapshot.table(model)
     aliases = aliases_of(snapshot, model)
     if alias not in aliases:
@@ -59,21 +59,21 @@ def require_shadow(snapshot: RoutingSnapshot, model: str, alias: str) -> None:
 
 
 def require_variant(snapshot: RoutingSnapshot, model: str, variant: str, pointer: str) -> None:
-    """Raises InvalidField unless a study can be sent to a variant of that name."""
+    """Raise InvalidField unless a study can be sent to a variant of that name."""
     variants = variants_of(snapshot, model)
     if variant not in variants:
         raise InvalidField(f"no variant {variant} can answer: there is {_listed(variants)}", pointer)
 
 
 def require_rules(snapshot: RoutingSnapshot, model: str, rules: Sequence[Rule]) -> None:
-    """Raises InvalidField with the pointer of the first rule whose variant does not exist."""
+    """Raise InvalidField with the pointer of the first rule whose variant does not exist."""
     snapshot.table(model)
     for index, rule in enumerate(rules):
         require_variant(snapshot, model, rule.variant, f"/rules/{index}/variant")
 
 
 def require_arms(snapshot: RoutingSnapshot, model: str, arms: Collection[str]) -> None:
-    """Raises InvalidField unless every arm is an alias that names a version."""
+    """Raise InvalidField unless every arm is an alias that names a version."""
     snapshot.table(model)
     aliases = aliases_of(snapshot, model)
     missing = sorted(set(arms) - aliases.keys())

@@ -10,7 +10,10 @@ from observability.redaction import Pseudonymiser
 def routing_facts(
     study_uid: str, facts: PatientFacts, site: str, keys: Pseudonymiser, tester_variant: str | None = None
 ) -> StudyFacts:
-    """A missing patient or accession stays empty; `assign` then falls back to the study."""
+    """What routing may know of a study, by pseudonyms.
+
+    A missing patient or accession stays empty; `assign` then falls back to the study.
+    """
     return StudyFacts(
         study_key=keys.study(study_uid),
         patient_key=keys.patient(facts.patient_id) if facts.patient_id else "",

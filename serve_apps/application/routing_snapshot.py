@@ -106,7 +106,7 @@ class RoutingSnapshot:
         raise UnknownModel("no model of that name has a champion in the registry")
 
     def require_some(self) -> None:
-        """Raises NotReady before the first snapshot: what a replica does not know yet is not unknown."""
+        """Raise NotReady before the first snapshot: what a replica does not know yet is not unknown."""
         if self.is_empty:
             raise NotReady("this replica has no routing snapshot yet")
 

@@ -97,7 +97,9 @@ async def prepare_nothing(endpoints: Mapping[str, ServedVersion]) -> None:
 
 
 class RoutingState:
-    """`prepare` is given the endpoints before a snapshot comes into force: to make handles, and to drop old ones.
+    """Holds the snapshot in force.
+
+    `prepare` is given the endpoints before a snapshot comes into force: to make handles, and to drop old ones.
 
     It may return the applications that do not exist: a snapshot that was read from the ledger is older than the
     cluster, where that was stopped and started, and its champions are then still loading.
@@ -137,7 +139,10 @@ class RoutingState:
 
     @property
     def is_unrecorded(self) -> bool:
-        """A freeze that is not recorded ends when it is, or by a person's `unfreeze`; not by the ledger's silence."""
+        """Whether a freeze is obeyed that the ledger has not.
+
+        It ends when it is recorded and lifted, or by a person's `unfreeze`; not by the ledger's silence.
+        """
         return self._freeze.frozen and self._freeze.revision is None
 
     async def start(self) -> None:

@@ -119,7 +119,7 @@ class ShadowContext:
 
 
 class ShadowRunner:
-    """The tasks of one role, one at a time."""
+    """Carries out the tasks of one role, one at a time."""
 
     def __init__(self, role: Role, context: ShadowContext) -> None:
         self._role = role
@@ -129,7 +129,7 @@ class ShadowRunner:
         self._resting: dict[str, float] = {}  # versions that hang, until when others go first
 
     def wake(self) -> None:
-        """A study is there whose task may begin."""
+        """Look for a task at once: a study is there whose task may begin."""
         self._woken += 1
         self._wakeup.ring()
 
@@ -176,7 +176,10 @@ class ShadowRunner:
         return frozenset(self._c.snapshot().endpoints) - self._resting.keys()
 
     async def _run(self, claimed: ClaimedShadow) -> None:
-        """Until the task has ended, or another replica has its lease. Handed back when this replica is stopped."""
+        """Work until the task has ended, or another replica has its lease.
+
+        Handed back when this replica is stopped.
+        """
         work = asyncio.create_task(self._attempt(claimed))
         loop = asyncio.get_running_loop()
         self._c.leases.keep(claimed.token, partial(loop.call_soon_threadsafe, work.cancel))
@@ -243,7 +246,9 @@ class ShadowRunner:
     async def _predict(
         self, claimed: ClaimedShadow, version: ServedVersion, study: FetchedStudy
     ) -> Inference:
-        """On idle cores where nobody waits for the version; not so once the task has waited long enough."""
+        """Have the version predict, on idle cores where nobody waits for the version; not so once the task has waited
+        long enough.
+        """
         if self._role is Role.SHADOW and not self._is_overdue(claimed) and not self._answers(version):
             return await self._c.port.predict_when_idle(version, study, self._c.limits.forward_s)
         return await self._c.port.predict(version, study, self._c.limits.forward_s, self._order(claimed))
@@ -257,7 +262,9 @@ class ShadowRunner:
         return now() - claimed.created_at >= timedelta(seconds=self._c.limits.max_wait_s)
 
     def _order(self, claimed: ClaimedShadow) -> QueueOrder:
-        """A shadow stands behind live studies; who may have to warn, or has waited, stands among the routine ones."""
+        """The task's place in the queues: a shadow behind live studies, the safety net and what has waited among
+        them.
+        """
         is_urgent = self._role is Role.SAFETY_NET or self._is_overdue(claimed)
         return queue_order(Priority.ROUTINE if is_urgent else Priority.BATCH, claimed.created_at)
 

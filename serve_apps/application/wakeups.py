@@ -17,7 +17,7 @@ class Wakeup:
         self._event.set()
 
     async def wait(self, timeout_s: float) -> None:
-        """Until it rings, at most `timeout_s`."""
+        """Wait until it rings, at most `timeout_s`."""
         await _until(self._event, timeout_s)
         self._event.clear()
 
@@ -29,7 +29,7 @@ class JobWakeups:
         self._events: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
 
     def ring(self, job_id: str) -> None:
-        """The job has ended."""
+        """Wake whoever waits for the job, which has ended."""
         event = self._events.get(job_id)
         if event is not None:
             event.set()
@@ -46,6 +46,6 @@ async def _until(event: asyncio.Event, timeout_s: float) -> None:
 
 
 async def heard(wakeup: asyncio.Event, timeout_s: float) -> None:
-    """Until the job's wakeup rings, at most `timeout_s`; one that rang before counts once."""
+    """Wait until the job's wakeup rings, at most `timeout_s`; one that rang before counts once."""
     await _until(wakeup, timeout_s)
     wakeup.clear()

@@ -28,7 +28,7 @@ class WatchedJobs:
         self._watched: dict[str, float] = {}  # oldest watch first
 
     def watch(self, job_id: str) -> None:
-        """Somebody waits for the job, from now on for `keep_s`."""
+        """Remember for `keep_s` that somebody waits for the job."""
         self._forget()
         self._watched.pop(job_id, None)
         self._watched[job_id] = self._clock() + self._keep_s

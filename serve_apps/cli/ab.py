@@ -40,7 +40,7 @@ def show(model: str, as_json: AsJson = False) -> None:
 
 @ab.command()
 def end(model: str, as_json: AsJson = False) -> None:
-    """All patients go back to the champion."""
+    """End the test: all patients go back to the champion."""
     ask("DELETE", f"/v1/ab-tests/{model}", as_json)
     if as_json:
         print_json({"ended": model})

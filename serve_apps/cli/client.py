@@ -62,7 +62,7 @@ class ApiClient:
         return cls(settings.api_url, key, actor=actor)
 
     def ask(self, method: str, path: str, body: JSON | None = None) -> JSON:
-        """Any request."""
+        """Send any request; returns the document of the answer."""
         return self._json(self._send(method, path, json=None if body is None else dict(body)))
 
     def submit(self, body: JSON, idempotency_key: str | None = None, variant: str | None = None) -> JSON:

@@ -81,7 +81,10 @@ def _reserved_names(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unknown_deployments(config: Mapping[str, Any]) -> Iterator[str]:
-    """Serve itself refuses an unknown one only when it builds the application, in its log."""
+    """Deployments that the application does not have.
+
+    Serve refuses an unknown one only when it builds the application, in its log.
+    """
     for index, app in enumerate(config.get("applications") or ()):
         if app.get("import_path") != OUR_APPLICATION:
             continue

@@ -14,7 +14,7 @@ from serve_apps.cli.output import AsJson, out, print_json
 def freeze(
     reason: Annotated[str, typer.Argument(help="Stands in the audit.")], as_json: AsJson = False
 ) -> None:
-    """The kill switch: all traffic to the champions, and nothing moves.
+    """The kill switch: send all traffic to the champions, and let nothing move.
 
     Exit code 1 if the freeze is neither recorded nor confirmed by any replica that routes.
     """
@@ -25,7 +25,7 @@ def freeze(
 
 
 def unfreeze(as_json: AsJson = False) -> None:
-    """Let aliases and weights count again."""
+    """End the freeze: aliases and weights count again."""
     _print(ask("DELETE", "/v1/freeze", as_json), as_json, "unfrozen: aliases and weights count again")
 
 

@@ -6,7 +6,7 @@ BASIS_POINTS_PER_PERCENT = 100
 
 
 def to_basis_points(percent: float) -> int:
-    """Rounded to the nearest 0.01 %."""
+    """Per cent in basis points, rounded to the nearest 0.01 %."""
     return round(percent * BASIS_POINTS_PER_PERCENT)
 
 

@@ -124,7 +124,7 @@ class AdmissionController:
                 self._retry_at[key] = 0.0
 
     def forget_all_but(self, keys: set[Key]) -> None:
-        """Versions that nothing names any more."""
+        """Forget the verdicts of versions that nothing names any more."""
         for key in self._verdicts.keys() - keys - self._pending.keys():
             del self._verdicts[key]
             self._retry_at.pop(key, None)

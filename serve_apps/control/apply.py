@@ -72,7 +72,7 @@ class ServePort(Protocol):
 
 
 class Applications:
-    """The applications of all versions of this cluster."""
+    """Runs, changes and deletes the applications of all versions of this cluster."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Applications:
         return dict(self._deployed)
 
     def restore(self, deployed: Mapping[str, DeployedApp]) -> None:
-        """What the last controller ran is as if this one had."""
+        """Take over what the last controller ran, as if this one had."""
         self._deployed = dict(deployed)
 
     async def statuses(self) -> Mapping[str, AppStatus]:
@@ -156,7 +156,7 @@ class Applications:
         await self._in_thread(lambda: self._serve.delete(app_name))
 
     def refuse(self, app_name: str, reason: str) -> None:
-        """The version cannot be run as its tags say; nobody has to ask Serve for that."""
+        """Note that the version cannot be run as its tags say; nobody has to ask Serve for that."""
         if self._refused.get(app_name, (0.0, "", ""))[2] != reason:
             self._own_changes += 1
         self._refused[app_name] = (float("inf"), "", reason)
@@ -175,7 +175,7 @@ class Applications:
         return self._probes.is_ready(app_name)
 
     def mark_unready(self, app_name: str) -> None:
-        """Its replicas are gone: the next ones must answer anew."""
+        """Note that the application's replicas are gone: the next ones must answer anew."""
         self._probes.mark_unready(app_name)
 
     def close(self) -> None:
@@ -207,7 +207,9 @@ class Scaling:
 
 
 def scaling_of(resources: Resources, *, may_sleep: bool) -> Scaling:
-    """A version that may answer a caller keeps a replica; one that is only a shadow may have none."""
+    """How many replicas a version has: one that may answer a caller keeps one; one that is only a shadow may have
+    none.
+    """
     least = max(resources.min_replicas, 0 if may_sleep else 1)
     return Scaling(least, max(resources.max_replicas, least, 1))
 
@@ -263,13 +265,13 @@ class ReadinessProbes:
         return False
 
     def mark_unready(self, app_name: str) -> None:
-        """An answer of before counts no more. A call that still waits is for the next replicas."""
+        """Forget an answer of before. A call that still waits is for the next replicas."""
         task = self._calls.get(app_name)
         if task is not None and task.done():
             self.forget(app_name)
 
     def forget(self, app_name: str) -> None:
-        """The application was deleted."""
+        """Drop the call of an application that was deleted."""
         task = self._calls.pop(app_name, None)
         if task is not None:
             task.cancel()
@@ -339,7 +341,7 @@ def version_statuses(variants: Iterable[VariantStatus]) -> dict[tuple[str, str],
 
 
 class RayServe:
-    """Ray Serve itself. `server` is the deployment that each application consists of."""
+    """Calls Ray Serve itself. `server` is the deployment that each application consists of."""
 
     def __init__(self, settings: Settings, server: Any) -> None:
         self._settings = settings

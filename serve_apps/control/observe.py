@@ -48,7 +48,7 @@ class AppState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AppStatus:
-    """`replicas` counts those that run."""
+    """How an application stands in Serve; `replicas` counts those that run."""
 
     state: AppState
     message: str = ""
@@ -128,7 +128,7 @@ class Observer:
         self._refresh: asyncio.Task[None] | None = None
 
     def expire(self) -> None:
-        """Something changed in MLflow: ask for aliases and tags at the next observation."""
+        """Note that something changed in MLflow: ask for aliases and tags at the next observation."""
         self._ask_registry_at = 0.0
         self._listed_at.clear()
 

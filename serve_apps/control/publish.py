@@ -60,7 +60,10 @@ NoteMoves = Callable[[Sequence[Move]], None]
 
 
 class Publisher:
-    """`note_moves` writes aliases that moved into the ledger; the same move twice is written once."""
+    """Numbers snapshots and brings them out, while it leads.
+
+    `note_moves` writes aliases that moved into the ledger; the same move twice is written once.
+    """
 
     def __init__(
         self,
@@ -169,7 +172,9 @@ class Publisher:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self) -> None:
-        """Each on its own: a push waits neither for the disk, nor for a replica that did not confirm the last one."""
+        """Begin what is due, each on its own: a push waits neither for the disk, nor for a replica that did not
+        confirm the last one.
+        """
         self._wake.clear()
         if not self.is_leader:
             return
@@ -203,7 +208,7 @@ class Publisher:
             self._note(confirmations)
 
     def _note(self, confirmations: Sequence[Confirmation]) -> None:
-        """Whoever does not hold the snapshot is asked again; for longer it is an alarm."""
+        """Have those asked again that do not hold the snapshot; for longer it is an alarm."""
         behind = [c for c in confirmations if c.confirmed < c.replicas]
         if not behind and any(c.replicas for c in confirmations):
             self._behind_since = None
@@ -236,7 +241,7 @@ class Publisher:
             self._is_writing = False
 
     def _store_all(self, snapshot: RoutingSnapshot, state: ControllerState, moves: tuple[Move, ...]) -> None:
-        """Moves first: after a crash in between they are seen and noted once more."""
+        """Write moves, then snapshot and state: after a crash in between the moves are noted again, and are one."""
         self._note_moves(moves)
         texts = to_json(RoutingSnapshot, snapshot), to_json(ControllerState, state)
         self._store.publish(snapshot.epoch, snapshot.generation, *texts)

@@ -51,7 +51,7 @@ class ObserverPort(Protocol):
 
 
 class ApplicationsPort(Protocol):
-    """One application per version; see `apply.Applications`."""
+    """Runs one application per version, as `apply.Applications` does."""
 
     @property
     def deployed(self) -> Mapping[str, DeployedApp]: ...
@@ -64,7 +64,7 @@ class ApplicationsPort(Protocol):
 
 
 class PublisherPort(Protocol):
-    """Numbers and brings out snapshots; see `publish.Publisher`."""
+    """Numbers and brings out snapshots, as `publish.Publisher` does."""
 
     @property
     def snapshot(self) -> RoutingSnapshot: ...
@@ -147,11 +147,11 @@ class Reconciler:
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """Something may have changed: tick now."""
+        """Tick now: something may have changed."""
         self._wake.set()
 
     def registry_changed(self) -> None:
-        """MLflow said that something changed: ask it, now."""
+        """Ask MLflow now, which said that something changed."""
         self._p.observer.expire()
         self.wake()
 
@@ -164,7 +164,7 @@ class Reconciler:
         }
 
     async def decided(self) -> RoutingSnapshot:
-        """People decided something about traffic: apply it to what was observed last. Returns what came of it."""
+        """Apply what people decided about traffic to what was observed last. Returns what came of it."""
         if self._seen is not None and self._p.publisher.is_leader:
             await self._decide(self._seen)
         self.wake()
@@ -227,7 +227,9 @@ class Reconciler:
             return _Decision(result, desired, endpoints)
 
     def _desired(self) -> DesiredState:
-        """The head first: a decision that comes in between has a higher revision than the one that is told."""
+        """Read the head, then the decisions: one that comes in between has a higher revision than the one that is
+        told.
+        """
         head = self._p.head()
         return DesiredState(self._p.routing.all(), FreezeNotice(head.frozen, head.routing_revision))
 
@@ -327,7 +329,7 @@ class Reconciler:
             await self._p.tags.write(self._p.publisher.snapshot.variants)
 
     async def _guarded(self, part: str, work: Callable[[], Awaitable[None]]) -> None:
-        """One part of the loop: its failure is logged, and the rest goes on."""
+        """Do one part of the loop: its failure is logged, and the rest goes on."""
         try:
             await work()
         except SerinusError as error:

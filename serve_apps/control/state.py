@@ -20,7 +20,10 @@ class DeployedApp:
 
 @dataclass(frozen=True, slots=True)
 class ControllerState:
-    """Kept in the ledger beside the snapshot that came of it. Empty at the first start, and where it was lost."""
+    """What a controller leaves for the next: kept in the ledger beside the snapshot that came of it.
+
+    Empty at the first start, and where it was lost.
+    """
 
     models: Mapping[str, ReconcilerState] = field(default_factory=dict)
     applications: Mapping[str, DeployedApp] = field(default_factory=dict)

@@ -49,7 +49,7 @@ LONGEST_WAIT_S = 300.0  # of a caller; Serve lets a replica that is replaced end
 )
 @serve.ingress()
 class Ingress:
-    """Callers' requests over HTTP, and the ends of jobs by handle."""
+    """Answers callers over HTTP; hears by handle of snapshots, freezes and the ends of jobs."""
 
     async def __init__(  # type: ignore[misc] # Serve awaits it
         self, settings: Settings, workers: DeploymentHandle, controller: DeploymentHandle
@@ -108,7 +108,7 @@ class Ingress:
         return self._routing.take_freeze(notice)
 
     async def job_ended(self, job_id: str) -> None:
-        """A job has ended somewhere; callers that wait for it here look at it."""
+        """Wake callers who wait here for the job, which has ended somewhere."""
         self._follower.ended(job_id)
 
     async def check_health(self) -> None:

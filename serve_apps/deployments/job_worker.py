@@ -49,7 +49,7 @@ DRAIN_LOOK_S = 0.2
     max_surge_percent=100,
 )
 class JobWorker:
-    """`run` is a job; the other methods tell the replica something."""
+    """Runs each job as one request to `run`; by its other methods it hears what is new."""
 
     async def __init__(  # type: ignore[misc] # Serve awaits it
         self,
@@ -97,7 +97,7 @@ class JobWorker:
         return await self._after.delivered(outcome, waiter_s)
 
     async def watch(self, job_id: str) -> None:
-        """An Ingress wants to be told when the job has ended, should that happen here."""
+        """Remember to tell every Ingress of the job's end, should it end here."""
         self._watched.watch(job_id)
 
     async def push_snapshot(self, snapshot: RoutingSnapshot) -> SnapshotVersion:

@@ -81,7 +81,7 @@ class ModelServer:
         return await self._replica.predict(volume, order)
 
     async def predict_when_idle(self, volume: Volume) -> Inference:
-        """Predict for a shadow, on cores that no live study wants. Raises as `predict` does."""
+        """Predict for a shadow, on cores that no live study wants. Raises as for a live study."""
         return await self._replica.predict_when_idle(volume)
 
     async def warm(self) -> str:

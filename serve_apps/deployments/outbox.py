@@ -36,7 +36,7 @@ DRAIN_S = 30.0
     max_surge_percent=100,
 )
 class Outbox:
-    """`deliver` is one job's deliveries; what has to be tried again is found in the ledger."""
+    """Delivers what one job has due, by `deliver`; finds in the ledger what has to be tried again."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc] # Serve awaits it
         configure_logging("INFO")
@@ -59,7 +59,7 @@ class Outbox:
         return await self._dispatcher.deliver(job_id)
 
     async def watch(self, job_id: str) -> None:
-        """An Ingress wants to be told when the job has ended, should that happen here."""
+        """Remember to tell every Ingress of the job's end, should it end here."""
         self._watched.watch(job_id)
 
     async def check_health(self) -> None:

@@ -30,7 +30,7 @@ OPEN_RETRY_S = 1.0
 
 @serve.deployment(max_ongoing_requests=50, health_check_period_s=2, graceful_shutdown_timeout_s=5)
 class RolloutController:
-    """Keeps one application per wanted version, and the routers' tables, as the registry and people say."""
+    """Keeps one application per version that has a role, and the routers' tables, as the registry and people say."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc] # Serve awaits it
         configure_logging("INFO")
@@ -75,11 +75,11 @@ class RolloutController:
         return self._publisher.snapshot
 
     async def decided(self) -> RoutingSnapshot:
-        """People decided something about traffic: apply it now. Returns the snapshot that came of it."""
+        """Apply now what people decided about traffic. Returns the snapshot that came of it."""
         return await self._reconciler.decided()
 
     async def wake(self) -> None:
-        """Something changed in MLflow: observe now."""
+        """Observe MLflow now, where something changed."""
         self._reconciler.registry_changed()
 
     async def check_health(self) -> None:

@@ -38,7 +38,7 @@ KEEP_STUDIES_S = 330.0  # as long as a shadow may wait for live studies, and a l
     max_surge_percent=100,
 )
 class ShadowWorker:
-    """`notify` says that a study may have shadows pending; the rest is found in the ledger."""
+    """Carries out pending shadows: `notify` tells of a study that has some; the rest it finds in the ledger."""
 
     async def __init__(  # type: ignore[misc] # Serve awaits it
         self, settings: Settings, reader: DeploymentHandle
@@ -61,7 +61,7 @@ class ShadowWorker:
         self._loops.append(asyncio.create_task(self._routing.follow_forever()))
 
     async def notify(self, job_id: str, study: FetchedStudy) -> None:
-        """A job has ended whose study still lies in the object store: its shadows may read it there."""
+        """Keep the study of a job that has ended, so that its shadows read it in the object store."""
         self._recent.keep(job_id, study)
         for runner in self._runners:
             runner.wake()
@@ -80,7 +80,7 @@ class ShadowWorker:
             raise RuntimeError("a loop of the shadow worker has ended")
 
     async def __del__(self) -> None:
-        """What is in hand goes back, so that another replica need not wait for a lease to run out."""
+        """Hand back what is in hand, so that another replica need not wait for a lease to run out."""
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)

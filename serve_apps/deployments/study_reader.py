@@ -20,7 +20,7 @@ from serve_apps.settings import Settings
     max_surge_percent=100,
 )
 class StudyReader:
-    """Shapes: a `FetchRequest` in, a `FetchedStudy` with an ObjectRef to a `Volume` out."""
+    """Reads studies: a `FetchRequest` in, a `FetchedStudy` with an ObjectRef to a `Volume` out."""
 
     def __init__(self, settings: Settings) -> None:
         configure_logging("INFO")
@@ -28,7 +28,7 @@ class StudyReader:
         self._fetcher = StudyFetcher(Archives(settings), ray.put, settings.reads_per_reader)
 
     async def fetch(self, request: FetchRequest) -> FetchedStudy:
-        """Raises SourceError and StudyError; neither text holds a patient datum."""
+        """Fetch one study. Raises SourceError and StudyError; neither text holds a patient datum."""
         return await self._fetcher.fetch(request)
 
     async def __del__(self) -> None:
