@@ -11,10 +11,14 @@ from canary.routing_table import CHAMPION, RoutingTable, Rule
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`subject` names what it is about (`rule pilot`, `weight`, `champion`), and is unique within its model."""
+    """`subject` names what it is about (`rule pilot`, `weight`, `champion`), and is unique within its model.
+
+    `is_alarm`: something is wrong and somebody has to act; else it is only so, as with a decision that waits.
+    """
 
     subject: str
     sentence: str
+    is_alarm: bool = False
 
 
 def conditions_of(
@@ -57,17 +61,17 @@ def _of_registry(
         return
     goes_on = f"version {champion} goes on answering" if champion else "nobody answers"
     if not registry.exists:
-        yield Condition("model", f"the model was deleted in MLflow; {goes_on}")
+        yield Condition("model", f"the model was deleted in MLflow; {goes_on}", True)
         return
     if CHAMPION not in registry.aliases and CHAMPION in aliases:
-        yield Condition("champion", f"the alias champion was deleted in MLflow; {goes_on}")
+        yield Condition("champion", f"the alias champion was deleted in MLflow; {goes_on}", True)
     for version in sorted(registry.deleted):
         roles = sorted(alias for alias, v in aliases.items() if v == version and is_ours(alias))
         if roles or version == champion:
             told = (
                 f"was deleted in MLflow; {goes_on if version == champion else 'it goes on as it is loaded'}"
             )
-            yield Condition(f"version {version}", f"version {version} ({', '.join(roles)}) {told}")
+            yield Condition(f"version {version}", f"version {version} ({', '.join(roles)}) {told}", True)
 
 
 def _of_weight(observation: ModelObservation, aliases: Mapping[str, str]) -> Iterator[Condition]:

@@ -184,6 +184,10 @@ class ModelsOut(Wire):
         default_factory=dict,
         description="by model, or by a part of the platform: why studies are not read as the tables say",
     )
+    conditions: dict[str, str] = Field(
+        default_factory=dict,
+        description="by model and subject: what people asked for and does not hold now, as a weight that waits",
+    )
 
 
 class PendingShadowsOut(Wire):

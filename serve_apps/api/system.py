@@ -36,6 +36,7 @@ async def models(services: Site) -> ModelsOut:
         registry=snapshot.registry,
         site_policy=services.settings.site_policy.value,
         alarms=dict(await services.overview.alarms()),
+        conditions=dict(snapshot.conditions),
         variants=tuple(variant_out(variant) for variant in snapshot.variants),
     )
 

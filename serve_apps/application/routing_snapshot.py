@@ -61,7 +61,7 @@ class RoutingSnapshot:
     `endpoints` are the versions that tables name, by application name. `loading` are the models whose champion
     has no running replica now. `blocked` says of a model why its champion may not answer here: waiting would
     not help. `registry` is "live" or "last known good". `alarms` say of a model, or of a part of the platform,
-    what is wrong. `freeze` is what the ledger said when the tables were made.
+    what is wrong, `conditions` what people asked for and does not hold now. `freeze` is what the ledger said when the tables were made.
     """
 
     epoch: int = 0
@@ -74,6 +74,7 @@ class RoutingSnapshot:
     variants: tuple[VariantStatus, ...] = ()
     blocked: Mapping[str, str] = field(default_factory=dict)
     alarms: Mapping[str, str] = field(default_factory=dict)
+    conditions: Mapping[str, str] = field(default_factory=dict)
     freeze: FreezeNotice = FreezeNotice(False, 0)
 
     @property

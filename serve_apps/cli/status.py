@@ -72,8 +72,10 @@ def _print_versions(models: Mapping[str, Any]) -> None:
 
 
 def _print_alarms(models: Mapping[str, Any]) -> None:
-    for subject, alarm in {**models["alarms"], **models.get("router_alarms", {})}.items():
+    for subject, alarm in models["alarms"].items():
         _alarm(f"{subject}: {alarm}")
+    for subject, condition in models.get("conditions", {}).items():
+        out.print(f"[yellow]condition[/] {subject}: {condition}", soft_wrap=True)
 
 
 def _print_queue(queue: Mapping[str, Any]) -> None:

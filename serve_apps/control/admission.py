@@ -7,6 +7,7 @@ A version that is refused never becomes a view, so that no alias can bring it ne
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -61,7 +62,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """MLflow does not answer, so nothing is known of the version yet; it is asked again."""
+    """MLflow does not answer, or this node cannot keep files: nothing is known of the version yet; it is asked again."""
 
     reason: str
 
@@ -139,7 +140,11 @@ class AdmissionController:
             retry_s = float("inf")
         except RegistryUnavailable as error:
             # what was decided before stays so
-            verdict, retry_s = self._verdicts.get(key, Unavailable(error.detail)), UNAVAILABLE_RETRY_S
+            reason = f"registry unavailable: {error.detail}"
+            verdict, retry_s = self._verdicts.get(key, Unavailable(reason)), UNAVAILABLE_RETRY_S
+        except OSError as error:
+            reason = f"this node cannot keep the version's files: {os.strerror(error.errno or 0)}"
+            verdict, retry_s = self._verdicts.get(key, Unavailable(reason)), REFUSED_RETRY_S
         except UnknownModel as error:
             verdict, retry_s = self._gone(key, error), REFUSED_RETRY_S
         except SerinusError as error:

@@ -60,10 +60,14 @@ def endpoints_of(
 ) -> dict[str, ServedVersion]:
     """The versions that can be called, by the names of their applications.
 
-    One whose verdict is not there yet, or that MLflow does not have any more, stays as it was; one that was refused
-    does not.
+    One whose verdict is not there yet, or that MLflow does not have any more, stays as it was. So does one that was
+    refused after it served, while its replicas run: they hold the bytes that were verified.
     """
-    refused = {app_name(*key) for key, verdict in seen.refused.items() if not isinstance(verdict, Missing)}
+    refused = {
+        app
+        for key, verdict in seen.refused.items()
+        if not isinstance(verdict, Missing) and (app := app_name(*key)) not in seen.running
+    }
     default, policy = settings.default_resources, settings.site_policy
     admitted = (served_of(one, gate_of(one, policy), default) for one in seen.admitted.values())
     kept = {app: version for app, version in former.items() if app not in refused}

@@ -58,7 +58,13 @@ def snapshot_of(findings: Findings) -> RoutingSnapshot:
         tables=tables,
         endpoints={app: endpoints[app] for app in sorted(named) if app in endpoints},
         variants=statuses(findings),
-        alarms={**conditions(target), **champions_in_trouble(tables, seen), **findings.alarms},
+        alarms={
+            **conditions(target, are_alarms=True),
+            **champions_in_trouble(tables, seen),
+            **refused_in_service(tables, seen),
+            **findings.alarms,
+        },
+        conditions=conditions(target, are_alarms=False),
         freeze=findings.freeze,
     )
 
@@ -99,12 +105,26 @@ def champions_in_trouble(tables: Mapping[str, RoutingTable], seen: Observation) 
     return alarms
 
 
-def conditions(target: Target) -> dict[str, str]:
-    """What people asked for and does not hold, by model and subject."""
+def refused_in_service(tables: Mapping[str, RoutingTable], seen: Observation) -> dict[str, str]:
+    """Versions that were refused after they served, and go on while their replicas run."""
+    alarms = {}
+    for name, table in tables.items():
+        for version in sorted({variant.version for variant in variants_of(table)}):
+            verdict = seen.refused.get((name, version))
+            if isinstance(verdict, Refused):
+                alarms[f"{name}/version {version}"] = (
+                    f"version {version} was refused and goes on as it is loaded: {verdict.reason}"
+                )
+    return alarms
+
+
+def conditions(target: Target, *, are_alarms: bool) -> dict[str, str]:
+    """What people asked for and does not hold, by model and subject: what is wrong, or what is only so."""
     return {
         f"{model.model}/{condition.subject}": condition.sentence
         for model in target.models
         for condition in model.conditions
+        if condition.is_alarm is are_alarms
     }
 
 
@@ -184,7 +204,7 @@ def _row(seen: Observation, name: str, version: str, alias: str) -> VariantStatu
     if isinstance(verdict, Missing):
         return VariantStatus(name, version, alias, VariantState.REFUSED, None, verdict.reason)
     if key in seen.unavailable:
-        reason = f"registry unavailable: {seen.unavailable[key].reason}"
+        reason = seen.unavailable[key].reason
         return VariantStatus(name, version, alias, VariantState.LOADING, None, reason)
     if key in seen.pending:
         return VariantStatus(name, version, alias, VariantState.LOADING, None, ON_THEIR_WAY)

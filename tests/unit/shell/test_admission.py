@@ -63,7 +63,7 @@ async def test_a_version_is_verified_once_however_often_one_asks(mlflow: FakeMlf
 async def test_mlflow_away_at_the_first_look_refuses_nothing_and_is_tried_again(mlflow: FakeMlflow) -> None:
     desk = Desk(mlflow)
     mlflow.away = True
-    assert await desk.verdict("1") == Unavailable("MLflow does not answer")
+    assert await desk.verdict("1") == Unavailable("registry unavailable: MLflow does not answer")
     mlflow.away = False
     desk.clock.now += UNAVAILABLE_RETRY_S
     assert isinstance(await desk.verdict("1"), Admitted)
@@ -101,6 +101,17 @@ async def test_what_is_wrong_with_an_artifact_refuses_it_and_it_is_looked_at_aga
     desk.clock.now += REFUSED_RETRY_S
     await desk.verdict("1")
     assert desk.mlflow.calls == ["fetch", "fetch"]
+
+
+async def test_a_full_disk_is_the_nodes_fault_and_refuses_nothing(mlflow: FakeMlflow) -> None:
+    class Full(FakeMlflow):
+        def fetch(self, name: str, version: str) -> object:  # type: ignore[override]
+            raise OSError(28, "No space left on device")
+
+    desk = Desk(Full())
+    verdict = await desk.verdict("1")
+    assert isinstance(verdict, Unavailable)
+    assert verdict.reason == "this node cannot keep the version's files: No space left on device"
 
 
 async def test_a_version_that_mlflow_never_had_is_missing_and_one_that_it_lost_is_deleted(

@@ -157,13 +157,14 @@ def test_status_shows_what_waits_for_a_person() -> None:
     text = printed_status(
         models={
             **MODELS,
-            "alarms": {"ich": "no champion"},
-            "router_alarms": {"Ingress": "the ledger is older"},
+            "alarms": {"ich": "no champion", "routers/JobWorker": "the ledger is older"},
+            "conditions": {"ich/weight": "it waits"},
         },
         queue=queue.model_dump(mode="json"),
     )
     assert "alarm ich: no champion" in text
-    assert "alarm Ingress: the ledger is older" in text
+    assert "alarm routers/JobWorker: the ledger is older" in text
+    assert "condition ich/weight: it waits" in text
     assert (
         "alarm dead letter: report of job job-7 to pacs was given up after 8 attempts: it answered 409"
         in text

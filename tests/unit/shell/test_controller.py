@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 
 from canary.routing_table import Rule
-from core.errors import CorruptControlState, LedgerUnavailable
+from core.errors import CorruptControlState, LedgerUnavailable, ModelRefused
 from registry.cache import CachedModel
+from registry.signing import DIGEST_TAG
 from serve_apps.application.routing_snapshot import SnapshotVersion, VariantState
 from serve_apps.control.observe import AppState, AppStatus
 from serve_apps.control.publish import LEADER_SILENCE
@@ -207,6 +208,30 @@ async def test_what_serve_refuses_stops_that_version_only(site: ControllerSite) 
     assert (bad.state, "Serve refused: no such label" in (bad.reason or "")) == (VariantState.FAILED, True)
 
 
+@pytest.mark.parametrize("is_restarted", [True, False])
+async def test_a_champion_that_is_refused_after_it_served_goes_on_and_is_alarmed(
+    site: ControllerSite, is_restarted: bool
+) -> None:
+    """Its replicas hold the bytes that were verified. No new version gets so far."""
+    before = await site.settled_canary()
+
+    def refuse(name: str, version: str) -> CachedModel:
+        raise ModelRefused("a cached file of the version was changed")
+
+    site.mlflow.fetch = refuse  # type: ignore[method-assign]
+    if is_restarted:
+        site.kill()
+    site.mlflow.tags[MODEL, "1"][DIGEST_TAG] = "another"
+    site.reconciler.registry_changed()
+    held = await site.tick(4)
+    assert (held.tables, set(held.endpoints)) == (before.tables, set(before.endpoints))
+    sentence = held.alarms[f"{MODEL}/version 1"]
+    assert "refused" in sentence
+    assert "a cached file of the version was changed" in sentence
+    site.mlflow.register("3", "challenger")
+    assert "3" not in answering(await site.settle()).values()
+
+
 async def test_mlflow_away_at_the_first_look_is_told_and_refuses_nobody(site: ControllerSite) -> None:
     site.mlflow.register("1", "champion")
     models = site.mlflow.models
@@ -299,7 +324,8 @@ async def test_what_was_given_in_advance_is_told_to_have_arrived(site: Controlle
     ahead = {"weight": until, "rules": until}
     site.routing.decide(version="2", weight_bp=500, salts={"2": "s"}, rules=rules, in_advance=ahead)
     held = await site.settle()
-    assert set(held.alarms) == {f"{MODEL}/weight", f"{MODEL}/rule pilot"}
+    assert set(held.conditions) == {f"{MODEL}/weight", f"{MODEL}/rule pilot"}
+    assert held.alarms == {}, "nothing is wrong"
     assert site.routing.arrivals == []
     site.mlflow.alias("challenger", "2")
     held = await site.settle()
