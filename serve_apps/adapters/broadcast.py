@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ray import serve
@@ -45,6 +45,17 @@ class Broadcast:
             return isinstance(answer, SnapshotVersion) and answer >= snapshot.version
 
         return await self._everywhere("push_snapshot", snapshot, holds)
+
+    async def alarms(self) -> Mapping[str, str]:
+        """What the replicas of each deployment have to say of their routing, by deployment."""
+        answers = await asyncio.gather(
+            *(self._ask(name, "routing_alarm", None) for name in self._deployments)
+        )
+        sentences = (
+            (name, sorted({answer for answer in replicas if isinstance(answer, str) and answer}))
+            for name, replicas in zip(self._deployments, answers, strict=True)
+        )
+        return {name: "; ".join(told) for name, told in sentences if told}
 
     async def _everywhere(
         self, method: str, message: object, confirms: Callable[[object], bool]

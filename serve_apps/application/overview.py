@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 from core.errors import LedgerUnavailable, NotReady
 from ledger import DeadLetter, Ledger
@@ -29,8 +30,16 @@ class QueueState:
     dead_letters: tuple[DeadLetter, ...]
 
 
+class RouterAlarms(Protocol):
+    """What every replica that holds a routing snapshot has to say of it, by deployment. Never raises."""
+
+    async def alarms(self) -> Mapping[str, str]: ...
+
+
 class OverviewService:
-    """What `serinus status`, a probe and a monitor ask. `alarm` is what this replica's routing state has to say."""
+    """What `serinus status`, a probe and a monitor ask. `alarm` is what this replica's routing state has to say, and
+    `others` what the other replicas' have: nobody can ask those by HTTP.
+    """
 
     def __init__(
         self,
@@ -39,11 +48,14 @@ class OverviewService:
         alarm: Callable[[], str | None],
         executor: Executor,
         shadow_alarm_s: float = SHADOW_ALARM_S,
+        *,
+        others: RouterAlarms,
     ) -> None:
         self._ledger = ledger
         self._snapshot = snapshot
         self._alarm = alarm
         self._executor = executor
+        self._others = others
         self.shadow_alarm_s = shadow_alarm_s
 
     def snapshot(self) -> RoutingSnapshot:
@@ -54,8 +66,13 @@ class OverviewService:
         given up.
         """
         own = self._alarm()
+        others = {
+            f"{ROUTERS}/{deployment}": sentence
+            for deployment, sentence in (await self._others.alarms()).items()
+            if sentence != own
+        }
         routing = {**self._snapshot().alarms, **({ROUTERS: own} if own else {})}
-        return {**routing, **await self._backlog_alarms()}
+        return {**routing, **others, **await self._backlog_alarms()}
 
     async def _backlog_alarms(self) -> Mapping[str, str]:
         try:

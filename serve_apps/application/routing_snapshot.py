@@ -61,7 +61,8 @@ class RoutingSnapshot:
     `endpoints` are the versions that tables name, by application name. `loading` are the models whose champion
     has no running replica now. `blocked` says of a model why its champion may not answer here: waiting would
     not help. `registry` is "live" or "last known good". `alarms` say of a model, or of a part of the platform,
-    what is wrong, `conditions` what people asked for and does not hold now. `freeze` is what the ledger said when the tables were made.
+    what is wrong, `conditions` what people asked for and does not hold now. `freeze` is what the ledger said when
+    the tables were made.
     """
 
     epoch: int = 0

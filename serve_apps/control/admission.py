@@ -62,7 +62,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """MLflow does not answer, or this node cannot keep files: nothing is known of the version yet; it is asked again."""
+    """MLflow does not answer, or this node cannot keep files: nothing is known yet, and it is asked again."""
 
     reason: str
 

@@ -72,7 +72,7 @@ class Ingress:
 
     def _make_services(self, settings: Settings) -> Services:
         ledger, controller, pools = self._ledger, self._controller, self._pools
-        keys = pseudonymiser(settings)
+        keys, replicas = pseudonymiser(settings), Broadcast()
         return Services(
             settings=settings,
             jobs=JobService(settings, ledger, self._snapshot, self._follower, pools.ledger),
@@ -80,7 +80,7 @@ class Ingress:
             ab_tests=ABService(ledger, self._snapshot, controller.announce, pools.ledger),
             freeze=FreezeService(
                 ledger.routing,
-                Broadcast(),
+                replicas,
                 pools.freeze,
                 is_unrecorded=lambda: self._routing.is_unrecorded,
             ),
@@ -90,6 +90,7 @@ class Ingress:
                 lambda: self._routing.alarm,
                 pools.ledger,
                 settings.shadow_backlog_alarm_s,
+                others=replicas,
             ),
             keys=ApiKeys(settings.paths.api_keys),
             inbox=Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes, pools.inbox),
@@ -106,6 +107,10 @@ class Ingress:
     async def push_freeze(self, notice: FreezeNotice) -> FreezeNotice:
         """Obey a freeze, or its end, at once; returns what is in force here."""
         return self._routing.take_freeze(notice)
+
+    async def routing_alarm(self, _: None) -> str:
+        """What does not agree between this replica, the ledger and the controller; empty when all is well."""
+        return self._routing.alarm or ""
 
     async def job_ended(self, job_id: str) -> None:
         """Wake callers who wait here for the job, which has ended somewhere."""

@@ -108,6 +108,10 @@ class JobWorker:
         """Obey a freeze, or its end, at once; returns what is in force here."""
         return self._routing.take_freeze(notice)
 
+    async def routing_alarm(self, _: None) -> str:
+        """What does not agree between this replica, the ledger and the controller; empty when all is well."""
+        return self._routing.alarm or ""
+
     async def check_health(self) -> None:
         """Unhealthy when a loop has ended, which none ever should."""
         if any(loop.done() for loop in self._loops):

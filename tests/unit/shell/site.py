@@ -71,7 +71,11 @@ class Replicas:
         self._site = site
         self.alive: Mapping[str, int] = {"Ingress": 2, "JobWorker": 1}
         self.slow: Mapping[str, int] = {}
+        self.alarmed: Mapping[str, str] = {}
         self.notices: list[FreezeNotice] = []
+
+    async def alarms(self) -> Mapping[str, str]:
+        return self.alarmed
 
     async def freeze(self, notice: FreezeNotice) -> tuple[Confirmation, ...]:
         self.notices.append(notice)
@@ -108,7 +112,9 @@ class Site:
             routing=RoutingService(ledger, lambda: self.snapshot, pseudonyms, self.announce, threads),
             ab_tests=ABService(ledger, lambda: self.snapshot, self.announce, threads),
             freeze=FreezeService(ledger.routing, self.replicas, threads),
-            overview=OverviewService(ledger, lambda: self.snapshot, lambda: self.alarm, threads),
+            overview=OverviewService(
+                ledger, lambda: self.snapshot, lambda: self.alarm, threads, others=self.replicas
+            ),
             keys=ApiKeys(self.keys),
             inbox=Inbox(folder / "inbox", "inbox", 1 << 20, threads),
             webhooks=WebhookReceiver("secret", self.announce),

@@ -64,3 +64,10 @@ async def test_every_deployment_is_asked_at_the_same_time() -> None:
     await Broadcast(("Ingress", "JobWorker"), 0.02, cluster.send_to_all).freeze(FREEZE)
     assert {name for name, _ in cluster.sent} == {"Ingress", "JobWorker"}
     assert asyncio.get_running_loop().time() - started < 0.5
+
+
+async def test_what_a_routers_replicas_have_to_say_is_told_by_deployment() -> None:
+    broadcast = broadcast_to(
+        {"Ingress": ["", ""], "JobWorker": ["it is older", "", NEVER, "it is older"], "ShadowWorker": []}
+    )
+    assert await broadcast.alarms() == {"JobWorker": "it is older"}

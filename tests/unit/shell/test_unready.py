@@ -92,3 +92,13 @@ async def test_what_is_in_service_is_told_also_without_the_ledger(
     answer = await http.get("/v1/models")
     assert answer.status_code == 200
     assert answer.json()["alarms"] == {"routers": site.alarm, "ledger": "the database does not answer"}
+
+
+async def test_what_other_replicas_have_to_say_stands_beside_it_once(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    """Nobody asks a ShadowWorker by HTTP: the Ingress that is asked asks it."""
+    site.alarm = "the ledger is older"
+    site.replicas.alarmed = {"Ingress": "the ledger is older", "ShadowWorker": "it obeys a freeze"}
+    alarms = (await http.get("/v1/models")).json()["alarms"]
+    assert alarms == {"routers": "the ledger is older", "routers/ShadowWorker": "it obeys a freeze"}
