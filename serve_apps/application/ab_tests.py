@@ -13,6 +13,7 @@ from canary.sample_ratio import RatioVerdict, judge_ratio, observe_draws
 from core.errors import InvalidField, NoExperiment
 from ledger import Ledger
 from serve_apps.application.executors import run_in
+from serve_apps.application.fresh_snapshot import SnapshotChecks
 from serve_apps.application.routing_checks import require_arms
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
@@ -35,11 +36,13 @@ class ABService:
         self,
         ledger: Ledger,
         snapshot: Callable[[], RoutingSnapshot],
+        checks: SnapshotChecks,
         announce: Callable[[], Awaitable[None]],
         executor: Executor,
     ) -> None:
         self._ledger = ledger
         self._snapshot = snapshot
+        self._checks = checks
         self._announce = announce
         self._executor = executor
 
@@ -47,7 +50,7 @@ class ABService:
         self, model: str, weights_bp: Mapping[str, int], coverage_bp: int, slot: Slot | None, *, actor: str
     ) -> None:
         """Begin a test, or open a running one wider. Raises ExperimentUnderWay or InvalidField."""
-        require_arms(self._snapshot(), model, weights_bp.keys())
+        await self._checks.require(lambda snapshot: require_arms(snapshot, model, weights_bp.keys()))
         try:
             await run_in(
                 self._executor,

@@ -18,9 +18,11 @@ from core.errors import InvalidField
 from ledger import AuditRow, EscalationEvent, Freeze, Ledger, ModelRouting
 from observability.redaction import Pseudonymiser
 from serve_apps.application.executors import run_in
+from serve_apps.application.fresh_snapshot import SnapshotChecks
 from serve_apps.application.routing_checks import (
     require_another_version,
     require_candidate,
+    require_no_other_weight,
     require_rules,
     require_shadow,
     require_variant,
@@ -65,12 +67,14 @@ class RoutingService:
         self,
         ledger: Ledger,
         snapshot: Callable[[], RoutingSnapshot],
+        checks: SnapshotChecks,
         keys: Pseudonymiser,
         announce: Announce,
         executor: Executor,
     ) -> None:
         self._ledger = ledger
         self._snapshot = snapshot
+        self._checks = checks
         self._keys = keys
         self._announce = announce
         self._executor = executor
@@ -93,14 +97,18 @@ class RoutingService:
     ) -> None:
         """Send a share of the patients to the challenger. Raises InvalidField when that version is not it.
 
-        With `expected_revision` it raises RoutingConflict if somebody has changed the model's routing since.
+        With `expected_revision` it raises RoutingConflict if somebody has changed the model's routing since; in
+        advance also while another version has a weight.
         """
         stored = await run_in(self._executor, self._ledger.routing.get, model)
-        snapshot = self._snapshot()
-        require_another_version(snapshot, model, version)
-        until = expiry(
-            lambda: require_candidate(snapshot, model, version, weight_bp, stored.version), in_advance
-        )
+
+        def check(snapshot: RoutingSnapshot) -> None:
+            require_candidate(snapshot, model, version, weight_bp, stored.version)
+
+        await self._checks.require(lambda snapshot: require_another_version(snapshot, model, version))
+        until = await self._checks.expiry(check, in_advance)
+        if until is not None:
+            require_no_other_weight(self._snapshot(), stored.in_force(now()), version)
         await self._change(
             self._ledger.routing.set_weight,
             model,
@@ -115,9 +123,7 @@ class RoutingService:
         self, model: str, alias: str, share_bp: int, *, actor: str, in_advance: timedelta | None = None
     ) -> None:
         """Set the share of the studies that the version of an alias reads as a shadow. Raises InvalidField."""
-        snapshot = self._snapshot()
-        snapshot.table(model)
-        until = expiry(lambda: require_shadow(snapshot, model, alias), in_advance)
+        until = await self._checks.expiry(lambda snapshot: require_shadow(snapshot, model, alias), in_advance)
         await self._change(
             self._ledger.routing.set_shadow, model, alias, share_bp, actor=actor, in_advance_until=until
         )
@@ -131,18 +137,16 @@ class RoutingService:
         self, model: str, rules: Sequence[Rule], *, actor: str, in_advance: timedelta | None = None
     ) -> None:
         """Set all explicit rules of a model, in the order in which they are tried. A pin goes before them."""
-        snapshot = self._snapshot()
-        snapshot.table(model)
-        until = expiry(lambda: require_rules(snapshot, model, rules), in_advance)
+        until = await self._checks.expiry(lambda snapshot: require_rules(snapshot, model, rules), in_advance)
         await self._change(self._ledger.routing.set_rules, model, rules, actor=actor, in_advance_until=until)
 
     async def pin(
         self, model: str, patient_id: str, variant: str, *, actor: str, in_advance: timedelta | None = None
     ) -> None:
         """Have one patient always read by a variant. Only the pseudonym is kept. Raises InvalidField."""
-        snapshot = self._snapshot()
-        snapshot.table(model)
-        until = expiry(lambda: require_variant(snapshot, model, variant, "/variant"), in_advance)
+        until = await self._checks.expiry(
+            lambda snapshot: require_variant(snapshot, model, variant, "/variant"), in_advance
+        )
         key = self._keys.patient(patient_id)
         await self._change(self._ledger.routing.pin, model, key, variant, actor=actor, in_advance_until=until)
 
@@ -187,17 +191,3 @@ class RoutingService:
         except ValueError as error:
             raise InvalidField(str(error)) from None
         await self._announce()
-
-
-def expiry(check: Callable[[], None], in_advance: timedelta | None) -> datetime | None:
-    """When a decision expires: never if what it names exists; else it must have been asked for in advance.
-
-    Raises what `check` raises.
-    """
-    try:
-        check()
-    except InvalidField:
-        if in_advance is None:
-            raise
-        return now() + in_advance
-    return None

@@ -9,7 +9,8 @@ from collections.abc import Collection, Sequence
 
 from canary.observation import ARM_PREFIX, CHALLENGER, SHADOW_PREFIX
 from canary.routing_table import CANARY, CHAMPION, Rule
-from core.errors import InvalidField
+from core.errors import InvalidField, RoutingConflict
+from ledger import ModelRouting
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
 
@@ -47,6 +48,17 @@ def require_candidate(
         else f"its challenger is version {challenger}"
     )
     raise InvalidField(f"version {version} is not the challenger of the model: {exists}", "/version")
+
+
+def require_no_other_weight(snapshot: RoutingSnapshot, routing: ModelRouting, version: str) -> None:
+    """Raises RoutingConflict while another version has a weight: a model has one, and what is meant for later would
+    take it away now.
+    """
+    challenger = aliases_of(snapshot, routing.model).get(CHALLENGER)
+    if routing.weight_bp > 0 and routing.version == challenger != version:
+        raise RoutingConflict(
+            f"version {routing.version} has a weight of {routing.weight_bp / 100:g} %; set it to 0 first"
+        )
 
 
 def require_shadow(snapshot: RoutingSnapshot, model: str, alias: str) -> None:

@@ -29,6 +29,7 @@ from serve_apps.application.ab_tests import ABService
 from serve_apps.application.executors import LedgerThreads
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
+from serve_apps.application.fresh_snapshot import SnapshotChecks
 from serve_apps.application.jobs import JobService
 from serve_apps.application.messages import ServedVersion
 from serve_apps.application.overview import OverviewService
@@ -73,11 +74,12 @@ class Ingress:
     def _make_services(self, settings: Settings) -> Services:
         ledger, controller, pools = self._ledger, self._controller, self._pools
         keys, replicas = pseudonymiser(settings), Broadcast()
+        checks = SnapshotChecks(self._snapshot, controller.wake)
         return Services(
             settings=settings,
             jobs=JobService(settings, ledger, self._snapshot, self._follower, pools.ledger),
-            routing=RoutingService(ledger, self._snapshot, keys, controller.announce, pools.ledger),
-            ab_tests=ABService(ledger, self._snapshot, controller.announce, pools.ledger),
+            routing=RoutingService(ledger, self._snapshot, checks, keys, controller.announce, pools.ledger),
+            ab_tests=ABService(ledger, self._snapshot, checks, controller.announce, pools.ledger),
             freeze=FreezeService(
                 ledger.routing,
                 replicas,

@@ -24,12 +24,13 @@ from serve_apps.application.ab_tests import ABService
 from serve_apps.application.callers import Scope
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
+from serve_apps.application.fresh_snapshot import SnapshotChecks
 from serve_apps.application.jobs import JobService
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.overview import OverviewService
 from serve_apps.application.result import to_result
 from serve_apps.application.routing import RoutingService
-from serve_apps.application.routing_snapshot import FreezeNotice, with_freeze
+from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot, with_freeze
 from serve_apps.application.routing_state import Confirmation
 from serve_apps.settings import Settings
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_version
@@ -95,6 +96,7 @@ class Site:
         self.snapshot = a_snapshot(a_version())
         self.alarm: str | None = None
         self.announced = 0
+        self.looks_again: list[RoutingSnapshot] = []  # what the controller's next looks at MLflow will give
         self.replicas = Replicas(self)
         self.keys = folder / "keys.json"
         self.key = create_key(self.keys, "ris", [Scope.ADMIN])
@@ -106,11 +108,12 @@ class Site:
         ledger, threads = self.ledger, self.threads
         follower = JobFollower(NoWorkers(), NoWatches(), ledger.jobs.get, threads, read_again_s=0.02)
         pseudonyms = Pseudonymiser(b"k" * 32)
+        checks = SnapshotChecks(lambda: self.snapshot, self.look_again, patience_s=0.001)
         return Services(
             settings=self.settings,
             jobs=JobService(self.settings, ledger, lambda: self.snapshot, follower, threads),
-            routing=RoutingService(ledger, lambda: self.snapshot, pseudonyms, self.announce, threads),
-            ab_tests=ABService(ledger, lambda: self.snapshot, self.announce, threads),
+            routing=RoutingService(ledger, lambda: self.snapshot, checks, pseudonyms, self.announce, threads),
+            ab_tests=ABService(ledger, lambda: self.snapshot, checks, self.announce, threads),
             freeze=FreezeService(ledger.routing, self.replicas, threads),
             overview=OverviewService(
                 ledger, lambda: self.snapshot, lambda: self.alarm, threads, others=self.replicas
@@ -119,6 +122,10 @@ class Site:
             inbox=Inbox(folder / "inbox", "inbox", 1 << 20, threads),
             webhooks=WebhookReceiver("secret", self.announce),
         )
+
+    async def look_again(self) -> None:
+        if self.looks_again:
+            self.snapshot = self.looks_again.pop(0)
 
     def client(self, key: str | None = None) -> httpx.AsyncClient:
         """A client of this site, in the name of its administrator or of another key."""

@@ -100,3 +100,25 @@ async def test_a_change_for_another_revision_is_a_conflict(site: Site, http: htt
         f"{ROUTE}/weight", json=change | {"weight_bp": 900, "expected_revision": model["revision"]}
     )
     assert third.status_code == 200
+
+
+async def test_a_weight_in_advance_takes_none_away_from_a_version_that_has_it(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    """A model has one weight: what is meant for later would end what answers now."""
+    site.snapshot = a_snapshot(a_version("1"), canary=a_version("2"))
+    await http.put(f"{ROUTE}/weight", json={"version": "2", "weight_bp": 5_000})
+    later = {"version": "3", "weight_bp": 100, "in_advance": True}
+    answer = await http.put(f"{ROUTE}/weight", json=later)
+    assert (answer.status_code, answer.json()["code"]) == (409, "routing-conflict")
+    assert "version 2 has a weight of 50 %" in answer.json()["detail"]
+    assert site.ledger.routing.get(MODEL).version == "2"
+    await http.put(f"{ROUTE}/weight", json={"version": "2", "weight_bp": 0})
+    assert (await http.put(f"{ROUTE}/weight", json=later)).status_code == 200
+
+
+async def test_an_alias_that_was_just_set_is_waited_for(site: Site, http: httpx.AsyncClient) -> None:
+    newer = a_snapshot(a_version("1"), canary=a_version("2"))
+    site.looks_again.append(newer)
+    assert (await http.put(f"{ROUTE}/weight", json={"version": "2", "weight_bp": 100})).status_code == 200
+    assert site.looks_again == []
