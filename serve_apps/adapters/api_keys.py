@@ -8,10 +8,15 @@ import json
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
+
+from filelock import FileLock
 
 from core.atomic_write import OWNER_ONLY, atomic_write
 from core.errors import Unauthenticated
 from serve_apps.application.callers import Caller, Scope
+
+LOCK_S: Final = 10.0
 
 
 class ApiKeys:
@@ -51,9 +56,13 @@ def create_key(path: Path, name: str, scopes: Sequence[Scope]) -> str:
     """
     caller = Caller(name, frozenset(scopes))
     key = secrets.token_urlsafe(32)
-    rows = json.loads(path.read_text()) if path.exists() else []
-    rows.append({"name": caller.name, "sha256": _digest(key), "scopes": [scope.value for scope in scopes]})
-    write_private(path, json.dumps(rows, indent=2))
+    row = {"name": caller.name, "sha256": _digest(key), "scopes": [scope.value for scope in scopes]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(
+        path.with_suffix(".lock"), timeout=LOCK_S
+    ):  # else the later of two keys takes the other away
+        rows = json.loads(path.read_text()) if path.exists() else []
+        write_private(path, json.dumps([*rows, row], indent=2))
     return key
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,14 @@ def test_an_unknown_scope_in_the_file_fails_at_the_door(tmp_path: Path) -> None:
     (tmp_path / "k.json").write_text(json.dumps([{"name": "x", "sha256": "0", "scopes": ["everything"]}]))
     with pytest.raises(ValueError, match="everything"):
         ApiKeys(tmp_path / "k.json")
+
+
+def test_keys_that_are_made_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda n: create_key(path, f"caller-{n}", [Scope.RESULTS_READ]), range(16)))
+    keys = ApiKeys(path)
+    assert {keys.authenticate(key).name for key in made} == {f"caller-{n}" for n in range(16)}
 
 
 def test_a_name_that_no_ledger_could_hold_is_refused_when_the_key_is_made(tmp_path: Path) -> None:
