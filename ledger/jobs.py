@@ -55,6 +55,12 @@ class Jobs:
                 return Submitted(self._insert(connection, request, tenant), False)
             return self._once(connection, request, idempotency_key, tenant)
 
+    def replay(self, request: JobRequest, idempotency_key: str, *, tenant: str) -> Submitted | None:
+        """The job that the same key and body have made, None if there is none. Raises IdempotencyConflict."""
+        require_fits(idempotency, {"tenant": tenant, "key": idempotency_key})
+        with self._db.read() as connection:
+            return self._before(connection, request, idempotency_key, tenant)
+
     def submit_object(
         self,
         study: StudyRef,
@@ -191,16 +197,21 @@ class Jobs:
             return int(connection.execute(query).scalar_one())
 
     def _once(self, connection: Connection, request: JobRequest, key: str, tenant: str) -> Submitted:
-        fingerprint = fingerprint_of(request)
         self._db.serialise(connection, f"{tenant}/{key}")
+        before = self._before(connection, request, key, tenant)
+        if before is not None:
+            return before
+        job = self._insert(connection, request, tenant)
+        row = {"tenant": tenant, "key": key, "fingerprint": fingerprint_of(request), "job_id": job.id}
+        connection.execute(sa.insert(idempotency).values(**row))
+        return Submitted(job, False)
+
+    def _before(self, connection: Connection, request: JobRequest, key: str, tenant: str) -> Submitted | None:
         mine = (idempotency.c.tenant == tenant) & (idempotency.c.key == key)
         before = connection.execute(sa.select(idempotency).where(mine)).mappings().first()
         if before is None:
-            job = self._insert(connection, request, tenant)
-            row = {"tenant": tenant, "key": key, "fingerprint": fingerprint, "job_id": job.id}
-            connection.execute(sa.insert(idempotency).values(**row))
-            return Submitted(job, False)
-        if before["fingerprint"] != fingerprint:
+            return None
+        if before["fingerprint"] != fingerprint_of(request):
             raise IdempotencyConflict("this Idempotency-Key was used for another request")
         return Submitted(self._job(connection, before["job_id"]), True)
 

@@ -20,6 +20,7 @@ from core.errors import (
     RequestError,
     ResultNotReady,
     RoutingFrozen,
+    SerinusError,
     UnknownSource,
     UnknownVariant,
     UrlRefused,
@@ -127,20 +128,35 @@ class JobService:
         `waiter_s` is how long the caller will wait for the result. A request that names a variant needs the scope
         `variants:choose`. Raises RequestError or NotReady.
         """
-        self._check(request)
         if request.tester_variant is not None:
             caller.require(Scope.VARIANTS_CHOOSE)
-            self._check_variant(request.model, request.tester_variant)
-        await self._open_jobs.require_room()
-        submitted = await run_in(
-            self._executor,
-            self._ledger.jobs.submit,
-            request,
-            idempotency_key=idempotency_key,
-            tenant=caller.name,
-        )
+        try:
+            self._check(request)
+            await self._open_jobs.require_room()
+        except SerinusError:
+            submitted = await self._replay(request, caller, idempotency_key)
+            if submitted is None:
+                raise
+        else:
+            submitted = await run_in(
+                self._executor,
+                self._ledger.jobs.submit,
+                request,
+                idempotency_key=idempotency_key,
+                tenant=caller.name,
+            )
         self._follower.begin(submitted.job, waiter_s)
         return submitted
+
+    async def _replay(
+        self, request: JobRequest, caller: Caller, idempotency_key: str | None
+    ) -> Submitted | None:
+        """The job that the same key has made before: it is no new work, so that nothing stands against it."""
+        if idempotency_key is None:
+            return None
+        return await run_in(
+            self._executor, self._ledger.jobs.replay, request, idempotency_key, tenant=caller.name
+        )
 
     async def object_arrived(self, arrival: ObjectArrival, caller: Caller) -> Job:
         """All objects of a study become one job, which runs when the study is complete."""
@@ -263,6 +279,8 @@ class JobService:
             eligible_models(snapshot, request.model)
         if request.callback is not None:
             check_callback(request.callback, self._settings.callback_hosts)
+        if request.tester_variant is not None:
+            self._check_variant(request.model, request.tester_variant)
 
     def _check_variant(self, model: str, variant: str) -> None:
         """Say at once what can be known now; whose model will read the study may turn out only later."""

@@ -89,6 +89,19 @@ async def test_an_overloaded_site_says_when_to_come_back(tmp_path: Path) -> None
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "2")
 
 
+async def test_a_key_that_was_used_gives_its_job_also_when_nothing_new_is_taken(tmp_path: Path) -> None:
+    """The caller did not hear the first answer, and asks for nothing new."""
+    site, key = Site(tmp_path, max_open_jobs=1), {"Idempotency-Key": "k"}
+    async with site.client() as http:
+        first = await http.post("/v1/jobs", json=BODY, headers=key)
+        again = await http.post("/v1/jobs", json=BODY, headers=key)
+        assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+        assert again.headers["Idempotent-Replayed"] == "true"
+        other = await http.post("/v1/jobs", json=BODY | {"priority": "stat"}, headers=key)
+        assert (other.status_code, other.json()["code"]) == (409, "idempotency-conflict")
+        assert (await http.post("/v1/jobs", json=BODY, headers={"Idempotency-Key": "l"})).status_code == 429
+
+
 async def test_ready_means_every_champion_is_warm(site: Site, http: httpx.AsyncClient) -> None:
     assert (await http.get("/readyz")).status_code == 200
     site.snapshot = RoutingSnapshot(generation=1, expected=frozenset({"ich-triage"}))
