@@ -51,6 +51,7 @@ class Database:
     def __init__(self, url: str, clock: Clock | None = None, patience_s: float = PATIENCE_S) -> None:
         self._url = make_url(url)
         self._clock = clock
+        self._inserts: dict[tuple[str, ...], sa.Insert] = {}
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         engine = sqlite_engine if self.is_sqlite else postgresql_engine
         self.engine = engine(self._url, patience_s)
@@ -109,16 +110,28 @@ class Database:
 
     def insert_once(self, table: sa.Table, key: Sequence[str]) -> sa.Insert:
         """An insert that leaves alone what lies under the same `key` (columns of a unique index)."""
-        return self._insert(table).on_conflict_do_nothing(index_elements=key)
+        return self._made_once(("once", table.name, *key), lambda: self._insert_once(table, key))
 
     def insert_over(self, table: sa.Table, key: Sequence[str]) -> sa.Insert:
         """An insert that replaces what lies under the same `key` (columns of a unique index)."""
-        insert = self._insert(table)
-        new = {column.name: insert.excluded[column.name] for column in table.c if column.name not in key}
-        return insert.on_conflict_do_update(index_elements=key, set_=new)
+        return self._made_once(("over", table.name, *key), lambda: self._insert_over(table, key))
 
     def close(self) -> None:
         self.engine.dispose()
+
+    def _made_once(self, name: tuple[str, ...], make: Callable[[], sa.Insert]) -> sa.Insert:
+        """Making a statement costs as much as executing it."""
+        if name not in self._inserts:
+            self._inserts[name] = make()
+        return self._inserts[name]
+
+    def _insert_once(self, table: sa.Table, key: Sequence[str]) -> sa.Insert:
+        return self._insert(table).on_conflict_do_nothing(index_elements=key)
+
+    def _insert_over(self, table: sa.Table, key: Sequence[str]) -> sa.Insert:
+        insert = self._insert(table)
+        new = {column.name: insert.excluded[column.name] for column in table.c if column.name not in key}
+        return insert.on_conflict_do_update(index_elements=key, set_=new)
 
     def _insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
