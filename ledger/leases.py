@@ -88,6 +88,21 @@ class Leases:
             good = connection.execute(sa.select(jobs.c.token).where(running)).scalars().all()
         return asked - frozenset(good)
 
+    def holders(self) -> frozenset[str]:
+        """The workers that have jobs in hand."""
+        query = sa.select(jobs.c.worker).where(jobs.c.state == JobState.RUNNING).distinct()
+        with self._db.read() as connection:
+            return frozenset(worker for worker in connection.execute(query).scalars() if worker is not None)
+
+    def end_leases_of(self, worker: str) -> int:
+        """The worker is gone: its leases are as if they ran out now. Returns how many there were."""
+        with self._db.write() as connection:
+            now = self._db.now(connection)
+            held = (jobs.c.worker == worker) & (jobs.c.state == JobState.RUNNING) & (jobs.c.lease_until > now)
+            pause_us = _integer(jobs.c.takeover_at) - _integer(jobs.c.lease_until)
+            values = {"lease_until": now, "takeover_at": pause_us + microseconds(now)}
+            return connection.execute(sa.update(jobs).where(held).values(**values)).rowcount
+
     def stage(self, token: str, name: str) -> None:
         """The job has come to stage `name`."""
         with self._db.write_unsynced() as connection:

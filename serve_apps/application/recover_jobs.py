@@ -26,6 +26,10 @@ class Worker(Protocol):
     def has(self, job_id: str) -> bool: ...
 
 
+async def nobody_is_lost() -> None:
+    """For a worker that hears of lost workers only by their leases."""
+
+
 class JobRecovery:
     """Asks any worker to run what is due, by `run`, so that Serve counts it as load.
 
@@ -40,12 +44,14 @@ class JobRecovery:
         worker: Worker,
         slots: int,
         ledger: Executor,
+        lost_workers: Callable[[], Awaitable[None]] = nobody_is_lost,
     ) -> None:
         self._due = due
         self._run = run
         self._worker = worker
         self._slots = slots
         self._ledger = ledger
+        self._lost_workers = lost_workers
         self._calls: dict[str, asyncio.Task[None]] = {}
         self._skipped = 0
 
@@ -53,6 +59,7 @@ class JobRecovery:
         while True:
             await asyncio.sleep(LOOK_S)
             try:
+                await self._lost_workers()
                 await self.look()
             except Exception as error:  # noqa: BLE001 - outermost loop: the ledger may be away for a while
                 logger.warning("jobs.recovery_failed", extra={"error": type(error).__name__})

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -23,12 +21,14 @@ from serve_apps.adapters.after_job import ServeAfterJob
 from serve_apps.adapters.archives import Archives
 from serve_apps.adapters.draining import is_draining
 from serve_apps.adapters.job_deployments import JobBroadcast, ServeJobWorkers
+from serve_apps.adapters.living_workers import living_workers, own_worker_name
 from serve_apps.adapters.serve_inference import ServeInference
 from serve_apps.adapters.tracing import build_tracer, pseudonymiser
 from serve_apps.application.analyse_study import SiteRules, Workplace
 from serve_apps.application.end_job import EndingContext, JobEnding
 from serve_apps.application.executors import run_in
 from serve_apps.application.lease_keeper import LeaseKeeper
+from serve_apps.application.lost_workers import LostWorkers
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.recover_jobs import JobRecovery
 from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot, SnapshotVersion
@@ -71,7 +71,7 @@ class JobWorker:
         self._archives = Archives(settings)
         self._tracer = build_tracer(settings)
         self._after = ServeAfterJob(self._watched, outbox, shadow_worker)
-        self._name = f"worker-{os.getpid()}-{secrets.token_hex(4)}"
+        self._name = own_worker_name()
         self._rules = site_rules(settings)
         self._runner = self._make_runner()
         workers = ServeJobWorkers()
@@ -81,6 +81,7 @@ class JobWorker:
             self._runner,
             settings.jobs_per_worker,
             self._pools.ledger,
+            LostWorkers(self._name, self._ledger.leases, living_workers, self._pools.recovery).look,
         )
         self._loops = [
             asyncio.create_task(loop) for loop in (self._routing.follow_forever(), recovery.run_forever())
@@ -178,12 +179,13 @@ class Pools:
 
     def __init__(self) -> None:
         self.ledger = ThreadPoolExecutor(4, "ledger")
+        self.recovery = ThreadPoolExecutor(1, "recovery")
         self.cpu = ThreadPoolExecutor(2, "reports")
         self.handles = ThreadPoolExecutor(2, "handles")
         self.background = ThreadPoolExecutor(1, "traces")
 
     def close(self) -> None:
-        for pool in (self.ledger, self.cpu, self.handles, self.background):
+        for pool in (self.ledger, self.recovery, self.cpu, self.handles, self.background):
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -88,6 +88,21 @@ def test_who_asked_for_a_callback_hears_of_a_study_that_was_given_up_with_its_wo
     assert delivery.payload["error"]["code"] == "worker-lost"
 
 
+def test_the_jobs_of_a_worker_that_is_gone_are_due_at_once_and_cost_no_attempt(ledger: Ledger) -> None:
+    job, other = submit(ledger, "1.2.3"), submit(ledger, "1.2.4")
+    lost = ledger.leases.claim(job.id, "gone", 15)
+    assert ledger.leases.claim(other.id, "alive", 15) is not None
+    assert ledger.leases.holders() == {"gone", "alive"}
+    assert ledger.leases.end_leases_of("gone") == 1
+    assert ledger.leases.due(9) == (job.id,)
+    again = ledger.leases.claim(job.id, "alive", 15)
+    assert again is not None
+    assert (again.job.attempt, again.job.losses) == (1, 1)
+    assert lost is not None
+    with pytest.raises(LeaseLost):
+        ledger.leases.stage(lost.token, "fetch")
+
+
 def test_a_failure_that_may_pass_is_tried_again_not_before_its_time(ledger: Ledger) -> None:
     submit(ledger)
     ledger.leases.retry(claim_one(ledger), "source-timeout", "slow", at=after(30), counts=True)

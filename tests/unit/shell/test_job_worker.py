@@ -10,6 +10,7 @@ import pytest
 from core.errors import LedgerUnavailable, WorkerLost
 from ledger import JobState
 from serve_apps.application.lease_keeper import LeaseKeeper
+from serve_apps.application.lost_workers import LostWorkers
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.recover_jobs import BUSY_LOOKS, JobRecovery
 from tests.unit.shell.worker_fakes import AtOnce, settle
@@ -118,6 +119,41 @@ async def test_a_job_that_is_here_already_is_not_called() -> None:
     await case.recovery.look()
     await settle()
     assert case.called == ["b"]
+
+
+class Cluster:
+    """Who holds jobs, who lives, and whose leases were ended."""
+
+    def __init__(self, holders: set[str], living: set[str]) -> None:
+        self.held = frozenset(holders)
+        self.living = frozenset(living)
+        self.ended: list[str] = []
+
+    def holders(self) -> frozenset[str]:
+        return self.held
+
+    def end_leases_of(self, worker: str) -> int:
+        self.ended.append(worker)
+        return 1
+
+    async def look(self) -> list[str]:
+        await LostWorkers("s1/me", self, lambda: self.living, AtOnce()).look()
+        return self.ended
+
+
+@pytest.mark.parametrize(
+    ("living", "ended"),
+    [
+        ({"s1/me", "s1/alive"}, ["s1/gone"]),
+        ({"s1/me", "s1/alive", "s1/gone"}, []),
+        (set(), []),  # the cluster does not list this worker either: it knows nothing
+    ],
+)
+async def test_only_a_worker_that_the_cluster_knows_to_be_gone_loses_its_leases_early(
+    living: set[str], ended: list[str]
+) -> None:
+    cluster = Cluster({"s1/me", "s1/alive", "s1/gone", "s2/of-another-cluster"}, living)
+    assert await cluster.look() == ended
 
 
 async def test_a_full_worker_looks_seldom_but_does_not_leave_a_retry_waiting_for_ever() -> None:
