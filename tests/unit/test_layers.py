@@ -97,6 +97,7 @@ def test_ray_is_known_where_deployments_and_their_callers_are_and_nowhere_else()
         "serve_apps.adapters.broadcast",
         "serve_apps.adapters.serve_applications",
         "serve_apps.adapters.draining",
+        "serve_apps.adapters.living_workers",
         "serve_apps.adapters.job_deployments",
         "serve_apps.adapters.serve_calls",
         "serve_apps.adapters.serve_inference",
