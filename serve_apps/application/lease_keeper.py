@@ -30,7 +30,7 @@ class LeaseKeeper:
         self._thread.start()
 
     def keep(self, token: str, lost: Lost) -> None:
-        """Renew the lease until it is dropped; the keeper's thread calls `lost` if it went to somebody else."""
+        """Renew the lease until it is dropped; the keeper's thread calls the last `lost` if it went elsewhere."""
         self._held[token] = lost
 
     def drop(self, token: str) -> None:
@@ -41,18 +41,19 @@ class LeaseKeeper:
         return frozenset(self._held)
 
     def renew_once(self) -> None:
-        held = dict(self._held)
-        if not held:
+        tokens = tuple(self._held)
+        if not tokens:
             return
         try:
-            lost_tokens = self._renew(tuple(held), self._lease_s)
+            lost_tokens = self._renew(tokens, self._lease_s)
         except SerinusError as error:
-            logger.warning("leases.not_renewed", extra={"error": error.code, "leases": len(held)})
+            logger.warning("leases.not_renewed", extra={"error": error.code, "leases": len(tokens)})
             return
         for token in lost_tokens:
-            logger.info("leases.lost")
-            self.drop(token)
-            held[token]()
+            lost = self._held.pop(token, None)
+            if lost is not None:  # else it was dropped meanwhile
+                logger.info("leases.lost")
+                lost()
 
     def close(self) -> None:
         """Stop renewing; what is still held runs out."""

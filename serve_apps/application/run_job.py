@@ -88,11 +88,6 @@ class JobRunner:
         """How many more jobs could run now."""
         return 0 if self._is_draining else self._gate.free
 
-    @property
-    def busy(self) -> bool:
-        """Whether live studies need the machine now."""
-        return bool(self._tasks)
-
     def has(self, job_id: str) -> bool:
         """Whether the job runs or waits here."""
         return job_id in self._tasks
@@ -187,17 +182,22 @@ class JobRunner:
         try:
             order = order_of(claimed.job, waiter_end)
             analysis = await analyse_study(order, self._c.place, slot, progress)
-            return await self._c.ending.completed(claimed, analysis, clock)
+            return await self._ending(claimed).completed(claimed, analysis, clock)
         except LeaseLost:
             raise
         except SerinusError as error:
-            return await self._c.ending.failed(claimed, error, progress, clock)
+            return await self._ending(claimed).failed(claimed, error, progress, clock)
         except Exception as error:
             logger.exception("jobs.unexpected", extra={"job": claimed.job.id})
             unexpected = SerinusError(f"unexpected {type(error).__name__}")
-            return await self._c.ending.failed(claimed, unexpected, progress, clock)
+            return await self._ending(claimed).failed(claimed, unexpected, progress, clock)
         finally:
             showing.cancel()
+
+    def _ending(self, claimed: ClaimedJob) -> JobEnding:
+        """From here on no renewal stops the work."""
+        self._c.keeper.keep(claimed.token, nothing_is_lost)
+        return self._c.ending
 
     async def _show(self, token: str, progress: Progress) -> None:
         """Write the stage for those who look. Nothing depends on it, and a short study writes none."""
@@ -234,6 +234,10 @@ class JobRunner:
         self._tasks.pop(job_id, None)
         if not task.cancelled():
             task.exception()  # told to whoever waits; nobody may
+
+
+def nothing_is_lost() -> None:
+    """What is written is fenced by itself, and once it is, the token is no longer good without being lost."""
 
 
 def handed_back(job_id: str) -> JobOutcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,6 @@ async def test_a_job_is_claimed_analysed_completed_and_traced() -> None:
     assert shop.notes.traced == ["completed"]
     assert shop.notes.told == [("ended", JOB.id)]
     assert shop.keeper.tokens == frozenset()
-    assert not shop.runner.busy
 
 
 @pytest.mark.parametrize("error", [None, ModelFailed("cannot read it")])
@@ -292,6 +292,22 @@ async def test_a_job_that_comes_back_to_its_own_worker_keeps_a_lease_of_its_own(
     assert first.state is JobState.QUEUED, "its token is no longer good, which the end of the work finds out"
     assert (await shop.runner.run(JOB.id, JOB.order)).state is JobState.COMPLETED
     assert (shop.ledger.rows[JOB.id].attempt, shop.ledger.rows[JOB.id].losses) == (1, 1)
+
+
+async def test_a_renewal_that_comes_after_the_end_was_written_takes_nothing_from_it() -> None:
+    """The token is no longer good because the job has ended: that is no lost lease."""
+    shop = Workshop(JOB)
+    write = shop.ledger.complete
+
+    def complete_and_renew(token: str, **what: Any) -> None:
+        write(token, **what)
+        shop.keeper.renew_once()
+
+    shop.ledger.complete = complete_and_renew  # type: ignore[method-assign]
+    outcome = await shop.runner.run(JOB.id, JOB.order)
+    assert outcome.state is JobState.COMPLETED
+    assert shop.notes.told == [("ended", JOB.id)]
+    assert shop.notes.traced == ["completed"]
 
 
 async def test_a_job_that_was_cancelled_stops() -> None:
