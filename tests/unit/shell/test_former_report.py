@@ -19,7 +19,8 @@ from serve_apps.application.messages import FetchedStudy, FetchRequest, Inferenc
 from serve_apps.application.priority_gate import PriorityGate
 from tests.reports import CREATED, STAMP, classification, source
 from tests.unit.shell.builders import a_snapshot, a_version
-from tests.unit.shell.worker_fakes import AtOnce, Deployments, a_study
+from tests.unit.shell.inline import Here
+from tests.unit.shell.worker_fakes import Deployments, a_study
 
 CT = source(slices=3)
 CONTEXT = ReportContext.of(CT)
@@ -67,7 +68,7 @@ class Reports:
 async def read(order: StudyOrder, reports: Reports, *, research_only: bool = False) -> Analysis:
     snapshot = a_snapshot(replace(a_version("1"), research_only=research_only))
     hospital = Hospital(classification(CT, stamp=STAMP))
-    place = Workplace(lambda: snapshot, hospital, RULES, AtOnce(), former_report=reports.former)
+    place = Workplace(lambda: snapshot, hospital, RULES, Here(), former_report=reports.former)
     async with PriorityGate(1).slot(order.queue) as slot:
         return await analyse_study(order, place, slot)
 

@@ -20,7 +20,8 @@ from serve_apps.application.messages import JobOutcome
 from serve_apps.application.run_job import handed_back
 from serve_apps.settings import Settings
 from tests.unit.shell.builders import a_snapshot
-from tests.unit.shell.worker_fakes import AtOnce, a_job, settle
+from tests.unit.shell.inline import Here, settle
+from tests.unit.shell.worker_fakes import a_job
 
 LONG_S = 60.0
 JOB = a_job()
@@ -41,7 +42,7 @@ class Site:
         self.watched: list[str] = []
         self.at_watch: JobState | None = None
         self.follower = JobFollower(
-            self, self, self.get, AtOnce(), sleep=lambda _: asyncio.sleep(0), read_again_s=read_again_s
+            self, self, self.get, Here(), sleep=lambda _: asyncio.sleep(0), read_again_s=read_again_s
         )
 
     async def run(self, job_id: str, order: QueueOrder, waiter_s: float | None) -> JobOutcome:
@@ -207,7 +208,7 @@ class Complete:
 
 async def test_a_study_that_is_declared_complete_is_run_without_waiting_for_recovery(tmp_path: Path) -> None:
     site, ledger = Site(DONE), cast(Any, Complete())
-    service = JobService(Settings(state_dir=tmp_path), ledger, a_snapshot, site.follower, AtOnce())
+    service = JobService(Settings(state_dir=tmp_path), ledger, a_snapshot, site.follower, Here())
     assert await service.complete_study("1.2.3", Caller("ris", frozenset())) == 1
     await settle()
     assert site.asked == [(JOB.id, JOB.order)]
@@ -215,7 +216,7 @@ async def test_a_study_that_is_declared_complete_is_run_without_waiting_for_reco
 
 def job_service(site: Site, folder: Path, **settings: Any) -> JobService:
     no_ledger: Any = None
-    return JobService(Settings(state_dir=folder, **settings), no_ledger, a_snapshot, site.follower, AtOnce())
+    return JobService(Settings(state_dir=folder, **settings), no_ledger, a_snapshot, site.follower, Here())
 
 
 async def test_a_waiting_caller_gets_the_worker_s_result_without_a_look_at_the_ledger(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.lost_workers import LostWorkers
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.recover_jobs import BUSY_LOOKS, JobRecovery
-from tests.unit.shell.worker_fakes import AtOnce, settle
+from tests.unit.shell.inline import Here, settle
 
 
 class Renewals:
@@ -85,7 +85,7 @@ class Recovering:
         self.called: list[str] = []
         self.go = asyncio.Event()
         self.error: Exception | None = None
-        self.recovery = JobRecovery(self._due, self._run, self.worker, 4, AtOnce())
+        self.recovery = JobRecovery(self._due, self._run, self.worker, 4, Here())
 
     def _due(self, limit: int) -> tuple[str, ...]:
         self.rooms.append(limit)
@@ -137,7 +137,7 @@ class Cluster:
         return 1
 
     async def look(self) -> list[str]:
-        await LostWorkers("s1/me", self, lambda: self.living, AtOnce()).look()
+        await LostWorkers("s1/me", self, lambda: self.living, Here()).look()
         return self.ended
 
 

@@ -31,7 +31,8 @@ from ledger import JobState
 from models.spec import IntendedUse
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from tests.unit.shell.builders import a_snapshot, a_version
-from tests.unit.shell.worker_fakes import Workshop, a_job, settle
+from tests.unit.shell.inline import settle
+from tests.unit.shell.worker_fakes import Workshop, a_job
 
 CHAMPION, CANARY = a_version("1"), a_version("2")
 JOB = a_job()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Executor, Future
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +25,7 @@ from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.run_job import JobRunner, RunnerContext
 from serve_apps.settings import FolderSourceSettings
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_version
+from tests.unit.shell.inline import Here
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE_S = 15.0
@@ -70,18 +70,6 @@ def a_study(**facts: Any) -> FetchedStudy:
         "stages": (),
     }
     return FetchedStudy(**whole)
-
-
-class AtOnce(Executor):
-    """Runs what it is given in the thread of the caller."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the future has it
-            future.set_exception(error)
-        return future
 
 
 class MemoryLedger:
@@ -256,7 +244,7 @@ class Workshop:
         self.now = NOW
         self.slept: list[float] = []
         self.keeper = LeaseKeeper(self.ledger.renew, LEASE_S)
-        at_once = AtOnce()
+        at_once = Here()
         rules = SiteRules(
             site="site",
             policy=SitePolicy.RESEARCH,
@@ -304,10 +292,4 @@ class Workshop:
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        await asyncio.sleep(0)
-
-
-async def settle() -> None:
-    """Let every task go as far as it can."""
-    for _ in range(50):
         await asyncio.sleep(0)
