@@ -70,7 +70,7 @@ def verify_data_plane(
     readings = tuple(served)
     if any(_is_stale(intent, group) for group in readings):
         return PlaneVerdict(Verdict.FAILED, "a router goes on with an older table than the one in force")
-    current = [group for group in readings if group.generation == intent.generation]
+    current = [g for g in readings if g.generation == intent.generation and g.epoch >= intent.epoch]
     mismatched = sorted({s.arm for s in current if intent.versions.get(s.arm) != s.version})
     if mismatched:
         return PlaneVerdict(

@@ -29,7 +29,7 @@ IN_FORCE_GRACE = timedelta(
     seconds=5
 )  # a replica that a push did not reach reads the ledger several times a second
 LEAST_FAILURES = 3
-FAILURE_SHARE = 0.2
+FAILURE_SHARE = 0.2  # an alarm ends at half of it, so that it does not come and go
 CHAMPION_FAILS = "the champion fails: of the studies of the last ten minutes, a fifth or more"
 SHADOWS_WAIT = "shadows wait for longer than this site allows"
 REFUSED_ACTION = "version-refused"
@@ -184,7 +184,8 @@ class DataPlaneWatch:
 
     def _champion_fails(self, model: str) -> bool:
         failed, answered = self._decisions.champion_failures(model, self._clock() - STAMP_WINDOW)
-        return failed >= LEAST_FAILURES and failed >= FAILURE_SHARE * (failed + answered)
+        share = FAILURE_SHARE / 2 if f"{model}/champion" in self.alarms else FAILURE_SHARE
+        return failed >= LEAST_FAILURES and failed >= share * (failed + answered)
 
     def _ratio(self, model: str, salt: str) -> RatioVerdict:
         experiment = self._experiments.setdefault((model, salt), _Experiment())

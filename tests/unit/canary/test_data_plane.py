@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from canary.data_plane import Served, intent_of, verify_data_plane
+from canary.data_plane import Intent, Served, intent_of, verify_data_plane
 from canary.sample_ratio import SampleRatio, judge_ratio, observe
 from canary.verdict import Verdict
 
@@ -81,3 +82,11 @@ def test_an_alarm_about_the_split_keeps_its_words_while_the_evidence_grows() -> 
         if count > 40:
             sentences.add(verify_data_plane(INTENT, RIGHT, [judge_ratio([state])]).reason)
     assert sentences == {"the split is not the weight"}
+
+
+def test_a_table_of_a_former_epoch_with_the_same_number_is_another_table() -> None:
+    """After lost control state the numbers begin anew, and what was read before is no mismatch."""
+    intent = Intent(1, {"champion": "2"}, epoch=5)
+    before = Served(1, "champion", "1", 40, epoch=3)
+    assert verify_data_plane(intent, [before]).verdict is Verdict.INCONCLUSIVE
+    assert verify_data_plane(intent, [replace(before, epoch=6)]).verdict is Verdict.FAILED

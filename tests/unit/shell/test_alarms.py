@@ -179,3 +179,21 @@ def test_a_version_that_is_refused_has_one_reason_in_the_audit() -> None:
     target = Target((ModelTarget("ich", (), (), None, state, ()),))
     seen = Observation({}, refused={("ich", "2"): Refused("a byte was changed")})
     assert refusals(target, seen) == (Refusal("ich", "2", "a byte was changed"),)
+
+
+def test_a_champions_alarm_does_not_flicker_at_its_bound(ledger: Ledger, watch: DataPlaneWatch) -> None:
+    def reads(first: int, count: int, role: str) -> None:
+        for n in range(first, first + count):
+            row = decided(n, replace(TABLE, canary=None), role=role, variant="champion", arm="champion")
+            ledger.decisions.record(f"job-{role}-{n}", f"st-{n}", [row])
+
+    reads(0, 4, "failed")
+    reads(100, 12, "answered")
+    watch.look(IN_FORCE)
+    assert "ich/champion" in watch.alarms
+    reads(200, 10, "answered")
+    watch.look(IN_FORCE)
+    assert "ich/champion" in watch.alarms, "a little under the bound"
+    reads(300, 40, "answered")
+    watch.look(IN_FORCE)
+    assert "ich/champion" not in watch.alarms
