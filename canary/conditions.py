@@ -46,6 +46,14 @@ def is_granted(observation: ModelObservation, aliases: Mapping[str, str]) -> boo
     return rollout.in_advance_until_s is None or was_granted or is_in_advance(observation)
 
 
+def is_spent(observation: ModelObservation, champion: str | None) -> bool:
+    """Whether the rollout's version is or was the champion since it was given its weight."""
+    rollout, state = observation.rollout, observation.state
+    if rollout is None or rollout.weight_bp == 0:
+        return False
+    return rollout.version in (champion, state.champion) or rollout.salt == state.spent_salt
+
+
 def is_in_advance(observation: ModelObservation) -> bool:
     """Whether the weight may still wait for its version to become the challenger."""
     rollout = observation.rollout

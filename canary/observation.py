@@ -121,7 +121,8 @@ class ReconcilerState:
     `champion` is the version that really answers; the alias may be ahead of it. `with_role` are the versions
     that had a role. `ready_once`: versions that have been ready since they got theirs; the table goes on naming
     them while Serve replaces their replicas. `table_epoch` is the epoch in which the table got its generation.
-    `granted_salt` is the salt of the rollout whose version is the challenger, or empty.
+    `granted_salt` is the salt of the rollout whose version is the challenger, or empty; `spent_salt` that of one
+    whose version became the champion: its weight does not resume, should the alias move back before it was ended.
     """
 
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -134,6 +135,7 @@ class ReconcilerState:
     table: RoutingTable | None = None
     table_epoch: int = 0
     granted_salt: str = ""
+    spent_salt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

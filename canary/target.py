@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 
-from canary.conditions import Condition, conditions_of, is_granted, is_in_advance
+from canary.conditions import Condition, conditions_of, is_granted, is_in_advance, is_spent
 from canary.observation import (
     CHALLENGER,
     SHADOW_PREFIX,
@@ -108,6 +108,7 @@ def target_of(observation: ModelObservation) -> ModelTarget:
         table=table,
         table_epoch=table_epoch,
         granted_salt=_granted_salt(known),
+        spent_salt=_spent_salt(observation, champion),
     )
     return ModelTarget(
         model=observation.model,
@@ -272,6 +273,8 @@ def _canary(known: _Known, champion: str) -> Canary | None:
     rollout = known.observation.rollout
     if rollout is None or not is_granted(known.observation, known.aliases) or rollout.version == champion:
         return None
+    if is_spent(known.observation, champion):
+        return None
     idle = rollout.weight_bp == 0 and known.observation.ab_test is not None  # it would shut the test out
     if idle or not known.can_answer(rollout.version):
         return None
@@ -283,6 +286,10 @@ def _granted_salt(known: _Known) -> str:
     return rollout.salt if rollout is not None and is_granted(known.observation, known.aliases) else ""
 
 
+def _spent_salt(observation: ModelObservation, champion: str | None) -> str:
+    return observation.rollout.salt if observation.rollout and is_spent(observation, champion) else ""
+
+
 def _spent_weight(known: _Known, champion: str | None) -> str | None:
     """A weight ends when its version is promoted, when it is the challenger no more, and unused after its time.
 
@@ -292,7 +299,7 @@ def _spent_weight(known: _Known, champion: str | None) -> str | None:
     if rollout is None or rollout.weight_bp == 0 or observation.registry is None or observation.site.frozen:
         return None
     aliases = observation.registry.aliases
-    if rollout.version in (champion, aliases.get(CHAMPION)):
+    if rollout.version == aliases.get(CHAMPION) or is_spent(observation, champion):
         return rollout.version
     if is_granted(observation, aliases) or is_in_advance(observation):
         return None

@@ -39,7 +39,7 @@ class DesiredState:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that a decision is made of."""
+    """All that a decision is made of. `endpoints` are the versions that can be called, by application name."""
 
     seen: Observation
     desired: DesiredState
@@ -47,6 +47,7 @@ class World:
     settings: Settings
     epoch: int
     at: datetime
+    endpoints: Mapping[str, ServedVersion]
 
 
 def model_observations(world: World) -> tuple[ModelObservation, ...]:
@@ -113,7 +114,7 @@ def _observation(model: str, world: World) -> ModelObservation:
     return ModelObservation(
         model=model,
         registry=_registry(model, world),
-        apps=phases_by_version(model, world.seen.phases),
+        apps=phases_by_version(model, callable_phases(world)),
         now_s=world.at.timestamp(),
         rollout=_rollout(asked),
         ab_test=routing.ab,
@@ -126,6 +127,16 @@ def _observation(model: str, world: World) -> ModelObservation:
         state=world.state.of(model),
         epoch=world.epoch,
     )
+
+
+def callable_phases(world: World) -> dict[str, AppPhase]:
+    """The phase of each application. A ready one that cannot be called yet, since its version is not verified, counts
+    as one that loads: a table that names it would be lost.
+    """
+    return {
+        app: AppPhase.LOADING if phase is AppPhase.READY and app not in world.endpoints else phase
+        for app, phase in world.seen.phases.items()
+    }
 
 
 def phases_by_version(model: str, phases: Mapping[str, AppPhase]) -> dict[str, AppPhase]:

@@ -209,9 +209,9 @@ class Reconciler:
         async with self._deciding:
             desired = await asyncio.get_running_loop().run_in_executor(self._decisions, self._desired)
             publisher, state = self._p.publisher, self._state
-            world = World(seen, desired, state, self._settings, publisher.epoch, self._clock())
-            result = target(model_observations(world))
             endpoints = endpoints_of(seen, publisher.snapshot.endpoints, self._settings)
+            world = World(seen, desired, state, self._settings, publisher.epoch, self._clock(), endpoints)
+            result = target(model_observations(world))
             findings = Findings(
                 target=result,
                 seen=seen,
