@@ -8,6 +8,7 @@ import sys
 BENCHMARKS = (
     "fetch_to_volume",
     "ledger_latency",
+    "many_versions",
     "replica_memory",
     "idle_stack",
     "router_cost",
