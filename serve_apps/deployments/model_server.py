@@ -32,13 +32,13 @@ from serve_apps.application.replica_health import HealthLimits, ReplicaHealth
 from serve_apps.settings import Settings
 
 MAX_STUDIES_PER_FORWARD: Final = 8
+MAX_ONGOING: Final = 32  # above what four workers ask at once: here STAT is first, in Serve's queue it is not
 LEAST_GOLDEN_S: Final = 10.0
 GOLDEN_SLACK: Final = 10.0  # the golden input may take this many times as long as when nothing else ran
 
 
 @serve.deployment(
-    max_ongoing_requests=2
-    * MAX_STUDIES_PER_FORWARD,  # the next batch is prepared while one is in the forward
+    max_ongoing_requests=MAX_ONGOING,
     max_queued_requests=256,
     ray_actor_options={"num_cpus": 0.1},
     health_check_period_s=2,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch import Tensor
 
 from models.prepare import prepare
@@ -25,6 +27,7 @@ from serve_apps.deployments.model_server import (
 from serve_apps.settings import Settings
 from tests.unit.models.builders import STAMP, input_spec, model_spec, ramp, volume
 
+ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")
 GOLDEN = Golden(np.full((1, 1, 4, 4), 2, np.float32), np.full((1, 1), 2, np.float32))
 
@@ -41,6 +44,15 @@ def test_the_next_batch_can_be_prepared_while_one_is_in_the_forward() -> None:
     deployment: Any = ModelServer
     assert deployment.max_ongoing_requests >= 2 * MAX_STUDIES_PER_FORWARD
     assert deployment.max_queued_requests == 256
+
+
+def test_no_live_study_waits_in_serves_queue_which_knows_no_stat() -> None:
+    deployment: Any = ModelServer
+    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    (worker,) = (d for d in config["applications"][0]["deployments"] if d["name"] == "JobWorker")
+    live = worker["autoscaling_config"]["max_replicas"] * Settings().jobs_per_worker
+    shadows = 4  # of each role one that is asked as live studies are, and one on idle cores
+    assert deployment.max_ongoing_requests >= live + shadows
 
 
 @pytest.mark.parametrize(("device", "studies"), [("cpu", 1), ("cuda", MAX_STUDIES_PER_FORWARD)])
