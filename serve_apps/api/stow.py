@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import json
 import logging
+import struct
+import zlib
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pydicom
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from core.atomic_write import atomic_write
 from core.uid import is_uid
@@ -23,6 +25,19 @@ logger = logging.getLogger("serinus.stow")
 CANNOT_UNDERSTAND = 0xC000  # PS3.4 B.2.3
 STUDY_MISMATCH = 0xA900
 OUT_OF_RESOURCES = 0xA700
+UNREADABLE = (  # all that pydicom was seen to raise of bytes that are no instance
+    InvalidDicomError,
+    BytesLengthException,
+    AttributeError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 SOP_CLASS, SOP_INSTANCE = "00081150", "00081155"
 REFERENCED, FAILED, REASON = "00081199", "00081198", "00081197"
 
@@ -123,7 +138,7 @@ class Inbox:
             instance = StoredInstance(
                 str(header.StudyInstanceUID), str(header.SOPInstanceUID), str(header.SOPClassUID)
             )
-        except (InvalidDicomError, AttributeError, EOFError, ValueError, KeyError):
+        except UNREADABLE:
             return FailedInstance(CANNOT_UNDERSTAND)
         if not (is_uid(instance.study_uid) and is_uid(instance.instance_uid)):
             return FailedInstance(CANNOT_UNDERSTAND)

@@ -108,3 +108,27 @@ async def test_a_body_that_breaks_off_is_400(tmp_path: Path) -> None:
     with pytest.raises(Problem) as refused:
         await Inbox(tmp_path, "inbox", 1 << 20, ThreadPoolExecutor(1)).receive(HEADERS, cut(), None)
     assert refused.value.status == 400
+
+
+def garbled(place: bytes, garbage: bytes) -> bytes:
+    """An instance whose bytes behind `place` are others."""
+    body = an_instance()
+    at = body.index(place) + len(place)
+    return body[:at] + garbage + body[at + len(garbage) :]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        garbled(b"\x02\x00\x10\x00", b"U\xb3"),
+        an_instance().replace(b"1.2.840.10008.1.2.1\x00", b"1.2.840.10008.1.2.1.99"),
+    ],
+    ids=["an unknown value representation", "a value of another length"],
+)
+async def test_bytes_that_pydicom_cannot_parse_are_a_failed_instance_and_no_error(
+    tmp_path: Path, body: bytes
+) -> None:
+    """It has many ways to say so, and their texts hold the values of tags."""
+    with ThreadPoolExecutor(1) as threads:
+        received = await Inbox(tmp_path, "inbox", 1 << 20, threads).receive(HEADERS, body_of(body), None)
+    assert (received.status, len(received.failed)) == (409, 1)
