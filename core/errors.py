@@ -20,7 +20,7 @@ survives pickling between actors.
     ├── CorruptControlState    the last snapshot in the ledger is not what was written
     ├── UnknownResultVersion   a stored result is of a version that this Serinus cannot read
     ├── NotReady               this process has no routing snapshot yet, or a champion is not warm
-    ├── DeadlineExceeded
+    ├── DeadlineExceeded · Unforeseen
     ├── ReportRejected         the PACS did not store the report
     │   └── ReportRefused      it never will: the object itself is not what it takes
     ├── CallbackFailed         the caller's web server did not take the callback
@@ -52,6 +52,12 @@ class SerinusError(Exception):
     def retryable(self) -> bool:
         """Whether the same request may succeed later."""
         return self.failure is not FailureClass.PERMANENT
+
+
+class Unforeseen(SerinusError):
+    """An exception that nobody foresaw, by its type alone: its text could hold data. It may be a passing one."""
+
+    failure = FailureClass.MODEL_FAILED
 
 
 class SourceError(SerinusError):

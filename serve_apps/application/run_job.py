@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
-from core.errors import SerinusError
+from core.errors import SerinusError, Unforeseen
 from core.priority import QueueOrder
 from ledger import ClaimedJob, Job, JobState, LeaseLost
 from ledger.state import FINISHED, HAS_RESULT
@@ -189,8 +189,8 @@ class JobRunner:
             return await self._ending(claimed).failed(claimed, error, progress, clock)
         except Exception as error:
             logger.exception("jobs.unexpected", extra={"job": claimed.job.id})
-            unexpected = SerinusError(f"unexpected {type(error).__name__}")
-            return await self._ending(claimed).failed(claimed, unexpected, progress, clock)
+            unforeseen = Unforeseen(f"unexpected {type(error).__name__}")
+            return await self._ending(claimed).failed(claimed, unforeseen, progress, clock)
         finally:
             showing.cancel()
 

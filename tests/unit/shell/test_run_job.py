@@ -239,12 +239,15 @@ async def test_a_decision_names_the_snapshot_that_made_it() -> None:
     assert row.assigned_at is not None
 
 
-async def test_an_unexpected_error_fails_the_job_without_its_text() -> None:
-    shop = Workshop(JOB)
+@pytest.mark.parametrize(("attempt", "state"), [(1, JobState.QUEUED), (6, JobState.FAILED)])
+async def test_an_unforeseen_error_is_tried_a_few_times_and_told_without_its_text(
+    attempt: int, state: JobState
+) -> None:
+    job = replace(JOB, attempt=attempt - 1)
+    shop = Workshop(job)
     shop.deployments.fetch_errors = [ValueError("DOE^JOHN")]  # type: ignore[list-item]
-    outcome = await shop.runner.run(JOB.id, JOB.order)
-    assert outcome.state is JobState.FAILED
-    assert outcome.error_detail == "unexpected ValueError"
+    outcome = await shop.runner.run(job.id, job.order)
+    assert (outcome.state, outcome.error_detail) == (state, "unexpected ValueError")
 
 
 # ---- leases

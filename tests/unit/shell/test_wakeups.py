@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+import weakref
 
 from serve_apps.application.wakeups import JobWakeups, Wakeup, heard
 
@@ -27,7 +27,7 @@ async def test_a_ring_is_heard_once() -> None:
     await asyncio.wait_for(waiting, 5)
 
 
-async def test_all_who_wait_for_a_job_hear_its_bell_and_nobody_elses() -> None:
+async def test_all_who_wait_for_a_job_hear_of_its_end_and_of_no_other() -> None:
     wakeups = JobWakeups()
     mine = [asyncio.create_task(heard(wakeups.of("a"), LONG_S)) for _ in range(3)]
     other = asyncio.create_task(heard(wakeups.of("b"), LONG_S))
@@ -45,9 +45,8 @@ async def test_a_job_that_ends_between_asking_and_waiting_is_not_missed() -> Non
     await asyncio.wait_for(heard(wakeup, LONG_S), 5)
 
 
-async def test_a_bell_that_nobody_holds_is_gone() -> None:
+async def test_an_event_that_nobody_holds_is_gone() -> None:
     wakeups = JobWakeups()
-    wakeups.of("a")
-    gc.collect()
+    forgotten = weakref.ref(wakeups.of("a"))
+    assert forgotten() is None
     wakeups.ring("a")
-    assert len(wakeups._events) == 0
