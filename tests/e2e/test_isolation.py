@@ -80,9 +80,9 @@ def test_a_canary_that_hangs_costs_its_studies_its_timeout_and_no_more(
 ) -> None:
     """The canary's process is stopped, so that it really answers nothing; the champion is timed beside it."""
     champion_s = [timed(site, tmp_path, f"before-{n}", "1") for n in range(3)]
-    be_canary(site, registry, "2", "100")
-    timed(site, tmp_path, "well", "2")
-    (replica,) = site.processes(f"ServeReplica:mv-{MODEL}-2:ModelServer")
+    be_canary(site, registry, "4", "100")
+    timed(site, tmp_path, "well", "4")
+    (replica,) = site.processes(f"ServeReplica:mv-{MODEL}-4:ModelServer")
     os.kill(replica, signal.SIGSTOP)
     try:
         hanging_s = [timed(site, tmp_path, f"hang-{n}", "1", failed="deadline-exceeded") for n in range(3)]
