@@ -105,23 +105,23 @@ def test_a_repeated_submission_is_one_job_whichever_ingress_it_meets(
 def test_a_caller_hears_of_the_end_in_any_ingress(
     site: LiveStack, proxy: CountingProxy, studies: list[str]
 ) -> None:
-    """The study takes two seconds; callers that ask for it in turn meet both replicas and hear at once."""
+    """The study takes two seconds; callers that ask for it in turn meet both replicas, and all hear of its end.
+
+    That they hear by a push, and not when they look again, is shown by unit tests, where time does not count.
+    """
     proxy.delay_s = 2.0
     try:
         job = site.submit(studies[0], "pacs", model=MODEL)
 
-        def wait(_: int) -> tuple[str, float]:
+        def wait(_: int) -> str:
             with site.http() as http:
-                state = http.get(f"/v1/jobs/{job}", params={"wait": 60}).json()["state"]
-            return state, time.monotonic()
+                return str(http.get(f"/v1/jobs/{job}", params={"wait": 60}).json()["state"])
 
         with ThreadPoolExecutor(8) as pool:
-            heard = list(pool.map(wait, range(8)))
+            states = list(pool.map(wait, range(8)))
     finally:
         proxy.delay_s = 0.0
-    assert {state for state, _ in heard} == {"completed"}
-    moments = [moment for _, moment in heard]
-    assert max(moments) - min(moments) < 1.5, "somebody heard of it only when it looked again"
+    assert states == ["completed"] * 8
 
 
 def test_a_cancelled_study_is_read_by_nobody(
