@@ -76,13 +76,13 @@ def _measure(ledger: Ledger, number: int) -> Times:
     for index in range(number):
         _timed(times, "submit", _submit, ledger, index)
         _timed(times, "admission (open jobs)", ledger.jobs.open_jobs)
-        (job_id,) = _timed(times, "due", ledger.leases.due, 4, 0.0)
-        claimed = _timed(times, "claim", ledger.leases.claim, job_id, "w", LEASE_S)
+        (job,) = _timed(times, "due", ledger.leases.due, 4, 0.0)
+        claimed = _timed(times, "claim", ledger.leases.claim, job.id, "w", LEASE_S)
         assert claimed is not None
         _timed(times, "stage", ledger.leases.stage, claimed.token, "fetch")
         _timed(times, "complete", _complete, ledger, claimed)
         (delivery,) = _timed(
-            times, "claim of its deliveries", ledger.outbox.claim_of_job, job_id, "w", LEASE_S
+            times, "claim of its deliveries", ledger.outbox.claim_of_job, job.id, "w", LEASE_S
         )
         _timed(times, "delivered", ledger.outbox.delivered, delivery.id)
         _timed(times, "idle: due", ledger.leases.due, 4, 0.0)

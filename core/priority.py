@@ -30,6 +30,14 @@ class QueueOrder:
     scheduled_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class QueuePlace:
+    """A study's place where studies wait: in the order of all, and in the lane of its source."""
+
+    order: QueueOrder
+    source: str
+
+
 def queue_order(priority: Priority, created_at: datetime) -> QueueOrder:
     """STAT overtakes all that has not begun. Among the rest a study overtakes only what is younger than its
     priority's delay allows, so each waits at most for what came within that delay, and for STAT (aging).

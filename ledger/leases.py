@@ -7,7 +7,7 @@ worker has taken the job: its token is still good.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -16,12 +16,13 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from canary.explain import DecisionRow
 from core.errors import WorkerLost
+from core.priority import QueueOrder, QueuePlace
 from core.retry import Attempts, FailureClass, RetryPolicy, after_failure, loss_pause_s
 from ledger.database import Database
 from ledger.decisions import write_decisions
 from ledger.jobs import job_of
 from ledger.outbox import add_deliveries, failure_callback
-from ledger.records import ClaimedJob, Delivery, LeaseLost
+from ledger.records import ClaimedJob, Delivery, DueJob, LeaseLost
 from ledger.shadow_records import ShadowTask
 from ledger.shadows import enqueue_shadows
 from ledger.state import JobState
@@ -44,8 +45,10 @@ class Leases:
         self._db = database
         self._policy = policy
 
-    def due(self, limit: int, unclaimed_s: float = UNCLAIMED_S) -> tuple[str, ...]:
-        """Jobs that recovery should have run, in QueueOrder.
+    def due(
+        self, limit: int, unclaimed_s: float = UNCLAIMED_S, *, busy_sources: Collection[str] = ()
+    ) -> tuple[DueJob, ...]:
+        """Jobs that recovery should have run, in QueueOrder; none of a busy source.
 
         Retries whose time has come, studies that are stable, and jobs whose worker is lost, after a pause when it is
         not for the first time; a new job only when the worker that was called for it has not claimed it in time.
@@ -58,10 +61,16 @@ class Leases:
                 JobState.WAITING: jobs.c.not_before <= now,
                 JobState.RUNNING: jobs.c.takeover_at <= now,
             }
-            firsts = [_first((jobs.c.state == state) & ripe, limit) for state, ripe in states.items()]
+            open_source = jobs.c.source.not_in(busy_sources) if busy_sources else sa.true()
+            firsts = [
+                _first((jobs.c.state == state) & ripe & open_source, limit) for state, ripe in states.items()
+            ]
             first = sa.union_all(*firsts).subquery()
-            query = sa.select(first.c.id).order_by(first.c.rank, first.c.scheduled_at).limit(limit)
-            return tuple(connection.execute(query).scalars())
+            query = sa.select(first).order_by(first.c.rank, first.c.scheduled_at).limit(limit)
+            return tuple(
+                DueJob(row.id, QueuePlace(QueueOrder(row.rank, row.scheduled_at), row.source))
+                for row in connection.execute(query)
+            )
 
     def claim(self, job_id: str, worker: str, lease_s: float) -> ClaimedJob | None:
         """Take this job if its time has come and it is in nobody's hands.
@@ -268,7 +277,7 @@ def _may_begin(now: datetime) -> sa.ColumnElement[bool]:
 
 def _first(condition: sa.ColumnElement[bool], limit: int) -> sa.Select[Any]:
     """The first `limit` jobs of one state, in the order of the index `jobs_to_claim`."""
-    columns = (jobs.c.id, jobs.c.rank, jobs.c.scheduled_at)
+    columns = (jobs.c.id, jobs.c.rank, jobs.c.scheduled_at, jobs.c.source)
     ordered = sa.select(*columns).where(condition).order_by(jobs.c.rank, jobs.c.scheduled_at).limit(limit)
     return sa.select(ordered.subquery())
 

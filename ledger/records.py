@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from core.errors import SerinusError
-from core.priority import Priority, QueueOrder, queue_order
+from core.priority import Priority, QueueOrder, QueuePlace, queue_order
 from core.retry import Attempts
 from core.study import StudyRef
 from ledger.state import JobState
@@ -71,14 +71,27 @@ class Job:
 
     @property
     def order(self) -> QueueOrder:
-        """Its place in every queue."""
+        """When it is to begin, in every queue."""
         return queue_order(self.priority, self.created_at)
+
+    @property
+    def place(self) -> QueuePlace:
+        """Its order, and the lane of its source."""
+        return QueuePlace(self.order, self.study.source)
 
     @property
     def behind(self) -> Attempts:
         """What it has behind it, as `core.retry.after_failure` takes it; the attempt that runs is not among it."""
         running = self.state is JobState.RUNNING
         return Attempts(self.attempt - running, self.losses, self.failing_since)
+
+
+@dataclass(frozen=True, slots=True)
+class DueJob:
+    """A job that nobody has in hand and that may run now."""
+
+    id: str
+    place: QueuePlace
 
 
 @dataclass(frozen=True, slots=True)

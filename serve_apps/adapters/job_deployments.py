@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ray import serve
 
-from core.priority import QueueOrder
+from core.priority import QueuePlace
 from serve_apps.adapters.broadcast import APPLICATION, SendToAll, ServeHandles
 from serve_apps.adapters.serve_calls import call
 from serve_apps.application.messages import JobOutcome
@@ -29,13 +29,13 @@ class ServeJobWorkers:
         self._handle = handle
         self._method: Any = None
 
-    async def run(self, job_id: str, order: QueueOrder | None, waiter_s: float | None = None) -> JobOutcome:
+    async def run(self, job_id: str, place: QueuePlace, waiter_s: float | None = None) -> JobOutcome:
         if self._method is None:
             handle = self._handle or await asyncio.to_thread(
                 serve.get_deployment_handle, "JobWorker", app_name=APPLICATION
             )
             self._method = handle.options(_by_reference=False).run
-        outcome: JobOutcome = await call(self._method, job_id, order, waiter_s, deadline_s=RUN_S)
+        outcome: JobOutcome = await call(self._method, job_id, place, waiter_s, deadline_s=RUN_S)
         return outcome
 
 

@@ -148,7 +148,8 @@ async def analyse_study(
     progress.stage = Stage.FETCH
     eligible = eligible_models(place.snapshot(), order.model)
     request = FetchRequest(order.study, eligible, order.queue, rules.fetch_s)
-    study = progress.study = await place.port.fetch(request, rules.fetch_call_s)
+    async with slot.at_source():
+        study = progress.study = await place.port.fetch(request, rules.fetch_call_s)
 
     snapshot = place.snapshot()  # what was decided while the study was fetched counts
     assignment = _assign(order, study, snapshot, rules)

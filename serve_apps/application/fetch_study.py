@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from core.errors import SourceTimeout, UnsupportedSeries
+from core.priority import QueuePlace
 from imaging.archive import Archive, StudyInstances
 from imaging.assemble import to_volume
 from imaging.patient_facts import patient_facts
@@ -23,6 +24,7 @@ from imaging.volume import Volume
 from observability.names import Stage
 from observability.stage_clock import StageClock
 from serve_apps.application.messages import EligibleModel, FetchedStudy, FetchRequest
+from serve_apps.application.priority_gate import Slot
 from serve_apps.application.shared_work import SharedWork
 
 T = TypeVar("T")
@@ -51,7 +53,9 @@ class ObjectFetching(Protocol):
 
 
 class StudyFetcher:
-    """Reads at most `reads` studies at a time, STAT first; two calls for one study at once fetch it once.
+    """Fetches at most `reads` studies of each source at a time, and decodes as many in all, STAT first.
+
+    Two calls for one study at once fetch it once.
 
     `store` puts a volume where every version can read it, and returns the reference to it.
     """
@@ -69,7 +73,8 @@ class StudyFetcher:
         Raises SourceError and StudyError; neither text holds a patient datum.
         """
         key = (request.study, request.eligible)
-        return await self._reads.run(key, request.order, partial(self._within_deadline, request))
+        place = QueuePlace(request.order, request.study.source)
+        return await self._reads.run(key, place, partial(self._fetch, request))
 
     async def aclose(self) -> None:
         """Close the archives and let the threads go."""
@@ -77,18 +82,11 @@ class StudyFetcher:
         for pool in (self._decoding, self._storing):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _within_deadline(self, request: FetchRequest) -> FetchedStudy:
-        """Fetch within the deadline, which begins here: the time in the queue is not the source's fault."""
-        try:
-            async with asyncio.timeout(request.deadline_s):
-                return await self._fetch(request)
-        except TimeoutError:
-            raise SourceTimeout(f"the study was not read within {request.deadline_s:.0f} s") from None
-
-    async def _fetch(self, request: FetchRequest) -> FetchedStudy:
+    async def _fetch(self, request: FetchRequest, slot: Slot) -> FetchedStudy:
         clock = StageClock()
-        with clock.stage(Stage.FETCH):
-            instances = await self._instances(request)
+        async with slot.at_source():
+            with clock.stage(Stage.FETCH):
+                instances = await self._within_deadline(request)
         with clock.stage(Stage.SELECT):
             chosen, choice = choose_eligible(summarize_study(instances.series), request.eligible)
         images = readable_images(instances.series[choice.require().series_uid])
@@ -112,6 +110,14 @@ class StudyFetcher:
             bytes_received=instances.bytes_received,
             stages=clock.timings,
         )
+
+    async def _within_deadline(self, request: FetchRequest) -> StudyInstances:
+        """Only the source is timed: neither the time in the queue nor that of the decoding is its fault."""
+        try:
+            async with asyncio.timeout(request.deadline_s):
+                return await self._instances(request)
+        except TimeoutError:
+            raise SourceTimeout(f"the study was not read within {request.deadline_s:.0f} s") from None
 
     async def _instances(self, request: FetchRequest) -> StudyInstances:
         study = request.study

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from core.errors import SerinusError
-from core.priority import QueueOrder
+from core.priority import QueuePlace
 from ledger import FINISHED, Job
 from serve_apps.application.executors import run_in
 from serve_apps.application.messages import JobOutcome
@@ -29,7 +29,7 @@ PAUSES_S: Final = (0.0, 0.1, 0.5, 1.0, 2.0)  # before each call of a worker; the
 class JobWorkers(Protocol):
     """All workers; Serve picks one. Raises SerinusError: WorkerLost when the one that was picked is gone."""
 
-    async def run(self, job_id: str, order: QueueOrder, waiter_s: float | None) -> JobOutcome: ...
+    async def run(self, job_id: str, place: QueuePlace, waiter_s: float | None) -> JobOutcome: ...
 
 
 class JobWatches(Protocol):
@@ -123,7 +123,7 @@ class JobFollower:
         for pause_s in PAUSES_S:
             await self._sleep(pause_s)
             try:
-                outcome = await self._workers.run(job.id, job.order, waiter_s)
+                outcome = await self._workers.run(job.id, job.place, waiter_s)
             except SerinusError as error:
                 logger.info("ingress.worker_lost", extra={"job": job.id, "error": error.code})
                 if not error.retryable:

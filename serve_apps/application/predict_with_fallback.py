@@ -43,10 +43,15 @@ class NoTime(DeadlineExceeded):
 
 
 class HeldSlot(Protocol):
-    """The worker's slot, which other studies may use while nobody works on this one."""
+    """The worker's slot, which other studies may use while nobody works on this one.
+
+    `at_source` serves the studies of other sources meanwhile, `lent` all.
+    """
 
     @property
     def can_be_lent(self) -> bool: ...
+
+    def at_source(self) -> AbstractAsyncContextManager[None]: ...
 
     def lent(self) -> AbstractAsyncContextManager[None]: ...
 

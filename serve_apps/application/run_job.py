@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from core.errors import SerinusError, Unforeseen
-from core.priority import QueueOrder
+from core.priority import QueuePlace
 from ledger import ClaimedJob, Job, JobState, LeaseLost
 from ledger.state import FINISHED, HAS_RESULT
 from observability.names import Stage
@@ -88,14 +88,17 @@ class JobRunner:
         """How many more jobs could run now."""
         return 0 if self._is_draining else self._gate.free
 
+    @property
+    def busy_sources(self) -> frozenset[str]:
+        """The sources of which nothing more can begin here now, whatever is free."""
+        return self._gate.full_lanes
+
     def has(self, job_id: str) -> bool:
         """Whether the job runs or waits here."""
         return job_id in self._tasks
 
-    async def run(
-        self, job_id: str, order: QueueOrder | None = None, waiter_s: float | None = None
-    ) -> JobOutcome:
-        """Run the job, or join it if it runs here. Without an `order` the ledger is asked for it.
+    async def run(self, job_id: str, place: QueuePlace, waiter_s: float | None = None) -> JobOutcome:
+        """Run the job, or join it if it runs here.
 
         A caller that goes away does not end the job. Raises JobNotFound and LedgerUnavailable.
         """
@@ -104,7 +107,7 @@ class JobRunner:
             if self._is_draining:
                 return handed_back(job_id)
             # a context of its own: Serve would cancel the calls of a job together with the request that began it
-            task = asyncio.create_task(self._run(job_id, order, waiter_s), context=contextvars.Context())
+            task = asyncio.create_task(self._run(job_id, place, waiter_s), context=contextvars.Context())
             self._tasks[job_id] = task
             task.add_done_callback(partial(self._forget, job_id))
         return await asyncio.shield(task)
@@ -125,13 +128,12 @@ class JobRunner:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _run(self, job_id: str, order: QueueOrder | None, waiter_s: float | None) -> JobOutcome:
+    async def _run(self, job_id: str, place: QueuePlace, waiter_s: float | None) -> JobOutcome:
         loop = asyncio.get_running_loop()
         waiter_end = None if waiter_s is None else loop.time() + waiter_s
         self._queued.add(job_id)
         try:
-            place = order or (await run_in(self._c.ledger, self._c.jobs.get, job_id)).order
-            async with self._gate.slot(place) as slot:
+            async with self._gate.slot(place.order, place.source) as slot:
                 self._queued.discard(job_id)
                 return await self._in_slot(job_id, slot, waiter_end)
         except asyncio.CancelledError:

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from core.errors import WorkerLost
-from core.priority import QueueOrder
-from serve_apps.application.priority_gate import PriorityGate
+from core.priority import QueuePlace
+from serve_apps.application.priority_gate import PriorityGate, Slot
 
 Result = TypeVar("Result")
 
 
 @dataclass(slots=True, eq=False)
 class _Shared(Generic[Result]):
-    work: Callable[[], Awaitable[Result]]
-    order: QueueOrder
+    work: Callable[[Slot], Awaitable[Result]]
+    place: QueuePlace
     result: asyncio.Future[Result]
     task: asyncio.Task[None] | None = None
     callers: int = 0
@@ -36,15 +36,20 @@ class SharedWork(Generic[Result]):
         self._gate = PriorityGate(slots)
         self._shared: dict[Hashable, _Shared[Result]] = {}
 
-    async def run(self, key: Hashable, order: QueueOrder, work: Callable[[], Awaitable[Result]]) -> Result:
-        """The result of `work`, or of the same `key`'s work that another caller began. Raises what it raises."""
+    async def run(
+        self, key: Hashable, place: QueuePlace, work: Callable[[Slot], Awaitable[Result]]
+    ) -> Result:
+        """The result of `work`, or of the same `key`'s work that another caller began. Raises what it raises.
+
+        The work is given its slot, so that others may use it while the work waits for its source.
+        """
         shared = self._shared.get(key)
         if shared is None:
-            shared = _Shared(work, order, asyncio.get_running_loop().create_future())
+            shared = _Shared(work, place, asyncio.get_running_loop().create_future())
             self._shared[key] = shared
             self._queue(key, shared)
-        elif order < shared.order and not shared.has_begun:
-            shared.order = order
+        elif place.order < shared.place.order and not shared.has_begun:
+            shared.place = place
             self._queue(key, shared)
         shared.callers += 1
         try:
@@ -69,10 +74,10 @@ class SharedWork(Generic[Result]):
                 shared.task.cancel()
 
     async def _do(self, key: Hashable, shared: _Shared[Result]) -> None:
-        async with self._gate.slot(shared.order):
+        async with self._gate.slot(shared.place.order, shared.place.source) as slot:
             shared.has_begun = True
             try:
-                result = await shared.work()
+                result = await shared.work(slot)
             except asyncio.CancelledError:
                 self._lose(key, shared)
                 raise

@@ -14,7 +14,7 @@ from datetime import datetime
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from core.priority import QueueOrder
+from core.priority import QueuePlace
 from ledger import Ledger
 from observability.event_log import configure_logging
 from serve_apps.adapters.after_job import ServeAfterJob
@@ -77,7 +77,7 @@ class JobWorker:
         workers = ServeJobWorkers()
         recovery = JobRecovery(
             self._ledger.leases.due,
-            lambda job_id: workers.run(job_id, None),
+            lambda job: workers.run(job.id, job.place),
             self._runner,
             settings.jobs_per_worker,
             self._pools.ledger,
@@ -88,13 +88,11 @@ class JobWorker:
         ]
         self._draining = asyncio.create_task(self._drain_when_replaced())
 
-    async def run(
-        self, job_id: str, order: QueueOrder | None = None, waiter_s: float | None = None
-    ) -> JobOutcome:
+    async def run(self, job_id: str, place: QueuePlace, waiter_s: float | None = None) -> JobOutcome:
         """Run the job, or join it if it runs here; for a caller who waits, until its reports are stored too."""
         if is_draining():
             self._runner.stop_taking()
-        outcome = await self._runner.run(job_id, order, waiter_s)
+        outcome = await self._runner.run(job_id, place, waiter_s)
         return await self._after.delivered(outcome, waiter_s)
 
     async def watch(self, job_id: str) -> None:

@@ -70,7 +70,7 @@ def read_study(
 def claim_due(ledger: Ledger, limit: int = 1, worker: str = "w", lease_s: float = 10) -> list[ClaimedJob]:
     """Claim jobs as recovery does, without waiting for the worker that was called."""
     due = ledger.leases.due(limit, unclaimed_s=0)
-    return [claimed for job in due if (claimed := ledger.leases.claim(job, worker, lease_s)) is not None]
+    return [claimed for job in due if (claimed := ledger.leases.claim(job.id, worker, lease_s)) is not None]
 
 
 def complete_study(

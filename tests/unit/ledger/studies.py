@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from core.study import StudyRef
 from ledger import ClaimedDelivery, ClaimedJob, Delivery, Job, JobRequest, Ledger, Priority
@@ -10,9 +11,11 @@ from tests.unit.ledger.conftest import NOON, set_time
 from tests.unit.ledger.routed import claim_due
 
 
-def submit(ledger: Ledger, study: str = "1.2.3", at: datetime = NOON, **more: object) -> Job:
+def submit(
+    ledger: Ledger, study: str = "1.2.3", at: datetime = NOON, source: str = "pacs", **more: object
+) -> Job:
     set_time(ledger, at)
-    request = JobRequest(StudyRef("pacs", study), **more)  # type: ignore[arg-type]
+    request = JobRequest(StudyRef(source, study), **more)  # type: ignore[arg-type]
     return ledger.jobs.submit(request, idempotency_key=None, tenant="ris").job
 
 
@@ -34,6 +37,11 @@ def claim(
 ) -> list[ClaimedJob]:
     set_time(ledger, at)
     return claim_due(ledger, limit, worker, lease_s)
+
+
+def due(ledger: Ledger, limit: int = 9, **how: Any) -> list[str]:
+    """The ids of the jobs that recovery finds."""
+    return [job.id for job in ledger.leases.due(limit, **how)]
 
 
 def claim_one(ledger: Ledger, at: datetime = NOON, worker: str = "a", lease_s: float = 10) -> str:

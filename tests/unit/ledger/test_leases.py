@@ -14,7 +14,7 @@ from core.retry import FailureClass
 from ledger import Delivery, JobState, LeaseLost, Ledger, Priority
 from tests.unit.ledger.conftest import NOON, after, set_time
 from tests.unit.ledger.routed import decided
-from tests.unit.ledger.studies import arrive, carry, claim, claim_one, complete, submit
+from tests.unit.ledger.studies import arrive, carry, claim, claim_one, complete, due, submit
 
 
 def test_a_stat_study_overtakes_all_that_has_not_begun_and_a_batch_study_waits_for_its_delay(
@@ -94,7 +94,7 @@ def test_the_jobs_of_a_worker_that_is_gone_are_due_at_once_and_cost_no_attempt(l
     assert ledger.leases.claim(other.id, "alive", 15) is not None
     assert ledger.leases.holders() == {"gone", "alive"}
     assert ledger.leases.end_leases_of("gone") == 1
-    assert ledger.leases.due(9) == (job.id,)
+    assert due(ledger) == [job.id]
     again = ledger.leases.claim(job.id, "alive", 15)
     assert again is not None
     assert (again.job.attempt, again.job.losses) == (1, 1)
@@ -130,11 +130,11 @@ def test_a_study_that_was_read_while_the_database_stalled_is_finished_once(ledge
     job = submit(ledger)
     token = claim_one(ledger)
     set_time(ledger, after(60))
-    assert ledger.leases.due(9) == (job.id,), "recovery might take it now"
+    assert due(ledger) == [job.id], "recovery might take it now"
     complete(ledger, token)
     ended = ledger.jobs.get(job.id)
     assert (ended.state, ended.attempt, ended.losses) == (JobState.COMPLETED, 1, 0)
-    assert ledger.leases.due(9) == ()
+    assert due(ledger) == []
     with pytest.raises(LeaseLost):
         complete(ledger, token)
 
@@ -144,7 +144,7 @@ def test_a_lease_that_ran_out_is_good_again_when_it_is_renewed_in_time(ledger: L
     token = claim_one(ledger)
     set_time(ledger, after(60))
     assert ledger.leases.renew([token], 10) == frozenset()
-    assert ledger.leases.due(9) == ()
+    assert due(ledger) == []
     assert ledger.leases.claim(job.id, "b", 10) is None
 
 
@@ -163,9 +163,9 @@ def test_one_job_is_claimed_by_its_id_and_only_when_its_time_has_come(ledger: Le
 def test_a_new_job_is_left_to_the_worker_that_was_called_for_a_while(ledger: Ledger) -> None:
     job = submit(ledger)
     set_time(ledger, after(4.9))
-    assert ledger.leases.due(9) == ()
+    assert due(ledger) == []
     set_time(ledger, after(5))
-    assert ledger.leases.due(9) == (job.id,)
+    assert due(ledger) == [job.id]
 
 
 def test_what_nobody_was_called_for_is_due_at_once_in_its_order(ledger: Ledger) -> None:
@@ -176,8 +176,17 @@ def test_what_nobody_was_called_for_is_due_at_once_in_its_order(ledger: Ledger) 
     ledger.jobs.complete_study("1.2.3", "ris")
     ledger.leases.retry(one(ledger, stat.id), "source-timeout", "slow", at=after(1), counts=True)
     set_time(ledger, after(1))
-    assert ledger.leases.due(9) == (stat.id, stable.id, routine.id)
-    assert ledger.leases.due(1) == (stat.id,)
+    assert due(ledger) == [stat.id, stable.id, routine.id]
+    assert due(ledger, 1) == [stat.id]
+
+
+def test_the_jobs_of_a_busy_source_do_not_hide_those_of_another(ledger: Ledger) -> None:
+    hung = [submit(ledger, f"1.{number}") for number in range(3)]
+    other = submit(ledger, "2", source="other")
+    set_time(ledger, after(5))
+    assert due(ledger, 3) == [job.id for job in hung]
+    (found,) = ledger.leases.due(3, busy_sources={"pacs"})
+    assert (found.id, found.place) == (other.id, other.place)
 
 
 def one(ledger: Ledger, job_id: str) -> str:
@@ -302,10 +311,10 @@ def test_a_worker_that_lost_its_job_writes_nothing(
 def test_jobs_are_due_in_the_order_that_every_queue_has(
     ledger: Ledger, arrivals: list[tuple[Priority, int]]
 ) -> None:
-    for job_id in ledger.leases.due(99, unclaimed_s=0):
+    for job_id in due(ledger, 99, unclaimed_s=0):
         ledger.jobs.cancel(job_id)
     made = [submit(ledger, "1", after(second), priority=priority) for priority, second in arrivals]
     set_time(ledger, after(9000))
-    due = [ledger.jobs.get(job_id) for job_id in ledger.leases.due(99, unclaimed_s=0)]
-    assert len(due) == len(made)
-    assert [job.order for job in due] == sorted(job.order for job in made)
+    jobs = [ledger.jobs.get(job_id) for job_id in due(ledger, 99, unclaimed_s=0)]
+    assert len(jobs) == len(made)
+    assert [job.order for job in jobs] == sorted(job.order for job in made)

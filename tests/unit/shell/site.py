@@ -168,7 +168,7 @@ class Site:
         )
 
     def fail(self, code: str) -> None:
-        (job_id,) = self.ledger.leases.due(1, unclaimed_s=0)
-        claimed = self.ledger.leases.claim(job_id, "t", 60)
+        (due,) = self.ledger.leases.due(1, unclaimed_s=0)
+        claimed = self.ledger.leases.claim(due.id, "t", 60)
         assert claimed is not None
         self.ledger.leases.fail(claimed.token, code, "why")

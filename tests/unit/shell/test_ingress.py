@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from core.errors import JobNotFound, LedgerUnavailable, Overloaded, SerinusError, WorkerLost
-from core.priority import QueueOrder
+from core.priority import QueuePlace
 from ledger import Job, JobState
 from serve_apps.application.callers import Caller
 from serve_apps.application.follow_job import PAUSES_S, JobFollower
@@ -34,7 +34,7 @@ class Site:
 
     def __init__(self, *answers: Answer, read_again_s: float = LONG_S) -> None:
         self.answers: Sequence[Answer] = answers
-        self.asked: list[tuple[str, QueueOrder]] = []
+        self.asked: list[tuple[str, QueuePlace]] = []
         self.waiters: list[float | None] = []
         self.go = asyncio.Event()
         self.job = JOB
@@ -45,8 +45,8 @@ class Site:
             self, self, self.get, Here(), sleep=lambda _: asyncio.sleep(0), read_again_s=read_again_s
         )
 
-    async def run(self, job_id: str, order: QueueOrder, waiter_s: float | None) -> JobOutcome:
-        self.asked.append((job_id, order))
+    async def run(self, job_id: str, place: QueuePlace, waiter_s: float | None) -> JobOutcome:
+        self.asked.append((job_id, place))
         self.waiters.append(waiter_s)
         await self.go.wait()
         answer = self.answers[len(self.asked) - 1]
@@ -74,7 +74,7 @@ async def test_a_submitted_job_is_run_by_a_worker_and_nobody_waits_for_it() -> N
     site = Site(DONE)
     site.follower.begin(JOB)
     await settle()
-    assert site.asked == [(JOB.id, JOB.order)]
+    assert site.asked == [(JOB.id, JOB.place)]
     site.go.set()
     await settle()
     assert site.reads == 0
@@ -193,7 +193,7 @@ async def test_a_study_that_has_become_stable_is_run_at_once_and_no_earlier() ->
     assert site.asked == []
     site.follower.begin_in(waiting, 0.0)
     await asyncio.sleep(0.01)
-    assert site.asked == [(JOB.id, JOB.order)]
+    assert site.asked == [(JOB.id, JOB.place)]
 
 
 class Complete:
@@ -211,7 +211,7 @@ async def test_a_study_that_is_declared_complete_is_run_without_waiting_for_reco
     service = JobService(Settings(state_dir=tmp_path), ledger, a_snapshot, site.follower, Here())
     assert await service.complete_study("1.2.3", Caller("ris", frozenset())) == 1
     await settle()
-    assert site.asked == [(JOB.id, JOB.order)]
+    assert site.asked == [(JOB.id, JOB.place)]
 
 
 def job_service(site: Site, folder: Path, **settings: Any) -> JobService:

@@ -76,15 +76,15 @@ class WorkerHandle:
 async def test_a_job_is_one_small_call_of_a_worker() -> None:
     outcome = JobOutcome(JOB.id, JobState.COMPLETED, {})
     handle = WorkerHandle(Method(outcome))
-    assert await ServeJobWorkers(handle).run(JOB.id, JOB.order, 30.0) is outcome
-    assert handle.run.calls == [(JOB.id, JOB.order, 30.0)]
+    assert await ServeJobWorkers(handle).run(JOB.id, JOB.place, 30.0) is outcome
+    assert handle.run.calls == [(JOB.id, JOB.place, 30.0)]
     assert handle.options_given == {"_by_reference": False}
 
 
 async def test_an_error_of_a_worker_is_one_of_ours() -> None:
     handle = WorkerHandle(Method(BackPressureError(1, 1)))
     with pytest.raises(Overloaded):
-        await ServeJobWorkers(handle).run(JOB.id, JOB.order)
+        await ServeJobWorkers(handle).run(JOB.id, JOB.place)
 
 
 def test_a_process_that_is_no_replica_does_not_drain() -> None:

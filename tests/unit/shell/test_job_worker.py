@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from datetime import UTC, datetime
 
 import pytest
 
 from core.errors import LedgerUnavailable, WorkerLost
-from ledger import JobState
+from core.priority import Priority, QueuePlace, queue_order
+from ledger import DueJob, JobState
 from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.lost_workers import LostWorkers
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.recover_jobs import BUSY_LOOKS, JobRecovery
 from tests.unit.shell.inline import Here, settle
+
+ORDER = queue_order(Priority.ROUTINE, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 class Renewals:
@@ -70,13 +74,14 @@ class Worker:
     def __init__(self, free: int) -> None:
         self.free = free
         self.here: set[str] = set()
+        self.busy_sources: frozenset[str] = frozenset()
 
     def has(self, job_id: str) -> bool:
         return job_id in self.here
 
 
 class Recovering:
-    """A JobRecovery over a list of due jobs; its calls hang until a test lets them go."""
+    """A JobRecovery over a list of due jobs, whose source is the first letter; calls hang until a test lets go."""
 
     def __init__(self, *due: str, free: int = 2) -> None:
         self.worker = Worker(free)
@@ -87,16 +92,17 @@ class Recovering:
         self.error: Exception | None = None
         self.recovery = JobRecovery(self._due, self._run, self.worker, 4, Here())
 
-    def _due(self, limit: int) -> tuple[str, ...]:
+    def _due(self, limit: int, *, busy_sources: Collection[str]) -> tuple[DueJob, ...]:
         self.rooms.append(limit)
-        return tuple(self.due[:limit])
+        jobs = [DueJob(job_id, QueuePlace(ORDER, job_id[0])) for job_id in self.due]
+        return tuple([job for job in jobs if job.place.source not in busy_sources][:limit])
 
-    async def _run(self, job_id: str) -> JobOutcome:
-        self.called.append(job_id)
+    async def _run(self, job: DueJob) -> JobOutcome:
+        self.called.append(job.id)
         await self.go.wait()
         if self.error is not None:
             raise self.error
-        return JobOutcome(job_id, JobState.COMPLETED)
+        return JobOutcome(job.id, JobState.COMPLETED)
 
 
 async def test_what_is_due_is_called_once_while_it_runs() -> None:
@@ -119,6 +125,29 @@ async def test_a_job_that_is_here_already_is_not_called() -> None:
     await case.recovery.look()
     await settle()
     assert case.called == ["b"]
+
+
+async def test_a_source_whose_jobs_all_wait_does_not_hide_the_jobs_of_another() -> None:
+    """Four of its jobs wait in some worker's queue, and their source hangs: the ledger is asked for others."""
+    case = Recovering("p1", "p2", "p3", "p4", "p5", "q1", free=4)
+    for _ in range(2):
+        await case.recovery.look()
+        await settle()
+    assert case.called == ["p1", "p2", "p3", "p4", "q1"]
+    case.go.set()
+    await settle()
+    case.due = ["p5"]
+    await case.recovery.look()
+    await settle()
+    assert case.called[-1] == "p5"
+
+
+async def test_a_source_whose_lane_is_full_in_this_worker_is_passed_over() -> None:
+    case = Recovering("p1", "q1")
+    case.worker.busy_sources = frozenset({"p"})
+    await case.recovery.look()
+    await settle()
+    assert case.called == ["q1"]
 
 
 class Cluster:

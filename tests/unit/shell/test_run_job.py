@@ -13,7 +13,6 @@ from canary.explain import explain
 from canary.routing_table import BASIS_POINTS
 from core.errors import (
     DeadlineExceeded,
-    JobNotFound,
     LedgerUnavailable,
     ModelFailed,
     ModelUnavailable,
@@ -27,6 +26,7 @@ from core.errors import (
 )
 from core.priority import Priority
 from core.retry import RetryPolicy
+from core.study import StudyRef
 from ledger import JobState
 from models.spec import IntendedUse
 from serve_apps.application.routing_snapshot import RoutingSnapshot
@@ -40,7 +40,7 @@ JOB = a_job()
 
 async def test_a_job_is_claimed_analysed_completed_and_traced() -> None:
     shop = Workshop(JOB)
-    outcome = await shop.runner.run(JOB.id, JOB.order)
+    outcome = await shop.runner.run(JOB.id, JOB.place)
     assert outcome.state is JobState.COMPLETED
     assert outcome.result is not None
     assert outcome.result["model"]["version"] == "1"
@@ -55,7 +55,7 @@ async def test_a_trace_that_waits_for_its_turn_pins_no_volume(error: SerinusErro
     shop = Workshop(JOB)
     if error is not None:
         shop.deployments.predict_errors["1"] = [error]
-    await shop.runner.run(JOB.id, JOB.order)
+    await shop.runner.run(JOB.id, JOB.place)
     (study,) = shop.notes.traced_studies
     assert study is not None
     assert study.volume is None
@@ -64,7 +64,7 @@ async def test_a_trace_that_waits_for_its_turn_pins_no_volume(error: SerinusErro
 async def test_a_report_that_must_be_stored_goes_to_the_outbox() -> None:
     job = replace(JOB, callback="https://ris/done")
     shop = Workshop(job)
-    outcome = await shop.runner.run(job.id, job.order)
+    outcome = await shop.runner.run(job.id, job.place)
     assert outcome.state is JobState.STORING
     assert shop.notes.told == [("deliver", job.id)]
 
@@ -96,7 +96,7 @@ async def test_a_caller_that_goes_away_does_not_end_the_job() -> None:
 
 async def test_a_job_in_somebody_else_s_hands_is_told_as_it_stands() -> None:
     shop = Workshop(replace(JOB, state=JobState.RUNNING))
-    outcome = await shop.runner.run(JOB.id, JOB.order)
+    outcome = await shop.runner.run(JOB.id, JOB.place)
     assert outcome.state is JobState.RUNNING
     assert shop.deployments.fetches == []
 
@@ -104,16 +104,9 @@ async def test_a_job_in_somebody_else_s_hands_is_told_as_it_stands() -> None:
 async def test_who_waits_for_a_job_that_has_ended_in_other_hands_is_told() -> None:
     job = replace(JOB, state=JobState.FAILED, error_code="worker-lost")
     shop = Workshop(job)
-    outcome = await shop.runner.run(job.id, job.order)
+    outcome = await shop.runner.run(job.id, job.place)
     assert outcome.state is JobState.FAILED
     assert shop.notes.told == [("ended", job.id)]
-
-
-async def test_without_an_order_the_ledger_is_asked_for_it() -> None:
-    shop = Workshop(JOB)
-    assert (await shop.runner.run(JOB.id)).state is JobState.COMPLETED
-    with pytest.raises(JobNotFound):
-        await shop.runner.run("nobody")
 
 
 async def test_stat_begins_before_what_waits() -> None:
@@ -148,11 +141,11 @@ async def test_stat_begins_before_what_waits() -> None:
 async def test_what_is_no_fault_of_the_study_is_tried_again_without_an_attempt(error: SerinusError) -> None:
     shop = Workshop(JOB)
     shop.deployments.fetch_errors = [error]
-    outcome = await shop.runner.run(JOB.id, JOB.order)
+    outcome = await shop.runner.run(JOB.id, JOB.place)
     assert outcome.state is JobState.QUEUED
     assert outcome.retry_after_s is not None
     assert shop.ledger.rows[JOB.id].attempt == 0
-    assert (await shop.runner.run(JOB.id, JOB.order)).state is JobState.COMPLETED
+    assert (await shop.runner.run(JOB.id, JOB.place)).state is JobState.COMPLETED
 
 
 @pytest.mark.parametrize("error", [SourceUnavailable("the PACS reboots"), SourceTimeout("the PACS is slow")])
@@ -162,14 +155,14 @@ async def test_a_source_that_is_away_is_tried_for_a_day(error: SerinusError) -> 
         shop = Workshop(job)
         shop.pass_time(hours * 3600)
         shop.deployments.fetch_errors = [error]
-        outcome = await shop.runner.run(job.id, job.order)
+        outcome = await shop.runner.run(job.id, job.place)
         assert (outcome.state, outcome.error_code) == (state, error.code)
 
 
 async def test_a_worker_without_a_snapshot_waits() -> None:
     shop = Workshop(JOB)
     shop.snapshot = RoutingSnapshot()
-    outcome = await shop.runner.run(JOB.id, JOB.order)
+    outcome = await shop.runner.run(JOB.id, JOB.place)
     assert (outcome.state, outcome.error_code) == (JobState.QUEUED, "warming")
     assert shop.ledger.rows[JOB.id].attempt == 0
 
@@ -178,7 +171,7 @@ async def test_an_unreadable_study_fails_at_once_and_whoever_waits_is_told() -> 
     job = replace(JOB, callback="https://ris/done")
     shop = Workshop(job)
     shop.deployments.fetch_errors = [UnsupportedSeries("no series")]
-    outcome = await shop.runner.run(job.id, job.order)
+    outcome = await shop.runner.run(job.id, job.place)
     assert (outcome.state, outcome.error_code) == (JobState.FAILED, "no-eligible-series")
     ((call, written),) = shop.ledger.written
     assert call == "fail"
@@ -194,8 +187,8 @@ async def test_an_unreadable_study_fails_at_once_and_whoever_waits_is_told() -> 
 async def test_a_champion_that_fails_is_tried_a_few_times_and_each_is_in_the_decision_ledger() -> None:
     shop = Workshop(JOB, policy=RetryPolicy(model_failed_attempts=2))
     shop.deployments.predict_errors = {"1": [ModelFailed("NaN"), ModelFailed("NaN")]}
-    assert (await shop.runner.run(JOB.id, JOB.order)).state is JobState.QUEUED
-    assert (await shop.runner.run(JOB.id, JOB.order)).state is JobState.FAILED
+    assert (await shop.runner.run(JOB.id, JOB.place)).state is JobState.QUEUED
+    assert (await shop.runner.run(JOB.id, JOB.place)).state is JobState.FAILED
     for call, written in shop.ledger.written:
         (row,) = written["decisions"]
         assert (row.role, row.version, row.outcome, row.counts) == ("failed", "1", "model-error", True), call
@@ -208,7 +201,7 @@ async def test_a_study_that_both_fail_has_both_in_its_decision_rows() -> None:
         "1": [UnsupportedSeries("odd geometry")],
         "2": [DeadlineExceeded("late")],
     }
-    outcome = await shop.runner.run(JOB.id, JOB.order)
+    outcome = await shop.runner.run(JOB.id, JOB.place)
     assert outcome.state is JobState.FAILED
     ((_, written),) = shop.ledger.written
     rows = {row.variant: row.outcome for row in written["decisions"]}
@@ -220,7 +213,7 @@ async def test_a_study_that_both_fail_has_both_in_its_decision_rows() -> None:
 async def test_a_canary_outside_its_intended_use_is_recorded_and_not_counted_against_it() -> None:
     adults = replace(CANARY, spec=replace(CANARY.spec, intended_use=IntendedUse("x", ("MR",), ())))
     shop = Workshop(JOB, snapshot=a_snapshot(CHAMPION, canary=adults, weight_bp=BASIS_POINTS))
-    outcome = await shop.runner.run(JOB.id, JOB.order)
+    outcome = await shop.runner.run(JOB.id, JOB.place)
     assert outcome.state is JobState.COMPLETED
     ((_, written),) = shop.ledger.written
     passed_over, answered = written["decisions"]
@@ -232,7 +225,7 @@ async def test_a_canary_outside_its_intended_use_is_recorded_and_not_counted_aga
 
 async def test_a_decision_names_the_snapshot_that_made_it() -> None:
     shop = Workshop(JOB, snapshot=replace(a_snapshot(CHAMPION), epoch=3))
-    await shop.runner.run(JOB.id, JOB.order)
+    await shop.runner.run(JOB.id, JOB.place)
     ((_, written),) = shop.ledger.written
     (row,) = written["decisions"]
     assert (row.epoch, row.generation) == (3, 7)
@@ -246,7 +239,7 @@ async def test_an_unforeseen_error_is_tried_a_few_times_and_told_without_its_tex
     job = replace(JOB, attempt=attempt - 1)
     shop = Workshop(job)
     shop.deployments.fetch_errors = [ValueError("DOE^JOHN")]  # type: ignore[list-item]
-    outcome = await shop.runner.run(job.id, job.order)
+    outcome = await shop.runner.run(job.id, job.place)
     assert (outcome.state, outcome.error_detail) == (state, "unexpected ValueError")
 
 
@@ -294,7 +287,7 @@ async def test_a_job_that_comes_back_to_its_own_worker_keeps_a_lease_of_its_own(
     first, second = await running, await again
     assert first == second
     assert first.state is JobState.QUEUED, "its token is no longer good, which the end of the work finds out"
-    assert (await shop.runner.run(JOB.id, JOB.order)).state is JobState.COMPLETED
+    assert (await shop.runner.run(JOB.id, JOB.place)).state is JobState.COMPLETED
     assert (shop.ledger.rows[JOB.id].attempt, shop.ledger.rows[JOB.id].losses) == (1, 1)
 
 
@@ -308,7 +301,7 @@ async def test_a_renewal_that_comes_after_the_end_was_written_takes_nothing_from
         shop.keeper.renew_once()
 
     shop.ledger.complete = complete_and_renew  # type: ignore[method-assign]
-    outcome = await shop.runner.run(JOB.id, JOB.order)
+    outcome = await shop.runner.run(JOB.id, JOB.place)
     assert outcome.state is JobState.COMPLETED
     assert shop.notes.told == [("ended", JOB.id)]
     assert shop.notes.traced == ["completed"]
@@ -329,7 +322,7 @@ async def test_a_ledger_that_is_away_at_the_beginning_is_told() -> None:
     shop = Workshop(JOB)
     shop.ledger.away = 1
     with pytest.raises(LedgerUnavailable):
-        await shop.runner.run(JOB.id, JOB.order)
+        await shop.runner.run(JOB.id, JOB.place)
     assert shop.runner.free == 1
 
 
@@ -346,7 +339,7 @@ async def test_a_worker_that_is_replaced_hands_back_what_waits_and_ends_what_run
     await settle()
     assert waiting.done()
     assert (await waiting).retry_after_s == 0.0
-    assert (await shop.runner.run("j3")).retry_after_s == 0.0, "it takes no more"
+    assert (await shop.runner.run("j3", JOB.place)).retry_after_s == 0.0, "it takes no more"
     gate.set()
     await draining
     assert (await running).state is JobState.COMPLETED
@@ -380,9 +373,26 @@ async def test_a_hung_canary_study_holds_no_slot_that_a_live_study_needs() -> No
     assert (await hanging).state is JobState.COMPLETED
 
 
+async def test_a_source_that_hangs_holds_no_slot_that_a_study_of_another_needs() -> None:
+    """More of its studies than the worker has slots: each would hold one for as long as a fetch may take."""
+    hung = [a_job(f"j{number}") for number in range(1, 10)]
+    other = replace(a_job("j10"), study=StudyRef("other", "1.2.10"))
+    shop = Workshop(*hung, other, slots=2)
+    gates = {job.study.study_uid: asyncio.Event() for job in hung}
+    shop.deployments.hanging = dict(gates)
+    waiting = [shop.begin(job) for job in hung]
+    await settle()
+    assert (len(shop.deployments.fetches), shop.runner.free) == (2, 2)
+    assert shop.runner.busy_sources == {"pacs"}
+    assert (await asyncio.wait_for(shop.begin(other), 5)).state is JobState.COMPLETED
+    for gate in gates.values():
+        gate.set()
+    assert {outcome.state for outcome in await asyncio.gather(*waiting)} == {JobState.COMPLETED}
+
+
 async def test_a_stage_is_written_only_when_somebody_could_see_it() -> None:
     quick = Workshop(JOB)
-    await quick.runner.run(JOB.id, JOB.order)
+    await quick.runner.run(JOB.id, JOB.place)
     assert quick.ledger.stages == []
 
     slow = Workshop(JOB, stage_shown_after_s=0.0)
@@ -397,7 +407,7 @@ async def test_a_stage_is_written_only_when_somebody_could_see_it() -> None:
 async def test_a_job_retries_when_its_time_has_come() -> None:
     shop = Workshop(JOB)
     shop.deployments.fetch_errors = [SourceUnavailable("away")]
-    outcome = await shop.runner.run(JOB.id, JOB.order)
+    outcome = await shop.runner.run(JOB.id, JOB.place)
     ((_, written),) = shop.ledger.written
     assert written["at"] == shop.now + timedelta(seconds=outcome.retry_after_s or 0)
     assert written["kind"] is SourceUnavailable.failure

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 import pytest
 
 from core.errors import SourceUnavailable, WorkerLost
-from core.priority import Priority, QueueOrder, queue_order
+from core.priority import Priority, QueuePlace, queue_order
 from serve_apps.application.shared_work import SharedWork
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def order(priority: Priority = Priority.ROUTINE) -> QueueOrder:
-    return queue_order(priority, NOW)
+def place(priority: Priority = Priority.ROUTINE) -> QueuePlace:
+    return QueuePlace(queue_order(priority, NOW), "pacs")
 
 
 async def settle() -> None:
@@ -33,7 +33,7 @@ class Source:
         self._shared: SharedWork[str] = SharedWork(slots)
 
     async def ask(self, name: str, priority: Priority = Priority.ROUTINE) -> asyncio.Task[str]:
-        task = asyncio.create_task(self._shared.run(name, order(priority), lambda: self._work(name)))
+        task = asyncio.create_task(self._shared.run(name, place(priority), lambda _: self._work(name)))
         await settle()
         return task
 

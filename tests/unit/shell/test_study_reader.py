@@ -32,10 +32,11 @@ def a_request(
     priority: Priority = Priority.ROUTINE,
     eligible: tuple[EligibleModel, ...] = (CT,),
     deadline_s: float = 30.0,
+    source: str = "pacs",
     **study: Any,
 ) -> FetchRequest:
     return FetchRequest(
-        StudyRef("pacs", study_uid, **study), eligible, queue_order(priority, NOW), deadline_s
+        StudyRef(source, study_uid, **study), eligible, queue_order(priority, NOW), deadline_s
     )
 
 
@@ -49,10 +50,10 @@ class Pacs:
         self.is_open.set()
         self.error: Exception | None = None
         self.closed = False
+        self.others: dict[str, Pacs] = {}
 
     def of(self, source_id: str) -> Pacs:
-        assert source_id == "pacs"
-        return self
+        return self.others.get(source_id, self)
 
     async def fetch_study(
         self,
@@ -160,6 +161,29 @@ async def test_a_reader_reads_so_many_at_a_time_and_stat_is_next() -> None:
     bench.pacs.is_open.set()
     await asyncio.gather(*tasks)
     assert bench.pacs.fetched[2:] == ["1.4", "1.3"]
+    await bench.fetcher.aclose()
+
+
+async def test_a_source_that_hangs_keeps_no_study_of_another_from_being_read() -> None:
+    bench, other = Bench(reads=2), Pacs()
+    bench.pacs.others["other"] = other
+    bench.pacs.is_open.clear()
+    hung = [await bench.start(a_request(f"1.{number}")) for number in range(9)]
+    study = await asyncio.wait_for(bench.fetcher.fetch(a_request("2.1", source="other")), 5)
+    assert (study.volume, other.fetched) == ("ref-1", ["2.1"])
+    assert bench.pacs.fetched == ["1.0", "1.1"], "the source that hangs is not asked for more at a time"
+    bench.pacs.is_open.set()
+    await asyncio.gather(*hung)
+    await bench.fetcher.aclose()
+
+
+async def test_the_time_that_decoding_takes_is_not_the_source_s_fault() -> None:
+    bench, may_store = Bench(), threading.Event()
+    bench.fetcher = StudyFetcher(bench.pacs, lambda volume: may_store.wait(5), 1)
+    fetching = await bench.start(a_request(deadline_s=0.001))
+    await asyncio.sleep(0.01)
+    may_store.set()
+    assert (await fetching).model == "ich-triage"
     await bench.fetcher.aclose()
 
 

@@ -285,7 +285,7 @@ class Workshop:
         )
 
     def begin(self, job: Job) -> asyncio.Task[Any]:
-        return asyncio.create_task(self.runner.run(job.id, job.order))
+        return asyncio.create_task(self.runner.run(job.id, job.place))
 
     def pass_time(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
