@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ray import serve
+from ray.serve.exceptions import DeploymentUnavailableError
 
 from core.priority import QueuePlace
-from serve_apps.adapters.broadcast import APPLICATION, SendToAll, ServeHandles
+from serve_apps.adapters.broadcast import APPLICATION, Replies, SendToAll, ServeHandles
 from serve_apps.adapters.serve_calls import call
 from serve_apps.application.messages import JobOutcome
 
 logger = logging.getLogger("serinus.jobs")
 RUN_S: Final = 3600.0  # a job may wait that long for its turn; the worker goes on when the call has ended
 TELL_S: Final = 1.0
+LOOK_AGAIN_S: Final = 0.05
 
 
 class ServeJobWorkers:
@@ -59,7 +61,15 @@ class JobBroadcast:
     async def _tell_all(self, deployment: str, job_id: str) -> None:
         try:
             async with asyncio.timeout(TELL_S):
-                replies = await self._send_to_all(deployment, self._method, job_id)
+                replies = await self._send(deployment, job_id)
                 await asyncio.gather(*replies, return_exceptions=True)
         except Exception as error:  # noqa: BLE001 - the deployment may be starting, or gone for the moment
             logger.info("jobs.not_told", extra={"deployment": deployment, "error": type(error).__name__})
+
+    async def _send(self, deployment: str, job_id: str) -> Replies:
+        """Send it as soon as a replica is known: a new handle knows none in its first moments."""
+        while True:
+            try:
+                return await self._send_to_all(deployment, self._method, job_id)
+            except DeploymentUnavailableError:
+                await asyncio.sleep(LOOK_AGAIN_S)

@@ -88,8 +88,8 @@ class JobFollower:
         job = await self._read(job_id)
         is_watched = False
         while job.state not in FINISHED and (left_s := deadline - clock()) > 0:
-            if is_watched:
-                await heard(wakeup, min(left_s, self._read_again_s))
+            if is_watched:  # whoever heard nothing watches again: a worker may have been started meanwhile
+                is_watched = await heard(wakeup, min(left_s, self._read_again_s))
             else:
                 await self._watches.watch(job_id)
                 is_watched = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 
 class Wakeup:
@@ -18,34 +18,33 @@ class Wakeup:
 
     async def wait(self, timeout_s: float) -> None:
         """Wait until it rings, at most `timeout_s`."""
-        await _until(self._event, timeout_s)
-        self._event.clear()
+        await heard(self._event, timeout_s)
 
 
 class JobWakeups:
-    """One wakeup per job that somebody waits for."""
+    """A wakeup for each caller who waits for a job: one who has heard takes the ring from nobody who still looks."""
 
     def __init__(self) -> None:
-        self._events: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
+        self._waiting: WeakKeyDictionary[asyncio.Event, str] = WeakKeyDictionary()
 
     def ring(self, job_id: str) -> None:
         """Wake whoever waits for the job, which has ended."""
-        event = self._events.get(job_id)
-        if event is not None:
-            event.set()
+        for event, awaited in tuple(self._waiting.items()):
+            if awaited == job_id:
+                event.set()
 
     def of(self, job_id: str) -> asyncio.Event:
-        """The job's wakeup, to be held while waiting. Ask for it before looking at the job, or a ring is missed."""
-        return self._events.setdefault(job_id, asyncio.Event())
+        """A wakeup, to be held while waiting. Ask for it before looking at the job, or a ring is missed."""
+        event = asyncio.Event()
+        self._waiting[event] = job_id
+        return event
 
 
-async def _until(event: asyncio.Event, timeout_s: float) -> None:
+async def heard(wakeup: asyncio.Event, timeout_s: float) -> bool:
+    """Whether the job's wakeup rings within `timeout_s`; a ring before the wait counts, and each counts once."""
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
-            await event.wait()
-
-
-async def heard(wakeup: asyncio.Event, timeout_s: float) -> None:
-    """Wait until the job's wakeup rings, at most `timeout_s`; one that rang before counts once."""
-    await _until(wakeup, timeout_s)
-    wakeup.clear()
+            await wakeup.wait()
+            wakeup.clear()
+            return True
+    return False

@@ -128,6 +128,16 @@ async def test_a_report_that_is_still_being_stored_is_waited_for() -> None:
     assert (await asyncio.wait_for(waiting, 5)).state is JobState.COMPLETED
 
 
+async def test_a_worker_that_the_watch_did_not_reach_is_told_at_the_next_look() -> None:
+    """It may have been started a moment ago, so that this Ingress knows nothing of it yet."""
+    site = Site(read_again_s=0.001)
+    waiting = asyncio.create_task(site.follower.follow(JOB.id, LONG_S))
+    await asyncio.sleep(0.01)
+    assert len(site.watched) > 1
+    site.stand(JobState.COMPLETED)
+    await asyncio.wait_for(waiting, 5)
+
+
 async def test_a_push_that_is_lost_is_made_up_for() -> None:
     site = Site(read_again_s=0.001)
     waiting = asyncio.create_task(site.follower.follow(JOB.id, LONG_S))

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 
 import pytest
-from ray.serve.exceptions import BackPressureError
+from ray.serve.config import DeploymentID
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from core.errors import Overloaded
 from ledger import JobState
@@ -23,13 +24,15 @@ JOB = a_job()
 class Replicas:
     """Every deployment's replicas: each takes a message, or raises, or never answers."""
 
-    def __init__(self, *, error: Exception | None = None, hangs: bool = False) -> None:
+    def __init__(self, *, error: Exception | None = None, times: int = 10_000, hangs: bool = False) -> None:
         self.error = error
+        self.times = times
         self.hangs = hangs
         self.told: list[tuple[str, str, object]] = []
 
     async def __call__(self, deployment: str, method: str, message: object) -> Sequence[Awaitable[object]]:
-        if self.error is not None and deployment == "JobWorker":
+        if self.error is not None and deployment == "JobWorker" and self.times > 0:
+            self.times -= 1
             raise self.error
         self.told.append((deployment, method, message))
         return [self._reply(), self._reply()]
@@ -50,7 +53,17 @@ async def test_every_deployment_is_told() -> None:
     ]
 
 
-async def test_a_deployment_that_is_away_keeps_no_other_from_being_told() -> None:
+async def test_a_deployment_that_a_new_handle_does_not_know_yet_is_told_a_moment_later() -> None:
+    """The first broadcast of a process comes before Serve has told the handle which replicas there are."""
+    replicas = Replicas(error=DeploymentUnavailableError(DeploymentID("JobWorker", "serinus")), times=2)
+    await JobBroadcast(("JobWorker",), "watch", replicas).watch(JOB.id)
+    assert replicas.told == [("JobWorker", "watch", JOB.id)]
+
+
+async def test_a_deployment_that_is_away_keeps_no_other_from_being_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(job_deployments, "TELL_S", 0.2)
     replicas = Replicas(error=KeyError("JobWorker"))
     await JobBroadcast(("JobWorker", "Outbox"), "watch", replicas).watch(JOB.id)
     assert [deployment for deployment, *_ in replicas.told] == ["Outbox"]

@@ -45,6 +45,17 @@ async def test_a_job_that_ends_between_asking_and_waiting_is_not_missed() -> Non
     await asyncio.wait_for(heard(wakeup, LONG_S), 5)
 
 
+async def test_who_hears_of_the_end_first_takes_the_ring_from_nobody() -> None:
+    """One caller waits already; the other still reads the job when it ends, and waits then."""
+    wakeups = JobWakeups()
+    reads = wakeups.of("a")
+    waits = asyncio.create_task(heard(wakeups.of("a"), LONG_S))
+    await asyncio.sleep(0)
+    wakeups.ring("a")
+    await asyncio.wait_for(waits, 5)
+    await asyncio.wait_for(heard(reads, LONG_S), 5)
+
+
 async def test_an_event_that_nobody_holds_is_gone() -> None:
     wakeups = JobWakeups()
     forgotten = weakref.ref(wakeups.of("a"))
