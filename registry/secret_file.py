@@ -6,13 +6,13 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
-from core.atomic_write import OWNER_ONLY, atomic_write
+from core.atomic_write import atomic_write
 
 
 def write_secret(path: Path, content: bytes) -> None:
     """Create `path` with mode 0600 and `content`; raises FileExistsError rather than replace a secret."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    atomic_write(path, content, mode=OWNER_ONLY, replace=False)
+    atomic_write(path, content, replace=False)
 
 
 def read_or_create_secret(path: Path) -> bytes:

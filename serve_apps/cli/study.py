@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from core.atomic_write import atomic_write
 from serve_apps.cli.client import ApiClient, ApiError
 from serve_apps.cli.output import AsJson, err, fail, out, print_json
 from serve_apps.settings import SAMPLES, Settings, load_settings
@@ -27,6 +28,9 @@ def submit(
         str | None, typer.Option(help="For testers: the variant that is to read, e.g. canary.")
     ] = None,
     seg: Annotated[bool, typer.Option(help="Also make a DICOM SEG where the model segments.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Read and store it again, whatever the same version has read before.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Read one study and print its result; waits for it."""
@@ -39,6 +43,7 @@ def submit(
         "model": model,
         "priority": priority,
         "outputs": outputs,
+        "force": force,
     }
     try:
         document = run_study(settings, body, show=not as_json, variant=variant)
@@ -95,10 +100,8 @@ def _keep(settings: Settings, client: ApiClient, job_id: str, kind: str) -> dict
         encoded = client.document(job_id, kind)
     except ApiError:
         return {}
-    folder = settings.paths.root / "results"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{job_id}.{kind}.dcm"
-    path.write_bytes(encoded)
+    path = settings.paths.root / "results" / f"{job_id}.{kind}.dcm"
+    atomic_write(path, encoded)
     return {kind: str(path)}
 
 
@@ -119,6 +122,8 @@ def print_result(document: Mapping[str, Any]) -> None:
     """What a person wants to know of a study, top down: finding, priority, version, times, files."""
     job, result = document["job"], document.get("result")
     out.print(f"[bold]job[/]       {job['id']}  {job['state']}")
+    if job["same_as"]:
+        out.print(f"[bold]read by[/]   job {job['same_as']}, the same before; --force reads it again")
     if job["error"]:
         out.print(f"[bold red]failed[/]    {job['error']['detail']} ({job['error']['code']})")
     if result:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from core.private_files import write_privately
 from ledger import Ledger
 from observability.event_log import configure_logging
 from serve_apps.adapters.api_keys import ApiKeys
@@ -55,6 +56,7 @@ class Ingress:
     async def __init__(  # type: ignore[misc] # Serve awaits it
         self, settings: Settings, workers: DeploymentHandle, controller: DeploymentHandle
     ) -> None:
+        write_privately()
         configure_logging("INFO")
         self._pools = Pools()
         self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.retry_policy)

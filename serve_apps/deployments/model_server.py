@@ -16,6 +16,7 @@ import torch
 from ray import serve
 
 from core.priority import QueueOrder
+from core.private_files import write_privately
 from imaging.finding import ModelStamp
 from imaging.volume import Volume
 from models.device import choose_device
@@ -50,6 +51,7 @@ class ModelServer:
     """Predicts with one version. An inference names the version that really made it."""
 
     def __init__(self, settings: Settings, model: str, version: str, memory_bytes: int = 0) -> None:
+        write_privately()
         configure_logging("INFO")
         lower_priority()
         torch.set_num_threads(1)

@@ -14,6 +14,7 @@ from functools import partial
 
 from ray import serve
 
+from core.private_files import write_privately
 from ledger import JobState, Ledger
 from observability.event_log import configure_logging
 from serve_apps.adapters.archives import Archives
@@ -39,6 +40,7 @@ class Outbox:
     """Delivers what one job has due, by `deliver`; finds in the ledger what has to be tried again."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc] # Serve awaits it
+        write_privately()
         configure_logging("INFO")
         self._pool = ThreadPoolExecutor(4, "ledger")
         self._reading = ThreadPoolExecutor(2, "reports")

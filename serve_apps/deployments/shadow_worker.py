@@ -15,6 +15,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from canary.disclosure import Role
+from core.private_files import write_privately
 from ledger import Ledger
 from observability.event_log import configure_logging
 from serve_apps.adapters.cpu_priority import lower_priority
@@ -43,6 +44,7 @@ class ShadowWorker:
     async def __init__(  # type: ignore[misc] # Serve awaits it
         self, settings: Settings, reader: DeploymentHandle
     ) -> None:
+        write_privately()
         configure_logging("INFO")
         lower_priority()
         self._pool = ThreadPoolExecutor(2, "ledger")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ray
 from ray import serve
 
+from core.private_files import write_privately
 from observability.event_log import configure_logging
 from serve_apps.adapters.archives import Archives
 from serve_apps.adapters.cpu_priority import lower_priority
@@ -23,6 +24,7 @@ class StudyReader:
     """Reads studies: a `FetchRequest` in, a `FetchedStudy` with an ObjectRef to a `Volume` out."""
 
     def __init__(self, settings: Settings) -> None:
+        write_privately()
         configure_logging("INFO")
         lower_priority()
         self._fetcher = StudyFetcher(Archives(settings), ray.put, settings.reads_per_reader)

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from core.errors import RegistryUnavailable
+from core.private_files import private_folder
 from registry.client import RegistryClient
 from registry.process_group import Ended
 from registry.server import start_embedded
@@ -42,6 +43,7 @@ class NotReady(RuntimeError):
 
 def prepare_state(settings: Settings) -> Stack:
     """The state folder with its secrets, and the identity of this stack."""
+    private_folder(settings.paths.root)
     ensure_secrets(settings.paths)
     stack = Stack.load(settings.paths.stack) or Stack(id=secrets.token_hex(8))
     stack.save(settings.paths.stack)

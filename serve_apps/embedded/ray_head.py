@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from core.private_files import private_folder
 from serve_apps.embedded.health import dashboard_answers
 from serve_apps.embedded.ports import free_ports
 from serve_apps.settings import Settings
@@ -87,8 +88,8 @@ def ray_environment(settings: Settings) -> dict[str, str]:
 
 def start_ray(settings: Settings) -> int:
     """Start the head in its own session and wait until its dashboard answers. Returns the leader's pid."""
-    directory = ray_directory(settings)
-    (directory / "ray").mkdir(parents=True, exist_ok=True)
+    directory = private_folder(ray_directory(settings))
+    private_folder(directory / "ray")
     settings.paths.logs.mkdir(parents=True, exist_ok=True)
     log = settings.paths.logs / "ray.log"
     environment = ray_environment(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core import atomic_write as module
-from core.atomic_write import OWNER_ONLY, atomic_write
+from core.atomic_write import atomic_write
 
 
 def test_writers_of_one_path_do_not_disturb_each_other(tmp_path: Path) -> None:
@@ -20,12 +21,22 @@ def test_writers_of_one_path_do_not_disturb_each_other(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_secret_is_never_readable_by_others_and_never_replaced(tmp_path: Path) -> None:
+def test_a_file_is_its_owners_alone_whatever_the_umask_says(tmp_path: Path) -> None:
+    path = tmp_path / "inbox" / "study" / "instance.dcm"
+    before = os.umask(0)
+    try:
+        atomic_write(path, b"DICM")
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE(each.stat().st_mode) for each in (path, path.parent, path.parent.parent)]
+    assert modes == [0o600, 0o700, 0o700]
+
+
+def test_a_secret_is_never_replaced(tmp_path: Path) -> None:
     path = tmp_path / "key"
-    atomic_write(path, b"one", mode=OWNER_ONLY, replace=False)
-    assert stat.S_IMODE(path.stat().st_mode) == OWNER_ONLY
+    atomic_write(path, b"one", replace=False)
     with pytest.raises(FileExistsError):
-        atomic_write(path, b"two", mode=OWNER_ONLY, replace=False)
+        atomic_write(path, b"two", replace=False)
     assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"one", [path])
 
 
