@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -58,6 +59,11 @@ class Database:
         self._file = self._url.database if self.is_sqlite and self._url.database != ":memory:" else None
         self._create()
         self._identity = self._identify()
+
+    @property
+    def file(self) -> Path | None:
+        """Where an SQLite database lies; None for any other."""
+        return Path(self._file) if self._file else None
 
     def now(self, connection: Connection) -> datetime:
         """The database's time, which all processes share. SQLite has the time of its machine."""

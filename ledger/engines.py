@@ -5,14 +5,19 @@ An error's text must not carry a study's UID.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
+
+from core.private_files import OWNER_ONLY
+from ledger.log_size import LOG_BYTES
 
 READING: Final = "serinus_reading"
 UNSYNCED: Final = "serinus_unsynced"
@@ -29,6 +34,7 @@ T = TypeVar("T")
 
 def sqlite_engine(url: sa.URL, patience_s: float) -> Engine:
     """Writes through to the disk, unless UNSYNCED. A writer begins IMMEDIATE, so that it waits instead of failing."""
+    make_private(url.database)
     arguments = {"timeout": patience_s, "check_same_thread": False}
     engine = sa.create_engine(url, connect_args=arguments, hide_parameters=True)
 
@@ -37,6 +43,7 @@ def sqlite_engine(url: sa.URL, patience_s: float) -> Engine:
         connection.isolation_level = None  # the driver's own BEGIN is deferred, ours is not
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")  # whoever begins the log anew cuts it
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -50,6 +57,12 @@ def sqlite_engine(url: sa.URL, patience_s: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def make_private(file: str | None) -> None:
+    """Have a new database readable by its owner only; SQLite gives its other files the same mode."""
+    if file and file != ":memory:" and Path(file).parent.is_dir():
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
 
 
 def _set_synchronous(connection: Connection, level: str) -> None:

@@ -31,6 +31,8 @@ IN_FORCE_GRACE = timedelta(
 LEAST_FAILURES = 3
 FAILURE_SHARE = 0.2  # an alarm ends at half of it, so that it does not come and go
 CHAMPION_FAILS = "the champion fails: of the studies of the last ten minutes, a fifth or more"
+LONG_LOG_BYTES = 256 << 20
+LOG_GROWS = "the ledger's write-ahead log is long: a process reads from it without end"
 SHADOWS_WAIT = "shadows wait for longer than this site allows"
 REFUSED_ACTION = "version-refused"
 ALARM_ACTION = "data-plane-alarm"
@@ -232,5 +234,14 @@ def shadow_backlog(oldest_pending: Callable[[], timedelta | None], alarm_s: floa
     def alarms() -> Mapping[str, str]:
         age = oldest_pending()
         return {"shadows": SHADOWS_WAIT} if age is not None and age.total_seconds() > alarm_s else {}
+
+    return alarms
+
+
+def ledger_log(trim: Callable[[], int], alarm_bytes: int = LONG_LOG_BYTES) -> MoreAlarms:
+    """Keeps the ledger's log small, with an alarm while somebody reads from it for so long that it cannot be."""
+
+    def alarms() -> Mapping[str, str]:
+        return {"ledger": LOG_GROWS} if trim() > alarm_bytes else {}
 
     return alarms

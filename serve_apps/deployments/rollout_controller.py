@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ray import serve
 
+from core.private_files import write_privately
 from ledger import Ledger
 from observability.event_log import configure_logging
 from registry.cache import NodeCache
@@ -21,7 +22,7 @@ from serve_apps.control.apply import Applications, RayServe, ReadinessProbes, Ta
 from serve_apps.control.observe import ApplicationPhases, Observer
 from serve_apps.control.publish import Move, Publisher
 from serve_apps.control.reconcile import Parts, Reconciler
-from serve_apps.control.watch import DataPlaneWatch, RefusalLog, shadow_backlog
+from serve_apps.control.watch import DataPlaneWatch, RefusalLog, ledger_log, shadow_backlog
 from serve_apps.deployments.model_server import ModelServer
 from serve_apps.settings import Settings
 
@@ -33,6 +34,7 @@ class RolloutController:
     """Keeps one application per version that has a role, and the routers' tables, as the registry and people say."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc] # Serve awaits it
+        write_privately()
         configure_logging("INFO")
         self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger)
         self._client = RegistryClient(settings.registry_url)
@@ -55,7 +57,8 @@ class RolloutController:
         holder = f"controller-{os.getpid()}-{secrets.token_hex(4)}"
         self._publisher = Publisher(ledger.control, Broadcast(), holder, note_moves_in(ledger))
         backlog = shadow_backlog(ledger.shadows.oldest_pending, settings.shadow_backlog_alarm_s)
-        self._watch = DataPlaneWatch(ledger.decisions, ledger.audit, (backlog,))
+        log = ledger_log(ledger.log.trim)
+        self._watch = DataPlaneWatch(ledger.decisions, ledger.audit, (backlog, log))
         self._tags = TagWriter(client)
         parts = Parts(
             observer=self._observer,

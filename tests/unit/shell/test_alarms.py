@@ -24,6 +24,7 @@ from serve_apps.control.watch import (
     DataPlaneWatch,
     RefusalLog,
     TableInForce,
+    ledger_log,
     shadow_backlog,
 )
 
@@ -158,6 +159,15 @@ def test_shadows_that_wait_for_too_long_are_an_alarm(
     watch = DataPlaneWatch(ledger.decisions, ledger.audit, (shadow_backlog(lambda: age, 3600.0),), clock)
     watch.look({})
     assert ("shadows" in watch.alarms) is is_alarm
+
+
+@pytest.mark.parametrize(("size", "is_alarm"), [(0, False), (100, False), (101, True)])
+def test_a_log_that_cannot_be_cut_is_an_alarm(
+    ledger: Ledger, clock: Clock, size: int, is_alarm: bool
+) -> None:
+    watch = DataPlaneWatch(ledger.decisions, ledger.audit, (ledger_log(lambda: size, 100),), clock)
+    watch.look({})
+    assert ("ledger" in watch.alarms) is is_alarm
 
 
 def test_a_refusal_is_written_once_per_reason_also_after_a_restart(ledger: Ledger) -> None:
