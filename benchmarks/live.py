@@ -137,7 +137,7 @@ class SerinusCaller:
         self._outputs = list(outputs)
 
     def __call__(self, study: str) -> tuple[dict[str, Any] | None, str]:
-        body = {"study_uid": study, "source": SOURCE, "model": MODEL, "outputs": self._outputs}
+        body = {"study_uid": study, "source": SOURCE, "model": MODEL, "outputs": self._outputs, "force": True}
         answer = self._http.post("/v1/jobs", json=body, headers={"Prefer": f"wait={WAIT_S}"})
         return result_of(answer), answer.headers.get("X-Serinus-Job", "")
 

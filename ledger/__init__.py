@@ -10,7 +10,9 @@ from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
 from ledger.escalations import EscalationEvent, Escalations
 from ledger.jobs import Jobs
 from ledger.leases import Leases
+from ledger.log_size import WriteAheadLog
 from ledger.outbox import CALLBACK, Outbox, failure_callback
+from ledger.readings import Readings, TakenTurn
 from ledger.records import (
     AuditRow,
     ClaimedDelivery,
@@ -41,10 +43,12 @@ class Ledger:
         self.database = database
         self.jobs = Jobs(database)
         self.leases = Leases(database, policy)
+        self.readings = Readings(database)
         self.outbox = Outbox(database, policy)
         self.control = ControlState(database)
         self.audit = Audit(database)
         self.retention = Retention(database)
+        self.log = WriteAheadLog(database.file)
         self.routing = Routing(database, self.audit)
         self.transitions = Transitions(database, self.audit)
         self.decisions = Decisions(database)
@@ -94,6 +98,7 @@ __all__ = [
     "ShadowTask",
     "StoredDecision",
     "Submitted",
+    "TakenTurn",
     "Transition",
     "failure_callback",
 ]

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -44,16 +44,19 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def submit(self, request: JobRequest, *, idempotency_key: str | None, tenant: str) -> Submitted:
+    def submit(
+        self, request: JobRequest, *, idempotency_key: str | None, tenant: str, join: bool = False
+    ) -> Submitted:
         """Write a new job, or find the one that the same key and body made.
 
+        With `join` a job that the same caller asked for in the same words, and that nobody has begun, is this one.
         Raises IdempotencyConflict, or InvalidField for what is too long.
         """
         require_fits(idempotency, {"tenant": tenant, "key": idempotency_key})
         with self._db.write() as connection:
             if idempotency_key is None:
-                return Submitted(self._insert(connection, request, tenant), False)
-            return self._once(connection, request, idempotency_key, tenant)
+                return self._joined(connection, request, tenant, join)
+            return self._once(connection, request, idempotency_key, tenant, join)
 
     def replay(self, request: JobRequest, idempotency_key: str, *, tenant: str) -> Submitted | None:
         """The job that the same key and body have made, None if there is none. Raises IdempotencyConflict."""
@@ -196,15 +199,31 @@ class Jobs:
         with self._db.read() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def _once(self, connection: Connection, request: JobRequest, key: str, tenant: str) -> Submitted:
+    def _once(
+        self, connection: Connection, request: JobRequest, key: str, tenant: str, join: bool
+    ) -> Submitted:
         self._db.serialise(connection, f"{tenant}/{key}")
         before = self._before(connection, request, key, tenant)
         if before is not None:
             return before
-        job = self._insert(connection, request, tenant)
-        row = {"tenant": tenant, "key": key, "fingerprint": fingerprint_of(request), "job_id": job.id}
+        submitted = self._joined(connection, request, tenant, join)
+        fingerprint = fingerprint_of(request)
+        row = {"tenant": tenant, "key": key, "fingerprint": fingerprint, "job_id": submitted.job.id}
         connection.execute(sa.insert(idempotency).values(**row))
-        return Submitted(job, False)
+        return submitted
+
+    def _joined(self, connection: Connection, request: JobRequest, tenant: str, join: bool) -> Submitted:
+        """The open job of the same request, which will fetch the study after this call; else a new one."""
+        if join:
+            self._db.serialise(connection, f"{tenant}/{request.study.study_uid}")
+            fresh = {"this_study": request.study.study_uid, "this_tenant": tenant}
+            rows = connection.execute(_NOT_BEGUN, fresh).mappings()
+            same = next(
+                (row for row in rows if fingerprint_of(request_of(row)) == fingerprint_of(request)), None
+            )
+            if same is not None:
+                return Submitted(job_of(same), True)
+        return Submitted(self._insert(connection, request, tenant), False)
 
     def _before(self, connection: Connection, request: JobRequest, key: str, tenant: str) -> Submitted | None:
         mine = (idempotency.c.tenant == tenant) & (idempotency.c.key == key)
@@ -244,6 +263,7 @@ class Jobs:
             "outputs": list(request.outputs),
             "callback": request.callback,
             "context": dict(request.context),
+            "force": request.force,
             "created_at": now,
             "not_before": stable_at or now,
             "called": stable_at is None,
@@ -304,8 +324,23 @@ def fingerprint_of(request: JobRequest) -> str:
         request.callback,
         dict(request.context),
         request.tester_variant,
+        request.force,
     ]
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def request_of(row: RowMapping) -> JobRequest:
+    """What a job was asked for."""
+    return JobRequest(
+        StudyRef(row["source"], row["study_uid"], tuple(row["series_uids"])),
+        model=row["requested_model"],
+        priority=Priority(row["priority"]),
+        outputs=tuple(row["outputs"]),
+        callback=row["callback"],
+        context=row["context"],
+        tester_variant=row["tester_variant"],
+        force=row["force"],
+    )
 
 
 def job_of(row: Mapping[str, Any] | RowMapping, undelivered: tuple[str, ...] = ()) -> Job:
@@ -333,3 +368,12 @@ def _before(cursor: str) -> sa.ColumnElement[bool]:
     when = sa.literal(int(at), sa.BigInteger)
     created = sa.type_coerce(jobs.c.created_at, sa.BigInteger)
     return sa.or_(created < when, sa.and_(created == when, jobs.c.id < job_id))
+
+
+_NOT_BEGUN: Final = (
+    sa.select(jobs)
+    .where((jobs.c.study_uid == sa.bindparam("this_study")) & (jobs.c.tenant == sa.bindparam("this_tenant")))
+    .where((jobs.c.state == JobState.QUEUED) & ~jobs.c.by_object)
+    .where((jobs.c.attempt == 0) & (jobs.c.losses == 0) & jobs.c.error_code.is_(None))
+    .limit(20)
+)

@@ -22,6 +22,7 @@ from ledger.database import Database
 from ledger.decisions import write_decisions
 from ledger.jobs import job_of
 from ledger.outbox import add_deliveries, failure_callback
+from ledger.readings import belong
 from ledger.records import ClaimedJob, Delivery, DueJob, LeaseLost
 from ledger.shadow_records import ShadowTask
 from ledger.shadows import enqueue_shadows
@@ -131,35 +132,48 @@ class Leases:
         decisions: Sequence[DecisionRow] = (),
         shadows: Sequence[ShadowTask] = (),
         study_key: str = "",
+        reading: str | None = None,
     ) -> None:
         """Write result, documents, outbox, decisions and pending shadows in one transaction, or nothing.
 
-        `study_key` is the study's pseudonym.
+        `study_key` is the study's pseudonym. `reading` names the reading of a version that answered in place of the
+        one that was drawn; the drawn one's is the job's already.
         """
         with self._db.write() as connection:
             job, now = self._mine(connection, token), self._db.now(connection)
+            if reading is not None:
+                belong(self._db, connection, reading, job["id"])
             for kind, content in documents_by_kind.items():
                 row = {"job_id": job["id"], "kind": kind, "content": content}
                 connection.execute(sa.insert(documents).values(**row))
             add_deliveries(connection, job["id"], deliveries_to_make, now)
             write_decisions(self._db, connection, job["id"], study_key, decisions, now)
             enqueue_shadows(self._db, connection, job["id"], study_key, shadows, now)
-            storing = bool(deliveries_to_make)
-            values = {
-                **FREE,
-                "state": JobState.STORING if storing else JobState.COMPLETED,
-                "stage": "store" if storing else None,
-                "finished_at": None if storing else now,
-                "result": dict(result),
-                "result_version": RESULT_VERSION,
-                "stages_s": dict(stages_s),
-                "model": model,
-                "error_code": None,
-                "error_detail": None,
-                "failing_since": None,
-                "failing_kind": None,
-            }
-            _update(connection, job, values)
+            ended = _with_result(result, stages_s, model, now, storing=bool(deliveries_to_make))
+            _update(connection, job, ended)
+
+    def complete_as(
+        self,
+        token: str,
+        same_as: str,
+        *,
+        result: Mapping[str, Any],
+        deliveries_to_make: Sequence[Delivery],
+        stages_s: Mapping[str, float],
+        model: str,
+    ) -> None:
+        """End the job with the result of the job `same_as`, which has read the same: its documents are copied.
+
+        Nothing was decided and nothing is shadowed; only who asked to be called back hears of it.
+        """
+        with self._db.write() as connection:
+            job, now = self._mine(connection, token), self._db.now(connection)
+            made = (documents.c.job_id == same_as) & documents.c.kind.in_(job["outputs"])
+            copied = sa.select(sa.literal(job["id"]), documents.c.kind, documents.c.content).where(made)
+            connection.execute(sa.insert(documents).from_select(["job_id", "kind", "content"], copied))
+            add_deliveries(connection, job["id"], deliveries_to_make, now)
+            ended = _with_result(result, stages_s, model, now, storing=bool(deliveries_to_make))
+            _update(connection, job, {**ended, "same_as": same_as})
 
     def retry(
         self,
@@ -287,6 +301,25 @@ def _update(connection: Connection, row: RowMapping, values: Mapping[str, Any]) 
 
 
 _UPDATE: Final = sa.update(jobs).where(jobs.c.id == sa.bindparam("this_job"))
+
+
+def _with_result(
+    result: Mapping[str, Any], stages_s: Mapping[str, float], model: str, now: datetime, *, storing: bool
+) -> dict[str, Any]:
+    return {
+        **FREE,
+        "state": JobState.STORING if storing else JobState.COMPLETED,
+        "stage": "store" if storing else None,
+        "finished_at": None if storing else now,
+        "result": dict(result),
+        "result_version": RESULT_VERSION,
+        "stages_s": dict(stages_s),
+        "model": model,
+        "error_code": None,
+        "error_detail": None,
+        "failing_since": None,
+        "failing_kind": None,
+    }
 
 
 def _failed(code: str, detail: str, now: datetime) -> dict[str, Any]:

@@ -25,7 +25,8 @@ class LeaseLost(SerinusError):
 class JobRequest:
     """What a caller asks for. `model` is empty when the first fitting one is to be taken.
 
-    `tester_variant` is the variant that an authorised tester asked for.
+    `tester_variant` is the variant that an authorised tester asked for. `force` has the study read and delivered even
+    if the same version has read the same input before.
     """
 
     study: StudyRef
@@ -36,6 +37,7 @@ class JobRequest:
     context: Mapping[str, str] = field(default_factory=dict, repr=False)
     inference_type: str = ""
     tester_variant: str | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Job:
 
     `attempt` counts the attempts that were begun and did not end for a reason of somebody else's; `losses` how often
     its worker was lost. The error is that of its last failure, also while it is queued again; `failing_since` is when
-    the failures of that kind began.
+    the failures of that kind began. `same_as` is the job whose reading answered this one.
     """
 
     id: str
@@ -68,6 +70,8 @@ class Job:
     error_detail: str | None
     undelivered: tuple[str, ...] = ()
     tester_variant: str | None = None
+    force: bool = False
+    same_as: str | None = None
 
     @property
     def order(self) -> QueueOrder:

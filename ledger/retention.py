@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ledger.database import Database
-from ledger.tables import deliveries, documents, idempotency, jobs, shadow_tasks
+from ledger.tables import deliveries, documents, idempotency, jobs, readings, shadow_tasks
 
 BATCH_SIZE = 500  # a transaction of many rows would keep callers waiting
 
@@ -43,7 +43,7 @@ class Retention:
         old = jobs.c.finished_at < older_than  # only a job that has ended has this time
         query = self._db.locked(sa.select(jobs.c.id).where(old).limit(BATCH_SIZE))
         ids = connection.execute(query).scalars().all()
-        for table in (documents, deliveries, idempotency):
+        for table in (documents, deliveries, idempotency, readings):
             connection.execute(sa.delete(table).where(table.c.job_id.in_(ids)))
         return connection.execute(sa.delete(jobs).where(jobs.c.id.in_(ids))).rowcount if ids else 0
 

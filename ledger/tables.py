@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 RESULT_VERSION = 1  # of the JSON that `jobs.result` holds
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,6 +58,7 @@ jobs = sa.Table(
     sa.Column("outputs", sa.JSON, nullable=False),
     sa.Column("callback", sa.Text),
     sa.Column("context", sa.JSON, nullable=False),
+    sa.Column("force", sa.Boolean, nullable=False),  # read it, whatever was read before
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("not_before", UtcTime, nullable=False),
     sa.Column("called", sa.Boolean, nullable=False),  # a worker was called for it by name, so the scan waits
@@ -78,8 +79,9 @@ jobs = sa.Table(
     sa.Column("error_detail", sa.Text),
     sa.Column("result", sa.JSON(none_as_null=True)),
     sa.Column("result_version", sa.Integer),
+    sa.Column("same_as", sa.String(32)),  # the job whose reading answered this one
     sa.Index("jobs_to_claim", "state", "rank", "scheduled_at", "not_before"),
-    sa.Index("jobs_by_study", "study_uid"),
+    sa.Index("jobs_by_study", "study_uid", "state"),
     sa.Index("jobs_by_model", "model", "created_at", "id"),
     sa.Index("jobs_by_age", "created_at", "id"),
     sa.Index("jobs_to_purge", "finished_at"),
@@ -92,6 +94,15 @@ idempotency = sa.Table(
     sa.Column("key", sa.String(200), primary_key=True),
     sa.Column("fingerprint", sa.String(64), nullable=False),
     sa.Column("job_id", sa.String(32), nullable=False, index=True),
+)
+
+readings = (
+    sa.Table(  # which job reads, or has read, an input by a version: `key` names all that decides a reading
+        "readings",
+        metadata,
+        sa.Column("key", sa.String(64), primary_key=True),
+        sa.Column("job_id", sa.String(32), nullable=False, index=True),
+    )
 )
 
 documents = sa.Table(

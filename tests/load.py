@@ -54,7 +54,7 @@ class Load:
                     self._read(patient)
 
     def _read(self, patient: str) -> None:
-        body = {"study_uid": self.studies[patient], "source": "pacs", "model": self.model}
+        body = {"study_uid": self.studies[patient], "source": "pacs", "model": self.model, "force": True}
         try:
             with self.stack.http(timeout_s=WAIT_S + 30) as http:
                 answer = http.post("/v1/jobs", json=body, headers={"Prefer": f"wait={WAIT_S}"})

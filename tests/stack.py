@@ -112,8 +112,10 @@ class LiveStack:
         return httpx.Client(base_url=self.settings.api_url, headers=headers, timeout=timeout_s)
 
     def submit(self, study_uid: str, source: str, **more: Any) -> str:
+        """A job that reads the study, whatever was read before, unless `force=False` is said."""
+        body = {"study_uid": study_uid, "source": source, "force": True, **more}
         with self.http() as http:
-            answer = http.post("/v1/jobs", json={"study_uid": study_uid, "source": source, **more})
+            answer = http.post("/v1/jobs", json=body)
             assert answer.status_code == 202, answer.text
             return str(answer.json()["id"])
 

@@ -18,6 +18,7 @@ def request_of(submission: JobSubmission, tester_variant: str | None) -> JobRequ
         callback=submission.callback,
         context=submission.context,
         tester_variant=tester_variant,
+        force=submission.force,
     )
 
 
@@ -41,6 +42,7 @@ def job_out(job: Job) -> JobOut:
         stages_s=dict(job.stages_s),
         error=None if job.error_code is None else job_problem(job).body(),
         undelivered=tuple(job.undelivered),
+        same_as=job.same_as,
         links={"self": base, "results": f"{base}/results"},
     )
 

@@ -75,6 +75,7 @@ def table_document(table: RoutingTable) -> dict[str, Any]:
 def explanation_document(explained: JobExplanation) -> dict[str, Any]:
     return {
         "job": explained.job_id,
+        "same_as": explained.same_as,
         "decisions": [
             {"sentences": list(words.sentences), "agrees": words.agrees, "row": asdict(row)}
             for row, words in explained.decisions

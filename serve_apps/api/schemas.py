@@ -42,6 +42,9 @@ class JobSubmission(Wire):
     outputs: tuple[Output, ...] = (Output.JSON, Output.SR)
     callback: str | None = Field(default=None, max_length=500, description="https address on an allowed host")
     context: dict[str, str] = Field(default_factory=dict, max_length=20, description="never logged")
+    force: bool = Field(
+        default=False, description="read and deliver, even what the same version has read before"
+    )
 
     model_config = ConfigDict(
         extra="forbid",
@@ -133,6 +136,7 @@ class ResultOut(Wire):
     input_digest: str
     sr_sop_instance_uid: str | None = None
     routing: dict[str, Any] = Field(default_factory=dict)
+    same_as: str | None = Field(default=None, description="the earlier job that read the same, if one did")
     escalations: tuple[dict[str, Any], ...] = Field(
         default=(),
         description="critical findings that another version saw and this one missed, or the reverse",
@@ -153,6 +157,7 @@ class JobOut(Wire):
     stages_s: dict[str, float] = Field(default_factory=dict)
     error: dict[str, Any] | None = None
     undelivered: tuple[str, ...] = ()
+    same_as: str | None = Field(default=None, description="the job whose reading answered this one")
     links: dict[str, str] = Field(default_factory=dict)
 
 

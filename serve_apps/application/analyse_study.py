@@ -16,6 +16,7 @@ from canary.assignment import Assignment, NoSuchVariant, assign
 from canary.fallback import FallbackPolicy
 from canary.gates import SitePolicy
 from canary.routing_table import Variant
+from canary.same_reading import Turn
 from core.clock import now
 from core.errors import UnknownVariant
 from core.priority import QueueOrder
@@ -41,13 +42,23 @@ from serve_apps.application.predict_with_fallback import (
 from serve_apps.application.result import StudyResult, to_result
 from serve_apps.application.routing_facts import routing_facts
 from serve_apps.application.routing_snapshot import RoutingSnapshot, eligible_models
+from serve_apps.application.same_reading import (
+    Pause,
+    ReadingRules,
+    SameReading,
+    TakeTurn,
+    nobody_else_reads,
+    reading_key,
+    turn_at,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class StudyOrder:
     """What is to be read: a job without its bookkeeping. `created_at` dates the report, so a retry repeats it.
 
-    `waiter_s` is how long the caller still waits for the answer, None where nobody waits.
+    `waiter_s` is how long the caller still waits for the answer, None where nobody waits. `token` says of which job
+    the ledger is asked.
     """
 
     study: StudyRef
@@ -57,6 +68,7 @@ class StudyOrder:
     created_at: datetime
     tester_variant: str | None = None
     waiter_s: float | None = None
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +100,7 @@ class Workplace:
     """What an analysis works with: the newest snapshot, the other deployments, and an executor for reports.
 
     `former_report` finds the SR that a new one supersedes: of a study UID, a model, and before an instant.
+    `take_turn` says whether another job has read, or reads now, what a key names.
     """
 
     snapshot: Callable[[], RoutingSnapshot]
@@ -96,6 +109,8 @@ class Workplace:
     cpu: Executor | None = None
     clock: Callable[[], datetime] = now
     former_report: FindFormerReport = no_former_report
+    take_turn: TakeTurn = nobody_else_reads
+    pause: Pause = asyncio.sleep
 
 
 @dataclass(slots=True)
@@ -120,7 +135,8 @@ class Report:
 class Analysis:
     """What the analysis of a study came to: the caller's result, the DICOM objects, and the times of its stages.
 
-    `champion` is the model's at the moment of the assignment.
+    `champion` is the model's at the moment of the assignment. `reading` names the reading that was made, where it is
+    not that of the variant that was drawn.
     """
 
     result: StudyResult
@@ -129,6 +145,7 @@ class Analysis:
     outcome: InferenceOutcome[Report]
     champion: Variant
     stages: tuple[StageTiming, ...]
+    reading: str | None = None
 
     @property
     def assignment(self) -> Assignment:
@@ -141,8 +158,11 @@ class Analysis:
 
 async def analyse_study(
     order: StudyOrder, place: Workplace, slot: HeldSlot, progress: Progress | None = None
-) -> Analysis:
-    """Read one study with the version that routing picks; raises SerinusError."""
+) -> Analysis | SameReading:
+    """Read one study with the version that routing picks; raises SerinusError.
+
+    What another job has read by the same version is not read again.
+    """
     progress = progress if progress is not None else Progress()
     rules = place.rules
     progress.stage = Stage.FETCH
@@ -153,6 +173,11 @@ async def analyse_study(
 
     snapshot = place.snapshot()  # what was decided while the study was fetched counts
     assignment = _assign(order, study, snapshot, rules)
+    in_force = ReadingRules(snapshot, rules.policy)
+    key = reading_key(order.study, study, assignment.variant, in_force)
+    taken = await turn_at(key, order.token, place.take_turn, slot, place.pause)
+    if taken.turn is Turn.SAME:
+        return SameReading(taken.job_id, taken.result, study)
     routed = progress.routed = RoutedStudy(study.model, assignment, snapshot.epoch, place.clock())
     former = await _former_report(order, study, place)  # its absence would be no variant's fault
     progress.stage = Stage.FORWARD
@@ -172,7 +197,10 @@ async def analyse_study(
     )
     stages = (*study.stages, *outcome.inference.stages, *clock.timings)
     champion = snapshot.table(study.model).champion
-    return Analysis(_result(order, study, assignment, outcome), study, routed, outcome, champion, stages)
+    made = reading_key(order.study, study, outcome.variant, in_force)
+    result = _result(order, study, assignment, outcome)
+    reading = None if made == key else made
+    return Analysis(result, study, routed, outcome, champion, stages, reading)
 
 
 def _assign(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from core.errors import SerinusError
 from ledger import CALLBACK as CALLBACK
 from ledger import Delivery, Job, failure_callback
@@ -19,10 +22,15 @@ def deliveries_for(job: Job, source: SourceSettings, analysis: Analysis) -> tupl
         for kind in DICOM_DOCUMENTS
         if kind in analysis.documents
     )
+    return (*stored, *callback_of(job, analysis.result.to_json()))
+
+
+def callback_of(job: Job, result: Mapping[str, Any]) -> tuple[Delivery, ...]:
+    """What the caller is told who asked to be called back."""
     if job.callback is None:
-        return stored
-    payload = {"job": job.id, "state": "completed", "result": analysis.result.to_json()}
-    return (*stored, Delivery(kind=CALLBACK, destination=job.callback, document=None, payload=payload))
+        return ()
+    payload = {"job": job.id, "state": "completed", "result": dict(result)}
+    return (Delivery(kind=CALLBACK, destination=job.callback, document=None, payload=payload),)
 
 
 def failure_deliveries(job: Job, error: SerinusError) -> tuple[Delivery, ...]:

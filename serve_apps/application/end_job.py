@@ -25,9 +25,10 @@ from observability.redaction import Pseudonymiser
 from observability.stage_clock import StageClock
 from serve_apps.application.analyse_study import Analysis, Progress
 from serve_apps.application.decisions import decision_rows, failed_rows
-from serve_apps.application.deliveries import deliveries_for, failure_deliveries
+from serve_apps.application.deliveries import callback_of, deliveries_for, failure_deliveries
 from serve_apps.application.executors import run_in
 from serve_apps.application.messages import FetchedStudy, JobOutcome
+from serve_apps.application.same_reading import SameReading
 from serve_apps.application.shadow import DeliveredInference, shadow_tasks_of
 from serve_apps.settings import SourceSettings
 
@@ -54,6 +55,18 @@ class JobEndings(Protocol):
         decisions: Sequence[DecisionRow],
         shadows: Sequence[ShadowTask],
         study_key: str,
+        reading: str | None,
+    ) -> None: ...
+
+    def complete_as(
+        self,
+        token: str,
+        same_as: str,
+        *,
+        result: Mapping[str, Any],
+        deliveries_to_make: Sequence[Delivery],
+        stages_s: Mapping[str, float],
+        model: str,
     ) -> None: ...
 
     def retry(
@@ -147,17 +160,36 @@ class JobEnding:
                 decisions=decision_rows(analysis.routed, analysis.outcome),
                 shadows=shadows,
                 study_key=self._c.keys.study(job.study.study_uid),
+                reading=analysis.reading,
             )
         logger.info("jobs.completed", extra={"job": job.id, "version": analysis.outcome.variant.version})
         if shadows:
             self._c.after.to_shadow(job.id, analysis.study)
-        if deliveries:
-            self._c.after.to_deliver(job.id)
-        else:
-            self._c.after.ended(job.id)
         self._trace(self._c.tracer.completed, job, without_pixels(analysis), clock.timings)
-        state = JobState.STORING if deliveries else JobState.COMPLETED
-        return JobOutcome(job.id, state, result)
+        return self._done(job.id, deliveries, result)
+
+    async def completed_as(self, claimed: ClaimedJob, same: SameReading, clock: StageClock) -> JobOutcome:
+        """Another job has read the same: its result is this job's too, and nothing is stored again."""
+        job, result = claimed.job, {**same.result, "same_as": same.job_id}
+        deliveries = callback_of(job, result)
+        await self._write(
+            self._c.endings.complete_as,
+            claimed.token,
+            same.job_id,
+            result=result,
+            deliveries_to_make=deliveries,
+            stages_s=seconds_by_stage((*clock.timings, *same.stages)),
+            model=same.study.model,
+        )
+        logger.info("jobs.same", extra={"job": job.id, "same_as": same.job_id})
+        return self._done(job.id, deliveries, result)
+
+    def _done(self, job_id: str, deliveries: Sequence[Delivery], result: Mapping[str, Any]) -> JobOutcome:
+        if deliveries:
+            self._c.after.to_deliver(job_id)
+            return JobOutcome(job_id, JobState.STORING, result)
+        self._c.after.ended(job_id)
+        return JobOutcome(job_id, JobState.COMPLETED, result)
 
     async def failed(
         self, claimed: ClaimedJob, error: SerinusError, progress: Progress, clock: StageClock

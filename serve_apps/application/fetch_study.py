@@ -16,6 +16,7 @@ from core.errors import SourceTimeout, UnsupportedSeries
 from core.priority import QueuePlace
 from imaging.archive import Archive, StudyInstances
 from imaging.assemble import to_volume
+from imaging.content_digest import content_digest
 from imaging.patient_facts import patient_facts
 from imaging.report_sr import ReportContext
 from imaging.series import SeriesChoice, SeriesHeader, choose_series
@@ -109,6 +110,7 @@ class StudyFetcher:
             refused=choice.refused,
             bytes_received=instances.bytes_received,
             stages=clock.timings,
+            content_digest=content_digest(images, volume),
         )
 
     async def _within_deadline(self, request: FetchRequest) -> StudyInstances:

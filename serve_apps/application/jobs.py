@@ -123,7 +123,8 @@ class JobService:
         idempotency_key: str | None,
         waiter_s: float | None = None,
     ) -> Submitted:
-        """Write the job and have it run. A key that was used before gives the job of then.
+        """Write the job and have it run. A key that was used before gives the job of then, and the same request that
+        nobody has begun is this one.
 
         `waiter_s` is how long the caller will wait for the result. A request that names a variant needs the scope
         `variants:choose`. Raises RequestError or NotReady.
@@ -144,6 +145,7 @@ class JobService:
                 request,
                 idempotency_key=idempotency_key,
                 tenant=caller.name,
+                join=not request.force,
             )
         self._follower.begin(submitted.job, waiter_s)
         return submitted
@@ -204,7 +206,7 @@ class JobService:
         """The result of a job that was just submitted, or the job as it stands after `seconds`.
 
         A result that the worker itself has told is not read from the ledger again; no other version can have said
-        anything of it yet.
+        anything of it yet, unless an earlier job made it.
         """
         if self.waiting >= self._settings.max_waiting_callers:
             return job
@@ -213,8 +215,9 @@ class JobService:
         self.waiting += 1
         try:
             outcome = await self._follower.outcome(job.id, seconds)
-            if outcome is not None and outcome.state is JobState.COMPLETED and outcome.result is not None:
-                return JobResult(outcome.result)
+            news = None if outcome is None else new_result(outcome)
+            if news is not None:
+                return JobResult(news)
             return await self._follower.follow(job.id, max(0.0, deadline - clock()))
         finally:
             self.waiting -= 1
@@ -241,7 +244,8 @@ class JobService:
         if job.state is JobState.CANCELED:
             raise JobCanceled("the job was cancelled")
         stored = await run_in(self._executor, self._ledger.jobs.result, job.id)
-        escalations = await run_in(self._executor, self._ledger.escalations.of_job, job.id)
+        read_by = job.same_as or job.id
+        escalations = await run_in(self._executor, self._ledger.escalations.of_job, read_by)
         return JobResult(stored, tuple(escalations))
 
     async def document(self, job: Job, kind: str) -> bytes:
@@ -291,6 +295,13 @@ class JobService:
             )
         if model and variant not in snapshot.table(model).answering:
             raise UnknownVariant("no variant of that name may answer now")
+
+
+def new_result(outcome: JobOutcome) -> Mapping[str, Any] | None:
+    """The result that the worker has just made itself and that is stored; None where there is no such."""
+    if outcome.state is not JobState.COMPLETED or outcome.result is None or outcome.result.get("same_as"):
+        return None
+    return outcome.result
 
 
 def check_callback(url: str, allowed_hosts: tuple[str, ...]) -> None:

@@ -48,6 +48,7 @@ class FetchedStudy:
     """A study as it lies in the object store: `volume` is a Ray ObjectRef to an `imaging.volume.Volume`.
 
     `rule` chose the series; whoever fetches the study again for a comparison reads the same series by it.
+    `content_digest` names all that a version and a report take of the study (`imaging.content_digest`).
     """
 
     model: str
@@ -59,6 +60,7 @@ class FetchedStudy:
     refused: Mapping[str, str]
     bytes_received: int
     stages: tuple[StageTiming, ...]
+    content_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

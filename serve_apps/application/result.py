@@ -54,7 +54,10 @@ class ReportedBox:
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
-    """One study's result, stamped with the version that really produced it. `note` is one sentence for a worklist."""
+    """One study's result, stamped with the version that really produced it. `note` is one sentence for a worklist.
+
+    `same_as` is the job that read the study, where it was an earlier one than that which has this result.
+    """
 
     study_uid: str = field(repr=False)
     series_uid: str = field(repr=False)
@@ -73,6 +76,7 @@ class StudyResult:
     sr_sop_instance_uid: str | None = field(repr=False)
     routing: Mapping[str, Any]
     status: str = "preliminary"
+    same_as: str | None = None
     format: int = RESULT_FORMAT
 
     def to_json(self) -> dict[str, Any]:

@@ -45,11 +45,15 @@ class Routes:
 
 @dataclass(frozen=True, slots=True)
 class JobExplanation:
-    """Why which version read the job's study, by stored row, and what one version saw and another missed."""
+    """Why which version read the job's study, by stored row, and what one version saw and another missed.
+
+    Both are of the job `same_as` where that one had read the same before.
+    """
 
     job_id: str
     decisions: tuple[tuple[DecisionRow, Explanation], ...]
     escalations: tuple[Mapping[str, Any], ...]
+    same_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +173,12 @@ class RoutingService:
 
     async def explain(self, job_id: str) -> JobExplanation:
         """Why which version read the job's study, in words, and whether the stored rows still compute to it."""
-        await run_in(self._executor, self._ledger.jobs.get, job_id)
-        stored = await run_in(self._executor, self._ledger.decisions.of_job, job_id)
-        escalations = await run_in(self._executor, self._ledger.escalations.of_job, job_id)
+        job = await run_in(self._executor, self._ledger.jobs.get, job_id)
+        read_by = job.same_as or job_id
+        stored = await run_in(self._executor, self._ledger.decisions.of_job, read_by)
+        escalations = await run_in(self._executor, self._ledger.escalations.of_job, read_by)
         decisions = tuple((decision.row, explain(decision.row)) for decision in stored)
-        return JobExplanation(job_id, decisions, tuple(escalations))
+        return JobExplanation(job_id, decisions, tuple(escalations), job.same_as)
 
     async def events(self, cursor: int, limit: int = 200) -> tuple[EscalationEvent, ...]:
         """The caller's escalations since `cursor`, oldest first."""

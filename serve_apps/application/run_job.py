@@ -17,7 +17,7 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -34,6 +34,7 @@ from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.predict_with_fallback import HeldSlot
 from serve_apps.application.priority_gate import PriorityGate
+from serve_apps.application.same_reading import SameReading
 
 logger = logging.getLogger("serinus.jobs")
 STAGE_SHOWN_AFTER_S: Final = 0.25  # a stage that is over before anybody can look is not written
@@ -182,8 +183,10 @@ class JobRunner:
         clock.add(Stage.QUEUE, int(claimed.job.created_at.timestamp() * 1e9), clock.now_ns())
         showing = asyncio.create_task(self._show(claimed.token, progress))
         try:
-            order = order_of(claimed.job, waiter_end)
+            order = replace(order_of(claimed.job, waiter_end), token=claimed.token)
             analysis = await analyse_study(order, self._c.place, slot, progress)
+            if isinstance(analysis, SameReading):
+                return await self._ending(claimed).completed_as(claimed, analysis, clock)
             return await self._ending(claimed).completed(claimed, analysis, clock)
         except LeaseLost:
             raise

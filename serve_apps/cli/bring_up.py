@@ -50,6 +50,11 @@ def bring_up(settings: Settings, demo: bool, as_json: bool) -> dict[str, Any]:
         if demo:
             sample = main_study(settings, say)
             say(f"reading the sample study {sample.id}: {DEMO_SAMPLES[sample.id]}")
-            body = {"study_uid": sample.study_uid, "source": "samples", "outputs": ["json", "sr"]}
+            body = {
+                "study_uid": sample.study_uid,
+                "source": "samples",
+                "outputs": ["json", "sr"],
+                "force": True,
+            }
             document["demo"] = run_study(settings, body, show=not as_json)
     return document

@@ -150,6 +150,10 @@ def explain(job_id: Annotated[str, typer.Argument(metavar="JOB")], as_json: AsJs
     if as_json:
         print_json(document)
         return
+    if document["same_as"]:
+        out.print(
+            f"nothing was read for this job: job {document['same_as']} had read the same", soft_wrap=True
+        )
     for decision in document["decisions"]:
         mark = "[green]✓[/]" if decision["agrees"] else "[red]✗[/]"
         out.print(f"{mark} {' '.join(decision['sentences'])}", soft_wrap=True)

@@ -15,7 +15,8 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from core.priority import QueuePlace
-from ledger import Ledger
+from core.private_files import write_privately
+from ledger import Ledger, TakenTurn
 from observability.event_log import configure_logging
 from serve_apps.adapters.after_job import ServeAfterJob
 from serve_apps.adapters.archives import Archives
@@ -58,6 +59,7 @@ class JobWorker:
         outbox: DeploymentHandle,
         shadow_worker: DeploymentHandle,
     ) -> None:
+        write_privately()
         configure_logging("INFO")
         self._settings = settings
         self._pools = Pools()
@@ -163,6 +165,7 @@ class JobWorker:
                     self._rules,
                     self._pools.cpu,
                     former_report=self._former_report,
+                    take_turn=self._take_turn,
                 ),
                 ledger=self._pools.ledger,
             )
@@ -170,6 +173,9 @@ class JobWorker:
 
     async def _former_report(self, study_uid: str, model: str, before: datetime) -> bytes | None:
         return await run_in(self._pools.ledger, self._ledger.jobs.former_report, study_uid, model, before)
+
+    async def _take_turn(self, token: str, key: str) -> TakenTurn:
+        return await run_in(self._pools.ledger, self._ledger.readings.take_turn, token, key)
 
 
 class Pools:

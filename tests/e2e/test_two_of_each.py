@@ -75,7 +75,7 @@ def ledger_of(site: LiveStack) -> Ledger:
 
 def read(site: LiveStack, study: str) -> dict[str, object]:
     with site.http() as http:
-        body = {"study_uid": study, "source": "pacs", "model": MODEL}
+        body = {"study_uid": study, "source": "pacs", "model": MODEL, "force": True}
         answer = http.post("/v1/jobs", json=body, headers={"Prefer": "wait=60"})
     assert answer.status_code == 200, answer.text
     result: dict[str, object] = answer.json()

@@ -11,9 +11,11 @@ from tests.unit.ledger.test_control_state import *  # noqa: F403
 from tests.unit.ledger.test_decisions import *  # noqa: F403
 from tests.unit.ledger.test_escalations import *  # noqa: F403
 from tests.unit.ledger.test_jobs import *  # noqa: F403
+from tests.unit.ledger.test_joining import *  # noqa: F403
 from tests.unit.ledger.test_leases import *  # noqa: F403
 from tests.unit.ledger.test_ledger_machine import LedgerMachine
 from tests.unit.ledger.test_outbox import *  # noqa: F403
+from tests.unit.ledger.test_readings import *  # noqa: F403
 from tests.unit.ledger.test_retention import *  # noqa: F403
 from tests.unit.ledger.test_routing import *  # noqa: F403
 from tests.unit.ledger.test_shadow_machine import ShadowMachine

@@ -44,7 +44,7 @@ async def test_a_job_is_claimed_analysed_completed_and_traced() -> None:
     assert outcome.state is JobState.COMPLETED
     assert outcome.result is not None
     assert outcome.result["model"]["version"] == "1"
-    assert shop.ledger.calls == ["claim", "complete"], "it is read by nobody again"
+    assert shop.ledger.calls == ["claim", "take_turn", "complete"], "it is read by nobody again"
     assert shop.notes.traced == ["completed"]
     assert shop.notes.told == [("ended", JOB.id)]
     assert shop.keeper.tokens == frozenset()

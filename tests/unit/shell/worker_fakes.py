@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from canary.gates import SitePolicy
+from canary.same_reading import Turn
 from core.errors import JobNotFound, LedgerUnavailable, SerinusError
 from core.priority import Priority, QueueOrder
 from core.retry import RetryPolicy
 from core.study import StudyRef
 from imaging.patient_facts import PatientFacts
 from imaging.series import SeriesRule
-from ledger import ClaimedJob, Job, JobState, LeaseLost
+from ledger import ClaimedJob, Job, JobState, LeaseLost, TakenTurn
 from observability.redaction import Pseudonymiser
 from serve_apps.application.analyse_study import SiteRules, Workplace
 from serve_apps.application.end_job import EndingContext, JobEnding
@@ -68,6 +69,7 @@ def a_study(**facts: Any) -> FetchedStudy:
         "refused": {},
         "bytes_received": 1,
         "stages": (),
+        "content_digest": "c" * 64,
     }
     return FetchedStudy(**whole)
 
@@ -79,6 +81,7 @@ class MemoryLedger:
         self.rows = {job.id: job for job in jobs}
         self.holders: dict[str, str] = {}  # token to job id
         self.results: dict[str, Mapping[str, Any]] = {}
+        self.readings: dict[str, str] = {}  # key to job id
         self.calls: list[str] = []
         self.written: list[tuple[str, dict[str, Any]]] = []
         self.away = 0
@@ -130,6 +133,25 @@ class MemoryLedger:
         self.results[job_id] = what["result"]
         storing = bool(what["deliveries_to_make"])
         self._set(job_id, state=JobState.STORING if storing else JobState.COMPLETED)
+
+    def complete_as(self, token: str, same_as: str, **what: Any) -> None:
+        job_id = self._end("complete_as", token, same_as=same_as, **what)
+        self.results[job_id] = what["result"]
+        storing = bool(what["deliveries_to_make"])
+        self._set(job_id, state=JobState.STORING if storing else JobState.COMPLETED, same_as=same_as)
+
+    async def take_turn(self, token: str, key: str) -> TakenTurn:
+        """As `ledger.readings` does, for jobs that all want the same outputs."""
+        self._answer("take_turn")
+        job_id = self._job_of(token)
+        owner = self.readings.get(key, job_id)
+        forced = self.rows[job_id].force
+        if owner != job_id and not forced and owner in self.results:
+            return TakenTurn(Turn.SAME, owner, self.results[owner])
+        if owner != job_id and not forced and self.rows[owner].state is JobState.RUNNING:
+            return TakenTurn(Turn.WAIT)
+        self.readings[key] = job_id
+        return TakenTurn(Turn.READ)
 
     def retry(self, token: str, code: str, detail: str, **what: Any) -> None:
         job_id = self._end("retry", token, code=code, **what)
@@ -278,7 +300,14 @@ class Workshop:
                 jobs=self.ledger,
                 keeper=self.keeper,
                 ending=ending,
-                place=Workplace(lambda: self.snapshot, self.deployments, rules, at_once),
+                place=Workplace(
+                    lambda: self.snapshot,
+                    self.deployments,
+                    rules,
+                    at_once,
+                    take_turn=self.ledger.take_turn,
+                    pause=self._sleep,
+                ),
                 ledger=at_once,
                 stage_shown_after_s=stage_shown_after_s,
             )
