@@ -26,7 +26,7 @@ CHAMPION, CANARY = a_version("1"), a_version("2")
 
 
 async def read(shop: Workshop, job: Job) -> JobOutcome:
-    return await shop.runner.run(job.id, job.order)
+    return await shop.runner.run(job.id, job.place)
 
 
 def model_calls(shop: Workshop) -> list[str]:
