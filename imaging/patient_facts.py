@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 from pydicom.dataset import Dataset
 
+from imaging.source_texts import source_text
 from imaging.volume import Volume
 
 _AGE: Final = re.compile(r"(\d{3})([DWMY])")
@@ -33,21 +34,21 @@ class PatientFacts:
 def patient_facts(dataset: Dataset, volume: Volume) -> PatientFacts:
     """The facts of a study by one of its images and the volume made of them."""
     return PatientFacts(
-        patient_id=_text(dataset, "PatientID"),
-        accession=_text(dataset, "AccessionNumber"),
+        patient_id=source_text(dataset, "PatientID"),
+        accession=source_text(dataset, "AccessionNumber"),
         age_years=age_of(dataset),
         modality=volume.modality,
         body_part=volume.body_part,
-        scanner=f"{_text(dataset, 'Manufacturer')} {_text(dataset, 'ManufacturerModelName')}".strip(),
+        scanner=f"{source_text(dataset, 'Manufacturer')} {source_text(dataset, 'ManufacturerModelName')}".strip(),
     )
 
 
 def age_of(dataset: Dataset) -> float | None:
     """Years at the time of the study: by PatientAge, else by PatientBirthDate and StudyDate (PS3.3 C.7.2.2)."""
-    stated = age_years(_text(dataset, "PatientAge"))
+    stated = age_years(source_text(dataset, "PatientAge"))
     if stated is not None:
         return stated
-    return years_between(_text(dataset, "PatientBirthDate"), _text(dataset, "StudyDate"))
+    return years_between(source_text(dataset, "PatientBirthDate"), source_text(dataset, "StudyDate"))
 
 
 def age_years(age: str) -> float | None:
@@ -71,8 +72,3 @@ def _date(text: str) -> date | None:
         return date(int(parts[1]), int(parts[2]), int(parts[3])) if parts else None
     except ValueError:
         return None
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
-    value: Any = dataset.get(keyword, "")
-    return str(value or "").strip()

@@ -24,13 +24,14 @@ from pydicom.valuerep import DA, DT, TM
 from imaging.evidence import encode_evidence
 from imaging.finding import ModelStamp
 from imaging.report_codes import PROCESSING_EQUIPMENT
+from imaging.source_texts import choose_character_set
 from imaging.uids import derived_uid
 from imaging.volume import Volume
 
 MANUFACTURER: Final = "Serinus"
 _LONG_STRING: Final = 64  # characters of VR LO
+_CHARACTER_SET: Final = "SpecificCharacterSet"
 _FROM_SOURCE: Final = (
-    "SpecificCharacterSet",
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -88,12 +89,19 @@ def template_of(header: Dataset) -> Dataset:
 
     A hospital's patient module is not always valid, and is repeated as it came all the same.
     """
-    left_out = {tag_for_keyword(keyword) for keyword in _FROM_SOURCE}
+    left_out = {tag_for_keyword(keyword) for keyword in (_CHARACTER_SET, *_FROM_SOURCE)}
     # elements are taken, not set: setting one changes it in every dataset that shares it
     template = Dataset({tag: header.get_item(tag) for tag in header.keys() if tag not in left_out})  # noqa: SIM118
-    for keyword in _FROM_SOURCE[1:]:
+    encoded_as(header, template)
+    for keyword in _FROM_SOURCE:
         setattr(template, keyword, None if keyword.endswith(("Date", "Time")) else "")
     return template
+
+
+def encoded_as(header: Dataset, dataset: Dataset) -> None:
+    """Let a dataset that takes encoded elements of a header decode them as that would."""
+    implicit, little_endian = header.original_encoding
+    dataset.set_original_encoding(implicit, little_endian, header.original_character_set)
 
 
 def as_source(template: Dataset, context: ReportContext, instance_uid: str) -> Dataset:
@@ -152,7 +160,7 @@ def algorithm_equipment(stamp: ModelStamp, created: datetime) -> highdicom.Contr
 
 
 def finish(dataset: Dataset, header: Dataset, created: datetime) -> None:
-    """Repeat patient and study as they came; date everything by `created`.
+    """Repeat patient and study as they came, in a character set that holds all texts; date everything by `created`.
 
     Date and time are in the source's zone when it states one, else in UTC. Raises ValueError for a naive
     `created`.
@@ -160,6 +168,7 @@ def finish(dataset: Dataset, header: Dataset, created: datetime) -> None:
     for keyword in _FROM_SOURCE:
         if keyword in header:
             dataset[keyword] = header[keyword]
+    choose_character_set(dataset, header)
     _date(dataset, header, created)
     _date_equipment(dataset.ContributingEquipmentSequence, created)
 

@@ -22,6 +22,7 @@ from imaging.report_frame import (
     algorithm_equipment,
     as_source,
     describe,
+    encoded_as,
     finish,
     long_string,
     read_header,
@@ -130,6 +131,7 @@ def _sources(
     normal = np.cross(geometry.row_cosine, geometry.column_cosine) * geometry.spacing_mm[0]
     for index in indices:
         image = Dataset()
+        encoded_as(template, image)
         image.update(template)
         image.update(as_source(template, context, context.instance_uids[index]))
         image.update(_place(template, geometry, np.asarray(geometry.origin_mm) + normal * index))

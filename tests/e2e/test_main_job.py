@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 from tests.e2e.pacs import instance_in, reports_in
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack
+from tests.validators import assert_valid_sr
 
 First = tuple[Path, dict[str, Any]]
 
@@ -125,13 +124,3 @@ def test_a_pushed_study_is_read_when_it_is_complete(stack: LiveStack, head_ct: P
         assert http.post(f"/v1/studies/{study}/complete").json()["released"] == 1
         waiting = http.get("/v1/jobs", params={"study_uid": study, "limit": 1}).json()["jobs"]
     assert stack.finished(waiting[0]["id"])["state"] == "completed"
-
-
-def assert_valid_sr(encoded: bytes, folder: Path) -> None:
-    """`dciodvfy` and `dsrdump` find no error."""
-    path = folder / "report.dcm"
-    path.write_bytes(encoded)
-    dciodvfy = Path(sys.executable).parent / "dciodvfy"
-    for command in ([str(dciodvfy), str(path)], ["dsrdump", str(path)]):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr

@@ -18,6 +18,7 @@ from pydicom import Dataset
 from imaging.samples.synthetic import make_ct_study
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack, eventually
+from tests.validators import assert_valid_seg, assert_valid_sr
 
 
 class Receiver:
@@ -130,9 +131,22 @@ def test_a_waiting_study_can_be_cancelled(stack: LiveStack, pacs: Orthanc) -> No
         pacs.start()
 
 
-def test_a_segmentation_comes_as_dicom_seg(stack: LiveStack) -> None:
-    (sample,) = stack.run("samples", "--only", "brain-mr-colin")  # type: ignore[misc]
-    document = stack.run("submit", sample["study_uid"], "--model", "brain-volume", "--seg")  # type: ignore[index]
-    (volume,) = document["result"]["measurements"]
-    assert 1900 < volume["value"] < 2000
-    assert Path(document["documents"]["seg"]).stat().st_size > 100_000
+@pytest.mark.parametrize(
+    ("sample", "model"),
+    [("head-ct", "ich-triage"), ("chest-cr", "chest-film-qa"), ("brain-mr-colin", "brain-volume")],
+)
+def test_the_reports_of_each_demo_model_are_valid_dicom(
+    stack: LiveStack, tmp_path: Path, sample: str, model: str
+) -> None:
+    """By `dciodvfy` and `dsrdump`, the SEG included: the maker of the brain model has an umlaut in its name."""
+    (study,) = stack.run("samples", "--only", sample)  # type: ignore[misc]
+    document = stack.run("submit", study["study_uid"], "--model", model, "--seg")  # type: ignore[index]
+    files = {kind: Path(path).read_bytes() for kind, path in document["documents"].items()}
+    assert document["result"]["model"]["name"] == model
+    assert document["result"]["model"]["name"] in assert_valid_sr(files["sr"], tmp_path)
+    assert ("seg" in files) == (model == "brain-volume")
+    if "seg" in files:
+        assert_valid_seg(files["seg"], tmp_path)
+        (volume,) = document["result"]["measurements"]
+        assert 1900 < volume["value"] < 2000
+        assert len(files["seg"]) > 100_000

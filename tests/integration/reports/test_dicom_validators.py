@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from pydicom.dataset import Dataset
 
 from imaging.encoded import to_part10
 from imaging.finding import ModelStamp
@@ -24,22 +21,11 @@ from tests.reports import (
     source,
 )
 from tests.sr_tree import deviations
+from tests.validators import DCIODVFY, assert_valid_seg, assert_valid_sr, run, written
 
 CT = source(slices=12, size=32)
 CONTEXT = ReportContext.of(CT)
 RESEARCH = ModelStamp("brain-volume", "1", "ef" * 32, "Demo maker", research_only=True)
-DCIODVFY = Path(sys.executable).parent / "dciodvfy"
-
-
-def run(program: str | Path, path: Path) -> tuple[int, str]:
-    done = subprocess.run([str(program), str(path)], capture_output=True, text=True, timeout=60, check=False)
-    return done.returncode, done.stdout + done.stderr
-
-
-def written(document: Dataset, folder: Path) -> Path:
-    path = folder / "object.dcm"
-    path.write_bytes(to_part10(document))
-    return path
 
 
 REPORTS = {
@@ -53,36 +39,33 @@ REPORTS = {
 
 @pytest.mark.parametrize("said", REPORTS.values(), ids=REPORTS.keys())
 def test_both_validators_accept_a_report(said, tmp_path: Path) -> None:
-    path = written(to_sr(said, CONTEXT, created=CREATED), tmp_path)
-    assert_valid(path)
+    assert_valid_sr(to_sr(said, CONTEXT, created=CREATED), tmp_path)
 
 
 def test_both_validators_accept_a_failure(tmp_path: Path) -> None:
     document = to_failure_sr(STAMP, CONTEXT, reason="too few slices", created=CREATED)
-    assert_valid(written(document, tmp_path))
+    assert_valid_sr(document, tmp_path)
 
 
 def test_both_validators_accept_a_report_that_supersedes_another(tmp_path: Path) -> None:
     former = to_sr(classification(CT, stamp=RESEARCH), CONTEXT, created=CREATED)
     predecessor = FormerReport.of(to_part10(former)).name
     document = to_sr(classification(CT), CONTEXT, created=CREATED, predecessor=predecessor)
-    assert_valid(written(document, tmp_path))
+    assert_valid_sr(document, tmp_path)
     assert deviations(document) == []
 
 
 def test_both_validators_accept_a_report_on_a_film(tmp_path: Path) -> None:
     film = film_source()
     document = to_sr(localisation(film), ReportContext.of(film), created=CREATED)
-    assert_valid(written(document, tmp_path))
+    assert_valid_sr(document, tmp_path)
 
 
 @pytest.mark.parametrize(
     "said", [segmentation(CT), segmentation(CT, stamp=RESEARCH)], ids=["cleared", "research"]
 )
 def test_dciodvfy_accepts_a_segmentation(said, tmp_path: Path) -> None:
-    path = written(to_seg(said, CONTEXT, CT.geometry, created=CREATED), tmp_path)
-    code, text = run(DCIODVFY, path)
-    assert (code, "Error" in text) == (0, False), text
+    assert_valid_seg(to_seg(said, CONTEXT, CT.geometry, created=CREATED), tmp_path)
 
 
 def test_dciodvfy_would_notice(tmp_path: Path) -> None:
@@ -97,11 +80,3 @@ def test_dsrdump_would_notice(tmp_path: Path) -> None:
     document.ContentSequence[0].RelationshipType = "CONTAINED"
     code, text = run("dsrdump", written(document, tmp_path))
     assert code != 0, text
-
-
-def assert_valid(path: Path) -> None:
-    code, text = run(DCIODVFY, path)
-    assert (code, "Error" in text) == (0, False), text
-    code, text = run("dsrdump", path)
-    assert code == 0, text
-    assert not [line for line in text.splitlines() if line.startswith(("E:", "W:"))], text
