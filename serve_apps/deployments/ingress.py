@@ -35,8 +35,9 @@ from serve_apps.application.jobs import JobService
 from serve_apps.application.messages import ServedVersion
 from serve_apps.application.overview import OverviewService
 from serve_apps.application.routing import RoutingService
-from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot, SnapshotVersion
+from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.routing_state import RoutingState
+from serve_apps.deployments.routing_replica import RoutingReplica
 from serve_apps.settings import INBOX, Settings
 
 LONGEST_WAIT_S = 300.0  # of a caller; Serve lets a replica that is replaced end what it has begun
@@ -50,7 +51,7 @@ LONGEST_WAIT_S = 300.0  # of a caller; Serve lets a replica that is replaced end
     max_surge_percent=100,
 )
 @serve.ingress()
-class Ingress:
+class Ingress(RoutingReplica):
     """Answers callers over HTTP; hears by handle of snapshots, freezes and the ends of jobs."""
 
     async def __init__(  # type: ignore[misc] # Serve awaits it
@@ -104,26 +105,9 @@ class Ingress:
     def __serve_build_asgi_app__(self) -> FastAPI:
         return create_app(lambda: self._services)
 
-    async def push_snapshot(self, snapshot: RoutingSnapshot) -> SnapshotVersion:
-        """Take a newer snapshot; returns the version that is in force here."""
-        return await self._routing.take(snapshot)
-
-    async def push_freeze(self, notice: FreezeNotice) -> FreezeNotice:
-        """Obey a freeze, or its end, at once; returns what is in force here."""
-        return self._routing.take_freeze(notice)
-
-    async def routing_alarm(self, _: None) -> str:
-        """What does not agree between this replica, the ledger and the controller; empty when all is well."""
-        return self._routing.alarm or ""
-
     async def job_ended(self, job_id: str) -> None:
         """Wake callers who wait here for the job, which has ended somewhere."""
         self._follower.ended(job_id)
-
-    async def check_health(self) -> None:
-        """Unhealthy when a loop has ended, which none ever should."""
-        if any(loop.done() for loop in self._loops):
-            raise RuntimeError("a loop of the ingress has ended")
 
     async def __del__(self) -> None:
         for loop in self._loops:

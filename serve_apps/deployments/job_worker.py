@@ -32,10 +32,10 @@ from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.lost_workers import LostWorkers
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.recover_jobs import JobRecovery
-from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot, SnapshotVersion
 from serve_apps.application.routing_state import RoutingState
 from serve_apps.application.run_job import JobRunner, RunnerContext
 from serve_apps.application.watched_jobs import WatchedJobs
+from serve_apps.deployments.routing_replica import RoutingReplica
 from serve_apps.settings import Settings
 
 logger = logging.getLogger("serinus.worker")
@@ -49,7 +49,7 @@ DRAIN_LOOK_S = 0.2
     graceful_shutdown_wait_loop_s=0.2,
     max_surge_percent=100,
 )
-class JobWorker:
+class JobWorker(RoutingReplica):
     """Runs each job as one request to `run`; by its other methods it hears what is new."""
 
     async def __init__(  # type: ignore[misc] # Serve awaits it
@@ -100,23 +100,6 @@ class JobWorker:
     async def watch(self, job_id: str) -> None:
         """Remember to tell every Ingress of the job's end, should it end here."""
         self._watched.watch(job_id)
-
-    async def push_snapshot(self, snapshot: RoutingSnapshot) -> SnapshotVersion:
-        """Take a newer snapshot; returns the version that is in force here."""
-        return await self._routing.take(snapshot)
-
-    async def push_freeze(self, notice: FreezeNotice) -> FreezeNotice:
-        """Obey a freeze, or its end, at once; returns what is in force here."""
-        return self._routing.take_freeze(notice)
-
-    async def routing_alarm(self, _: None) -> str:
-        """What does not agree between this replica, the ledger and the controller; empty when all is well."""
-        return self._routing.alarm or ""
-
-    async def check_health(self) -> None:
-        """Unhealthy when a loop has ended, which none ever should."""
-        if any(loop.done() for loop in self._loops):
-            raise RuntimeError("a loop of the worker has ended")
 
     async def __del__(self) -> None:
         await self._runner.drain(0.0)

@@ -23,9 +23,9 @@ from serve_apps.adapters.serve_inference import ServeInference
 from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.messages import FetchedStudy
 from serve_apps.application.recent_studies import RecentStudies
-from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot, SnapshotVersion
 from serve_apps.application.routing_state import RoutingState
 from serve_apps.application.run_shadow import ShadowContext, ShadowLimits, ShadowRunner
+from serve_apps.deployments.routing_replica import RoutingReplica
 from serve_apps.settings import Settings
 
 KEEP_STUDIES_S = 330.0  # as long as a shadow may wait for live studies, and a little more
@@ -38,7 +38,7 @@ KEEP_STUDIES_S = 330.0  # as long as a shadow may wait for live studies, and a l
     graceful_shutdown_timeout_s=10,
     max_surge_percent=100,
 )
-class ShadowWorker:
+class ShadowWorker(RoutingReplica):
     """Carries out pending shadows: `notify` tells of a study that has some; the rest it finds in the ledger."""
 
     async def __init__(  # type: ignore[misc] # Serve awaits it
@@ -67,23 +67,6 @@ class ShadowWorker:
         self._recent.keep(job_id, study)
         for runner in self._runners:
             runner.wake()
-
-    async def push_snapshot(self, snapshot: RoutingSnapshot) -> SnapshotVersion:
-        """Take a newer snapshot; returns the version that is in force here."""
-        return await self._routing.take(snapshot)
-
-    async def push_freeze(self, notice: FreezeNotice) -> FreezeNotice:
-        """Take what was decided about the freeze; returns what holds here."""
-        return self._routing.take_freeze(notice)
-
-    async def routing_alarm(self, _: None) -> str:
-        """What does not agree between this replica, the ledger and the controller; empty when all is well."""
-        return self._routing.alarm or ""
-
-    async def check_health(self) -> None:
-        """Unhealthy when a loop has ended, which none ever should."""
-        if any(loop.done() for loop in self._loops):
-            raise RuntimeError("a loop of the shadow worker has ended")
 
     async def __del__(self) -> None:
         """Hand back what is in hand, so that another replica need not wait for a lease to run out."""
