@@ -25,8 +25,8 @@ from tests.unit.shell.control_fakes import (
     FakeRouters,
     FakeRouting,
     FakeServe,
-    Inline,
 )
+from tests.unit.shell.inline import Here
 
 
 class Refusals:
@@ -58,13 +58,11 @@ class ControllerSite:
     def start(self, downloads: Executor | None = None) -> None:
         """A new controller process."""
         probes = ReadinessProbes(lambda: None, self._answer)
-        self.applications = Applications(self.settings, self.serve, probes, self.clock, Inline())
-        self.admission = AdmissionController(self.mlflow, self.clock, executor=downloads or Inline())
+        self.applications = Applications(self.settings, self.serve, probes, self.clock, Here())
+        self.admission = AdmissionController(self.mlflow, self.clock, executor=downloads or Here())
         self.phases = ApplicationPhases(self.applications, self.clock)
-        self.publisher = Publisher(
-            self.control, self.routers, "test", self.moves.extend, self.clock, Inline()
-        )
-        observer = Observer(self.mlflow, self.admission, self.phases, 0.5, self.clock, Inline())
+        self.publisher = Publisher(self.control, self.routers, "test", self.moves.extend, self.clock, Here())
+        observer = Observer(self.mlflow, self.admission, self.phases, 0.5, self.clock, Here())
         parts = Parts(
             observer=observer,
             applications=self.applications,
@@ -72,11 +70,11 @@ class ControllerSite:
             routing=self.routing,
             head=self.control.head,
             refusal_log=self.refusals,
-            tags=TagWriter(self.mlflow, Inline()),
+            tags=TagWriter(self.mlflow, Here()),
             may_retry=self.phases.may_retry,
             alarms=lambda: self.alarms,
         )
-        self.reconciler = Reconciler(parts, self.settings, self.now, Inline(), Inline())
+        self.reconciler = Reconciler(parts, self.settings, self.now, Here(), Here())
 
     kill = start
 

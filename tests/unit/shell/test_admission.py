@@ -20,7 +20,8 @@ from serve_apps.control.admission import (
     Unavailable,
     Verdict,
 )
-from tests.unit.shell.control_fakes import MODEL, Clock, FakeMlflow, Inline
+from tests.unit.shell.control_fakes import MODEL, Clock, FakeMlflow
+from tests.unit.shell.inline import Here
 
 
 class Desk:
@@ -28,7 +29,7 @@ class Desk:
 
     def __init__(self, mlflow: FakeMlflow) -> None:
         self.mlflow, self.clock, self.changes = mlflow, Clock(), 0
-        self.admission = AdmissionController(mlflow, self.clock, self._changed, Inline())
+        self.admission = AdmissionController(mlflow, self.clock, self._changed, Here())
 
     def _changed(self) -> None:
         self.changes += 1

@@ -22,7 +22,8 @@ from serve_apps.control.observe import AppState
 from serve_apps.resources import Resources
 from serve_apps.settings import Settings
 from tests.unit.shell.builders import a_version
-from tests.unit.shell.control_fakes import MODEL, Clock, FakeMlflow, FakeServe, Inline
+from tests.unit.shell.control_fakes import MODEL, Clock, FakeMlflow, FakeServe
+from tests.unit.shell.inline import Here
 
 ONE = a_version("1")
 SLEEPY = replace(ONE, resources=Resources(min_replicas=0))
@@ -38,7 +39,7 @@ class Site:
 
     def applications(self, **settings: object) -> Applications:
         probes = ReadinessProbes(lambda: None, answers)
-        return Applications(Settings(**settings), self.serve, probes, self.clock, Inline())  # type: ignore[arg-type]
+        return Applications(Settings(**settings), self.serve, probes, self.clock, Here())  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -176,7 +177,7 @@ def mlflow() -> FakeMlflow:
 
 
 async def test_tags_are_written_when_they_change_and_only_then(mlflow: FakeMlflow) -> None:
-    tags = TagWriter(mlflow, Inline())
+    tags = TagWriter(mlflow, Here())
     for _ in range(3):
         await tags.write([row("1")])
     await tags.write([row("1", reason="answers")])
@@ -186,7 +187,7 @@ async def test_tags_are_written_when_they_change_and_only_then(mlflow: FakeMlflo
 
 
 async def test_what_mlflow_did_not_take_is_tried_again(mlflow: FakeMlflow) -> None:
-    tags = TagWriter(mlflow, Inline())
+    tags = TagWriter(mlflow, Here())
     mlflow.away = True
     await tags.write([row("1")])
     mlflow.away = False
@@ -195,7 +196,7 @@ async def test_what_mlflow_did_not_take_is_tried_again(mlflow: FakeMlflow) -> No
 
 
 async def test_a_deleted_version_keeps_no_other_from_its_tags(mlflow: FakeMlflow) -> None:
-    tags = TagWriter(mlflow, Inline())
+    tags = TagWriter(mlflow, Here())
     for _ in range(3):
         await tags.write([row("0"), row("2")])
     assert STATE_TAG in mlflow.tags[MODEL, "2"]

@@ -19,7 +19,8 @@ from serve_apps.control.observe import (
 )
 from serve_apps.control.state import ControllerState
 from serve_apps.settings import Settings
-from tests.unit.shell.control_fakes import MODEL, Clock, FakeMlflow, FakeServe, Inline
+from tests.unit.shell.control_fakes import MODEL, Clock, FakeMlflow, FakeServe
+from tests.unit.shell.inline import Here
 
 
 async def answers(app_name: str) -> bool:
@@ -30,10 +31,10 @@ class World:
     def __init__(self) -> None:
         self.mlflow, self.serve, self.clock = FakeMlflow(), FakeServe(), Clock()
         probes = ReadinessProbes(lambda: None, answers)
-        apps = Applications(Settings(), self.serve, probes, self.clock, Inline())
-        admission = AdmissionController(self.mlflow, self.clock, executor=Inline())
+        apps = Applications(Settings(), self.serve, probes, self.clock, Here())
+        admission = AdmissionController(self.mlflow, self.clock, executor=Here())
         phases = ApplicationPhases(apps, self.clock)
-        self.observer = Observer(self.mlflow, admission, phases, 0.5, self.clock, Inline())
+        self.observer = Observer(self.mlflow, admission, phases, 0.5, self.clock, Here())
         self.state = ControllerState()
 
     async def look(self, passed_s: float = 0.0) -> Observation:

@@ -16,7 +16,8 @@ from serve_apps.application.routing_state import Confirmation
 from serve_apps.control.publish import BEHIND_GRACE_S, LEADER_SILENCE, RENEW_S, Move, Publisher
 from serve_apps.control.state import ControllerState
 from tests.unit.shell.builders import a_snapshot, a_version
-from tests.unit.shell.control_fakes import Clock, FakeControl, FakeRouters, Inline, Record
+from tests.unit.shell.control_fakes import Clock, FakeControl, FakeRouters, Record
+from tests.unit.shell.inline import Here
 
 ONE = a_snapshot(a_version("1"))
 TWO = a_snapshot(a_version("2"))
@@ -35,7 +36,7 @@ class Site:
         self.moves += moves
 
     def publisher(self) -> Publisher:
-        return Publisher(self.control, self.routers, "test", self.note_moves, self.clock, Inline())
+        return Publisher(self.control, self.routers, "test", self.note_moves, self.clock, Here())
 
     async def leader(self) -> Publisher:
         publisher = self.publisher()
@@ -189,7 +190,7 @@ async def test_moves_are_written_before_the_state_that_has_forgotten_them(site: 
     def note(moves: Sequence[Move]) -> None:
         written_before.append(len(site.control.written))
 
-    publisher = Publisher(site.control, site.routers, "test", note, site.clock, Inline())
+    publisher = Publisher(site.control, site.routers, "test", note, site.clock, Here())
     await publisher.lead()
     publisher.offer(ONE, STATE, [MOVE])
     await publisher.flush()
@@ -234,7 +235,7 @@ class SlowRouters(FakeRouters):
 
 async def test_a_replica_that_hangs_holds_up_no_later_decision(site: Site) -> None:
     routers = SlowRouters()
-    publisher = Publisher(site.control, routers, "test", site.note_moves, site.clock, Inline())
+    publisher = Publisher(site.control, routers, "test", site.note_moves, site.clock, Here())
     await publisher.lead()
     running = asyncio.create_task(publisher.run_forever())
     for content in (ONE, TWO):

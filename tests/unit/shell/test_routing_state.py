@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -21,20 +20,9 @@ from serve_apps.application.routing_snapshot import (
 )
 from serve_apps.application.routing_state import PUBLISH_GRACE_S, SETTLE_S, SILENCE, RoutingState
 from tests.unit.shell.builders import a_snapshot, a_version
+from tests.unit.shell.inline import Here
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
-
-
-class Inline(Executor):
-    """Runs at once, in the caller's thread."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - as an executor does
-            future.set_exception(error)
-        return future
 
 
 @dataclass
@@ -94,7 +82,7 @@ def control() -> FakeControl:
 
 @pytest.fixture
 def state(control: FakeControl, clock: Clock) -> RoutingState:
-    return RoutingState(control, clock=clock, executor=Inline())
+    return RoutingState(control, clock=clock, executor=Here())
 
 
 def numbered(epoch: int, generation: int, **changes: Any) -> RoutingSnapshot:
@@ -149,7 +137,7 @@ async def test_handles_are_prepared_before_a_snapshot_comes_into_force(
     async def prepare(endpoints: Mapping[str, ServedVersion]) -> None:
         seen.append((sorted(endpoints), state.snapshot.generation))
 
-    state = RoutingState(control, prepare, clock, Inline())
+    state = RoutingState(control, prepare, clock, Here())
     await state.take(numbered(1, 1))
     assert seen == [(["mv-ich-triage-1", "mv-ich-triage-2"], -1)]
 
@@ -325,7 +313,7 @@ async def test_after_a_restart_of_all_a_champion_without_an_application_is_not_r
     async def prepare(endpoints: Mapping[str, ServedVersion]) -> list[str]:
         return [app for app in endpoints if control.at.epoch == 1]
 
-    state = RoutingState(control, prepare, clock, Inline())
+    state = RoutingState(control, prepare, clock, Here())
     control.keep(numbered(1, 1))
     await state.start()
     assert state.snapshot.not_ready == ("ich-triage",)

@@ -248,6 +248,18 @@ class Notes:
         self.told.append(("ended", job_id))
 
 
+RULES = SiteRules(
+    site="site",
+    policy=SitePolicy.RESEARCH,
+    keys=Pseudonymiser(b"k" * 32),
+    fetch_s=10.0,
+    fetch_call_s=20.0,
+    forward_s=60.0,
+    stable_reserve_s=5.0,
+    canary_timeout_s=30.0,
+)
+
+
 class Workshop:
     """One JobRunner with everything that it works with."""
 
@@ -266,31 +278,6 @@ class Workshop:
         self.now = NOW
         self.slept: list[float] = []
         self.keeper = LeaseKeeper(self.ledger.renew, LEASE_S)
-        at_once = Here()
-        rules = SiteRules(
-            site="site",
-            policy=SitePolicy.RESEARCH,
-            keys=Pseudonymiser(b"k" * 32),
-            fetch_s=10.0,
-            fetch_call_s=20.0,
-            forward_s=60.0,
-            stable_reserve_s=5.0,
-            canary_timeout_s=30.0,
-        )
-        ending = JobEnding(
-            EndingContext(
-                endings=self.ledger,
-                policy=policy or RetryPolicy(),
-                keys=rules.keys,
-                sources=lambda source: FolderSourceSettings(id="pacs", kind="folder", root="/nowhere"),
-                tracer=self.notes,
-                after=self.notes,
-                ledger=at_once,
-                background=at_once,
-                clock=lambda: self.now,
-                sleep=self._sleep,
-            )
-        )
         self.runner = JobRunner(
             RunnerContext(
                 worker="worker-1",
@@ -299,17 +286,36 @@ class Workshop:
                 claims=self.ledger,
                 jobs=self.ledger,
                 keeper=self.keeper,
-                ending=ending,
-                place=Workplace(
-                    lambda: self.snapshot,
-                    self.deployments,
-                    rules,
-                    at_once,
-                    take_turn=self.ledger.take_turn,
-                    pause=self._sleep,
-                ),
-                ledger=at_once,
+                ending=self._ending(policy or RetryPolicy()),
+                place=self._place(),
+                ledger=Here(),
                 stage_shown_after_s=stage_shown_after_s,
+            )
+        )
+
+    def _place(self) -> Workplace:
+        return Workplace(
+            lambda: self.snapshot,
+            self.deployments,
+            RULES,
+            Here(),
+            take_turn=self.ledger.take_turn,
+            pause=self._sleep,
+        )
+
+    def _ending(self, policy: RetryPolicy) -> JobEnding:
+        return JobEnding(
+            EndingContext(
+                endings=self.ledger,
+                policy=policy,
+                keys=RULES.keys,
+                sources=lambda source: FolderSourceSettings(id="pacs", kind="folder", root="/nowhere"),
+                tracer=self.notes,
+                after=self.notes,
+                ledger=Here(),
+                background=Here(),
+                clock=lambda: self.now,
+                sleep=self._sleep,
             )
         )
 
