@@ -21,8 +21,8 @@ from typing import Any, Protocol
 
 from core.codec import from_json, to_json
 from core.errors import CorruptControlState, LeadershipLost, SerinusError
-from serve_apps.application.routing_snapshot import RoutingSnapshot
-from serve_apps.application.routing_state import Confirmation, RoutingBroadcast
+from serve_apps.application.routing_snapshot import RoutingSnapshot, SnapshotVersion
+from serve_apps.application.routing_state import NOTHING_PUBLISHED, Confirmation, RoutingBroadcast
 from serve_apps.control.state import ControllerState
 
 logger = logging.getLogger("serinus.publish")
@@ -30,8 +30,10 @@ AGAIN_S = 1.0
 RENEW_S = 3.0
 LEADER_SILENCE = timedelta(seconds=20)  # of a leader that renews every few seconds: it is gone
 BEHIND_GRACE_S = 10.0
+LOOK_AGAIN_S = 30.0  # at the record in the ledger, which somebody may damage or replace
 PASSING_ALARM_S = 3600.0
 UNREADABLE = "the control state was unreadable; this controller started from MLflow and the ledger"
+REPLACED = "the control state in the ledger was not what was written, and was written again"
 FORGOTTEN = "the ledger had forgotten the routers' epoch: it was lost, or restored from a backup"
 
 
@@ -86,6 +88,8 @@ class Publisher:
         self._push_due = self._write_due = self._is_writing = False
         self._behind_since: float | None = None
         self._renew_at = 0.0
+        self._written = NOTHING_PUBLISHED
+        self._look_at = 0.0
         self._alarms: dict[str, str] = {}
         self._passing_alarms: dict[str, tuple[float, str]] = {}  # until when
         self._wake = asyncio.Event()
@@ -227,6 +231,7 @@ class Publisher:
         try:
             await self._in_thread(lambda: self._store_all(snapshot, state, moves))
             self._alarms.pop("ledger", None)
+            self._written = snapshot.version
             self._moves = self._moves[len(moves) :]
         except LeadershipLost:
             await self._overtaken(snapshot.epoch, snapshot.epoch)
@@ -251,8 +256,25 @@ class Publisher:
         try:
             if not await self._in_thread(lambda: self._store.renew_leadership(epoch)):
                 await self._overtaken(epoch, epoch)
+            elif self._clock() >= self._look_at and not self._is_writing:
+                self._look_at = self._clock() + LOOK_AGAIN_S
+                await self._look_at_record()
         except Exception as error:  # noqa: BLE001 - a ledger that is away is no reason to stand down
             logger.warning("controller.not_renewed", extra={"error": type(error).__name__})
+
+    async def _look_at_record(self) -> None:
+        """Write the record again if it is not what was written: a replica that starts would obey it."""
+        written = self._written
+        try:
+            record = await self._in_thread(self._store.load)
+            found = record and SnapshotVersion(record.epoch, record.generation)
+        except CorruptControlState:
+            found = None
+        if written == self._written != NOTHING_PUBLISHED and found != written:
+            logger.error("controller.record_replaced", extra={"epoch": self.epoch})
+            self._alarm_for_a_while("control state", REPLACED)
+            self._write_due = True
+            self._wake.set()
 
     async def _overtaken(self, own: int, other: int) -> None:
         """In epoch `own`, somebody was found to hold `other` or a newer one. If a newer controller leads, this one

@@ -133,6 +133,8 @@ class Head:
 class Record:
     snapshot_json: str
     states_json: str
+    epoch: int = 0
+    generation: int = 0
 
 
 @dataclass
@@ -160,7 +162,7 @@ class FakeControl:
             raise self.error
         if epoch != self.leader_epoch:
             raise LeadershipLost("a newer controller leads")
-        self.record = Record(snapshot_json, states_json)
+        self.record = Record(snapshot_json, states_json, epoch, generation)
         self.written.append(SnapshotVersion(epoch, generation))
 
     def load(self) -> Record | None:

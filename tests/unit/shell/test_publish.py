@@ -13,7 +13,7 @@ from canary.observation import ReconcilerState
 from core.errors import CorruptControlState, LedgerUnavailable
 from serve_apps.application.routing_snapshot import RoutingSnapshot, SnapshotVersion
 from serve_apps.application.routing_state import Confirmation
-from serve_apps.control.publish import BEHIND_GRACE_S, LEADER_SILENCE, RENEW_S, Move, Publisher
+from serve_apps.control.publish import BEHIND_GRACE_S, LEADER_SILENCE, LOOK_AGAIN_S, RENEW_S, Move, Publisher
 from serve_apps.control.state import ControllerState
 from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.control_fakes import Clock, FakeControl, FakeRouters, Record
@@ -138,6 +138,39 @@ async def test_a_running_controller_whose_ledger_was_restored_leads_on_and_write
     assert (publisher.is_leader, publisher.epoch) == (True, 10)
     assert site.routers.held.version.epoch == site.control.written[-1].epoch == 10
     assert site.control.record is not None
+
+
+@pytest.mark.parametrize("damage", ["older", "lost", "corrupt"])
+async def test_a_record_that_is_not_what_was_written_is_written_again_and_alarmed(
+    site: Site, damage: str
+) -> None:
+    """As from a backup of the same epoch, which takes the lead from nobody: a replica that starts would obey it."""
+    publisher = await site.leader()
+    for content in (ONE, TWO):
+        publisher.offer(content, STATE)
+        await publisher.flush()
+    assert site.control.record is not None
+    if damage == "corrupt":
+        site.control.load_error = CorruptControlState("a byte was changed")
+    else:
+        site.control.record = None if damage == "lost" else replace(site.control.record, generation=1)
+    site.clock.now += LOOK_AGAIN_S
+    await publisher.flush()
+    site.control.load_error = None
+    await publisher.flush()
+    assert site.control.written[-1] == site.control.written[-2] == SnapshotVersion(1, 2)
+    assert (site.control.record.epoch, site.control.record.generation) == (1, 2)
+    assert "was not what was written" in publisher.alarms["control state"]
+
+
+async def test_a_record_that_is_intact_is_written_once(site: Site) -> None:
+    publisher = await site.leader()
+    publisher.offer(ONE, STATE)
+    await publisher.flush()
+    site.clock.now += LOOK_AGAIN_S
+    for _ in range(2):
+        await publisher.flush()
+    assert (site.control.written, publisher.alarms) == ([SnapshotVersion(1, 1)], {})
 
 
 @pytest.mark.parametrize(
