@@ -92,21 +92,28 @@ def _shadow_only(reason: str) -> GateVerdict:
 
 @dataclass(frozen=True, slots=True)
 class UseLimits:
-    """For which studies a version is meant. Empty tuples and None set no limit; ages in years, inclusive."""
+    """For which studies a version is meant. Empty tuples and None set no limit; ages in years, inclusive.
+
+    `views` are those of a projection; `without_contrast` leaves out studies that name a contrast agent.
+    """
 
     modalities: tuple[str, ...] = ()
     body_parts: tuple[str, ...] = ()
     min_age_years: int | None = None
     max_age_years: int | None = None
+    views: tuple[str, ...] = ()
+    without_contrast: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StudyInUse:
-    """What the check needs of a study. A blank body part or an age of None is what the study does not say."""
+    """What the check needs of a study. A blank body part or view, or an age of None, is what it does not say."""
 
     modality: str
     body_part: str = ""
     age_years: float | None = None
+    view: str = ""
+    has_contrast: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +127,17 @@ class UseVerdict:
 def check_intended_use(limits: UseLimits, study: StudyInUse, policy: SitePolicy) -> UseVerdict:
     """Whether a version may read this study, before it does. Compares codes without regard to case.
 
-    A blank body part passes (BodyPartExamined is type 3 and mostly missing; the series rules look at the
+    A blank body part or view passes (BodyPartExamined is type 3 and mostly missing; the series rules look at the
     image's geometry instead). An unknown age passes only at a research site.
     """
     if not _listed(study.modality, limits.modalities):
         return UseVerdict(False, f"it is meant for {_list(limits.modalities)} only")
     if study.body_part and not _listed(study.body_part, limits.body_parts):
         return UseVerdict(False, f"it is meant for {_list(limits.body_parts)} only")
+    if study.view and not _listed(study.view, limits.views):
+        return UseVerdict(False, f"it is meant for the views {_list(limits.views)} only")
+    if study.has_contrast and limits.without_contrast:
+        return UseVerdict(False, "it is meant for images without contrast agent only")
     return _check_age(limits, study.age_years, policy)
 
 

@@ -8,8 +8,11 @@ survives pickling between actors.
     SerinusError
     ├── SourceError            the PACS, bucket or folder did not give us the study
     │   ├── StudyNotFound · SourceUnavailable · SourceTimeout · StudyTooLarge
-    ├── StudyError             the study came and cannot be read
-    │   ├── UnsupportedSeries · BrokenGeometry · UndecodablePixels
+    │   │   └── PixelsTooLarge  few bytes that decode to more than the site allows
+    ├── StudyError             the study came and cannot be read, or not be trusted
+    │   ├── UnsupportedSeries · UnsupportedSyntax · BrokenGeometry · UndecodablePixels
+    │   │   └── ImplausibleGeometry · ContradictoryPixels · ConstantPixels
+    │   ├── InvalidRescale · InconsistentHeader · MixedPatients
     ├── ModelError             a model version cannot be trusted, loaded or run
     │   ├── ModelRefused · ModelFailed · ModelUnavailable · OutsideIntendedUse
     ├── WorkerLost             the process that did the work is gone, by whatever way
@@ -83,6 +86,12 @@ class StudyTooLarge(SourceError):
     failure = FailureClass.PERMANENT
 
 
+class PixelsTooLarge(StudyTooLarge):
+    """What the headers declare, or what a deflated object holds, is more than this site decodes."""
+
+    code = "pixels-too-large"
+
+
 class StudyError(SerinusError):
     code = "study-unreadable"
 
@@ -97,8 +106,52 @@ class BrokenGeometry(StudyError):
     code = "geometry-invalid"
 
 
-class UndecodablePixels(StudyError):
+class ImplausibleGeometry(BrokenGeometry):
+    """Positions, spacings or an extent that no scanner has."""
+
+    code = "geometry-implausible"
+
+
+class UnsupportedSyntax(StudyError):
+    """There is no decoder for the transfer syntax."""
+
     code = "unsupported-transfer-syntax"
+
+
+class UndecodablePixels(StudyError):
+    """Pixels that are missing, truncated or damaged."""
+
+    code = "pixels-damaged"
+
+
+class ContradictoryPixels(UndecodablePixels):
+    """The pixels are whole, and not those that the header describes."""
+
+    code = "pixels-contradict-header"
+
+
+class ConstantPixels(UndecodablePixels):
+    """Images that hold one value throughout: whatever was there is lost."""
+
+    code = "pixels-constant"
+
+
+class InvalidRescale(StudyError):
+    """The rescaling does not lead to the modality's own unit (HU for CT)."""
+
+    code = "rescale-invalid"
+
+
+class InconsistentHeader(StudyError):
+    """A header that contradicts itself, so that nobody can tell which half of it is true."""
+
+    code = "header-inconsistent"
+
+
+class MixedPatients(StudyError):
+    """Images of several patients in one series: nobody can tell whom the result would be about."""
+
+    code = "patients-mixed"
 
 
 class ModelError(SerinusError):

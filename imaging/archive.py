@@ -1,32 +1,24 @@
-"""Where studies come from: the port that every source speaks, its limits, and the simplest source, a folder.
+"""Where studies come from: the port that every source speaks, and its limits.
 
 `fetch_study` moves bytes and parses headers; it decides nothing about models. Errors never hold a UID.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol
 
-import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from core.errors import RequestError, StudyNotFound, StudyTooLarge, UnsupportedSeries
 from core.uid import is_uid
 from imaging.elements import text
-from imaging.instance import parse_instance
-from imaging.pydicom_config import configure_pydicom
+from imaging.inflate import inflate
+from imaging.pixel_limits import PixelLimits
 
-_FOLDER_THREADS: Final = 4
 _DOCUMENTS: Final = "AU DOC ECG FID HD KO PLAN PR REG RTDOSE RTPLAN RTRECORD RTSTRUCT RWV SEG SMR SR STAIN"
 NOT_IMAGES: Final = frozenset(_DOCUMENTS.split())
 """Modalities that carry no image a model could read (PS3.3 C.7.3.1.1.1); skipped unless asked for by UID."""
@@ -34,11 +26,12 @@ NOT_IMAGES: Final = frozenset(_DOCUMENTS.split())
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """What one study may cost: bytes received, instances, and seconds from request to last byte."""
+    """What one study may cost: bytes received, instances, seconds from request to last byte, and its pixels."""
 
     max_bytes: int = 8 * 2**30
     max_instances: int = 5000
     timeout_s: float = 120.0
+    pixels: PixelLimits = field(default_factory=PixelLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +39,7 @@ class StudyInstances:
     """The fetched instances by Series Instance UID, in the order received.
 
     Datasets hold patient data, so they are not in the repr (asyncio prints results of tasks). PixelData may be a
-    memoryview of the received bytes: read it with `decode.stored_pixels`.
+    memoryview of the received bytes: read it with `decode.stored_pixels`. `notes` say what was left out.
     """
 
     series: Mapping[str, tuple[Dataset, ...]] = field(repr=False)
@@ -54,6 +47,7 @@ class StudyInstances:
     pixel_digests: Mapping[str, bytes] = field(
         default_factory=dict, repr=False
     )  # by instance, for `to_volume`
+    notes: tuple[str, ...] = ()
 
 
 class Archive(Protocol):
@@ -68,7 +62,8 @@ class Archive(Protocol):
 
         `series_uids` asks for exactly these; `modalities` leaves series of others where they are. Raises
         RequestError (not a UID), StudyNotFound, UnsupportedSeries (nothing of these modalities),
-        StudyTooLarge, SourceUnavailable, SourceTimeout, StudyError (an object is not DICOM).
+        StudyTooLarge, PixelsTooLarge, SourceUnavailable, SourceTimeout, StudyError (no object can be read). An object
+        that cannot be read is left out and counted in the notes.
         """
         ...
 
@@ -81,8 +76,10 @@ class Budget:
     def __init__(self, limits: FetchLimits) -> None:
         self.limits = limits
         self._lock = Lock()
+        self._inflating = Lock()
         self.spent_bytes = 0
         self.instances = 0
+        self.inflated_bytes = 0
 
     def spend(self, *, size: int = 0, instances: int = 0) -> None:
         with self._lock:
@@ -95,11 +92,21 @@ class Budget:
         if over_instances:
             raise StudyTooLarge(f"the study has more than {self.limits.max_instances} instances")
 
-    def refund(self, *, size: int, instances: int) -> None:
+    def inflate(self, deflated: memoryview) -> bytes:
+        """The content of a deflated object, one at a time. Raises PixelsTooLarge at a limit, StudyError on damage."""
+        with self._inflating:
+            left = self.limits.pixels.study_bytes - self.inflated_bytes
+            content = inflate(deflated, min(self.limits.pixels.image_bytes, left))
+            self.inflated_bytes += len(content)
+        return content
+
+    def refund(self, *, size: int, instances: int, inflated: int = 0) -> None:
         """Take back what an attempt spent that is made again."""
         with self._lock:
             self.spent_bytes -= size
             self.instances -= instances
+        with self._inflating:
+            self.inflated_bytes -= inflated
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,101 +179,3 @@ def group_by_series(datasets: Iterable[Dataset]) -> dict[str, tuple[Dataset, ...
         seen.add(instance_uid)
         series.setdefault(text(dataset, "SeriesInstanceUID"), []).append(dataset)
     return {uid: tuple(instances) for uid, instances in series.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class FolderSource:
-    """DICOM files anywhere below `root`; their names do not matter."""
-
-    id: str
-    root: Path
-
-
-@dataclass(frozen=True, slots=True)
-class _FileEntry:
-    mtime_ns: int
-    size: int
-    study_uid: str  # empty: not DICOM
-    series_uid: str = ""
-    modality: str = ""
-
-
-@dataclass
-class _Index:
-    """Headers of the files under a root, read again only when size or time of change differ."""
-
-    root: Path
-    files: dict[Path, _FileEntry] = field(default_factory=dict)
-    lock: Lock = field(default_factory=Lock)
-
-    def of_study(self, study_uid: str) -> dict[Path, _FileEntry]:
-        with self.lock:
-            self.files = {path: self._entry(path) for path in _files_below(self.root)}
-            return {path: entry for path, entry in self.files.items() if entry.study_uid == study_uid}
-
-    def _entry(self, path: Path) -> _FileEntry:
-        status = path.stat()
-        entry = self.files.get(path)
-        if entry is not None and (entry.mtime_ns, entry.size) == (status.st_mtime_ns, status.st_size):
-            return entry
-        return _read_entry(path, status)
-
-
-class FolderArchive:
-    """Studies in a folder. A UID is only ever compared with headers, never joined to a path."""
-
-    def __init__(self, source: FolderSource, limits: FetchLimits | None = None) -> None:
-        configure_pydicom()
-        self._limits = limits or FetchLimits()
-        self._index = _Index(source.root.resolve())
-        self._pool = ThreadPoolExecutor(_FOLDER_THREADS, thread_name_prefix="folder")
-
-    async def fetch_study(
-        self,
-        study_uid: str,
-        *,
-        series_uids: Sequence[str] | None = None,
-        modalities: Sequence[str] | None = None,
-    ) -> StudyInstances:
-        check_uid(study_uid)
-        fetch = partial(self._fetch, study_uid, series_uids, modalities)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, fetch)
-
-    async def aclose(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _fetch(
-        self, study_uid: str, series_uids: Sequence[str] | None, modalities: Sequence[str] | None
-    ) -> StudyInstances:
-        files = self._index.of_study(study_uid)
-        if not files:
-            raise StudyNotFound("the folder holds no such study")
-        entries = {
-            entry.series_uid: SeriesEntry(entry.series_uid, entry.modality) for entry in files.values()
-        }
-        chosen = {
-            entry.series_uid for entry in wanted_series(tuple(entries.values()), series_uids, modalities)
-        }
-        budget = Budget(self._limits)
-        paths = [path for path, entry in files.items() if entry.series_uid in chosen]
-        for path in paths:
-            budget.spend(size=files[path].size, instances=1)
-        return StudyInstances(
-            group_by_series(parse_instance(path.read_bytes()) for path in paths), budget.spent_bytes
-        )
-
-
-def _files_below(root: Path) -> list[Path]:
-    """Regular files, sorted; links that lead out of the root are not followed."""
-    files = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
-    return sorted(path for path in files if path.is_file() and path.resolve().is_relative_to(root))
-
-
-def _read_entry(path: Path, status: os.stat_result) -> _FileEntry:
-    keywords: list[str] = ["StudyInstanceUID", "SeriesInstanceUID", "Modality"]
-    try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
-    except (InvalidDicomError, ValueError, OSError, EOFError, NotImplementedError):
-        return _FileEntry(status.st_mtime_ns, status.st_size, study_uid="")
-    study, series, modality = (str(header.get(keyword, "")) for keyword in keywords)
-    return _FileEntry(status.st_mtime_ns, status.st_size, study, series, modality)

@@ -16,22 +16,25 @@ from typing import Any, Final
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
-from core.errors import BrokenGeometry, StudyError, UnsupportedSeries
-from imaging.decode import (
-    LAYOUT_TAGS,
-    PixelLayout,
-    Pixels,
-    modality_values,
-    pixel_digest,
-    pixel_layout,
-    stored_pixels,
-    transfer_syntax,
+from core.errors import (
+    BrokenGeometry,
+    ConstantPixels,
+    MixedPatients,
+    PixelsTooLarge,
+    StudyError,
+    UnsupportedSeries,
 )
+from imaging.decode import Pixels, modality_values, pixel_digest, stored_pixels
 from imaging.elements import floats, raw, text
 from imaging.evidence import encode_evidence
-from imaging.geometry import Floats, check_orientations, stack_slices
-from imaging.summary import readable_images
+from imaging.geometry import Floats, check_orientations, check_plausible, stack_slices
+from imaging.pixel_layout import LAYOUT_TAGS, PixelLayout, pixel_layout, transfer_syntax
+from imaging.pixel_limits import PixelLimits
+from imaging.rescale import RESCALE_TAGS, Rescale, read_rescale
+from imaging.summary import check_kind, readable_images
+from imaging.told_as import told_as
 from imaging.volume import Geometry, Volume
 
 PROJECTIONS: Final = frozenset({"CR", "DX", "MG", "PX", "IO", "RF", "XA", "RG"})
@@ -39,13 +42,15 @@ PROJECTIONS: Final = frozenset({"CR", "DX", "MG", "PX", "IO", "RF", "XA", "RG"})
 
 _WORKERS: Final = 2
 _NO_DIGESTS: Final[Mapping[str, bytes]] = MappingProxyType({})
-_INT16: Final = np.iinfo(np.int16)
+_LIMITS: Final = PixelLimits()
+_THICKEST_MM: Final = 1000.0
+_PROBES: Final = 16  # rows and columns of an image that are looked at before all of it is
 _NO_POSITION: Final = (0.0, 0.0, 0.0)
 _NO_ORIENTATION: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-_SHARED_TAGS: Final = (
-    *LAYOUT_TAGS, "PixelSpacing", "ImagerPixelSpacing", "RescaleSlope", "RescaleIntercept",
+_SHARED_TAGS: Final = tuple(map(Tag, (
+    *LAYOUT_TAGS, *RESCALE_TAGS, "Modality", "SOPClassUID", "PixelSpacing", "ImagerPixelSpacing",
     "SliceThickness", "ImageOrientationPatient",
-)  # fmt: skip
+)))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,7 @@ class _Layout:
     pixels: PixelLayout
     spacing_mm: tuple[float, float] | None
     imager_spacing_mm: tuple[float, float] | None
-    slope: float
-    intercept: float
+    rescale: Rescale
     inverted: bool
     thickness_mm: float | None
     orientation: tuple[float, ...] | None
@@ -74,18 +78,25 @@ def to_volume(
     *,
     max_gap_ratio: float = 0.02,
     pixel_digests: Mapping[str, bytes] = _NO_DIGESTS,
+    limits: PixelLimits = _LIMITS,
+    notes: tuple[str, ...] = (),
 ) -> Volume:
     """Sort, check, decode and rescale one series; localizers in it are left out.
 
     Voxels are int16 when that loses nothing, else float32. Raises BrokenGeometry (gap, tilt, duplicate
     position, mixed size, spacing or orientation, missing position or spacing), UnsupportedSeries (colour,
-    multi-frame), UndecodablePixels, StudyError. A projection without a usable PixelSpacing takes
-    ImagerPixelSpacing, else 1.0 mm; either is said in `notes`. `pixel_digests`, by instance, are those an
-    archive already made (`StudyInstances.pixel_digests`); the others are made here.
+    multi-frame), PixelsTooLarge before anything is decoded, and the other kinds of StudyError. A projection without
+    a usable PixelSpacing takes ImagerPixelSpacing, else 1.0 mm; either is said in the volume's notes, behind those
+    given. `pixel_digests`, by instance, are those an archive already made (`StudyInstances.pixel_digests`); the
+    others are made here.
     """
     slices = _read_slices(datasets)
-    ordered, geometry, notes = _arrange(slices, max_gap_ratio)
-    voxels, digests = _convert(ordered, pixel_digests)
+    _check_size(slices, limits)
+    try:
+        ordered, geometry, said = _arrange(slices, max_gap_ratio)
+    except BrokenGeometry as error:  # what was left out may be what is missing
+        raise type(error)("; ".join((error.detail, *notes))) from None
+    voxels, digests, blank = _convert(ordered, pixel_digests)
     first = ordered[0].dataset
     instance_uids = tuple(text(item.dataset, "SOPInstanceUID") for item in ordered)
     return Volume(
@@ -99,42 +110,55 @@ def to_volume(
         inverted=ordered[0].layout.inverted,
         evidence=encode_evidence(first),
         input_digest=_input_digest(instance_uids, digests),
-        notes=notes,
+        notes=(*notes, *said, *blank),
     )
 
 
-# --- geometry -------------------------------------------------------------------------------------------
+# --- headers -------------------------------------------------------------------------------------------
 
 
 def _read_slices(datasets: Sequence[Dataset]) -> list[_Slice]:
     images = readable_images(datasets)
     if not images:
         raise UnsupportedSeries("the series holds no image")
+    if not all(text(dataset, "SOPInstanceUID") for dataset in images):
+        raise StudyError("an image has no SOP Instance UID, by which a report would name it")
+    if len({text(dataset, "PatientID") for dataset in images}) > 1:
+        raise MixedPatients("the images of the series name different patients")
     known: dict[tuple[object, ...], _Layout] = {}
     return [_read_slice(dataset, known) for dataset in images]
 
 
 def _read_slice(dataset: Dataset, known: dict[tuple[object, ...], _Layout]) -> _Slice:
-    key = (transfer_syntax(dataset), *(raw(dataset, keyword) for keyword in _SHARED_TAGS))
-    try:
+    key = (transfer_syntax(dataset), "ModalityLUTSequence" in dataset, raw(dataset, _SHARED_TAGS))
+    with told_as(StudyError("an image lacks a required attribute, or holds one that is not a number")):
         if key not in known:
             known[key] = _read_layout(dataset)
         return _Slice(dataset, known[key], _floats(dataset, "ImagePositionPatient", 3))
-    except (ValueError, TypeError, AttributeError, KeyError, OverflowError):
-        raise StudyError("an image lacks a required attribute, or holds one that is not a number") from None
 
 
 def _read_layout(dataset: Dataset) -> _Layout:
+    check_kind(dataset)
+    pixels = pixel_layout(dataset)
+    thickness_mm = _number(dataset, "SliceThickness", 0.0)
     return _Layout(
-        pixels=pixel_layout(dataset),
+        pixels=pixels,
         spacing_mm=_spacing(dataset, "PixelSpacing"),
         imager_spacing_mm=_spacing(dataset, "ImagerPixelSpacing"),
-        slope=_number(dataset, "RescaleSlope", 1.0),
-        intercept=_number(dataset, "RescaleIntercept", 0.0),
-        inverted=text(dataset, "PhotometricInterpretation") == "MONOCHROME1",
-        thickness_mm=_number(dataset, "SliceThickness", 0.0) or None,
+        rescale=read_rescale(dataset),
+        inverted=pixels.photometric == "MONOCHROME1",
+        thickness_mm=thickness_mm if 0 < thickness_mm <= _THICKEST_MM else None,
         orientation=_floats(dataset, "ImageOrientationPatient", 6),
     )
+
+
+def _check_size(slices: list[_Slice], limits: PixelLimits) -> None:
+    """Raises PixelsTooLarge for what the headers declare, so that no decoder is asked for it."""
+    sizes = [item.layout.pixels.decoded_bytes for item in slices]
+    if max(sizes) > limits.image_bytes:
+        raise PixelsTooLarge(f"an image decodes to more than {limits.image_bytes / 2**20:.0f} MiB")
+    if sum(sizes) > limits.study_bytes:
+        raise PixelsTooLarge(f"the images decode to more than {limits.study_bytes / 2**20:.0f} MiB")
 
 
 def _number(dataset: Dataset, keyword: str, default: float) -> float:
@@ -161,6 +185,8 @@ def _arrange(slices: list[_Slice], max_gap_ratio: float) -> tuple[list[_Slice], 
     _check_uniform(slices)
     spacing_mm, notes = _pixel_spacing(slices)
     positions, orientations = _placed(slices)
+    pixels = slices[0].layout.pixels
+    check_plausible(positions, spacing_mm, None if notes else (pixels.rows, pixels.columns))
     row, column = check_orientations(orientations)
     stack = stack_slices(positions, np.cross(row, column), max_gap_ratio)
     ordered = [slices[index] for index in stack.order]
@@ -224,17 +250,18 @@ def _placed(slices: list[_Slice]) -> tuple[Floats, Floats]:
 # --- pixels ---------------------------------------------------------------------------------------------
 
 
-def _convert(slices: list[_Slice], known: Mapping[str, bytes]) -> tuple[Any, list[bytes]]:
-    """Voxels `(slices, rows, columns)` and the digest of each slice's stored pixels."""
+def _convert(slices: list[_Slice], known: Mapping[str, bytes]) -> tuple[Any, list[bytes], tuple[str, ...]]:
+    """Voxels `(slices, rows, columns)`, the digest of each slice's stored pixels, and notes."""
     with ThreadPoolExecutor(_WORKERS) as pool:
         stored = list(pool.map(_stored, slices))
         digests = pool.map(partial(_digest, known), slices, stored)
+        notes = _check_contents(list(pool.map(_is_constant, stored)))
         planes = list(pool.map(_plane, slices, stored))
         dtype = np.int16 if all(map(_fits_int16, slices, planes)) else np.float32
         layout = slices[0].layout.pixels
         voxels = np.empty((len(slices), layout.rows, layout.columns), dtype)
         list(pool.map(_fill, voxels, slices, planes))
-        return voxels, list(digests)
+        return voxels, list(digests), notes
 
 
 def _stored(item: _Slice) -> Pixels:
@@ -245,40 +272,39 @@ def _digest(known: Mapping[str, bytes], item: _Slice, stored: Pixels) -> bytes:
     return known.get(text(item.dataset, "SOPInstanceUID")) or pixel_digest(item.dataset, stored)
 
 
+def _is_constant(stored: Pixels) -> bool:
+    """Whether an image holds one value throughout; of an honest one, a few pixels tell that it does not."""
+    rows, columns = stored.shape
+    probes = stored[:: -(-rows // _PROBES), :: -(-columns // _PROBES)]
+    return not (probes != stored[0, 0]).any() and not (stored != stored[0, 0]).any()
+
+
+def _check_contents(constant: list[bool]) -> tuple[str, ...]:
+    """A note on constant images at the ends of a series, where an average or a stripped brain may have some.
+
+    Raises ConstantPixels when all are constant, or one between others: no scanner makes these.
+    """
+    if all(constant):
+        raise ConstantPixels("the images hold one value throughout")
+    start, stop = constant.index(False), len(constant) - constant[::-1].index(False)
+    if inside := sum(constant[start:stop]):
+        raise ConstantPixels(f"{inside} of {len(constant)} images, between others, hold one value throughout")
+    ends = sum(constant)
+    return (f"{ends} of {len(constant)} images, at the ends of the series, hold one value",) if ends else ()
+
+
 def _plane(item: _Slice, stored: Pixels) -> Pixels:
     """Stored values, or those of a Modality LUT table."""
     values = modality_values(item.dataset, stored)
     return stored if values is None else values
 
 
-def _rescale(item: _Slice) -> tuple[float, float]:
-    """Slope and intercept; a table in their place has been applied already."""
-    if "ModalityLUTSequence" in item.dataset:
-        return 1.0, 0.0
-    return item.layout.slope, item.layout.intercept
-
-
 def _fits_int16(item: _Slice, plane: Pixels) -> bool:
-    slope, intercept = _rescale(item)
-    if plane.dtype.kind not in "iu" or not (slope.is_integer() and intercept.is_integer()):
-        return False
-    if (slope, intercept) == (1.0, 0.0) and np.can_cast(plane.dtype, np.int16):
-        return True
-    ends = (float(plane.min()) * slope + intercept, float(plane.max()) * slope + intercept)
-    return _INT16.min <= min(ends) and max(ends) <= _INT16.max
+    return item.layout.rescale.fits_int16(plane)
 
 
 def _fill(target: Any, item: _Slice, plane: Pixels) -> None:
-    slope, intercept = _rescale(item)
-    if (slope, intercept) == (1.0, 0.0):
-        np.copyto(target, plane, casting="unsafe")
-    elif target.dtype == np.int16 and slope == 1.0 and plane.dtype.itemsize == 2 and plane.dtype.isnative:
-        # modulo 2**16, and still exact: every sum fits, or `_fits_int16` had not said so
-        np.add(plane.view(np.int16), np.array(int(intercept) & 0xFFFF, np.uint16).view(np.int16), out=target)
-    elif target.dtype == np.int16:
-        np.copyto(target, plane.astype(np.int32) * int(slope) + int(intercept), casting="unsafe")
-    else:
-        np.copyto(target, plane.astype(np.float64) * slope + intercept, casting="unsafe")
+    item.layout.rescale.fill(target, plane)
 
 
 def _input_digest(instance_uids: Sequence[str], digests: Sequence[bytes]) -> str:

@@ -1,68 +1,55 @@
 """One dataset -> its stored pixel values, whatever the transfer syntax.
 
 Native little-endian monochrome is a view of the received bytes; everything else goes through pydicom's
-decoders (pylibjpeg, pyjpegls, GDCM). Texts of errors below may carry tag values, so none of them passes.
+decoders (pylibjpeg, pyjpegls, GDCM), once the frame's own header has said that it is the declared image.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final, TypeGuard
+from functools import cache
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.processing import apply_modality_lut
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID
 
-from core.errors import UndecodablePixels, UnsupportedSeries
-from imaging.elements import text
+from core.errors import ContradictoryPixels, StudyError, UndecodablePixels, UnsupportedSyntax
+from imaging.codestream import DamagedCodestream, EncodedSize, encoded_sizes
+from imaging.pixel_layout import PixelLayout, pixel_layout
+from imaging.told_as import told_as
 
 Pixels = npt.NDArray[Any]
-
-_NATIVE: Final = frozenset({ExplicitVRLittleEndian, ImplicitVRLittleEndian})
-_DTYPES: Final = {(8, 0): "u1", (8, 1): "i1", (16, 0): "<u2", (16, 1): "<i2"}
-MONOCHROME: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
-
-
-@dataclass(frozen=True, slots=True)
-class PixelLayout:
-    """How an image's pixels lie in its bytes. `dtype` is None when a decoder has to find out."""
-
-    rows: int
-    columns: int
-    dtype: str | None
-
-
-LAYOUT_TAGS: Final = (
-    "NumberOfFrames", "PhotometricInterpretation", "Rows", "Columns",
-    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
-)  # fmt: skip
-"""What `pixel_layout` reads: images of one transfer syntax that agree on these share their layout."""
-
-
-def pixel_layout(dataset: Dataset) -> PixelLayout:
-    """The layout of a single-frame monochrome image. Raises UnsupportedSeries (colour, several frames)."""
-    if int(dataset.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in dataset:
-        raise UnsupportedSeries("multi-frame images are not supported; only single-frame instances are")
-    if str(dataset.get("PhotometricInterpretation", "")) not in MONOCHROME:
-        raise UnsupportedSeries("colour images cannot be read as one intensity")
-    return PixelLayout(int(dataset.Rows), int(dataset.Columns), _native_dtype(dataset))
 
 
 def stored_pixels(dataset: Dataset, layout: PixelLayout | None = None) -> Pixels:
     """Stored values `(rows, columns)` before the Modality LUT; perhaps a read-only view.
 
-    `layout` saves reading it again. Raises UnsupportedSeries as `pixel_layout`, and UndecodablePixels (no
-    pixels, damaged, or a transfer syntax without a decoder).
+    `layout` saves reading it again. Raises UnsupportedSeries and InconsistentHeader as `pixel_layout`, and
+    UndecodablePixels (none, or damaged), ContradictoryPixels (of another size than declared), UnsupportedSyntax.
     """
-    layout = layout or pixel_layout(dataset)
+    if layout is None:
+        with told_as(StudyError("an image does not describe its pixels")):
+            layout = pixel_layout(dataset)
+    decoder = _decoder(layout.syntax) if layout.dtype is None else None
     element = dataset.get_item("PixelData")
-    if element is None:
+    value = None if element is None else element.value
+    if not isinstance(value, bytes | memoryview):
         raise UndecodablePixels("an image has no pixel data of whole numbers")
-    pixels = _native_view(element.value, layout)
-    return _decoded(dataset) if pixels is None else pixels
+    if layout.is_native:
+        layout.check_length(len(value))
+    if decoder is None:
+        return _native_view(value, layout)
+    with told_as(UndecodablePixels(f"pixels of transfer syntax {_name(layout.syntax)} cannot be decoded")):
+        encoded = bytes(value) if layout.is_native else _checked_frame(bytes(value), layout)
+        pixels, _ = decoder.as_array(encoded, raw=True, **_options(layout, element.VR or "OW"))
+    if pixels.shape != (layout.rows, layout.columns):
+        raise ContradictoryPixels("the decoded image is not one plane of the declared size")
+    return np.asarray(pixels)
 
 
 def pixel_digest(dataset: Dataset, stored: Pixels) -> bytes:
@@ -84,56 +71,57 @@ def modality_values(dataset: Dataset, stored: Pixels) -> Pixels | None:
     """The Modality LUT of a dataset that has one as a table (PS3.3 C.11.1); None when it has not."""
     if "ModalityLUTSequence" not in dataset:
         return None
-    try:
+    with told_as(UndecodablePixels("the Modality LUT cannot be applied")):
         return np.asarray(apply_modality_lut(stored, dataset))
-    except Exception:  # noqa: BLE001  (decoders raise what they like, with tag values in it)
-        raise UndecodablePixels("the Modality LUT cannot be applied") from None
 
 
-def transfer_syntax(dataset: Dataset) -> str:
-    """The transfer syntax the pixels came in; blank when the dataset never was a file."""
-    meta = getattr(dataset, "file_meta", None)
-    return "" if meta is None else text(meta, "TransferSyntaxUID")
-
-
-def _native_dtype(dataset: Dataset) -> str | None:
-    """The type of uncompressed values that fill their allocated bits: else overlays may sit above them."""
-    if transfer_syntax(dataset) not in _NATIVE or dataset.get("BitsStored") != dataset.get("BitsAllocated"):
-        return None
-    return _DTYPES.get((dataset.BitsAllocated, dataset.PixelRepresentation))
-
-
-def _native_view(value: object, layout: PixelLayout) -> Pixels | None:
-    """A view of uncompressed pixels; None when a decoder must look at them."""
-    count = layout.rows * layout.columns
-    if layout.dtype is None or not isinstance(value, bytes | memoryview):
-        return None
-    if len(value) < count * np.dtype(layout.dtype).itemsize:
-        return None
-    return np.frombuffer(value, layout.dtype, count).reshape(layout.rows, layout.columns)
-
-
-def _decoded(dataset: Dataset) -> Pixels:
-    _own_pixel_bytes(dataset)
+@cache
+def _decoder(syntax: str) -> Decoder:
+    """Raises UnsupportedSyntax."""
     try:
-        pixels = np.asarray(dataset.pixel_array)
-    except Exception:  # noqa: BLE001  (decoders raise what they like, with tag values in it)
-        raise UndecodablePixels(
-            f"pixels of transfer syntax {_syntax_name(dataset)} cannot be decoded"
-        ) from None
-    if pixels.ndim != 2:
-        raise UndecodablePixels("the decoded image is not one plane")
-    return pixels
+        decoder = get_decoder(UID(syntax))
+    except NotImplementedError:
+        raise UnsupportedSyntax(f"there is no decoder for transfer syntax {_name(syntax)}") from None
+    if not decoder.is_available:
+        raise UnsupportedSyntax(f"no decoder for transfer syntax {_name(syntax)} is installed")
+    return decoder
 
 
-def _own_pixel_bytes(dataset: Dataset) -> None:
-    """Decoders want bytes, not a view of the received object."""
-    element = dataset["PixelData"]
-    if isinstance(element.value, memoryview):
-        element.value = bytes(element.value)
+def _native_view(value: bytes | memoryview, layout: PixelLayout) -> Pixels:
+    """The image as a view of its bytes, which fill their allocated bits: else overlays may sit above them."""
+    return np.frombuffer(value, layout.dtype, layout.rows * layout.columns).reshape(
+        layout.rows, layout.columns
+    )
 
 
-def _syntax_name(dataset: Dataset) -> str:
+def _checked_frame(value: bytes, layout: PixelLayout) -> bytes:
+    """The one frame, and nothing else, encapsulated anew: what was checked is what the decoder gets."""
+    frame = get_frame(value, 0, number_of_frames=1)
+    try:
+        sizes = encoded_sizes(layout.syntax, frame)
+    except DamagedCodestream as damage:
+        raise UndecodablePixels(f"a compressed image is damaged: {damage}") from None
+    if sizes - {EncodedSize(layout.rows, layout.columns, samples=1)}:
+        raise ContradictoryPixels("a compressed image is of another size than its header declares")
+    return encapsulate([frame], has_bot=False)
+
+
+def _options(layout: PixelLayout, vr: str) -> dict[str, Any]:
+    return {
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "samples_per_pixel": 1,
+        "number_of_frames": 1,
+        "photometric_interpretation": layout.photometric,
+        "bits_allocated": layout.bits_allocated,
+        "bits_stored": layout.bits_stored,
+        "pixel_representation": int(layout.is_signed),
+        "pixel_keyword": "PixelData",
+        "pixel_vr": vr,
+    }
+
+
+def _name(syntax: str) -> str:
     """The registered name of the transfer syntax; the UID of a private one is not repeated."""
-    uid = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
-    return str(uid.name) if uid is not None and uid.is_transfer_syntax and not uid.is_private else "unknown"
+    uid = UID(syntax)
+    return str(uid.name) if uid.is_transfer_syntax and not uid.is_private else "unknown"

@@ -6,9 +6,11 @@ for the geometry of a long series takes longer than its pixels.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
@@ -19,9 +21,12 @@ def _tag(keyword: str) -> BaseTag:
     return Tag(keyword)
 
 
-def raw(dataset: Dataset, keyword: str) -> object:
-    """Something hashable that is equal when the element's value is; None when the element is absent."""
-    element = dataset.get_item(_tag(keyword))
+def raw(dataset: Dataset, tags: Iterable[BaseTag]) -> tuple[object, ...]:
+    """Something hashable that is equal when the values of these elements are; None for one that is absent."""
+    return tuple(_raw(dataset.get_item(tag)) for tag in tags)
+
+
+def _raw(element: DataElement | RawDataElement | None) -> object:
     if element is None:
         return None
     return element.value if isinstance(element.value, bytes) else str(element.value)
@@ -35,7 +40,8 @@ def text(dataset: Dataset, keyword: str) -> str:
         return ""
     if isinstance(value, bytes):
         return value.decode("latin-1").strip(" \0")
-    return value.strip() if isinstance(value, str) else "\\".join(map(str, value))
+    values = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    return "\\".join(map(str, values)).strip()
 
 
 def floats(dataset: Dataset, keyword: str) -> tuple[float, ...]:

@@ -8,13 +8,16 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from core.errors import BrokenGeometry
+from core.errors import BrokenGeometry, ImplausibleGeometry
 
 Floats = npt.NDArray[np.float64]
 
 _COSINE_TOLERANCE: Final = 1e-3
 _SAME_POSITION_MM: Final = 1e-3
 _ROUNDING_MM: Final = 0.01  # positions are decimal strings that scanners round
+_FARTHEST_MM: Final = 10_000.0  # of a slice from the origin; a table travels two metres
+_LARGEST_MM: Final = 3_000.0  # of a stack along each axis; a patient is shorter
+_FINEST_MM: Final = 0.001  # between pixels
 _SHEAR_LIMIT: Final = 0.02  # drift in the plane per mm along the normal: a tilt of 1.1 degrees
 
 
@@ -24,6 +27,22 @@ class Stack:
 
     order: tuple[int, ...]
     spacing_mm: float | None
+
+
+def check_plausible(
+    positions: Floats, pixel_spacing_mm: tuple[float, float], size: tuple[int, int] | None
+) -> None:
+    """Raise ImplausibleGeometry for what no scanner of patients makes.
+
+    `size` is (rows, columns), None where the pixel spacing is only assumed. Positions `(n, 3)` in mm.
+    """
+    if float(np.abs(positions).max()) > _FARTHEST_MM:
+        raise ImplausibleGeometry("a slice lies more than 10 m from the scanner's origin")
+    if size is None:
+        return
+    spans_mm = (*np.ptp(positions, axis=0), size[0] * pixel_spacing_mm[0], size[1] * pixel_spacing_mm[1])
+    if max(spans_mm) > _LARGEST_MM or min(pixel_spacing_mm) < _FINEST_MM:
+        raise ImplausibleGeometry("the images are larger than any patient, or finer than any scanner")
 
 
 def check_orientations(orientations: Floats) -> tuple[Floats, Floats]:
@@ -46,7 +65,7 @@ def stack_slices(positions: Floats, normal: Floats, max_gap_ratio: float) -> Sta
     Stack(order=(1, 2, 0), spacing_mm=2.5)
     """
     if not np.isfinite(positions).all():
-        raise BrokenGeometry("a slice position is not a number")
+        raise ImplausibleGeometry("a slice position is not a number")
     along = positions @ normal
     order = np.argsort(along, kind="stable")
     if len(order) == 1:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote_plus
@@ -26,10 +26,10 @@ from imaging.archive import (
     SeriesEntry,
     StudyInstances,
     check_uid,
-    group_by_series,
     wanted_series,
 )
-from imaging.instance import parse_instance
+from imaging.elements import text
+from imaging.intake import read_object, to_study
 from imaging.pydicom_config import configure_pydicom
 from imaging.retry import Deadline
 
@@ -146,21 +146,22 @@ class ObjectArchive:
         keys = dict.fromkeys(location for locations in listed for location in locations)
         tasks = [loop.run_in_executor(self._pool, partial(self._read, job), key) for key in keys]
         try:
-            datasets = await asyncio.gather(*tasks)
+            objects = await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
-        return _select(datasets, job.budget.spent_bytes, study_uid, series_uids, modalities)
+        return _select(objects, job.budget.spent_bytes, study_uid, series_uids, modalities)
 
-    def _read(self, job: _ObjectFetch, location: Location) -> Dataset:
+    def _read(self, job: _ObjectFetch, location: Location) -> Dataset | None:
         """Get and parse one object. S3 events name keys URL-encoded, and callers pass that on: try both."""
         try:
-            return parse_instance(job.get(location))
+            return read_object(job.get(location), job.budget.inflate)
         except StudyNotFound:
             decoded = Location(location.bucket, unquote_plus(location.key))
             if decoded == location:
                 raise
-            return parse_instance(job.get(self._permitted(parse_uri(f"s3://{decoded.bucket}/{decoded.key}"))))
+            place = self._permitted(parse_uri(f"s3://{decoded.bucket}/{decoded.key}"))
+            return read_object(job.get(place), job.budget.inflate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,19 +196,19 @@ class _ObjectFetch:
 
 
 def _select(
-    datasets: Sequence[Dataset],
+    objects: Sequence[Dataset | None],
     spent_bytes: int,
     study_uid: str,
     series_uids: Sequence[str] | None,
     modalities: Sequence[str] | None,
 ) -> StudyInstances:
-    own = [dataset for dataset in datasets if str(dataset.get("StudyInstanceUID", "")) == study_uid]
+    own = [item for item in objects if item is None or text(item, "StudyInstanceUID") == study_uid]
     if not own:
         raise StudyNotFound("the object store holds nothing of this study there")
-    series = group_by_series(own)
-    entries = [SeriesEntry(uid, str(parts[0].get("Modality", ""))) for uid, parts in sorted(series.items())]
+    study = to_study(own, spent_bytes)
+    entries = [SeriesEntry(uid, text(parts[0], "Modality")) for uid, parts in sorted(study.series.items())]
     chosen = wanted_series(entries, series_uids, modalities)
-    return StudyInstances({entry.series_uid: series[entry.series_uid] for entry in chosen}, spent_bytes)
+    return replace(study, series={entry.series_uid: study.series[entry.series_uid] for entry in chosen})
 
 
 def _client(source: ObjectSource) -> Any:

@@ -1,15 +1,19 @@
-"""What routing and the intended-use check need to know of a study, from the header of its first image."""
+"""What routing and the intended-use check need to know of a study, from the headers of its images."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
 from pydicom.dataset import Dataset
 
+from core.errors import StudyError
+from imaging.acquisition import has_contrast, view_of
 from imaging.source_texts import source_text
+from imaging.told_as import told_as
 from imaging.volume import Volume
 
 _AGE: Final = re.compile(r"(\d{3})([DWMY])")
@@ -21,7 +25,11 @@ _OLDEST_YEARS: Final = 130.0
 
 @dataclass(frozen=True, slots=True)
 class PatientFacts:
-    """Patient data: never logged, never in a span. `age_years` is None where the study does not tell it."""
+    """Patient data: never logged, never in a span. `age_years` is None where the study does not tell it.
+
+    `view` is that of a projection (PA, AP, LL, …), blank where the study does not tell it. `has_contrast`: a contrast
+    agent is named.
+    """
 
     patient_id: str = field(repr=False)
     accession: str = field(repr=False)
@@ -29,18 +37,24 @@ class PatientFacts:
     modality: str
     body_part: str
     scanner: str
+    view: str = ""
+    has_contrast: bool = False
 
 
-def patient_facts(dataset: Dataset, volume: Volume) -> PatientFacts:
-    """The facts of a study by one of its images and the volume made of them."""
-    return PatientFacts(
-        patient_id=source_text(dataset, "PatientID"),
-        accession=source_text(dataset, "AccessionNumber"),
-        age_years=age_of(dataset),
-        modality=volume.modality,
-        body_part=volume.body_part,
-        scanner=f"{source_text(dataset, 'Manufacturer')} {source_text(dataset, 'ManufacturerModelName')}".strip(),
-    )
+def patient_facts(images: Sequence[Dataset], volume: Volume) -> PatientFacts:
+    """The facts of a study by its images and the volume made of them. Raises StudyError."""
+    dataset = images[0]
+    with told_as(StudyError("an image's header holds values that cannot be read")):
+        return PatientFacts(
+            patient_id=source_text(dataset, "PatientID"),
+            accession=source_text(dataset, "AccessionNumber"),
+            age_years=age_of(dataset),
+            modality=volume.modality,
+            body_part=volume.body_part,
+            scanner=f"{source_text(dataset, 'Manufacturer')} {source_text(dataset, 'ManufacturerModelName')}".strip(),
+            view=view_of(dataset),
+            has_contrast=has_contrast(images),
+        )
 
 
 def age_of(dataset: Dataset) -> float | None:

@@ -9,12 +9,15 @@ from typing import Final
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage, MRImageStorage
 
-from imaging.decode import MONOCHROME
+from core.errors import InconsistentHeader
 from imaging.elements import floats, text
+from imaging.pixel_layout import MONOCHROME
 from imaging.series import Plane, SeriesHeader
 
 OWN_MANUFACTURER: Final = "serinus"
+_MODALITY_OF: Final[Mapping[str, str]] = {CTImageStorage: "CT", MRImageStorage: "MR"}
 _SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 _LOCALIZER: Final = re.compile(r"\b(localizer|scout|topogram|surview|survey|scanogram)\b", re.IGNORECASE)
 _DOSE: Final = re.compile(r"\b(dose (report|info|record|summary)|patient protocol)\b", re.IGNORECASE)
@@ -46,6 +49,13 @@ def readable_images(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
     return tuple(dataset for dataset in datasets if "Rows" in dataset and not _is_localizer(dataset))
 
 
+def check_kind(dataset: Dataset) -> None:
+    """Raises InconsistentHeader for a CT that calls itself MR, or the like."""
+    expected = _MODALITY_OF.get(text(dataset, "SOPClassUID"))
+    if expected and text(dataset, "Modality") != expected:
+        raise InconsistentHeader(f"an image is stored as {expected}, and names another modality")
+
+
 def _obstacle(first: Dataset, images: Sequence[Dataset]) -> str | None:
     if text(first, "Manufacturer").lower().startswith(OWN_MANUFACTURER):
         return "it is a result of ours"
@@ -55,11 +65,19 @@ def _obstacle(first: Dataset, images: Sequence[Dataset]) -> str | None:
         return "it is a localizer"
     if _is_screen(first):
         return "it is a screen capture, not an acquired image"
-    if int(first.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in first:
+    if not _is_single_frame(first):
         return "multi-frame images are not supported"
     if text(first, "PhotometricInterpretation") not in MONOCHROME:
         return "it is in colour"
     return None
+
+
+def _is_single_frame(dataset: Dataset) -> bool:
+    try:
+        frames = int(text(dataset, "NumberOfFrames") or 1)
+    except ValueError:
+        return False
+    return frames <= 1 and "PerFrameFunctionalGroupsSequence" not in dataset
 
 
 def _is_localizer(dataset: Dataset) -> bool:

@@ -237,9 +237,19 @@ def _check_priority(points: tuple[tuple[float, int], ...]) -> None:
     _require(all(a[0] < b[0] and a[1] <= b[1] for a, b in pairwise(points)), "priority must ascend")
 
 
+class Contrast(StrEnum):
+    """Whether the version may read images that name a contrast agent."""
+
+    ANY = "any"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class IntendedUse:
-    """For whom and what the version may be used; checked per study before any variant answers."""
+    """For whom and what the version may be used; checked per study before any variant answers.
+
+    `views` are those of a projection (ViewPosition: PA, AP, LL, …); empty accepts any, and a blank one always passes.
+    """
 
     statement: str
     modalities: tuple[str, ...]
@@ -247,6 +257,8 @@ class IntendedUse:
     min_age_years: int | None = None
     max_age_years: int | None = None
     must_not: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
+    contrast: Contrast = Contrast.ANY
 
     def __post_init__(self) -> None:
         ages = [age for age in (0, self.min_age_years, self.max_age_years) if age is not None]

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from canary.gates import SitePolicy
 from canary.routing_table import AssignmentKey
 from core.retry import RetryPolicy
+from imaging.pixel_limits import PixelLimits
 from serve_apps.resources import Resources
 
 INBOX = "inbox"  # id of the source of studies that were pushed by STOW-RS; always there
@@ -88,6 +89,8 @@ class Settings(BaseSettings):
     max_study_bytes: int = 8 << 30
     max_body_bytes: int = 2 << 30
     max_study_instances: int = 5000
+    max_image_bytes: int = 512 << 20  # of one image, decoded
+    max_decoded_bytes: int = 4 << 30  # of all images of a study, decoded
     max_open_jobs: int = 10_000
     max_waiting_callers: int = 100
     jobs_per_worker: int = 4
@@ -124,6 +127,11 @@ class Settings(BaseSettings):
             FolderSourceSettings(id=SAMPLES, kind="folder", root=paths.samples, reports=paths.reports),
         )
         return {source.id: source for source in (*built_in, *self.sources)}
+
+    @property
+    def pixel_limits(self) -> PixelLimits:
+        """What pixels may decode to."""
+        return PixelLimits(self.max_image_bytes, self.max_decoded_bytes)
 
     @property
     def retry_policy(self) -> RetryPolicy:

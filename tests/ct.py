@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ComputedRadiographyImageStorage, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from imaging.encoded import EncodedInstance
 
@@ -21,8 +21,11 @@ PATIENT = "CANARY^PATIENT"  # must never be seen in an error or a log
 def ct_slice(
     index: int = 0, *, pixels: np.ndarray | None = None, step_mm: float = 2.5, **changes: Any
 ) -> Dataset:
-    """An axial CT slice at `index * step_mm`; `changes` are attributes by keyword, None removes one."""
-    values = np.full((8, 6), index, np.int16) if pixels is None else pixels
+    """An axial CT slice at `index * step_mm`; `changes` are attributes by keyword, None removes one.
+
+    Its first pixel is `index`, and each other one more than the one before.
+    """
+    values = index + np.arange(48, dtype=np.int16).reshape(8, 6) if pixels is None else pixels
     dataset = Dataset()
     dataset.SOPClassUID = CTImageStorage
     dataset.SOPInstanceUID = f"{SERIES}.{index + 1}"
@@ -68,9 +71,8 @@ def ct_series(count: int = 5, **changes: Any) -> list[Dataset]:
 def film(**changes: Any) -> Dataset:
     """A chest film: no position, no orientation."""
     absent = dict.fromkeys(("ImagePositionPatient", "ImageOrientationPatient", "SliceThickness"))
-    return ct_slice(
-        0, Modality="CR", BodyPartExamined="CHEST", SOPInstanceUID=generate_uid(), **absent, **changes
-    )
+    kind = {"SOPClassUID": ComputedRadiographyImageStorage, "Modality": "CR", "BodyPartExamined": "CHEST"}
+    return ct_slice(0, SOPInstanceUID=generate_uid(), **kind, **absent, **changes)
 
 
 def encoded(dataset: Dataset, **options: Any) -> bytes:

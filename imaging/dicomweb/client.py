@@ -29,7 +29,6 @@ from imaging.archive import (
     SeriesEntry,
     StudyInstances,
     check_uid,
-    group_by_series,
     wanted_series,
 )
 from imaging.decode import is_view
@@ -39,7 +38,7 @@ from imaging.dicomweb.stow import Receipt, encode_multipart, read_receipt, rejec
 from imaging.dicomweb.wado import Endpoint, get, read_parts
 from imaging.elements import text
 from imaging.encoded import EncodedInstance
-from imaging.instance import parse_instance
+from imaging.intake import read_object, to_study
 from imaging.pydicom_config import configure_pydicom
 from imaging.retry import Deadline, Transient, retry_after_s, retrying
 
@@ -95,9 +94,9 @@ class DicomwebArchive:
             received = await asyncio.gather(*(self._run(partial(fetch.series, entry)) for entry in entries))
         finally:
             fetch.stop.set()  # after an error or a cancellation the other threads end with their next chunk
-        instances = group_by_series(dataset for series in received for dataset in series)
+        objects = [dataset for series in received for dataset in series]
         digests = await self._run(fetch.pixel_digests)
-        return StudyInstances(instances, fetch.budget.spent_bytes, digests)
+        return to_study(objects, fetch.budget.spent_bytes, pixel_digests=digests)
 
     async def store(self, instances: Sequence[EncodedInstance], deadline_s: float | None = None) -> int:
         """Send Part 10 files by STOW-RS as they are; the number that the PACS holds now is all, or it raises.
@@ -183,28 +182,31 @@ class _Fetch:
             raise StudyNotFound("the archive knows no such study")
         return tuple(sorted(entries, key=lambda entry: entry.series_uid))
 
-    def series(self, entry: SeriesEntry) -> list[Dataset]:
+    def series(self, entry: SeriesEntry) -> list[Dataset | None]:
         received = retrying(lambda: self._series_once(entry), self.deadline)
         if len(received) < (entry.instances or 0):
             raise SourceUnavailable(f"the archive sent {len(received)} of {entry.instances} instances")
         return received
 
-    def _series_once(self, entry: SeriesEntry) -> list[Dataset]:
+    def _series_once(self, entry: SeriesEntry) -> list[Dataset | None]:
         attempt = _Attempt(self)
         path = f"/studies/{self.study_uid}/series/{entry.series_uid}"
         try:
             with _line_errors(), get(self.endpoint, path, _ACCEPT_INSTANCES) as response:
                 _raise_for_status(response.status, response.getheader("retry-after"))
-                return [self._noted(parse_instance(part)) for part in attempt.parts(response)]
+                return [self._own(read_object(part, attempt.inflate)) for part in attempt.parts(response)]
         except Transient:
-            self.budget.refund(size=attempt.size, instances=attempt.instances)
+            attempt.refund()
             raise
 
     def pixel_digests(self) -> dict[str, bytes]:
         return {uid: digest.result() for uid, digest in self.digests.items()}
 
-    def _noted(self, dataset: Dataset) -> Dataset:
-        """Begin to digest native pixels beside the transfer, which leaves a core idle."""
+    def _own(self, dataset: Dataset | None) -> Dataset | None:
+        """The dataset if it is of this study; begin to digest its native pixels beside the transfer, which leaves a
+        core idle."""
+        if dataset is None or text(dataset, "StudyInstanceUID") != self.study_uid:
+            return None
         element = dataset.get_item("PixelData")
         if element is not None and is_view(element.value):
             self.digests[text(dataset, "SOPInstanceUID")] = self.hashing.submit(_digest, element.value)
@@ -218,6 +220,15 @@ class _Attempt:
     fetch: _Fetch
     size: int = 0
     instances: int = 0
+    inflated: int = 0
+
+    def inflate(self, deflated: memoryview) -> bytes:
+        content = self.fetch.budget.inflate(deflated)
+        self.inflated += len(content)
+        return content
+
+    def refund(self) -> None:
+        self.fetch.budget.refund(size=self.size, instances=self.instances, inflated=self.inflated)
 
     def parts(self, response: HTTPResponse) -> Iterator[Body]:
         buffers = ReceiveBuffers(self.fetch.budget.limits.max_bytes, self.fetch.memory)

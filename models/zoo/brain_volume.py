@@ -11,6 +11,7 @@ from imaging.finding import Code
 from imaging.series import SeriesRule
 from models.spec import (
     Channel,
+    Contrast,
     InputSpec,
     IntendedUse,
     Interpolation,
@@ -73,5 +74,6 @@ SPEC = ModelSpec(
             "read T2, FLAIR or contrast enhanced series: their accuracy was not measured",
             "measure atrophy: the outline includes the cerebrospinal fluid around the brain",
         ),
+        contrast=Contrast.NONE,
     ),
 )

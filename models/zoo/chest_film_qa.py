@@ -72,5 +72,6 @@ SPEC = ModelSpec(
             "measure a lung: the boxes are coarse",
             "stand for a technologist's quality control",
         ),
+        views=("PA", "AP"),
     ),
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from core.errors import UnknownSource
-from imaging.archive import Archive, FetchLimits, FolderArchive, FolderSource
+from imaging.archive import Archive, FetchLimits
 from imaging.dicomweb import DicomwebArchive, DicomwebSource
+from imaging.folder import FolderArchive, FolderSource
 from imaging.object_store import ObjectArchive, ObjectSource
 from serve_apps.settings import (
     DicomwebSourceSettings,
@@ -24,6 +25,7 @@ class Archives:
             max_bytes=settings.max_study_bytes,
             max_instances=settings.max_study_instances,
             timeout_s=settings.fetch_timeout_s,
+            pixels=settings.pixel_limits,
         )
         self._open: dict[str, Archive] = {}
 

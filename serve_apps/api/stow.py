@@ -5,19 +5,17 @@ from __future__ import annotations
 import io
 import json
 import logging
-import struct
-import zlib
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pydicom
-from pydicom.errors import BytesLengthException, InvalidDicomError
-
 from core.atomic_write import atomic_write
+from core.errors import StudyError
 from core.uid import is_uid
 from imaging.dicomweb import MultipartError, MultipartSplitter, boundary_of
+from imaging.elements import text
+from imaging.instance import names_of
 from serve_apps.api.problems import Problem
 from serve_apps.application.executors import run_in
 
@@ -25,19 +23,6 @@ logger = logging.getLogger("serinus.stow")
 CANNOT_UNDERSTAND = 0xC000  # PS3.4 B.2.3
 STUDY_MISMATCH = 0xA900
 OUT_OF_RESOURCES = 0xA700
-UNREADABLE = (  # all that pydicom was seen to raise of bytes that are no instance
-    InvalidDicomError,
-    BytesLengthException,
-    AttributeError,
-    EOFError,
-    KeyError,
-    NotImplementedError,
-    OverflowError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 SOP_CLASS, SOP_INSTANCE = "00081150", "00081155"
 REFERENCED, FAILED, REASON = "00081199", "00081198", "00081197"
 
@@ -134,12 +119,12 @@ class Inbox:
 
     def _keep(self, body: bytes, study_uid: str | None) -> StoredInstance | FailedInstance:
         try:
-            header = pydicom.dcmread(io.BytesIO(body), stop_before_pixels=True)
-            instance = StoredInstance(
-                str(header.StudyInstanceUID), str(header.SOPInstanceUID), str(header.SOPClassUID)
-            )
-        except UNREADABLE:
+            names = names_of(io.BytesIO(body))
+        except StudyError:
             return FailedInstance(CANNOT_UNDERSTAND)
+        instance = StoredInstance(
+            text(names, "StudyInstanceUID"), text(names, "SOPInstanceUID"), text(names, "SOPClassUID")
+        )
         if not (is_uid(instance.study_uid) and is_uid(instance.instance_uid)):
             return FailedInstance(CANNOT_UNDERSTAND)
         if study_uid is not None and instance.study_uid != study_uid:

@@ -18,6 +18,7 @@ from imaging.archive import Archive, StudyInstances
 from imaging.assemble import to_volume
 from imaging.content_digest import content_digest
 from imaging.patient_facts import patient_facts
+from imaging.pixel_limits import PixelLimits
 from imaging.report_sr import ReportContext
 from imaging.series import SeriesChoice, SeriesHeader, choose_series
 from imaging.summary import readable_images, summarize_study
@@ -58,11 +59,20 @@ class StudyFetcher:
 
     Two calls for one study at once fetch it once.
 
+    No study decodes to more than `limits`.
+
     `store` puts a volume where every version can read it, and returns the reference to it.
     """
 
-    def __init__(self, archives: Archives, store: Callable[[Volume], Any], reads: int) -> None:
+    def __init__(
+        self,
+        archives: Archives,
+        store: Callable[[Volume], Any],
+        reads: int,
+        limits: PixelLimits | None = None,
+    ) -> None:
         self._archives = archives
+        self._limits = limits or PixelLimits()
         self._store = store
         self._reads: SharedWork[FetchedStudy] = SharedWork(reads)
         self._decoding = ThreadPoolExecutor(reads, "decode")
@@ -97,6 +107,8 @@ class StudyFetcher:
                 images,
                 max_gap_ratio=chosen.rule.max_gap_ratio,
                 pixel_digests=instances.pixel_digests,
+                limits=self._limits,
+                notes=instances.notes,
             )
             volume = await _in(self._decoding, decode)
             reference = await _in(self._storing, partial(self._store, volume))
@@ -106,7 +118,7 @@ class StudyFetcher:
             volume=reference,
             context=ReportContext.of(volume),
             geometry=volume.geometry,
-            facts=patient_facts(images[0], volume),
+            facts=patient_facts(images, volume),
             refused=choice.refused,
             bytes_received=instances.bytes_received,
             stages=clock.timings,

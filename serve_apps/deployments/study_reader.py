@@ -27,7 +27,9 @@ class StudyReader:
         write_privately()
         configure_logging("INFO")
         lower_priority()
-        self._fetcher = StudyFetcher(Archives(settings), ray.put, settings.reads_per_reader)
+        self._fetcher = StudyFetcher(
+            Archives(settings), ray.put, settings.reads_per_reader, settings.pixel_limits
+        )
 
     async def fetch(self, request: FetchRequest) -> FetchedStudy:
         """Fetch one study. Raises SourceError and StudyError; neither text holds a patient datum."""

@@ -14,7 +14,7 @@ ADAPTERS = {
     "imaging.dicomweb",
     "imaging.dicomweb.client",
     "imaging.object_store",
-    "imaging.archive",
+    "imaging.folder",
     "observability.telemetry",
     "observability.recorder",
 }

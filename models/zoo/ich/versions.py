@@ -14,6 +14,7 @@ from imaging.series import Plane, SeriesRule
 from models.spec import (
     Aggregation,
     Channel,
+    Contrast,
     FindingSpec,
     InputSpec,
     IntendedUse,
@@ -105,6 +106,7 @@ def _spec(point: Mapping[str, float]) -> ModelSpec:
             body_parts=HEAD,
             min_age_years=18,
             must_not=MUST_NOT,
+            contrast=Contrast.NONE,
         ),
     )
 

@@ -14,8 +14,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from imaging.archive import FolderArchive, FolderSource
 from imaging.assemble import to_volume
+from imaging.folder import FolderArchive, FolderSource
 from imaging.samples import fetch
 from imaging.samples.catalogue import SAMPLES
 from imaging.samples.fetch import WrittenSample, write_samples

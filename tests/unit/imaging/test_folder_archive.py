@@ -17,13 +17,12 @@ from core.errors import (
 from imaging.archive import (
     Budget,
     FetchLimits,
-    FolderArchive,
-    FolderSource,
     SeriesEntry,
     check_uid,
     wanted_series,
 )
 from imaging.assemble import to_volume
+from imaging.folder import FolderArchive, FolderSource
 from imaging.instance import parse_instance
 from tests.ct import SERIES, STUDY, ct_series, ct_slice, encoded
 

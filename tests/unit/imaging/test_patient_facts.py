@@ -11,7 +11,7 @@ from tests.ct import ct_slice
 
 def test_the_facts_of_a_study_are_read_from_an_image() -> None:
     images = [ct_slice(index, ManufacturerModelName="Scan 9", PatientAge="061Y") for index in range(3)]
-    facts = patient_facts(images[0], to_volume(images))
+    facts = patient_facts(images, to_volume(images))
     assert (facts.patient_id, facts.accession, facts.age_years) == ("CANARY-ID", "ACC1", 61)
     assert (facts.modality, facts.body_part, facts.scanner) == ("CT", "HEAD", "Synthetic Scan 9")
     assert "CANARY-ID" not in repr(facts)

@@ -142,7 +142,7 @@ def test_each_modality_can_be_written_and_read(modality: SampleModality) -> None
 
 @pytest.mark.parametrize("inverted", [False, True])
 def test_a_film_keeps_its_sense_of_bright_and_dark(inverted: bool) -> None:
-    image = SampleImage(np.ones((1, 3, 4), np.uint16), None, (1.0, 2.0), inverted=inverted)
+    image = SampleImage(np.arange(12, dtype=np.uint16).reshape(1, 3, 4), None, (1.0, 2.0), inverted=inverted)
     identity = SampleIdentity("film", "SAMPLE^TEST", SampleModality.CR, "CHEST", "a test")
     assert to_volume(list(to_series(identity, image))).inverted is inverted
 
