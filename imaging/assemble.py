@@ -91,6 +91,7 @@ def to_volume(
     others are made here.
     """
     slices = _read_slices(datasets)
+    notes = (*notes, *_left_out(datasets))
     _check_size(slices, limits)
     try:
         ordered, geometry, said = _arrange(slices, max_gap_ratio)
@@ -127,6 +128,15 @@ def _read_slices(datasets: Sequence[Dataset]) -> list[_Slice]:
         raise MixedPatients("the images of the series name different patients")
     known: dict[tuple[object, ...], _Layout] = {}
     return [_read_slice(dataset, known) for dataset in images]
+
+
+def _left_out(datasets: Sequence[Dataset]) -> tuple[str, ...]:
+    count = sum("Rows" not in dataset for dataset in datasets)
+    return (
+        (f"{count} of {len(datasets)} objects of the series hold no image, and are left out",)
+        if count
+        else ()
+    )
 
 
 def _read_slice(dataset: Dataset, known: dict[tuple[object, ...], _Layout]) -> _Slice:

@@ -30,6 +30,7 @@ _SIZ: Final = Struct(">8IH")
 _LENGTH: Final = Struct(">H")
 _BOX: Final = Struct(">I4s")
 _LONG_BOX: Final = Struct(">Q")
+_PADDING: Final = b"\0\xff"
 _SOC_SIZ: Final = b"\xff\x4f\xff\x51"
 _JP2_SIGNATURE: Final = b"\0\0\0\x0cjP  "
 
@@ -65,6 +66,8 @@ def _jpeg(frame: bytes) -> Iterator[EncodedSize]:
     """Of every frame header before the first scan."""
     if frame[:2] != b"\xff\xd8":
         raise DamagedCodestream("no JPEG image begins here")
+    if frame.rstrip(_PADDING)[-1:] != b"\xd9":
+        raise DamagedCodestream("the JPEG image is cut off")
     at = 2
     while True:
         if frame[at] != 0xFF:

@@ -1,13 +1,15 @@
 """One dataset -> its stored pixel values, whatever the transfer syntax.
 
-Native little-endian monochrome is a view of the received bytes; everything else goes through pydicom's
-decoders (pylibjpeg, pyjpegls, GDCM), once the frame's own header has said that it is the declared image.
+Native little-endian monochrome is a view of the received bytes; everything else goes through pydicom's decoders, once
+the frame's own header has said that it is the declared image. Each syntax has one decoder, the one that tells damage:
+pydicom would try all that are installed, and libjpeg makes an image of half a JPEG-LS frame that two others refuse.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +18,34 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.processing import apply_modality_lut
-from pydicom.uid import UID
+from pydicom.uid import (
+    UID,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from core.errors import ContradictoryPixels, StudyError, UndecodablePixels, UnsupportedSyntax
-from imaging.codestream import DamagedCodestream, EncodedSize, encoded_sizes
+from imaging.codestream import JPEG2000_SYNTAXES, DamagedCodestream, EncodedSize, encoded_sizes
 from imaging.pixel_layout import PixelLayout, pixel_layout
 from imaging.told_as import told_as
 
 Pixels = npt.NDArray[Any]
+
+_PLUGINS: Final[Mapping[str, str]] = {
+    RLELossless: "pylibjpeg",
+    JPEGBaseline8Bit: "gdcm",
+    JPEGExtended12Bit: "pylibjpeg",  # GDCM reads no 12 bits
+    JPEGLossless: "gdcm",
+    JPEGLosslessSV1: "gdcm",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    **dict.fromkeys(JPEG2000_SYNTAXES, "pylibjpeg"),
+}
 
 
 def stored_pixels(dataset: Dataset, layout: PixelLayout | None = None) -> Pixels:
@@ -46,7 +68,10 @@ def stored_pixels(dataset: Dataset, layout: PixelLayout | None = None) -> Pixels
         return _native_view(value, layout)
     with told_as(UndecodablePixels(f"pixels of transfer syntax {_name(layout.syntax)} cannot be decoded")):
         encoded = bytes(value) if layout.is_native else _checked_frame(bytes(value), layout)
-        pixels, _ = decoder.as_array(encoded, raw=True, **_options(layout, element.VR or "OW"))
+        options = _options(layout, element.VR or "OW")
+        pixels, _ = decoder.as_array(
+            encoded, raw=True, decoding_plugin=_PLUGINS.get(layout.syntax, ""), **options
+        )
     if pixels.shape != (layout.rows, layout.columns):
         raise ContradictoryPixels("the decoded image is not one plane of the declared size")
     return np.asarray(pixels)
@@ -82,7 +107,7 @@ def _decoder(syntax: str) -> Decoder:
         decoder = get_decoder(UID(syntax))
     except NotImplementedError:
         raise UnsupportedSyntax(f"there is no decoder for transfer syntax {_name(syntax)}") from None
-    if not decoder.is_available:
+    if syntax in _PLUGINS and _PLUGINS[syntax] not in decoder.available_plugins:
         raise UnsupportedSyntax(f"no decoder for transfer syntax {_name(syntax)} is installed")
     return decoder
 

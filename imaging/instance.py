@@ -107,7 +107,21 @@ def _parse_any(part: memoryview, inflate: Inflate) -> Dataset:
         return _parse_plain(part, inflate)
     except _NotPlainError:
         _refuse_hidden_deflate(part)
-        return pydicom.dcmread(BytesIO(part))
+        dataset = pydicom.dcmread(BytesIO(part))
+        if _is_cut(dataset):
+            raise StudyError("an object ends within a value") from None
+        return dataset
+
+
+def _is_cut(dataset: Dataset) -> bool:
+    """Whether a value is shorter than its length says. Of pixels, `stored_pixels` tells that."""
+    elements = (dataset.get_item(tag) for tag in dataset.keys() if tag < _PIXEL_DATA)  # noqa: SIM118
+    return any(
+        isinstance(element, RawDataElement)
+        and element.length != _UNDEFINED
+        and len(element.value or b"") < element.length
+        for element in elements
+    )
 
 
 def _parse_plain(part: memoryview, inflate: Inflate) -> Dataset:

@@ -100,11 +100,11 @@ class StudyFetcher:
                 instances = await self._within_deadline(request)
         with clock.stage(Stage.SELECT):
             chosen, choice = choose_eligible(summarize_study(instances.series), request.eligible)
-        images = readable_images(instances.series[choice.require().series_uid])
+        series = instances.series[choice.require().series_uid]
         with clock.stage(Stage.DECODE):
             decode = partial(
                 to_volume,
-                images,
+                series,
                 max_gap_ratio=chosen.rule.max_gap_ratio,
                 pixel_digests=instances.pixel_digests,
                 limits=self._limits,
@@ -118,7 +118,7 @@ class StudyFetcher:
             volume=reference,
             context=ReportContext.of(volume),
             geometry=volume.geometry,
-            facts=patient_facts(images, volume),
+            facts=patient_facts(readable_images(series), volume),
             refused=choice.refused,
             bytes_received=instances.bytes_received,
             stages=clock.timings,
