@@ -11,14 +11,15 @@ from hashlib import sha256
 from typing import Final
 
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from imaging.elements import raw
 from imaging.volume import Volume
 
-_OF_EACH_SLICE: Final = (
+_OF_EACH_SLICE: Final = tuple(map(Tag, (
     "SOPInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
     "RescaleSlope", "RescaleIntercept", "RescaleType", "PixelRepresentation", "BitsStored",
-)  # fmt: skip
+)))  # fmt: skip
 
 
 def content_digest(images: Sequence[Dataset], volume: Volume) -> str:
@@ -26,7 +27,7 @@ def content_digest(images: Sequence[Dataset], volume: Volume) -> str:
 
     `volume` was made of `images`, whose order does not matter.
     """
-    slices = sorted(tuple(str(raw(image, keyword)) for keyword in _OF_EACH_SLICE) for image in images)
+    slices = sorted(tuple(map(str, raw(image, _OF_EACH_SLICE))) for image in images)
     whole = sha256(volume.input_digest.encode())
     whole.update(repr((volume.series_uid, volume.geometry, slices)).encode())
     whole.update(volume.evidence)

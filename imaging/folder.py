@@ -20,6 +20,7 @@ from imaging.intake import read_object, to_study
 from imaging.pydicom_config import configure_pydicom
 
 _THREADS: Final = 4
+_DIRECTORY: Final = "DICOMDIR"  # of a medium, beside its images (PS3.10 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,7 @@ class FolderSource:
 class _FileEntry:
     mtime_ns: int
     size: int
-    is_readable: bool = False
-    study_uid: str = ""
+    study_uid: str = ""  # blank: no DICOM of any study
     series_uid: str = ""
     modality: str = ""
 
@@ -54,8 +54,8 @@ class _Index:
             self.files = dict(self._entries())
             files = {path: entry for path, entry in self.files.items() if entry.study_uid == study_uid}
             folders = {path.parent for path in files}
-            junk = sum(path.parent in folders for path, entry in self.files.items() if not entry.is_readable)
-            return files, junk
+            junk = [path for path, entry in self.files.items() if not entry.study_uid]
+            return files, sum(path.parent in folders and path.name != _DIRECTORY for path in junk)
 
     def _entries(self) -> Iterator[tuple[Path, _FileEntry]]:
         for path in _files_below(self.root):
@@ -139,4 +139,4 @@ def _read_entry(path: Path, status: os.stat_result) -> _FileEntry:
     study, series, modality = (
         text(names, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "Modality")
     )
-    return _FileEntry(status.st_mtime_ns, status.st_size, True, study, series, modality)
+    return _FileEntry(status.st_mtime_ns, status.st_size, study, series, modality)

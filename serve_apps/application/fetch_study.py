@@ -112,13 +112,14 @@ class StudyFetcher:
             )
             volume = await _in(self._decoding, decode)
             reference = await _in(self._storing, partial(self._store, volume))
+        images = readable_images(series)
         return FetchedStudy(
             model=chosen.model,
             rule=chosen.rule,
             volume=reference,
             context=ReportContext.of(volume),
             geometry=volume.geometry,
-            facts=patient_facts(readable_images(series), volume),
+            facts=patient_facts(images, volume),
             refused=choice.refused,
             bytes_received=instances.bytes_received,
             stages=clock.timings,

@@ -126,7 +126,7 @@ def test_a_patient_is_the_same_one_in_whatever_set_his_number_is_written() -> No
         header = header_of(
             Source(terms, b"A", "A"), volume, PatientID=as_in_a_file("PatientID", "LO", number)
         )
-        assert patient_facts(header, volume).patient_id == "Nº7"
+        assert patient_facts([header], volume).patient_id == "Nº7"
 
 
 # ---- the sets themselves
