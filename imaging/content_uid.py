@@ -49,10 +49,13 @@ def _encoded_elements(document: Dataset) -> Iterator[tuple[RawDataElement, bytes
     charset = document.get("SpecificCharacterSet") or default_encoding
     for tag in sorted(document.keys()):
         if tag not in _OWN_NAMES:
-            yield _encoded(document, tag, charset)
+            yield encoded_element(document, tag, charset)
 
 
-def _encoded(document: Dataset, tag: BaseTag, charset: str | list[str]) -> tuple[RawDataElement, bytes]:
+def encoded_element(
+    document: Dataset, tag: BaseTag, charset: str | list[str]
+) -> tuple[RawDataElement, bytes]:
+    """The element with its value encoded, and the bytes that a file would hold of it."""
     element = document.get_item(tag)
     buffer = DicomBytesIO()
     buffer.is_implicit_VR, buffer.is_little_endian = False, True

@@ -8,8 +8,9 @@ pydicom writes as they are. The bytes of the file stay the same, and a code that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from struct import Struct
 from typing import Final
 
 from pydicom.charset import default_encoding
@@ -23,7 +24,10 @@ from pydicom.tag import BaseTag, Tag
 CODE_SEQUENCES: Final = tuple(
     map(Tag, ("ConceptNameCodeSequence", "ConceptCodeSequence", "MeasurementUnitsCodeSequence"))
 )
+REFERENCES: Final = Tag("ReferencedSOPSequence")
 _REFERENCE: Final = tuple(map(Tag, ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")))
+_ITEM: Final = Struct("<HHL")
+_UID: Final = Struct("<HH2sH")
 _CODE: Final = tuple(map(Tag, ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")))
 
 
@@ -72,15 +76,20 @@ def _encoded(value: str, scheme: str, meaning: str) -> bytes:
     return buffer.getvalue()
 
 
-def encoded_reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    """An item of a Referenced SOP Sequence (PS3.3 10.8), encoded: a report has one for each image of its series."""
-    values = zip(_REFERENCE, (sop_class_uid, sop_instance_uid), strict=True)
-    return Dataset({tag: _raw(tag, "UI", _even(uid.encode())) for tag, uid in values})
+def encoded_references(sop_class_uid: str, instance_uids: Iterable[str]) -> RawDataElement:
+    """A Referenced SOP Sequence (PS3.3 10.8), encoded: a report has an item for each image of its series."""
+    class_uid = _explicit(_REFERENCE[0], even(sop_class_uid.encode()))
+    items = (class_uid + _explicit(_REFERENCE[1], even(uid.encode())) for uid in instance_uids)
+    return _raw(REFERENCES, "SQ", b"".join(_ITEM.pack(0xFFFE, 0xE000, len(item)) + item for item in items))
 
 
-def _even(value: bytes) -> bytes:
-    """A UID's value has an even length (PS3.5 9.1)."""
-    return value + b"\0" if len(value) % 2 else value
+def _explicit(tag: BaseTag, uid: bytes) -> bytes:
+    return _UID.pack(tag.group, tag.element, b"UI", len(uid)) + uid
+
+
+def even(value: bytes, padding: bytes = b"\0") -> bytes:
+    """A value has an even length (PS3.5 6.2): a UID is padded with a zero, a text with a space."""
+    return value + padding if len(value) % 2 else value
 
 
 def _raw(tag: BaseTag, vr: str, value: bytes) -> RawDataElement:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 import highdicom.sr as sr
 import numpy as np
@@ -27,6 +27,7 @@ from imaging import report_codes as words
 from imaging.finding import Box, Code, Finding, Measurement, ModelStamp, Prediction, Presence, Urgency
 from imaging.report_frame import ReportContext, device_uid, tracking_uid
 
+TITLE: Final = codes.DCM.ImagingMeasurementReport
 _CONTAINS = sr.RelationshipTypeValues.CONTAINS
 _ACQUISITION = sr.RelationshipTypeValues.HAS_ACQ_CONTEXT
 _PIXELS = SrCode("{pixels}", "UCUM", "Pixels")
@@ -35,9 +36,8 @@ Group = sr.MeasurementsAndQualitativeEvaluations | sr.PlanarROIMeasurementsAndQu
 
 def content_of(prediction: Prediction, context: ReportContext, header: Dataset) -> sr.MeasurementReport:
     """Raises ModelFailed when a number is not finite or an image is not of the series."""
+    require_sound(prediction, context)
     images = key_images(prediction)
-    if not set(images) <= set(context.instance_uids):
-        raise ModelFailed("the model points at an image that is not of the series it read")
     groups = [
         _study_group(prediction),
         *_finding_groups(prediction, context),
@@ -63,6 +63,12 @@ def failure_content(stamp: ModelStamp, context: ReportContext, reason: str) -> s
     return _report(stamp, context, [group])
 
 
+def require_sound(prediction: Prediction, context: ReportContext) -> None:
+    """Raises ModelFailed when an image that is pointed at is not of the series."""
+    if not set(key_images(prediction)) <= set(context.instance_uids):
+        raise ModelFailed("the model points at an image that is not of the series it read")
+
+
 def key_images(prediction: Prediction) -> tuple[str, ...]:
     """SOP Instance UIDs of the images a reader should see, each once."""
     named = [finding.key_instance_uid for finding in prediction.findings if finding.key_instance_uid]
@@ -83,7 +89,7 @@ def _report(stamp: ModelStamp, context: ReportContext, groups: Sequence[Group]) 
         ),
         procedure_reported=words.procedure(context.modality),
         imaging_measurements=groups,
-        title=codes.DCM.ImagingMeasurementReport,
+        title=TITLE,
     )
 
 
@@ -134,7 +140,7 @@ def _finding_group(prediction: Prediction, finding: Finding, number: int, contex
         parameters=[f"threshold={finding.threshold:g}"],
         finding_type=words.sr_code(finding.concept),
         finding_sites=_sites(finding.site),
-        measurements=[sr.Measurement(words.CERTAINTY, _decimal(100 * finding.probability), words.PERCENT)],
+        measurements=[sr.Measurement(words.CERTAINTY, percent(finding.probability), words.PERCENT)],
         qualitative_evaluations=[
             _says(words.PRESENCE, words.PRESENCE_VALUES[finding.presence]),
             *_urgency(finding.urgency),
@@ -159,7 +165,7 @@ def _measured_group(prediction: Prediction) -> Iterator[Group]:
 def _measurement(item: Measurement) -> sr.Measurement:
     return sr.Measurement(
         words.sr_code(item.concept),
-        _decimal(item.value),
+        rounded(item.value),
         words.sr_code(item.unit),
         finding_sites=_sites(item.site),
     )
@@ -243,7 +249,11 @@ def _comment(group: Group, texts: Iterable[str]) -> None:
         group[0].ContentSequence.append(sr.TextContentItem(words.COMMENT, text, _CONTAINS))
 
 
-def _decimal(value: float) -> float:
+def percent(probability: float) -> float:
+    return rounded(100 * probability)
+
+
+def rounded(value: float) -> float:
     """A decimal string has at most 16 characters (PS3.5 6.2). Raises ModelFailed when it is no number."""
     if not isfinite(value):
         raise ModelFailed("the model measured something that is not a finite number")

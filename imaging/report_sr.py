@@ -13,15 +13,17 @@ from typing import Final
 
 import highdicom.sr as sr
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 from pydicom.valuerep import DT
 
 from imaging.content_uid import UNNAMED, name_by_content
-from imaging.encoded_items import encode_codes, encoded_reference
+from imaging.encoded_items import REFERENCES, encode_codes, encoded_references
 from imaging.finding import ModelStamp, Prediction
 from imaging.report_codes import private_scheme
-from imaging.report_content import content_of, failure_content
+from imaging.report_content import TITLE, failure_content
+from imaging.report_form import Content, ContentForms, built_content
 from imaging.report_frame import (
     MANUFACTURER,
     ReportContext,
@@ -36,6 +38,7 @@ from imaging.report_frame import (
 __all__ = ["FormerReport", "ReportContext", "ReportName", "to_failure_sr", "to_sr"]
 
 SERIES_NUMBER: Final = 9901
+FORMS: Final = ContentForms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def to_sr(
     number is not finite or an image that is pointed at is not of the series.
     """
     header = read_header(context)
-    content = content_of(prediction, context, header)
+    content = FORMS.content(prediction, context, header)
     return _document(content, header, context, prediction.stamp, created, predecessor)
 
 
@@ -115,12 +118,12 @@ def to_failure_sr(stamp: ModelStamp, context: ReportContext, *, reason: str, cre
     negative. `reason` is an error's detail: plain words without a patient datum.
     """
     header = read_header(context)
-    content = failure_content(stamp, context, reason)
+    content = built_content(failure_content(stamp, context, reason))
     return _document(content, header, context, stamp, created, None)
 
 
 def _document(
-    content: sr.MeasurementReport,
+    content: Content,
     header: Dataset,
     context: ReportContext,
     stamp: ModelStamp,
@@ -128,10 +131,9 @@ def _document(
     predecessor: ReportName | None,
 ) -> Dataset:
     """highdicom makes the document around the root alone and one image: it copies and searches what it is given."""
-    root = content[0]
     document = sr.Comprehensive3DSR(
         evidence=[template_of(header)],
-        content=_without_children(root),
+        content=_empty_root(),
         series_instance_uid=UNNAMED,
         series_number=SERIES_NUMBER,
         sop_instance_uid=UNNAMED,
@@ -148,17 +150,19 @@ def _document(
         contributing_equipment=[algorithm_equipment(stamp, created)],
     )
     document.CodingSchemeIdentificationSequence = [private_scheme()]
-    document.ContentSequence = root.ContentSequence
-    _refer_to_all(document, context)
+    if not isinstance(content, RawDataElement):  # its texts have a say in the character set
+        document[content.tag] = content
     finish(document, header, created)
+    document[content.tag] = content
+    _refer_to_all(document, context)
     encode_codes(document)
     name_by_content(document, "sr")
     return document
 
 
-def _without_children(root: Dataset) -> Dataset:
+def _empty_root() -> Dataset:
     """The root of the content tree, which names its template (TID 1500)."""
-    bare = sr.ContainerContentItem(root.name, template_id="1500")
+    bare = sr.ContainerContentItem(TITLE, template_id="1500")
     bare.ContentSequence = sr.ContentSequence([])
     return bare
 
@@ -167,5 +171,5 @@ def _refer_to_all(document: Dataset, context: ReportContext) -> None:
     """Name every image that was read as evidence; highdicom named the first, from which it took the patient."""
     (series,) = document.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
     own = series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
-    others = (uid for uid in context.instance_uids if uid != own)
-    series.ReferencedSOPSequence.extend(encoded_reference(context.sop_class_uid, uid) for uid in others)
+    images = dict.fromkeys((own, *context.instance_uids))
+    series[REFERENCES] = encoded_references(context.sop_class_uid, images)

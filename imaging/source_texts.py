@@ -68,6 +68,11 @@ def choose_character_set(document: Dataset, header: Dataset) -> None:
     _declare(document, character_set_for(said, terms))
 
 
+def is_ascii(dataset: Dataset) -> bool:
+    """Whether every text of the dataset and of its items is the same in all of DICOM's character sets."""
+    return next(_foreign(dataset, ()), None) is None
+
+
 def character_set_for(texts: Iterable[str], source: Terms) -> Terms:
     """The set of the source if it holds all the texts, else UTF-8."""
     return source if all(holds(source, text) for text in texts) else UTF8
