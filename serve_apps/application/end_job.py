@@ -10,8 +10,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, ParamSpec, Protocol
 
 from canary.explain import DecisionRow
@@ -36,6 +38,7 @@ logger = logging.getLogger("serinus.jobs")
 FIRST_PAUSE_S: Final = 0.25
 LONGEST_PAUSE_S: Final = 5.0
 MOST_TRACES_WAITING: Final = 1000
+TRACE_AFTER_S: Final = 0.02  # so long the answer has the interpreter for itself
 
 P = ParamSpec("P")
 
@@ -132,6 +135,7 @@ class EndingContext:
     after: AfterJob
     ledger: Executor
     background: Executor
+    trace_after_s: float = TRACE_AFTER_S
     clock: Callable[[], datetime] = now
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -244,7 +248,7 @@ class JobEnding:
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _trace(self, record: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Have the trace recorded.
+        """Have the trace recorded, a little later: making its spans takes the interpreter as long as the answer does.
 
         Nobody waits for it, and a registry that hangs does not fill the memory with traces.
         """
@@ -252,7 +256,12 @@ class JobEnding:
             logger.warning("jobs.trace_dropped")
             return
         self._traces_waiting += 1
-        self._c.background.submit(self._record, lambda: record(*args, **kwargs))
+        due = partial(self._hand_over, partial(record, *args, **kwargs))
+        asyncio.get_running_loop().call_later(self._c.trace_after_s, due)
+
+    def _hand_over(self, record: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the threads are shut down: the worker has ended
+            self._c.background.submit(self._record, record)
 
     def _record(self, record: Callable[[], None]) -> None:
         try:

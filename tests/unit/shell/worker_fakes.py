@@ -314,6 +314,7 @@ class Workshop:
                 after=self.notes,
                 ledger=Here(),
                 background=Here(),
+                trace_after_s=0.0,
                 clock=lambda: self.now,
                 sleep=self._sleep,
             )
