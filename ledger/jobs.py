@@ -45,18 +45,31 @@ class Jobs:
         self._db = database
 
     def submit(
-        self, request: JobRequest, *, idempotency_key: str | None, tenant: str, join: bool = False
+        self,
+        request: JobRequest,
+        *,
+        idempotency_key: str | None,
+        tenant: str,
+        join: bool = False,
+        durable: bool = True,
     ) -> Submitted:
         """Write a new job, or find the one that the same key and body made.
 
         With `join` a job that the same caller asked for in the same words, and that nobody has begun, is this one.
-        Raises IdempotencyConflict, or InvalidField for what is too long.
+        Unless `durable`, a power cut may take the job back until `secure` has returned or the job has ended: until
+        then its caller must not be told that it is accepted. Raises IdempotencyConflict, or InvalidField for what is
+        too long.
         """
         require_fits(idempotency, {"tenant": tenant, "key": idempotency_key})
-        with self._db.write() as connection:
+        with self._db.write() if durable else self._db.write_unsynced() as connection:
             if idempotency_key is None:
                 return self._joined(connection, request, tenant, join)
             return self._once(connection, request, idempotency_key, tenant, join)
+
+    def secure(self, job_id: str) -> None:
+        """Return when the disk has the job as it stands; nothing of it changes."""
+        with self._db.write() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(id=jobs.c.id))
 
     def replay(self, request: JobRequest, idempotency_key: str, *, tenant: str) -> Submitted | None:
         """The job that the same key and body have made, None if there is none. Raises IdempotencyConflict."""

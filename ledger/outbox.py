@@ -70,10 +70,11 @@ class Outbox:
     def delivered(self, delivery_id: str, seconds: float = 0.0) -> None:
         """It arrived, after `seconds` of carrying, which count for the job's stage `store`.
 
-        Also heard from a bearer who was slow and whose delivery was given up meanwhile.
+        Also heard from a bearer who was slow and whose delivery was given up meanwhile. A power cut may take it back:
+        then the same is delivered again.
         """
         arrived = {"state": DONE, "error_code": None}
-        with self._db.write() as connection:
+        with self._db.write_unsynced() as connection:
             self._end(connection, delivery_id, arrived, (DUE, DEAD), self._db.now(connection), seconds)
 
     def delivery_failed(

@@ -27,7 +27,7 @@ from core.errors import (
 )
 from core.study import StudyRef
 from imaging.object_store import permitted
-from ledger import Job, JobRequest, JobState, Ledger, Priority, Submitted
+from ledger import FINISHED, Job, JobRequest, JobState, Ledger, Priority, Submitted
 from serve_apps.application.callers import Caller, Scope
 from serve_apps.application.executors import run_in
 from serve_apps.application.messages import JobOutcome
@@ -126,8 +126,9 @@ class JobService:
         """Write the job and have it run. A key that was used before gives the job of then, and the same request that
         nobody has begun is this one.
 
-        `waiter_s` is how long the caller will wait for the result. A request that names a variant needs the scope
-        `variants:choose`. Raises RequestError or NotReady.
+        `waiter_s` is how long the caller will wait for the result; such a caller is told nothing of the job but what
+        `wait_for_result` returns, so that its beginning need not wait for the disk. A request that names a variant
+        needs the scope `variants:choose`. Raises RequestError or NotReady.
         """
         if request.tester_variant is not None:
             caller.require(Scope.VARIANTS_CHOOSE)
@@ -146,7 +147,10 @@ class JobService:
                 idempotency_key=idempotency_key,
                 tenant=caller.name,
                 join=not request.force,
+                durable=waiter_s is None,
             )
+        if submitted.replayed and waiter_s is None:
+            await self._secure(submitted.job)  # the first caller may wait for it still
         self._follower.begin(submitted.job, waiter_s)
         return submitted
 
@@ -209,7 +213,7 @@ class JobService:
         anything of it yet, unless an earlier job made it.
         """
         if self.waiting >= self._settings.max_waiting_callers:
-            return job
+            return await self._secure(job)
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
         self.waiting += 1
@@ -218,9 +222,15 @@ class JobService:
             news = None if outcome is None else new_result(outcome)
             if news is not None:
                 return JobResult(news)
-            return await self._follower.follow(job.id, max(0.0, deadline - clock()))
+            return await self._secure(await self._follower.follow(job.id, max(0.0, deadline - clock())))
         finally:
             self.waiting -= 1
+
+    async def _secure(self, job: Job) -> Job:
+        """The job, when the disk has it: before its caller is told that it is accepted. Its end is always there."""
+        if job.state not in FINISHED:
+            await run_in(self._executor, self._ledger.jobs.secure, job.id)
+        return job
 
     async def list(self, query: JobQuery) -> tuple[tuple[Job, ...], str | None]:
         """A page of jobs, newest first, and the cursor of the next page if there may be one."""

@@ -225,8 +225,17 @@ async def test_a_study_that_is_declared_complete_is_run_without_waiting_for_reco
 
 
 def job_service(site: Site, folder: Path, **settings: Any) -> JobService:
-    no_ledger: Any = None
-    return JobService(Settings(state_dir=folder, **settings), no_ledger, a_snapshot, site.follower, Here())
+    ledger: Any = Secured()
+    return JobService(Settings(state_dir=folder, **settings), ledger, a_snapshot, site.follower, Here())
+
+
+class Secured:
+    """A ledger that has every job on its disk, and knows nothing else."""
+
+    def __init__(self) -> None:
+        self.jobs = self
+
+    def secure(self, job_id: str) -> None: ...
 
 
 async def test_a_waiting_caller_gets_the_worker_s_result_without_a_look_at_the_ledger(tmp_path: Path) -> None:
