@@ -11,12 +11,13 @@ from fastapi import APIRouter
 from canary.ab_report import ArmMetrics, Share
 from canary.routing_table import Slot
 from serve_apps.api.dependencies import MUST_READ, Actor, ModelName, Site
-from serve_apps.api.problems import PROBLEMS
+from serve_apps.api.problems import problems
 from serve_apps.api.routing_schemas import ABTestIn, SlotIn
+from serve_apps.api.strict_json import StrictRoute
 from serve_apps.application.ab_tests import ABReport
 
 LAYER_SALT = "layer/"  # every experiment of a layer draws its place in it alike
-router = APIRouter(prefix="/v1/ab-tests", tags=["routing"], responses=dict(PROBLEMS))
+router = APIRouter(prefix="/v1/ab-tests", tags=["routing"], responses=problems(409), route_class=StrictRoute)
 
 
 @router.put("/{model}")

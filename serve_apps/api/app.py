@@ -6,8 +6,11 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from serve_apps.api import ab_tests, events, jobs, routing, studies, system
-from serve_apps.api.dependencies import FindServices
+from serve_apps.api.dependencies import FindServices, Services
+from serve_apps.api.edge.edge import Edge, Guard
+from serve_apps.api.edge.intake import Limits
 from serve_apps.api.error_handlers import add_error_handlers
+from serve_apps.api.examples import with_examples
 
 TAGS = [
     {"name": "jobs", "description": "Read a study and fetch its result"},
@@ -28,7 +31,13 @@ def create_app(find_services: FindServices) -> FastAPI:
         openapi_tags=TAGS,
     )
     app.state.find_services = find_services
-    add_error_handlers(app)
+    add_error_handlers(app, [route for router in ROUTERS for route in router.routes])
     for router in ROUTERS:
         app.include_router(router)
+    app.add_middleware(Edge, guard=lambda: guard_of(app.state.find_services()))
+    with_examples(app)
     return app
+
+
+def guard_of(services: Services) -> Guard:
+    return Guard(services.keys, Limits(max_store_bytes=services.settings.max_body_bytes))

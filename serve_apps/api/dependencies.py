@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import APIKeyHeader, SecurityScopes
 
+from serve_apps.api.edge.edge import Authenticates
 from serve_apps.api.listeners import Listeners
-from serve_apps.api.schemas import NAME_PATTERN
+from serve_apps.api.schemas import NAME_PATTERN, NO_NUL
 from serve_apps.api.stow import Inbox
 from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
@@ -24,14 +25,7 @@ from serve_apps.application.overview import OverviewService
 from serve_apps.application.routing import RoutingService
 from serve_apps.settings import Settings
 
-NO_NUL = r"^[^\x00]+$"  # no database finds it, and PostgreSQL refuses to look
 MAX_PERSON = MAX_ACTOR - MAX_CALLER_NAME - len("/")
-
-
-class Authenticates(Protocol):
-    """Whatever knows the callers' keys. Raises Unauthenticated."""
-
-    def authenticate(self, presented: str | None) -> Caller: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from http import HTTPStatus
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 from core.errors import SerinusError
 from serve_apps.api.problems import Problem, problem_of
@@ -13,14 +18,23 @@ from serve_apps.api.problems import Problem, problem_of
 CODE_OF_STATUS = {400: "invalid-json", 404: "not-found", 405: "method-not-allowed"}
 
 
-def add_error_handlers(app: FastAPI) -> None:
+def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Have every error become a problem; `routes` tell which methods a path does take."""
+
+    async def answer(request: Request, error: Exception) -> JSONResponse:
+        problem = to_problem(error)
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            problem.allow = allowed_methods(routes, request.scope)
+        return JSONResponse(problem.body(), problem.status, headers=problem.headers)
+
     for kind in (Problem, SerinusError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)
 
 
-async def answer(_: Request, error: Exception) -> JSONResponse:
-    problem = to_problem(error)
-    return JSONResponse(problem.body(), problem.status, headers=problem.headers)
+def allowed_methods(routes: Sequence[BaseRoute], scope: Scope) -> tuple[str, ...]:
+    """The methods that any route of the path takes; a page that is no route of ours is only looked at."""
+    takes = [route for route in routes if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE]
+    return tuple(sorted({method for route in takes for method in route.methods or ()})) or ("GET",)
 
 
 def to_problem(error: Exception) -> Problem:
@@ -31,6 +45,8 @@ def to_problem(error: Exception) -> Problem:
             return problem_of(error)
         case RequestValidationError():
             return validation_problem(error)
+        case HTTPException(__cause__=Problem() as cause):  # raised where FastAPI read the body
+            return cause
         case HTTPException():
             code = CODE_OF_STATUS.get(error.status_code, "bad-request")
             return Problem(code, str(error.detail), status=error.status_code)

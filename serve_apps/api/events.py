@@ -17,14 +17,15 @@ from core.errors import LedgerUnavailable
 from ledger import EscalationEvent
 from serve_apps.api.dependencies import MUST_READ, Site
 from serve_apps.api.listeners import Listeners
-from serve_apps.api.problems import PROBLEMS
+from serve_apps.api.problems import problems
+from serve_apps.api.strict_json import StrictRoute
 
 POLL_S = 1.0
 STREAM_S = 60.0
 RETRY_MS = 2000
 LAST = 2**63 - 1
 EVENT_STREAM = "text/event-stream"
-router = APIRouter(prefix="/v1", tags=["routing"], responses=dict(PROBLEMS))
+router = APIRouter(prefix="/v1", tags=["routing"], responses=problems(), route_class=StrictRoute)
 
 Read = Callable[[int], Awaitable[Sequence[EscalationEvent]]]
 Pause = Callable[[float], Awaitable[None]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.study import StudyRef
 from ledger import Job, JobRequest, Priority
-from serve_apps.api.problems import job_problem
+from serve_apps.api.problems import Problem
 from serve_apps.api.schemas import InferCall, JobOut, JobSubmission, ResultOut
 from serve_apps.application.jobs import JobResult, ObjectArrival
 
@@ -20,6 +20,11 @@ def request_of(submission: JobSubmission, tester_variant: str | None) -> JobRequ
         tester_variant=tester_variant,
         force=submission.force,
     )
+
+
+def job_problem(job: Job) -> Problem:
+    """Why the job failed. It has ended, so asking again changes nothing."""
+    return Problem(job.error_code or "internal-error", job.error_detail or "the job failed")
 
 
 def object_arrival(call: InferCall) -> ObjectArrival:

@@ -11,8 +11,9 @@ from pydantic import AwareDatetime
 
 from ledger import FINISHED, Job, JobState
 from serve_apps.api.dependencies import MUST_READ, JobId, Site, Submitter
-from serve_apps.api.job_mapping import job_out, object_arrival, request_of, result_out
-from serve_apps.api.problems import PROBLEMS, Problem, job_problem
+from serve_apps.api.job_mapping import job_out, job_problem, object_arrival, request_of, result_out
+from serve_apps.api.prefer import RESPOND_ASYNC, preferences, preferred_wait
+from serve_apps.api.problems import JOB_STATUSES, Problem, problems
 from serve_apps.api.schemas import (
     NAME_PATTERN,
     VARIANT_PATTERN,
@@ -23,23 +24,30 @@ from serve_apps.api.schemas import (
     ResultOut,
     Uid,
 )
+from serve_apps.api.strict_json import StrictRoute
 from serve_apps.application.jobs import JobQuery, JobResult, JobService
 
 MAX_WAIT_S = 300.0
-router = APIRouter(prefix="/v1", tags=["jobs"], responses=dict(PROBLEMS))
+router = APIRouter(prefix="/v1", tags=["jobs"], responses=problems(), route_class=StrictRoute)
 
+DICOM = {"application/dicom": {"schema": {"type": "string", "format": "binary"}, "example": "a Part 10 file"}}
 ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {"model": JobOut, "description": "the job runs; see Location"}
 }
 
 
-@router.post("/jobs", status_code=202, response_model=JobOut, responses={200: {"model": ResultOut}})
+@router.post(
+    "/jobs",
+    status_code=202,
+    response_model=JobOut,
+    responses={200: {"model": ResultOut, "description": "the result, in time"}, **problems(*JOB_STATUSES)},
+)
 async def submit_job(
     services: Site,
     caller: Submitter,
     submission: JobSubmission,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
-    prefer: Annotated[str | None, Header(examples=["wait=30"])] = None,
+    prefer: Annotated[list[str] | None, Header(description="RFC 7240", examples=[["wait=30"]])] = None,
     x_serinus_variant: Annotated[
         str | None,
         Header(
@@ -51,11 +59,13 @@ async def submit_job(
 
     `X-Serinus-Variant` needs a key with the scope `variants:choose`.
     """
-    request, wait_s = request_of(submission, x_serinus_variant), preferred_wait(prefer)
+    wanted = preferences(prefer or ())
+    request, wait_s = request_of(submission, x_serinus_variant), preferred_wait(wanted, MAX_WAIT_S)
     submitted = await services.jobs.submit(request, caller, idempotency_key, wait_s)
     headers = {"Idempotent-Replayed": "true"} if submitted.replayed else {}
     if wait_s is None:
-        return accepted(submitted.job, headers)
+        applied = {"Preference-Applied": RESPOND_ASYNC} if RESPOND_ASYNC in wanted else {}
+        return accepted(submitted.job, headers | applied)
     headers["Preference-Applied"] = f"wait={wait_s:g}"
     outcome = await services.jobs.wait_for_result(submitted.job, wait_s)
     if isinstance(outcome, JobResult):
@@ -86,7 +96,7 @@ async def get_job(
     return job_out(await services.jobs.wait(job_id, wait))
 
 
-@router.delete("/jobs/{job_id}", status_code=202)
+@router.delete("/jobs/{job_id}", status_code=202, responses=problems(409))
 async def cancel_job(services: Site, _: Submitter, job_id: JobId) -> JobOut:
     """Cancel a job that has not been read yet; any key with the scope may."""
     return job_out(await services.jobs.cancel(job_id))
@@ -96,7 +106,7 @@ async def cancel_job(services: Site, _: Submitter, job_id: JobId) -> JobOut:
     "/jobs/{job_id}/results",
     dependencies=[MUST_READ],
     response_model=ResultOut,
-    responses={200: {"content": {"application/dicom": {}}}},
+    responses={200: {"content": DICOM}, **problems(406, *JOB_STATUSES)},
 )
 async def get_results(
     services: Site,
@@ -114,21 +124,12 @@ async def get_results(
     return result_answer(await services.jobs.result(job), {})
 
 
-@router.post("/infer", response_model=ResultOut, responses=ACCEPTED)
+@router.post("/infer", response_model=ResultOut, responses={**ACCEPTED, **problems(*JOB_STATUSES)})
 async def infer(services: Site, caller: Submitter, call: InferCall) -> Response:
     """Take one object of a study, as an S3-triggered function sends it. All calls for a study share one job."""
     job = await services.jobs.object_arrived(object_arrival(call), caller)
     job = await services.jobs.wait(job.id, services.settings.infer_wait_s)
     return await result_or_accepted(services.jobs, job, {})
-
-
-def preferred_wait(prefer: str | None) -> float | None:
-    """Seconds of `Prefer: wait=N` (RFC 7240), at most five minutes; None when it is not asked for."""
-    for part in (prefer or "").split(","):
-        name, _, value = part.strip().partition("=")
-        if name == "wait" and value.isascii() and value.isdigit():
-            return min(float(value), MAX_WAIT_S)
-    return None
 
 
 def wants_dicom(accept: str) -> bool:

@@ -6,13 +6,12 @@ later (`retryable`); never a patient datum.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 
 from core.errors import RequestError, SerinusError
-from ledger import Job
 
 STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
     {
@@ -27,6 +26,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "no-such-document": 404,
         "method-not-allowed": 405,
         "not-acceptable": 406,
+        "request-timeout": 408,
         "not-ready": 409,
         "not-cancelable": 409,
         "experiment-under-way": 409,
@@ -38,6 +38,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "pixels-too-large": 413,
         "body-too-large": 413,
         "unsupported-media-type": 415,
+        "head-too-large": 431,
         "unknown-source": 422,
         "unknown-model": 422,
         "unknown-variant": 422,
@@ -66,6 +67,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "leadership-lost": 503,
         "callback-failed": 502,
         "callback-gone": 502,
+        "api-unavailable": 503,
         "model-refused": 503,
         "model-unavailable": 503,
         "registry-unavailable": 503,
@@ -82,7 +84,10 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
-    """An answer that is not a result. Raised at the edge only; `members` extend it (RFC 9457 3.2)."""
+    """An answer that is not a result. Raised at the edge only; `members` extend it (RFC 9457 3.2).
+
+    `allow` are the methods that a path does take.
+    """
 
     def __init__(
         self,
@@ -93,11 +98,13 @@ class Problem(Exception):
         pointer: str | None = None,
         status: int | None = None,
         members: Mapping[str, Any] | None = None,
+        allow: Collection[str] = (),
     ) -> None:
         super().__init__(code, detail)
         self.code, self.detail, self.retryable, self.pointer = code, detail, retryable, pointer
         self.status = status or STATUS_BY_CODE.get(code, 500)
         self.members = members or {}
+        self.allow = tuple(allow)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -106,6 +113,8 @@ class Problem(Exception):
             headers["Retry-After"] = str(RETRY_AFTER_S[self.status])
         if self.status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = 'ApiKey realm="serinus"'
+        if self.allow:
+            headers["Allow"] = ", ".join(self.allow)
         return headers
 
     def body(self) -> dict[str, object]:
@@ -127,23 +136,36 @@ def problem_of(error: SerinusError) -> Problem:
     return Problem(error.code, error.detail, retryable=error.retryable, pointer=pointer)
 
 
-def job_problem(job: Job) -> Problem:
-    """Why the job failed. It has ended, so asking again changes nothing."""
-    return Problem(job.error_code or "internal-error", job.error_detail or "the job failed")
-
-
-PROBLEMS: Mapping[int | str, dict[str, Any]] = MappingProxyType(
+TOLD: Mapping[int, str] = MappingProxyType(
     {
-        status: {"description": text, "content": {MEDIA_TYPE: {}}}
-        for status, text in {
-            401: "no key",
-            403: "the key lacks the scope",
-            404: "unknown",
-            409: "not as things stand now",
-            422: "cannot be read",
-            429: "overloaded, see Retry-After",
-            503: "not ready, or the ledger is away: see Retry-After",
-        }.items()
+        400: "no JSON, or no body of the form that is asked for",
+        401: "no key",
+        403: "the key lacks the scope",
+        404: "unknown",
+        406: "no such form of the result",
+        408: "the request came too slowly",
+        409: "not as things stand now",
+        413: "too large",
+        415: "not a media type that is taken here",
+        422: "cannot be read",
+        429: "overloaded, see Retry-After",
+        500: "it failed here; the code says what",
+        502: "the source, or the place that reports go to, failed",
+        503: "not ready, or a part is away: see Retry-After",
+        504: "the source, or the reading, took too long",
     }
 )
-"""What the OpenAPI document says of errors, once for all routes."""
+"""What a status means, for the OpenAPI document."""
+
+JOB_STATUSES = (404, 409, 413, 500, 502, 504)
+"""What a caller who asks for a result may be told of a job that has failed."""
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI document says of the errors of a route: those of every route, and these."""
+    always = (400, 401, 403, 404, 408, 413, 422, 429, 500, 503)
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": TOLD[status], "content": content}
+        for status in sorted({*always, *statuses})
+    }

@@ -18,7 +18,7 @@ from serve_apps.api.dependencies import (
     Site,
     Version,
 )
-from serve_apps.api.problems import PROBLEMS
+from serve_apps.api.problems import problems
 from serve_apps.api.routing_mapping import audit_document, explanation_document, freeze_out, routes_document
 from serve_apps.api.routing_schemas import (
     FreezeIn,
@@ -29,8 +29,10 @@ from serve_apps.api.routing_schemas import (
     ShadowIn,
     WeightIn,
 )
+from serve_apps.api.schemas import NO_NUL
+from serve_apps.api.strict_json import StrictRoute
 
-router = APIRouter(prefix="/v1", tags=["routing"], responses=dict(PROBLEMS))
+router = APIRouter(prefix="/v1", tags=["routing"], responses=problems(409), route_class=StrictRoute)
 
 
 @router.get("/routes", dependencies=[MUST_READ])
@@ -110,7 +112,7 @@ async def discard_shadows(
     actor: Actor,
     model: ModelName,
     version: Version,
-    reason: Annotated[str, Query(min_length=3, max_length=200)],
+    reason: Annotated[str, Query(pattern=NO_NUL, min_length=3, max_length=200)],
 ) -> dict[str, int]:
     """Discard the shadows that a version has pending; each is kept as a failure."""
     return {"discarded": await services.routing.discard_shadows(model, version, reason, actor=actor)}

@@ -7,10 +7,14 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from serve_apps.api.schemas import Name, VariantName, Wire
+from serve_apps.api.schemas import NO_NUL, Name, VariantName, Wire
 
 DAY_S = 24 * 3600
 WEEK_S = 7 * DAY_S
+Reason = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=3, max_length=200)]
+PatientId = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=1, max_length=64)]
+Value = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=1, max_length=64)]
+Values = Annotated[tuple[Value, ...], Field(max_length=100)]
 
 
 class InAdvance(Wire):
@@ -55,11 +59,11 @@ class SafetyNetIn(Wire):
 class RuleIn(Wire):
     """Send what matches to one variant before any draw; an empty condition accepts all, one must be set."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    name: Annotated[str, StringConstraints(pattern=NO_NUL, min_length=1, max_length=100)]
     variant: VariantName
-    sites: tuple[str, ...] = ()
-    modalities: tuple[str, ...] = ()
-    scanners: tuple[str, ...] = ()
+    sites: Values = ()
+    modalities: Values = ()
+    scanners: Values = ()
 
     @model_validator(mode="after")
     def _has_a_condition(self) -> RuleIn:
@@ -73,7 +77,7 @@ class RulesIn(InAdvance):
 
 
 class PinIn(InAdvance):
-    patient_id: str = Field(min_length=1, max_length=64)
+    patient_id: PatientId
     variant: VariantName | None = None
 
 
@@ -103,7 +107,7 @@ class ABTestIn(Wire):
 
 
 class FreezeIn(Wire):
-    reason: str = Field(min_length=3, max_length=200)
+    reason: Reason
 
 
 class ConfirmedOut(Wire):

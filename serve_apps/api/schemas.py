@@ -20,6 +20,11 @@ VariantName = Annotated[str, StringConstraints(pattern=VARIANT_PATTERN, max_leng
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
+NO_NUL = r"^[^\x00]*$"  # no database finds it, and PostgreSQL refuses to look
+Address = Annotated[str, StringConstraints(pattern=NO_NUL, max_length=500)]
+ContextName = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=1, max_length=64)]
+ContextValue = Annotated[str, StringConstraints(pattern=NO_NUL, max_length=1000)]
+
 
 class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,22 +41,16 @@ class JobSubmission(Wire):
 
     study_uid: Uid
     source: Name
-    series_uids: tuple[Uid, ...] = ()
+    series_uids: tuple[Uid, ...] = Field(default=(), max_length=1000)
     model: Name | None = Field(default=None, description="left out: the first model that can read the study")
     priority: Priority = Priority.ROUTINE
-    outputs: tuple[Output, ...] = (Output.JSON, Output.SR)
-    callback: str | None = Field(default=None, max_length=500, description="https address on an allowed host")
-    context: dict[str, str] = Field(default_factory=dict, max_length=20, description="never logged")
-    force: bool = Field(
-        default=False, description="read and deliver, even what the same version has read before"
+    outputs: tuple[Output, ...] = Field(default=(Output.JSON, Output.SR), max_length=len(Output))
+    callback: Address | None = Field(default=None, description="https address on an allowed host")
+    context: dict[ContextName, ContextValue] = Field(
+        default_factory=dict, max_length=20, description="never logged"
     )
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        json_schema_extra={
-            "examples": [{"study_uid": "2.25.1234567890", "source": "samples", "model": "ich-triage"}]
-        },
+    force: bool = Field(
+        strict=True, default=False, description="read and deliver, even what the same version has read before"
     )
 
 
@@ -60,23 +59,8 @@ class InferCall(Wire):
 
     study_uid: Uid
     modality: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2,16}$")]
-    s3_uri: Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,62}/.+$", max_length=1100)]
+    s3_uri: Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,62}/[^\x00-\x1f]+$", max_length=1100)]
     inference_type: InferenceType
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "study_uid": "2.25.1234567890",
-                    "modality": "CT",
-                    "s3_uri": "s3://incoming/study/slice-001.dcm",
-                    "inference_type": "triage",
-                }
-            ]
-        },
-    )
 
 
 class CodeOut(Wire):

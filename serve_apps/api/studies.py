@@ -3,17 +3,45 @@
 FastAPI reads the annotations of the routes at run time, so they are not postponed here.
 """
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from serve_apps.api.dependencies import Sender, Site
-from serve_apps.api.problems import PROBLEMS
+from serve_apps.api.examples import STORED_NONE, STORED_ONE
+from serve_apps.api.problems import problems
 from serve_apps.api.schemas import CompleteOut, Uid
+from serve_apps.api.strict_json import StrictRoute
 
-router = APIRouter(tags=["studies"], responses=dict(PROBLEMS))
+MULTIPART = 'multipart/related; type="application/dicom"'
+DICOM_JSON = "application/dicom+json"
+router = APIRouter(tags=["studies"], responses=problems(), route_class=StrictRoute)
+
+PUSHED: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            MULTIPART: {
+                "schema": {"type": "string", "format": "binary"},
+                "example": "--b\r\nContent-Type: application/dicom\r\n\r\n(a Part 10 file)\r\n--b--\r\n",
+            }
+        },
+    }
+}
+MODULE = {DICOM_JSON: {"schema": {"type": "object"}, "example": STORED_ONE}}
+STORED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "all instances are stored", "content": MODULE},
+    202: {"description": "some instances are stored; the others are named with a reason", "content": MODULE},
+    **problems(415),
+    409: {
+        "description": "no instance is stored, and each is named with a reason",
+        "content": {DICOM_JSON: {"schema": {"type": "object"}, "example": STORED_NONE}},
+    },
+}
 
 
-@router.post("/dicom-web/studies")
-@router.post("/dicom-web/studies/{study_uid}")
+@router.post("/dicom-web/studies", responses=STORED, openapi_extra=PUSHED)
+@router.post("/dicom-web/studies/{study_uid}", responses=STORED, openapi_extra=PUSHED)
 async def store_instances(
     request: Request, services: Site, caller: Sender, study_uid: Uid | None = None
 ) -> Response:
@@ -26,7 +54,7 @@ async def store_instances(
         await services.jobs.instance_pushed(
             stored.study_uid, stored.instance_uid, services.inbox.source, caller
         )
-    return Response(received.body(), received.status, media_type="application/dicom+json")
+    return Response(received.body(), received.status, media_type=DICOM_JSON)
 
 
 @router.post("/v1/studies/{study_uid}/complete")

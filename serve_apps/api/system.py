@@ -7,11 +7,12 @@ from fastapi import APIRouter, Request
 
 from ledger import DeadLetter
 from serve_apps.api.dependencies import MUST_READ, Site
-from serve_apps.api.problems import PROBLEMS
+from serve_apps.api.problems import problems
 from serve_apps.api.schemas import DeadLetterOut, ModelsOut, PendingShadowsOut, QueueOut, VariantOut
+from serve_apps.api.strict_json import StrictRoute
 from serve_apps.application.routing_snapshot import VariantStatus
 
-router = APIRouter(tags=["system"], responses=dict(PROBLEMS))
+router = APIRouter(tags=["system"], responses=problems(), route_class=StrictRoute)
 
 
 @router.get("/healthz")

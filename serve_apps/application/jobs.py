@@ -318,7 +318,8 @@ def check_callback(url: str, allowed_hosts: tuple[str, ...]) -> None:
     """A callback goes to an allowed host over https, or http on loopback; anything else is refused (SSRF)."""
     try:
         parts = urlsplit(url)
-    except ValueError:  # as `https://[`
+        _ = parts.port
+    except ValueError:  # as `https://[`, or a port above 65535
         raise UrlRefused("the callback is no address", "/callback") from None
     is_secure = parts.scheme == "https" or (
         parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")

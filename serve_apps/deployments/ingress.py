@@ -44,7 +44,7 @@ LONGEST_WAIT_S = 300.0  # of a caller; Serve lets a replica that is replaced end
 
 
 @serve.deployment(
-    max_ongoing_requests=200,
+    max_ongoing_requests=500,
     health_check_period_s=2,
     graceful_shutdown_timeout_s=LONGEST_WAIT_S + 20,
     graceful_shutdown_wait_loop_s=0.2,

@@ -79,6 +79,7 @@ def ray_environment(settings: Settings) -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DEDUP_LOGS": "0",
         "RAY_SERVE_ENABLE_HA_PROXY": "1" if settings.haproxy else "0",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_apps.deployments.edge:middlewares",
         "OMP_NUM_THREADS": "1",
         "SERINUS_STATE_DIR": str(settings.paths.root),
         "SERINUS_SITE_POLICY": settings.site_policy.value,

@@ -1,0 +1,207 @@
+"""One example for every body, by the name of its schema or by its operation: what `/docs` shows a reader.
+
+tests/unit/shell/test_openapi.py validates each against the schema that it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+
+STUDY, SERIES, INSTANCE = "2.25.1234567890", "2.25.1234567891", "2.25.1234567892"
+JOB, AT = "0f8a4c1e2b7d4e0f9a6b5c4d3e2f1a0b", "2026-05-01T08:00:00Z"
+MODEL, DIGEST = "ich-triage", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+HAEMORRHAGE = {"value": "1386000", "scheme": "SCT", "meaning": "Intracranial hemorrhage"}
+_REFERENCE = {"00081150": {"vr": "UI", "Value": [CT_IMAGE]}, "00081155": {"vr": "UI", "Value": [INSTANCE]}}
+STORED_ONE = {"00081199": {"vr": "SQ", "Value": [_REFERENCE]}}
+STORED_NONE = {"00081198": {"vr": "SQ", "Value": [_REFERENCE | {"00081197": {"vr": "US", "Value": [0xC000]}}]}}
+_JOB_OUT = {
+    "id": JOB,
+    "state": "queued",
+    "study_uid": STUDY,
+    "source": "samples",
+    "model": MODEL,
+    "priority": "routine",
+    "attempt": 0,
+    "created_at": AT,
+    "links": {"self": f"/v1/jobs/{JOB}", "results": f"/v1/jobs/{JOB}/results"},
+}
+_FREEZE_OUT = {
+    "frozen": True,
+    "recorded": True,
+    "confirmed": [{"deployment": "Ingress", "replicas": 1}],
+    "unconfirmed": 0,
+}
+_TABLE = {
+    "model": MODEL,
+    "generation": 12,
+    "key": "patient",
+    "champion": {"version": "1", "weight_bp": 9500},
+    "canary": {"version": "2", "weight_bp": 500},
+    "arms": [],
+    "shadows": [],
+    "rules": [],
+    "safety_net_bp": 2000,
+    "frozen": False,
+    "revision": 3,
+    "desired_weight_bp": 500,
+}
+_ROUTES = {"generation": 12, "frozen": None, "pending": [], "in_advance": [], "models": [_TABLE]}
+_SHARE = {"hits": 4, "total": 200, "share": 0.02, "interval_95": [0.0078, 0.0503]}
+_AB_REPORT = {
+    "model": MODEL,
+    "serving": True,
+    "coverage_bp": 10_000,
+    "sample_ratio": {"observed": {"arm-a": 101, "arm-b": 99}, "p_value": 0.89, "mismatch": False},
+    "arms": [
+        {
+            "name": "arm-a",
+            "weight_bp": 5000,
+            "versions": [
+                {
+                    "version": "1",
+                    "patients": 101,
+                    "studies": 200,
+                    "failed": _SHARE,
+                    "flagged": _SHARE,
+                    "latency_p50_ms": 840.0,
+                    "latency_p95_ms": 1310.0,
+                }
+            ],
+        }
+    ],
+}
+
+BY_SCHEMA: Mapping[str, dict[str, Any]] = {
+    "Problem": {
+        "type": "urn:serinus:problem:invalid-field",
+        "title": "Unprocessable Content",
+        "status": 422,
+        "detail": "body /study_uid: has not the required form",
+        "code": "invalid-field",
+        "retryable": False,
+        "pointer": "/study_uid",
+    },
+    "JobSubmission": {"study_uid": STUDY, "source": "samples", "model": MODEL},
+    "InferCall": {
+        "study_uid": STUDY,
+        "modality": "CT",
+        "s3_uri": "s3://incoming/study/slice-001.dcm",
+        "inference_type": "triage",
+    },
+    "JobOut": _JOB_OUT,
+    "JobPage": {"jobs": [_JOB_OUT], "next_cursor": f"1777622400000000.{JOB}"},
+    "ResultOut": {
+        "format": 1,
+        "study_uid": STUDY,
+        "series_uid": SERIES,
+        "model": {
+            "name": MODEL,
+            "version": "1",
+            "digest": DIGEST,
+            "manufacturer": "Serinus",
+            "research_only": True,
+        },
+        "status": "preliminary",
+        "disclaimer": "Not reviewed by a physician.",
+        "priority_score": 91,
+        "priority_flag": True,
+        "urgency": "critical",
+        "findings": [
+            {
+                "concept": HAEMORRHAGE,
+                "presence": "present",
+                "probability": 0.91,
+                "threshold": 0.5,
+                "urgency": "critical",
+                "key_instance_uid": INSTANCE,
+            }
+        ],
+        "note": "Intracranial hemorrhage: present (91 %), not reviewed",
+        "input_digest": DIGEST,
+    },
+    "CompleteOut": {"released": 1},
+    "ModelsOut": {
+        "generation": 12,
+        "registry": "live",
+        "site_policy": "research",
+        "variants": [{"model": MODEL, "version": "1", "role": "champion", "state": "warm"}],
+    },
+    "QueueOut": {"queued": 1, "completed": 41},
+    "WeightIn": {"version": "2", "weight_bp": 500, "expected_revision": 3},
+    "ShadowIn": {"alias": "shadow-next", "percent": 100},
+    "SafetyNetIn": {"share_bp": 2000},
+    "RulesIn": {"rules": [{"name": "the old scanner", "variant": "champion", "scanners": ["CT-2"]}]},
+    "PinIn": {"patient_id": "4711", "variant": "champion"},
+    "ABTestIn": {"weights_bp": {"arm-a": 5000, "arm-b": 5000}},
+    "FreezeIn": {"reason": "the on-call physicist asked for it"},
+    "FreezeOut": _FREEZE_OUT,
+}
+"""What a body looks like, by the name of its schema."""
+
+BY_OPERATION: Mapping[tuple[str, str], dict[str, Any]] = {
+    ("get", "/healthz"): {"status": "ok"},
+    ("get", "/readyz"): {"status": "ready"},
+    ("get", "/v1/routes"): _ROUTES,
+    ("put", "/v1/routes/{model}/weight"): _ROUTES,
+    ("put", "/v1/routes/{model}/shadow"): _ROUTES,
+    ("put", "/v1/routes/{model}/safety-net"): _ROUTES,
+    ("put", "/v1/routes/{model}/rules"): _ROUTES,
+    ("put", "/v1/routes/{model}/pin"): _ROUTES,
+    ("delete", "/v1/routes/{model}/pending/{version}"): {"discarded": 2},
+    ("get", "/v1/jobs/{job_id}/explain"): {
+        "job": JOB,
+        "decisions": [{"sentences": ["The champion 1 read it."], "agrees": True, "row": {}}],
+        "escalations": [],
+    },
+    ("get", "/v1/audit"): {"first_broken": None, "rows": []},
+    ("put", "/v1/ab-tests/{model}"): _AB_REPORT,
+    ("get", "/v1/ab-tests/{model}"): _AB_REPORT,
+    ("get", "/v1/events"): {
+        "events": [{"sequence": 7, "job": JOB, "escalation": {"sentence": "Version 2 sees a hemorrhage."}}],
+        "cursor": 7,
+    },
+}
+"""What an operation answers whose answer has no schema of its own."""
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "RFC 9457 problem details",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "retryable"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "stable: program against this"},
+        "retryable": {"type": "boolean", "description": "whether the same request may succeed later"},
+        "pointer": {"type": "string", "description": "the field that is wrong"},
+    },
+}
+
+
+def with_examples(app: FastAPI) -> None:
+    """Have the application's OpenAPI document carry the examples and the schema of problems."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = describe()
+            schemas = document["components"]["schemas"]
+            schemas["Problem"] = dict(PROBLEM_SCHEMA)
+            for name, example in BY_SCHEMA.items():
+                schemas[name]["examples"] = [example]
+            for content, example in _answers(document):
+                content["example"] = example
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's own way to extend the document
+
+
+def _answers(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    for (method, path), example in BY_OPERATION.items():
+        yield document["paths"][path][method]["responses"]["200"]["content"]["application/json"], example
