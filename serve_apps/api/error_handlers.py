@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -15,6 +15,7 @@ from starlette.types import Scope
 from core.errors import SerinusError
 from serve_apps.api.problems import Problem, problem_of
 
+NAMED_BY_CALLERS = frozenset({"context", "weights_bp"})
 CODE_OF_STATUS = {400: "invalid-json", 404: "not-found", 405: "method-not-allowed"}
 
 
@@ -33,7 +34,9 @@ def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 
 def allowed_methods(routes: Sequence[BaseRoute], scope: Scope) -> tuple[str, ...]:
     """The methods that any route of the path takes; a page that is no route of ours is only looked at."""
-    takes = [route for route in routes if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE]
+    takes = [
+        route for route in routes if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE
+    ]
     return tuple(sorted({method for route in takes for method in route.methods or ()})) or ("GET",)
 
 
@@ -60,8 +63,17 @@ def validation_problem(error: RequestValidationError) -> Problem:
     if first["type"] == "json_invalid":
         return Problem("invalid-json", "the body is not valid JSON")
     place, *steps = [str(part) for part in first["loc"]]
+    steps = list(_known(steps))
     pointer = "/" + "/".join(steps)
     return Problem("invalid-field", f"{place} {pointer}: {_reason(first['type'])}", pointer=pointer)
+
+
+def _known(steps: Iterable[str]) -> Iterator[str]:
+    """The steps to the field; not on to a name that the caller made up, which could be anybody's."""
+    for step in steps:
+        yield step
+        if step in NAMED_BY_CALLERS:
+            return
 
 
 def _reason(kind: str) -> str:

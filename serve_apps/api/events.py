@@ -23,7 +23,7 @@ from serve_apps.api.strict_json import StrictRoute
 POLL_S = 1.0
 STREAM_S = 60.0
 RETRY_MS = 2000
-LAST = 2**63 - 1
+LAST = 2**53 - 1  # a JSON number that every parser reads as the same integer (RFC 8259 6)
 EVENT_STREAM = "text/event-stream"
 router = APIRouter(prefix="/v1", tags=["routing"], responses=problems(), route_class=StrictRoute)
 
@@ -35,7 +35,7 @@ Pause = Callable[[float], Awaitable[None]]
 async def events(
     services: Site,
     cursor: Annotated[int, Query(ge=0, le=LAST)] = 0,
-    accept: Annotated[str, Header()] = "",
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
     last_event_id: Annotated[int | None, Header(ge=0, le=LAST)] = None,
 ) -> Response:
     """Critical disagreements, oldest first; ask again with the cursor that came back.

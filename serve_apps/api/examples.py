@@ -17,7 +17,9 @@ CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 HAEMORRHAGE = {"value": "1386000", "scheme": "SCT", "meaning": "Intracranial hemorrhage"}
 _REFERENCE = {"00081150": {"vr": "UI", "Value": [CT_IMAGE]}, "00081155": {"vr": "UI", "Value": [INSTANCE]}}
 STORED_ONE = {"00081199": {"vr": "SQ", "Value": [_REFERENCE]}}
-STORED_NONE = {"00081198": {"vr": "SQ", "Value": [_REFERENCE | {"00081197": {"vr": "US", "Value": [0xC000]}}]}}
+STORED_NONE = {
+    "00081198": {"vr": "SQ", "Value": [_REFERENCE | {"00081197": {"vr": "US", "Value": [0xC000]}}]}
+}
 _JOB_OUT = {
     "id": JOB,
     "state": "queued",
@@ -197,6 +199,8 @@ def with_examples(app: FastAPI) -> None:
                 schemas[name]["examples"] = [example]
             for content, example in _answers(document):
                 content["example"] = example
+            for parameter in _parameters(document):
+                parameter["schema"] = _never_null(parameter["schema"])
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's own way to extend the document
@@ -205,3 +209,17 @@ def with_examples(app: FastAPI) -> None:
 def _answers(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     for (method, path), example in BY_OPERATION.items():
         yield document["paths"][path][method]["responses"]["200"]["content"]["application/json"], example
+
+
+def _parameters(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            yield from operation.get("parameters", ())
+
+
+def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A header, or a part of a path or query, is there or is not; there is no text that means null."""
+    given = [choice for choice in schema.get("anyOf", ()) if choice.get("type") != "null"]
+    if len(given) != 1:
+        return schema
+    return {name: value for name, value in schema.items() if name != "anyOf"} | given[0]

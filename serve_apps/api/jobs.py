@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 
 from ledger import FINISHED, Job, JobState
 from serve_apps.api.dependencies import MUST_READ, JobId, Site, Submitter
@@ -31,6 +31,16 @@ MAX_WAIT_S = 300.0
 router = APIRouter(prefix="/v1", tags=["jobs"], responses=problems(), route_class=StrictRoute)
 
 DICOM = {"application/dicom": {"schema": {"type": "string", "format": "binary"}, "example": "a Part 10 file"}}
+
+
+def _is_iso(text: str) -> str:
+    """Pydantic would also take `1.5` for a second and a half of 1970."""
+    if "T" not in text.upper():
+        raise ValueError("no ISO 8601 time")
+    return text
+
+
+Since = Annotated[AwareDatetime, BeforeValidator(_is_iso)]
 ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {"model": JobOut, "description": "the job runs; see Location"}
 }
@@ -79,7 +89,7 @@ async def list_jobs(
     study_uid: Uid | None = None,
     state: JobState | None = None,
     model: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
-    since: AwareDatetime | None = None,
+    since: Since | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,17}\.[0-9a-f]{32}$")] = None,
 ) -> JobPage:
@@ -111,7 +121,7 @@ async def cancel_job(services: Site, _: Submitter, job_id: JobId) -> JobOut:
 async def get_results(
     services: Site,
     job_id: JobId,
-    accept: Annotated[str, Header()] = "",
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
     document: Annotated[str, Query(max_length=16, description="`sr` or `seg`")] = "sr",
 ) -> Response:
     """The result as JSON, or by `Accept: application/dicom` the DICOM SR (`?document=seg` the segmentation)."""

@@ -1,8 +1,8 @@
 """The header `Prefer` (RFC 7240): what a caller would like, and may not get.
 
-    Prefer     = #preference
-    preference = token [ BWS "=" BWS word ] *( OWS ";" [ OWS parameter ] )
-    word       = token / quoted-string
+Prefer     = #preference
+preference = token [ BWS "=" BWS word ] *( OWS ";" [ OWS parameter ] )
+word       = token / quoted-string
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 WAIT: Final = "wait"
 RESPOND_ASYNC: Final = "respond-async"
-_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 5.6.2
+_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 # RFC 9110 5.6.2
 _QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
 _PAIR: Final = rf"{_TOKEN}(?:[ \t]*=[ \t]*(?:{_TOKEN}|{_QUOTED}))?"
 _PREFERENCE: Final = re.compile(rf"({_PAIR})(?:[ \t]*;(?:[ \t]*{_PAIR})?)*")

@@ -166,6 +166,5 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     always = (400, 401, 403, 404, 408, 413, 422, 429, 500, 503)
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        status: {"description": TOLD[status], "content": content}
-        for status in sorted({*always, *statuses})
+        status: {"description": TOLD[status], "content": content} for status in sorted({*always, *statuses})
     }

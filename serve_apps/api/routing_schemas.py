@@ -5,12 +5,24 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from serve_apps.api.schemas import NO_NUL, Name, VariantName, Wire
 
 DAY_S = 24 * 3600
 WEEK_S = 7 * DAY_S
+MOST_EXACT = 2**53 - 1  # a JSON number that every parser reads as the same integer (RFC 8259 6)
+
+
+def _is_number(value: object) -> object:
+    """`"5"` and `true` are no numbers; 5.0 is one, and a whole one."""
+    if isinstance(value, str | bool):
+        raise PydanticCustomError("int_type", "no number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_is_number)]
 Reason = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=3, max_length=200)]
 PatientId = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=1, max_length=64)]
 Value = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=1, max_length=64)]
@@ -20,8 +32,8 @@ Values = Annotated[tuple[Value, ...], Field(max_length=100)]
 class InAdvance(Wire):
     """A change may name what does not exist yet, if that is said: then it expires unless it comes to exist."""
 
-    in_advance: bool = Field(default=False, description="it may name what does not exist yet")
-    expires_s: int = Field(
+    in_advance: bool = Field(strict=True, default=False, description="it may name what does not exist yet")
+    expires_s: Whole = Field(
         default=WEEK_S, ge=60, le=30 * DAY_S, description="only for what is set in advance"
     )
 
@@ -34,11 +46,11 @@ class WeightIn(InAdvance):
     """Share of the patients that the challenger reads, in basis points (1/10 000)."""
 
     version: Name
-    weight_bp: int = Field(ge=0, le=10_000)
-    expected_revision: int | None = Field(
+    weight_bp: Whole = Field(ge=0, le=10_000)
+    expected_revision: Whole | None = Field(
         default=None,
         ge=0,
-        le=2**63 - 1,
+        le=MOST_EXACT,
         description="409 if the model's routing is of another revision by now",
     )
 
@@ -47,17 +59,26 @@ class ShadowIn(InAdvance):
     """Share of the studies that the version behind a `shadow-…` alias reads without answering."""
 
     alias: Annotated[str, StringConstraints(pattern=r"^(challenger|shadow-[A-Za-z0-9_-]+)$", max_length=255)]
-    percent: int = Field(ge=0, le=100)
+    percent: Whole = Field(ge=0, le=100)
 
 
 class SafetyNetIn(Wire):
     """Share of the canary's studies that the champion reads too, in basis points."""
 
-    share_bp: int = Field(ge=0, le=10_000)
+    share_bp: Whole = Field(ge=0, le=10_000)
 
 
 class RuleIn(Wire):
     """Send what matches to one variant before any draw; an empty condition accepts all, one must be set."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": [condition], "properties": {condition: {"minItems": 1}}}
+                for condition in ("sites", "modalities", "scanners")
+            ]
+        }
+    )
 
     name: Annotated[str, StringConstraints(pattern=NO_NUL, min_length=1, max_length=100)]
     variant: VariantName
@@ -85,8 +106,8 @@ class SlotIn(Wire):
     """A share of a layer: tests in disjoint slots of one layer never share a patient, in any model."""
 
     layer: Name
-    start: int = Field(ge=0, lt=10_000)
-    stop: int = Field(gt=0, le=10_000)
+    start: Whole = Field(ge=0, le=9_999)
+    stop: Whole = Field(ge=1, le=10_000)
 
     @model_validator(mode="after")
     def _has_room(self) -> SlotIn:
@@ -100,9 +121,9 @@ class ABTestIn(Wire):
 
     weights_bp: dict[
         Annotated[str, StringConstraints(pattern=r"^arm-[A-Za-z0-9_-]+$", max_length=255)],
-        Annotated[int, Field(gt=0, lt=10_000)],
-    ] = Field(min_length=2, max_length=10)
-    coverage_bp: int = Field(default=10_000, ge=0, le=10_000)
+        Annotated[Whole, Field(ge=1, le=9_999)],
+    ] = Field(min_length=2, max_length=10, json_schema_extra={"additionalProperties": False})
+    coverage_bp: Whole = Field(default=10_000, ge=0, le=10_000)
     slot: SlotIn | None = None
 
 

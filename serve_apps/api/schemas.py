@@ -59,7 +59,9 @@ class InferCall(Wire):
 
     study_uid: Uid
     modality: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2,16}$")]
-    s3_uri: Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,62}/[^\x00-\x1f]+$", max_length=1100)]
+    s3_uri: Annotated[
+        str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,62}/[^\x00-\x1f]+$", max_length=1100)
+    ]
     inference_type: InferenceType
 
 

@@ -13,13 +13,15 @@ from serve_apps.api.problems import problems
 from serve_apps.api.schemas import CompleteOut, Uid
 from serve_apps.api.strict_json import StrictRoute
 
-MULTIPART = 'multipart/related; type="application/dicom"'
+MULTIPART = "multipart/related"
 DICOM_JSON = "application/dicom+json"
 router = APIRouter(tags=["studies"], responses=problems(), route_class=StrictRoute)
 
 PUSHED: dict[str, Any] = {
     "requestBody": {
         "required": True,
+        "description": 'Part 10 files, each a part; `Content-Type: multipart/related; type="application/dicom"; '
+        "boundary=…`",
         "content": {
             MULTIPART: {
                 "schema": {"type": "string", "format": "binary"},

@@ -66,7 +66,9 @@ class LiveCalls:
         return sorted(self.seconds)[int(len(self.seconds) * 0.99)]
 
 
-async def call_meanwhile(stack: LiveStack, hostile: Callable[[], Awaitable[list[Heard]]]) -> tuple[LiveCalls, list[Heard]]:
+async def call_meanwhile(
+    stack: LiveStack, hostile: Callable[[], Awaitable[list[Heard]]]
+) -> tuple[LiveCalls, list[Heard]]:
     """Ask for health, jobs and a submission, again and again, while `hostile` runs."""
     calls, attack = LiveCalls(), asyncio.ensure_future(hostile())
     await asyncio.sleep(0.5)

@@ -102,7 +102,9 @@ async def test_health_answers_while_every_place_for_calls_is_taken(own_stack: Li
     assert Counter(h.status for h in heard) == {408: 400, 429: SLOW - 400}
 
 
-def test_while_a_router_is_replaced_callers_get_a_problem_and_a_time_to_come_back(own_stack: LiveStack) -> None:
+def test_while_a_router_is_replaced_callers_get_a_problem_and_a_time_to_come_back(
+    own_stack: LiveStack,
+) -> None:
     assert own_stack.kill("ServeReplica:serinus:Ingress") == 1
     answers = []
     with own_stack.http(timeout_s=20) as http:

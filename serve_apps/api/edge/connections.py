@@ -89,7 +89,9 @@ class TimedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self._answers:  # what is left of an unread body ends by the same deadline as an idle connection
+        if (
+            not self._answers
+        ):  # what is left of an unread body ends by the same deadline as an idle connection
             self._grow_quiet(self.timeout_keep_alive + self.head_s)
 
     def send_400_response(self, msg: str) -> None:

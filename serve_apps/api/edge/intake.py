@@ -44,7 +44,9 @@ class Limits:
     max_webhook_bytes: int = 64 << 10
     call_body_s: float = 10.0  # for a whole JSON body
     store_pause_s: float = 15.0  # between two pieces of a study
-    store_grace_s: float = 30.0  # after which a study comes at `store_bytes_per_s` on the average, or not at all
+    store_grace_s: float = (
+        30.0  # after which a study comes at `store_bytes_per_s` on the average, or not at all
+    )
     store_bytes_per_s: float = 16 << 10
     places: Mapping[Lane, int] = field(default_factory=lambda: PLACES)
 

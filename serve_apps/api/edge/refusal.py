@@ -21,7 +21,9 @@ async def refuse(problem: Problem, receive: Receive, send: Send, *, unread: bool
     client that is reset may never see the answer (RFC 9112 9.6).
     """
     body = json.dumps(problem.body()).encode()
-    headers = problem.headers | {"Content-Length": str(len(body))} | ({"Connection": "close"} if unread else {})
+    headers = (
+        problem.headers | {"Content-Length": str(len(body))} | ({"Connection": "close"} if unread else {})
+    )
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": problem.status, "headers": raw})
     await send({"type": "http.response.body", "body": body, "more_body": unread})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -46,11 +45,10 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TimedProtocol, "head_s", 0.02)
     monkeypatch.setattr(TimedProtocol, "head_bytes", 1000)
     monkeypatch.setattr(TimedProtocol, "quiet", Quiet(3), raising=False)
-    yield
 
 
 def connect(keep_alive_s: int = 5) -> tuple[TimedProtocol, Wire]:
@@ -107,7 +105,7 @@ async def test_a_client_that_asks_in_time_is_answered_and_may_ask_again() -> Non
 
 
 async def test_a_request_under_way_has_no_deadline_here() -> None:
-    protocol, wire = connect()
+    protocol, _ = connect()
     protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
     assert len(protocol.quiet) == 0
     protocol.connection_lost(None)

@@ -49,7 +49,13 @@ async def test_a_cursor_that_was_never_given_is_422(http: httpx.AsyncClient, cur
 
 @pytest.mark.parametrize(
     "callback",
-    ["http://[bad", "https://ris.hospital:65536/", "https://ris.hospital:x/", "https://ris.hospital:-1/", "\x00"],
+    [
+        "http://[bad",
+        "https://ris.hospital:65536/",
+        "https://ris.hospital:x/",
+        "https://ris.hospital:-1/",
+        "\x00",
+    ],
 )
 async def test_a_callback_that_is_no_address_is_422(http: httpx.AsyncClient, callback: str) -> None:
     answer = await http.post("/v1/jobs", json=BODY | {"callback": callback})
@@ -91,7 +97,17 @@ async def test_a_body_over_the_limit_is_413(http: httpx.AsyncClient) -> None:
         ("null", 422, "invalid-field"),
         ("", 422, "invalid-field"),
     ],
-    ids=["a key twice", "a key twice inside", "depth", "a long number", "NaN", "no UTF-8", "a list", "null", "empty"],
+    ids=[
+        "a key twice",
+        "a key twice inside",
+        "depth",
+        "a long number",
+        "NaN",
+        "no UTF-8",
+        "a list",
+        "null",
+        "empty",
+    ],
 )
 async def test_json_that_could_mean_two_things_or_none_is_refused(
     site: Site, http: httpx.AsyncClient, body: str | bytes, status: int, code: str
@@ -112,7 +128,9 @@ async def test_json_that_could_mean_two_things_or_none_is_refused(
         ("GET", "/dicom-web/studies", "POST"),
     ],
 )
-async def test_405_says_what_is_allowed(http: httpx.AsyncClient, method: str, path: str, allowed: str) -> None:
+async def test_405_says_what_is_allowed(
+    http: httpx.AsyncClient, method: str, path: str, allowed: str
+) -> None:
     answer = await http.request(method, path)
     assert (answer.status_code, answer.headers["Allow"]) == (405, allowed)
     assert answer.json()["code"] == "method-not-allowed"
@@ -127,7 +145,9 @@ async def test_a_call_without_a_key_is_401_before_its_body_is_looked_at(site: Si
 async def test_the_same_instance_pushed_many_times_at_once_is_stored_once_and_answered_200(
     site: Site, http: httpx.AsyncClient
 ) -> None:
-    part = b"--" + BOUNDARY.encode() + b"\r\nContent-Type: application/dicom\r\n\r\n" + an_instance() + b"\r\n"
+    part = (
+        b"--" + BOUNDARY.encode() + b"\r\nContent-Type: application/dicom\r\n\r\n" + an_instance() + b"\r\n"
+    )
     body = part + b"--" + BOUNDARY.encode() + b"--\r\n"
     pushes = [http.post("/dicom-web/studies", content=body, headers=HEADERS) for _ in range(30)]
     answers = await asyncio.gather(*pushes)
@@ -143,7 +163,9 @@ async def test_a_study_is_not_stored_under_what_is_no_uid(http: httpx.AsyncClien
 
 
 async def test_a_caller_who_wants_no_waiting_hears_that_it_was_understood(http: httpx.AsyncClient) -> None:
-    answer = await http.post("/v1/jobs", json=BODY, headers={"Prefer": "respond-async; x=1, handling=lenient"})
+    answer = await http.post(
+        "/v1/jobs", json=BODY, headers={"Prefer": "respond-async; x=1, handling=lenient"}
+    )
     assert (answer.status_code, answer.headers["Preference-Applied"]) == (202, "respond-async")
 
 

@@ -35,7 +35,16 @@ def test_a_preference_is_read_as_the_standard_says(headers: list[str], expected:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("0", 0.0), ("10", 10.0), ("301", 300.0), ("9" * 900, 300.0), ("-1", None), ("1.5", None), ("٣", None), ("", None)],
+    [
+        ("0", 0.0),
+        ("10", 10.0),
+        ("301", 300.0),
+        ("9" * 900, 300.0),
+        ("-1", None),
+        ("1.5", None),
+        ("٣", None),
+        ("", None),
+    ],
 )
 def test_a_wait_is_whole_seconds_and_bounded(value: str, seconds: float | None) -> None:
     assert preferred_wait({"wait": value}, 300.0) == seconds
@@ -50,7 +59,9 @@ def test_no_header_is_an_error(headers: list[str]) -> None:
     assert all(name == name.lower() for name in preferences(headers))
 
 
-@pytest.mark.parametrize("hostile", ['"\\' * 500, 'a="' + '\\"' * 490, "a;" + " ;" * 490 + "\x01", "a" + " " * 990 + "="])
+@pytest.mark.parametrize(
+    "hostile", ['"\\' * 500, 'a="' + '\\"' * 490, "a;" + " ;" * 490 + "\x01", "a" + " " * 990 + "="]
+)
 def test_no_header_takes_long(hostile: str) -> None:
     began = time.perf_counter()
     preferences([hostile] * 50)
