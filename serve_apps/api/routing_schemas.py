@@ -22,7 +22,14 @@ def _is_number(value: object) -> object:
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_is_number)]
+IS_NUMBER = BeforeValidator(_is_number)  # stands last: what stands before it is in the description
+Share = Annotated[int, Field(ge=0, le=10_000), IS_NUMBER]
+PartialShare = Annotated[int, Field(ge=1, le=9_999), IS_NUMBER]
+Percent = Annotated[int, Field(ge=0, le=100), IS_NUMBER]
+Revision = Annotated[int, Field(ge=0, le=MOST_EXACT), IS_NUMBER]
+Seconds = Annotated[int, Field(ge=60, le=30 * DAY_S), IS_NUMBER]
+SlotStart = Annotated[int, Field(ge=0, le=9_999), IS_NUMBER]
+SlotStop = Annotated[int, Field(ge=1, le=10_000), IS_NUMBER]
 Reason = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=3, max_length=200)]
 PatientId = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=1, max_length=64)]
 Value = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=1, max_length=64)]
@@ -33,9 +40,7 @@ class InAdvance(Wire):
     """A change may name what does not exist yet, if that is said: then it expires unless it comes to exist."""
 
     in_advance: bool = Field(strict=True, default=False, description="it may name what does not exist yet")
-    expires_s: Whole = Field(
-        default=WEEK_S, ge=60, le=30 * DAY_S, description="only for what is set in advance"
-    )
+    expires_s: Seconds = Field(default=WEEK_S, description="only for what is set in advance")
 
     @property
     def expires_in(self) -> timedelta | None:
@@ -46,11 +51,9 @@ class WeightIn(InAdvance):
     """Share of the patients that the challenger reads, in basis points (1/10 000)."""
 
     version: Name
-    weight_bp: Whole = Field(ge=0, le=10_000)
-    expected_revision: Whole | None = Field(
+    weight_bp: Share
+    expected_revision: Revision | None = Field(
         default=None,
-        ge=0,
-        le=MOST_EXACT,
         description="409 if the model's routing is of another revision by now",
     )
 
@@ -59,13 +62,13 @@ class ShadowIn(InAdvance):
     """Share of the studies that the version behind a `shadow-…` alias reads without answering."""
 
     alias: Annotated[str, StringConstraints(pattern=r"^(challenger|shadow-[A-Za-z0-9_-]+)$", max_length=255)]
-    percent: Whole = Field(ge=0, le=100)
+    percent: Percent
 
 
 class SafetyNetIn(Wire):
     """Share of the canary's studies that the champion reads too, in basis points."""
 
-    share_bp: Whole = Field(ge=0, le=10_000)
+    share_bp: Share
 
 
 class RuleIn(Wire):
@@ -106,8 +109,8 @@ class SlotIn(Wire):
     """A share of a layer: tests in disjoint slots of one layer never share a patient, in any model."""
 
     layer: Name
-    start: Whole = Field(ge=0, le=9_999)
-    stop: Whole = Field(ge=1, le=10_000)
+    start: SlotStart
+    stop: SlotStop
 
     @model_validator(mode="after")
     def _has_room(self) -> SlotIn:
@@ -121,9 +124,9 @@ class ABTestIn(Wire):
 
     weights_bp: dict[
         Annotated[str, StringConstraints(pattern=r"^arm-[A-Za-z0-9_-]+$", max_length=255)],
-        Annotated[Whole, Field(ge=1, le=9_999)],
+        PartialShare,
     ] = Field(min_length=2, max_length=10, json_schema_extra={"additionalProperties": False})
-    coverage_bp: Whole = Field(default=10_000, ge=0, le=10_000)
+    coverage_bp: Share = 10_000
     slot: SlotIn | None = None
 
 

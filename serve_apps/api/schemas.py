@@ -47,7 +47,10 @@ class JobSubmission(Wire):
     outputs: tuple[Output, ...] = Field(default=(Output.JSON, Output.SR), max_length=len(Output))
     callback: Address | None = Field(default=None, description="https address on an allowed host")
     context: dict[ContextName, ContextValue] = Field(
-        default_factory=dict, max_length=20, description="never logged"
+        default_factory=dict,
+        max_length=20,
+        description="never logged",
+        json_schema_extra={"additionalProperties": False},
     )
     force: bool = Field(
         strict=True, default=False, description="read and deliver, even what the same version has read before"

@@ -24,7 +24,7 @@ OTHER_FILES: Final = 256  # that the process has open besides
 WANTED_FILES: Final = 65536
 
 
-class Quiet:
+class Idle:
     """The connections of a process that have no request under way, oldest first."""
 
     def __init__(self, most: int) -> None:
@@ -51,7 +51,7 @@ class TimedProtocol(HttpToolsProtocol):
     when it is too large, silently when nothing was said or when it is the oldest of too many.
     """
 
-    quiet: ClassVar[Quiet]
+    idle: ClassVar[Idle]
     head_s: ClassVar[float] = HEAD_S
     head_bytes: ClassVar[int] = HEAD_BYTES
 
@@ -63,7 +63,7 @@ class TimedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._grow_quiet(self.head_s)
+        self._grow_idle(self.head_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._be_busy()
@@ -80,7 +80,7 @@ class TimedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         if not self._answers:
-            self._grow_quiet(self.head_s)
+            self._grow_idle(self.head_s)
             self._in_head = True
 
     def on_headers_complete(self) -> None:
@@ -92,7 +92,7 @@ class TimedProtocol(HttpToolsProtocol):
         if (
             not self._answers
         ):  # what is left of an unread body ends by the same deadline as an idle connection
-            self._grow_quiet(self.timeout_keep_alive + self.head_s)
+            self._grow_idle(self.timeout_keep_alive + self.head_s)
 
     def send_400_response(self, msg: str) -> None:
         self._hang_up(Problem("bad-request", "this is no HTTP request"))
@@ -102,18 +102,18 @@ class TimedProtocol(HttpToolsProtocol):
         """Whether a request is under way."""
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _grow_quiet(self, within_s: float) -> None:
+    def _grow_idle(self, within_s: float) -> None:
         self._be_busy()
         if self.transport.is_closing():
             return
         self._deadline = self.loop.call_later(within_s, self._late)
-        oldest = self.quiet.add(self)
+        oldest = self.idle.add(self)
         if isinstance(oldest, TimedProtocol):
             oldest._hang_up(None)
 
     def _be_busy(self) -> None:
         self._in_head, self._head_size = False, 0
-        self.quiet.discard(self)
+        self.idle.discard(self)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -139,7 +139,7 @@ def as_bytes(problem: Problem) -> bytes:
 
 def time_connections() -> None:
     """Have every uvicorn server that starts in this process from now on speak `TimedProtocol`."""
-    TimedProtocol.quiet = Quiet(min(MOST_CONNECTIONS, _open_files() - OTHER_FILES))
+    TimedProtocol.idle = Idle(min(MOST_CONNECTIONS, _open_files() - OTHER_FILES))
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{TimedProtocol.__module__}:{TimedProtocol.__name__}"
 
 

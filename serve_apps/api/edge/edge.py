@@ -91,9 +91,9 @@ class Edge:
             await self._app(scope, replayed(body, receive), send)
             return
         paced = PacedBody(receive, intake.max_bytes, limits, self._clock)
-        answer = Answer(send, paced)
-        await self._app(scope, paced, answer)
-        if paced.fault is not None and not answer.has_begun:
+        reply = Reply(send, paced)
+        await self._app(scope, paced, reply)
+        if paced.fault is not None and not reply.has_begun:
             raise paced.fault
 
     def _open_places(self, limits: Limits) -> Places:
@@ -102,7 +102,7 @@ class Edge:
         return self._places
 
 
-class Answer:
+class Reply:
     """A `send` that holds back what the application makes of a body that the edge has broken off."""
 
     def __init__(self, send: Send, paced: PacedBody) -> None:

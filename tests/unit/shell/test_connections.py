@@ -11,7 +11,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from serve_apps.api.edge import connections
-from serve_apps.api.edge.connections import Quiet, TimedProtocol, time_connections
+from serve_apps.api.edge.connections import Idle, TimedProtocol, time_connections
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -48,7 +48,7 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TimedProtocol, "head_s", 0.02)
     monkeypatch.setattr(TimedProtocol, "head_bytes", 1000)
-    monkeypatch.setattr(TimedProtocol, "quiet", Quiet(3), raising=False)
+    monkeypatch.setattr(TimedProtocol, "idle", Idle(3), raising=False)
 
 
 def connect(keep_alive_s: int = 5) -> tuple[TimedProtocol, Wire]:
@@ -107,7 +107,7 @@ async def test_a_client_that_asks_in_time_is_answered_and_may_ask_again() -> Non
 async def test_a_request_under_way_has_no_deadline_here() -> None:
     protocol, _ = connect()
     protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
-    assert len(protocol.quiet) == 0
+    assert len(protocol.idle) == 0
     protocol.connection_lost(None)
 
 
@@ -117,7 +117,7 @@ async def test_of_too_many_that_ask_nothing_the_oldest_goes() -> None:
     assert not any(wire.closed for _, wire in others)
     for protocol, _ in others:
         protocol.connection_lost(None)
-    assert len(TimedProtocol.quiet) == 0
+    assert len(TimedProtocol.idle) == 0
 
 
 def test_every_server_of_the_process_speaks_it(monkeypatch: pytest.MonkeyPatch) -> None:
