@@ -25,13 +25,19 @@ STREAM_S = 60.0
 RETRY_MS = 2000
 LAST = 2**53 - 1  # a JSON number that every parser reads as the same integer (RFC 8259 6)
 EVENT_STREAM = "text/event-stream"
+STREAMED = {
+    EVENT_STREAM: {
+        "schema": {"type": "string"},
+        "example": 'id: 7\nevent: escalation\ndata: {"sequence": 7, "job": "0f8a", "escalation": {}}\n\n',
+    }
+}
 router = APIRouter(prefix="/v1", tags=["routing"], responses=problems(), route_class=StrictRoute)
 
 Read = Callable[[int], Awaitable[Sequence[EscalationEvent]]]
 Pause = Callable[[float], Awaitable[None]]
 
 
-@router.get("/events", dependencies=[MUST_READ], responses={200: {"content": {EVENT_STREAM: {}}}})
+@router.get("/events", dependencies=[MUST_READ], responses={200: {"content": STREAMED}})
 async def events(
     services: Site,
     cursor: Annotated[int, Query(ge=0, le=LAST)] = 0,

@@ -42,8 +42,10 @@ STORED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/dicom-web/studies", responses=STORED, openapi_extra=PUSHED)
-@router.post("/dicom-web/studies/{study_uid}", responses=STORED, openapi_extra=PUSHED)
+@router.post("/dicom-web/studies", response_class=Response, responses=STORED, openapi_extra=PUSHED)
+@router.post(
+    "/dicom-web/studies/{study_uid}", response_class=Response, responses=STORED, openapi_extra=PUSHED
+)
 async def store_instances(
     request: Request, services: Site, caller: Sender, study_uid: Uid | None = None
 ) -> Response:
