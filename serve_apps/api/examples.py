@@ -222,5 +222,5 @@ def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
     given = [choice for choice in schema.get("anyOf", ()) if choice.get("type") != "null"]
     if len(given) != 1:
         return schema
-    other: dict[str, Any] = {name: value for name, value in schema.items() if name != "anyOf"}
-    return other | given[0]
+    choice: dict[str, Any] = given[0]
+    return {name: value for name, value in schema.items() if name != "anyOf"} | choice

@@ -27,20 +27,27 @@ class Heard:
 
 async def dribble(port: int, head: bytes, piece: bytes = b"x", pause_s: float = 0.5) -> Heard:
     """Send `head`, then a piece now and then, until the server hangs up or patience ends."""
-    began, sent = time.monotonic(), len(head)
+    began, sent, raw = time.monotonic(), len(head), bytearray()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(head)
-    answer = asyncio.create_task(reader.read(-1))
+    ended = asyncio.create_task(_read(reader, raw))
     with suppress(OSError):
-        while not answer.done() and time.monotonic() - began < PATIENCE_S:
+        while not ended.done() and time.monotonic() - began < PATIENCE_S:
             writer.write(piece)
             await writer.drain()
             sent += len(piece)
-            await asyncio.wait([answer], timeout=pause_s)
-    answer.cancel() if not answer.done() else None
-    with suppress(OSError, asyncio.CancelledError):
-        return heard(await answer, time.monotonic() - began, sent)
-    return Heard(None, b"", time.monotonic() - began, sent)
+            await asyncio.wait([ended], timeout=pause_s)
+    await asyncio.wait([ended], timeout=1.0)
+    ended.cancel()
+    writer.close()
+    return heard(bytes(raw), time.monotonic() - began, sent)
+
+
+async def _read(reader: asyncio.StreamReader, raw: bytearray) -> None:
+    """What the server says, up to its end or to a reset, which takes nothing back of what was heard."""
+    with suppress(OSError):
+        while chunk := await reader.read(1 << 16):
+            raw += chunk
 
 
 def heard(raw: bytes, seconds: float, sent: int) -> Heard:

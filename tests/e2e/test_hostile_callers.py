@@ -11,9 +11,10 @@ import httpx
 import psutil
 import pytest
 
+from tests.described.run import assert_nothing_is_found
 from tests.e2e.conftest import NewStack
 from tests.e2e.hostile import Heard, call_meanwhile, dribble, head_of
-from tests.stack import LiveStack, eventually
+from tests.stack import LiveStack
 
 SLOW = 450  # more than the 420 that once closed the API
 FLOOD = 400 << 20
@@ -119,10 +120,9 @@ def test_while_a_router_is_replaced_callers_get_a_problem_and_a_time_to_come_bac
     assert {a.json()["code"] for a in errors} <= {"api-unavailable"}
 
 
-def test_before_the_application_is_there_callers_get_a_problem_too(own_stack: LiveStack) -> None:
-    eventually(lambda: True if proxy_memory(own_stack) else None, 10, "the proxy")
-    with own_stack.http() as http:
-        assert http.get("/v1/nowhere").json()["code"] == "not-found"
+def test_a_fuzzer_finds_nothing_that_the_description_does_not_say(own_stack: LiveStack) -> None:
+    """The last of these stories: it moves weights, freezes routing and cancels jobs."""
+    assert_nothing_is_found(own_stack.settings.api_url, own_stack.key, seconds=45)
 
 
 def proxy_memory(stack: LiveStack) -> int:
