@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 
 import numpy as np
+import pydicom
 from pydicom.dataset import Dataset
 
 from imaging.assemble import to_volume
+from imaging.encoded import to_part10
 from imaging.evidence import encode_evidence
 from imaging.finding import Box, Code, Finding, Measurement, ModelStamp, Prediction, Presence, Urgency
+from imaging.report_sr import ReportContext, to_sr
 from imaging.samples.synthetic import make_ct_study
 from imaging.samples.writer import SampleIdentity, SampleImage, SampleModality, to_series
 from imaging.volume import Geometry, Volume
@@ -127,3 +131,15 @@ def named(document: Dataset, code: str) -> list[Dataset]:
 def values(document: Dataset, code: str) -> list[str]:
     """What the CODE items with this concept name say."""
     return [item.ConceptCodeSequence[0].CodeMeaning for item in named(document, code)]
+
+
+CT = source()
+CONTEXT = ReportContext.of(CT)
+
+
+def report(of: Prediction, context: ReportContext = CONTEXT, created: datetime = CREATED) -> Dataset:
+    return to_sr(of, context, created=created)
+
+
+def stored(document: Dataset) -> Dataset:
+    return pydicom.dcmread(BytesIO(to_part10(document)))

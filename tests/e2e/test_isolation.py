@@ -124,7 +124,7 @@ def test_a_version_that_needs_more_memory_than_it_may_never_gets_a_study(
     registry.delete_alias(MODEL, "challenger")
 
 
-def test_a_silent_version_sleeps_wakes_for_a_study_and_is_awake_before_it_answers(
+def test_a_shadow_sleeps_wakes_for_a_study_and_is_awake_before_it_answers(
     site: LiveStack, registry: RegistryClient, tmp_path: Path
 ) -> None:
     replica = f"ServeReplica:mv-{MODEL}-3:ModelServer"
@@ -136,10 +136,10 @@ def test_a_silent_version_sleeps_wakes_for_a_study_and_is_awake_before_it_answer
     assert read(site, tmp_path, "wake")["model"]["version"] == "1"
     ledger = Ledger.open(site.settings.ledger)
 
-    def silent_readers() -> set[str] | None:
+    def shadow_versions() -> set[str] | None:
         return {each.version for each in ledger.shadows.outcomes(MODEL) if each.role == "shadow"} or None
 
-    assert eventually(silent_readers, 90, "the silent reading") == {"3"}
+    assert eventually(shadow_versions, 90, "the shadow") == {"3"}
     eventually(lambda: state_of(site, "3") == "asleep" or None, 120, "version 3 to fall asleep again")
 
     registry.set_alias(MODEL, "challenger", "3")

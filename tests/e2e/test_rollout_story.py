@@ -1,7 +1,7 @@
 """One change, told whole, under steady load: from the registry to promotion, and back.
 
 No study fails or is lost, a patient's version changes only when a person moves a weight or an alias, the shares
-are the weights, and nothing silent is heard.
+are the weights, and no shadow is heard.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def test_a_version_comes_goes_and_comes_back_under_load(
     ):
         load.wait_for(4)
         new = register_version(story.settings, DEMO_MODELS[0].versions[1]).version
-        reads_in_silence(story, story_pacs, registry, ledger, load, new)
+        is_a_shadow_first(story, story_pacs, registry, ledger, load, new)
         few, half = answers_a_share(story, load, new)
         assert few <= half, "a raised weight took a patient away from the canary"
         is_frozen_and_back(story, load, new, half)
@@ -92,14 +92,14 @@ def test_a_version_comes_goes_and_comes_back_under_load(
         assert versions_reported(story_pacs, study) <= {"1", new}
 
 
-def reads_in_silence(
+def is_a_shadow_first(
     story: LiveStack, story_pacs: Orthanc, registry: RegistryClient, ledger: Ledger, load: Load, new: str
 ) -> None:
     registry.set_alias(MODEL, "challenger", new)
     eventually(lambda: state_of(story, new) == "warm" or None, 120, "the challenger to be warm")
     mark = load.wait_for(10)
     assert all(versions == {"1"} for versions in load.versions_since(mark).values())
-    eventually(lambda: len(ledger.shadows.outcomes(MODEL)) >= 3 or None, 120, "silent readings")
+    eventually(lambda: len(ledger.shadows.outcomes(MODEL)) >= 3 or None, 120, "shadows")
     shadows = ledger.shadows.outcomes(MODEL)
     assert {s.version for s in shadows} == {new}
     for patient in {patient for patient, _ in load.results[mark:]}:
@@ -246,7 +246,7 @@ def test_every_decision_can_be_explained_and_recomputed(story: LiveStack) -> Non
         assert all(decision["agrees"] for decision in document["decisions"])
 
 
-def test_an_uncleared_version_only_reads_in_silence_at_a_strict_site(new_stack: NewStack) -> None:
+def test_an_uncleared_version_only_is_a_shadow_first_at_a_strict_site(new_stack: NewStack) -> None:
     strict = new_stack("strict", environment={"SERINUS_SITE_POLICY": "strict"})
     registry = RegistryClient(strict.settings.registry_url)
     with strict.http() as http:

@@ -1,4 +1,4 @@
-"""Several routers and people at the same time: every change is kept, and every silent reading is in one hand."""
+"""Several routers and people at the same time: every change is kept, and every pending shadow is in one hand."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_controllers_that_see_one_transition_at_once_write_it_once(either: Ledge
     assert (len(either.transitions.history("ich")), len(either.audit.rows())) == (1, 1)
 
 
-def test_silent_readers_that_claim_at_once_share_the_readings_and_none_twice(either: Ledger) -> None:
+def test_shadow_workers_that_claim_at_once_share_the_tasks_and_none_twice(either: Ledger) -> None:
     for _ in range(30):
         read_study(either, [decided()], [pending()])
     claimed: list[str] = []

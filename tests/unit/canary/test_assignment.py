@@ -167,7 +167,7 @@ def test_a_version_does_not_shadow_itself() -> None:
     assert assign(facts(), routing).shadows == ()
 
 
-def test_the_champion_silently_reads_what_the_canary_answers() -> None:
+def test_the_champion_shadows_what_the_canary_answers() -> None:
     assert assign(facts(), table(canary=canary(10_000))).safety_net
     assert not assign(facts(), table(canary=canary(10_000), safety_net_bp=0)).safety_net
     assert not assign(facts(), table(canary=canary(0))).safety_net

@@ -61,7 +61,7 @@ def test_any_other_change_is_found_out(change: dict[str, str]) -> None:
     assert not explain(replace(row, **change)).agrees  # type: ignore[arg-type]
 
 
-def test_a_fallback_to_the_champion_and_silent_readings_agree_with_the_draw() -> None:
+def test_a_fallback_to_the_champion_and_shadows_agree_with_the_draw() -> None:
     row = next(r for r in (row_of(str(i)) for i in range(99)) if r.arm == "canary")
     fell_back = replace(row, variant="champion", version="1")
     assert explain(fell_back).agrees

@@ -1,8 +1,7 @@
-"""The SR says what the prediction says, row by row as TID 1500 wants it, in the same bytes each time."""
+"""The SR says what the prediction says, row by row, of this patient and study, in the same bytes each time."""
 
 from __future__ import annotations
 
-from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from math import nan
@@ -10,20 +9,16 @@ from time import process_time
 
 import pydicom
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydicom.dataset import Dataset
 
 from core.errors import ModelFailed
 from imaging.encoded import to_part10
-from imaging.finding import Box, Code, Finding, Measurement, ModelStamp, Prediction, Presence, Urgency
-from imaging.report_frame import MANUFACTURER, describe
-from imaging.report_sr import ReportContext, to_failure_sr, to_sr
+from imaging.finding import Box, Code, Measurement, ModelStamp, Presence, Urgency
+from imaging.report_sr import ReportContext, to_failure_sr
 from imaging.samples.synthetic import make_ct_study
-from imaging.summary import OWN_MANUFACTURER
 from tests.reports import (
-    BRAIN,
+    CONTEXT,
     CREATED,
+    CT,
     LUNG,
     MILLILITRE,
     STAMP,
@@ -34,137 +29,14 @@ from tests.reports import (
     localisation,
     named,
     prediction,
-    segmentation,
+    report,
     source,
+    stored,
     values,
 )
 from tests.sr_tree import deviations
 
 PRESENCE, URGENCY, SUMMARY, CERTAINTY, COMMENT = "121052", "103391001", "111017", "111012", "121106"
-CT = source()
-CONTEXT = ReportContext.of(CT)
-
-
-def report(of: Prediction, context: ReportContext = CONTEXT, created: datetime = CREATED) -> Dataset:
-    return to_sr(of, context, created=created)
-
-
-def stored(document: Dataset) -> Dataset:
-    return pydicom.dcmread(BytesIO(to_part10(document)))
-
-
-# ---- the tree
-
-
-@pytest.mark.parametrize("build", [classification, segmentation, localisation, prediction])
-def test_every_kind_of_prediction_follows_the_template(build) -> None:
-    assert deviations(stored(report(build(CT)))) == []
-
-
-def test_a_failure_follows_the_template() -> None:
-    document = to_failure_sr(STAMP, CONTEXT, reason="it failed", created=CREATED)
-    assert deviations(stored(document)) == []
-
-
-findings = st.builds(
-    Finding,
-    concept=st.just(BRAIN),
-    presence=st.sampled_from(Presence),
-    probability=st.floats(0, 1),
-    threshold=st.floats(0, 1),
-    urgency=st.sampled_from(Urgency),
-    site=st.sampled_from([None, BRAIN]),
-    key_instance_uid=st.sampled_from([None, *CT.instance_uids]),
-)
-measurements = st.builds(
-    Measurement,
-    concept=st.just(VOLUME),
-    value=st.floats(-1e12, 1e12),
-    unit=st.just(MILLILITRE),
-    site=st.sampled_from([None, BRAIN]),
-)
-boxes = st.builds(
-    Box,
-    concept=st.just(LUNG),
-    instance_uid=st.sampled_from(CT.instance_uids),
-    row_start=st.integers(0, 7),
-    column_start=st.integers(0, 7),
-    row_stop=st.integers(8, 16),
-    column_stop=st.integers(8, 16),
-)
-predictions = st.builds(
-    prediction,
-    st.just(CT),
-    findings=st.lists(findings, max_size=3).map(tuple),
-    measurements=st.lists(measurements, max_size=2).map(tuple),
-    boxes=st.lists(boxes, max_size=2).map(tuple),
-    priority_score=st.none() | st.integers(0, 100),
-    urgency=st.sampled_from(Urgency),
-    notes=st.lists(st.just("a note"), max_size=2).map(tuple),
-)
-
-
-@settings(max_examples=20, deadline=None)
-@given(predictions)
-def test_any_prediction_follows_the_template_and_repeats_its_bytes(said: Prediction) -> None:
-    first, second = to_part10(report(said)), to_part10(report(said))
-    assert first == second
-    assert deviations(pydicom.dcmread(BytesIO(first))) == []
-
-
-def _break_relation(document: Dataset) -> None:
-    named(document, "121005")[0].RelationshipType = "CONTAINS"
-
-
-def _break_order(document: Dataset) -> None:
-    document.ContentSequence.insert(0, document.ContentSequence.pop())
-
-
-def _break_unit(document: Dataset) -> None:
-    measured = named(document, CERTAINTY)[0].MeasuredValueSequence[0]
-    measured.MeasurementUnitsCodeSequence[0].CodingSchemeDesignator = "99X"
-
-
-def _break_concept(document: Dataset) -> None:
-    named(document, "112040")[0].ConceptNameCodeSequence[0].CodeValue = "112041"
-
-
-def _break_value_type(document: Dataset) -> None:
-    named(document, "111001")[0].ValueType = "CODE"
-
-
-def _break_template(document: Dataset) -> None:
-    document.ContentTemplateSequence[0].TemplateIdentifier = "2000"
-
-
-def _break_reference(document: Dataset) -> None:
-    named(document, "121112")[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID = "1.2.3"
-
-
-def _break_presence_of_groups(document: Dataset) -> None:
-    del named(document, "126010")[0].ContentSequence[:]
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        _break_relation,
-        _break_order,
-        _break_unit,
-        _break_concept,
-        _break_value_type,
-        _break_template,
-        _break_reference,
-        _break_presence_of_groups,
-    ],
-)
-def test_the_walker_sees_what_the_validators_do_not(damage) -> None:
-    document = deepcopy(stored(report(classification(CT))))
-    damage(document)
-    assert deviations(document)
-
-
-# ---- what it says
 
 
 @pytest.mark.parametrize(
@@ -280,60 +152,6 @@ def test_all_images_that_were_read_are_the_evidence() -> None:
     (study,) = report(prediction(CT)).CurrentRequestedProcedureEvidenceSequence
     (series,) = study.ReferencedSeriesSequence
     assert {i.ReferencedSOPInstanceUID for i in series.ReferencedSOPSequence} == set(CT.instance_uids)
-
-
-# ---- who says it, and how sure a reader may be
-
-
-def test_nobody_has_verified_it() -> None:
-    document = report(prediction(CT))
-    assert (document.CompletionFlag, document.PreliminaryFlag, document.VerificationFlag) == (
-        "COMPLETE",
-        "PRELIMINARY",
-        "UNVERIFIED",
-    )
-
-
-def test_our_own_results_are_known_by_their_manufacturer() -> None:
-    assert report(prediction(CT)).Manufacturer.lower().startswith(OWN_MANUFACTURER)
-    assert MANUFACTURER.lower() == OWN_MANUFACTURER
-
-
-def test_the_device_is_the_version_and_its_weights() -> None:
-    def device(**changes: str) -> str:
-        fields = {"name": "n", "version": "1", "digest": "d", "manufacturer": "m"} | changes
-        stamp = ModelStamp(**fields, research_only=False)
-        return str(named(report(prediction(CT, stamp=stamp)), "121012")[0].UID)
-
-    assert device() == device(manufacturer="other")
-    assert len({device(), device(version="2"), device(digest="e"), device(name="o")}) == 4
-
-
-def test_the_algorithm_is_contributing_equipment_with_its_device_uid() -> None:
-    document = report(prediction(CT))
-    equipment = document.ContributingEquipmentSequence
-    (algorithm,) = [item for item in equipment if item.get("ManufacturerModelName") == STAMP.name]
-    assert algorithm.SoftwareVersions == STAMP.version
-    assert algorithm.DeviceUID == named(document, "121012")[0].UID
-
-
-@given(name=st.text("abc", min_size=1, max_size=90), version=st.text("123", min_size=1, max_size=90))
-def test_a_research_version_says_so_and_is_never_cut_off(name: str, version: str) -> None:
-    text = describe(ModelStamp(name, version, "d", "m", research_only=True), "AI")
-    assert text.startswith("RESEARCH ONLY ")
-    assert text.endswith("(unverified)")
-    assert len(text) <= 64
-
-
-def test_a_cleared_version_does_not_say_research() -> None:
-    assert "RESEARCH" not in to_part10(report(prediction(CT))).decode("latin-1").upper()
-
-
-def test_a_research_report_says_it_in_its_content_too() -> None:
-    stamp = ModelStamp("n", "1", "d", "m", research_only=True)
-    document = report(prediction(CT, stamp=stamp))
-    assert "Research only, not for clinical use" in values(document, "STATUS")
-    assert document.SeriesDescription.startswith("RESEARCH ONLY")
 
 
 # ---- where and when

@@ -69,7 +69,7 @@ def test_an_identity_counts_once_where_the_draw_sent_it(ledger: Ledger) -> None:
     assert ledger.decisions.counts("chest", NOON) == {}
 
 
-def test_what_a_rule_or_a_silent_reader_did_is_no_draw(ledger: Ledger) -> None:
+def test_what_a_rule_or_a_shadow_did_is_no_draw(ledger: Ledger) -> None:
     row = decided()
     read_study(ledger, [replace(row, assignment_reason="rule", rule="north")])
     read_study(ledger, [replace(row, role="shadow", variant="shadow-next", version="3")])
@@ -132,7 +132,7 @@ def test_the_failures_of_a_champion_are_counted_by_study(ledger: Ledger) -> None
     ledger.decisions.record("job 2", "s", [champion])
     ledger.decisions.record("outside", "s", [replace(champion, role="failed", counts=False)])
     ledger.decisions.record("fallback", "s", stood_in(decided("b")))
-    ledger.decisions.record("silent", "s", [replace(champion, role="shadow")])
+    ledger.decisions.record("shadow", "s", [replace(champion, role="shadow")])
     assert ledger.decisions.champion_failures("ich", NOON) == (3, 2)
     assert ledger.decisions.champion_failures("ich", after(1)) == (0, 0)
 

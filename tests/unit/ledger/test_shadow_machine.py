@@ -1,4 +1,4 @@
-"""Any interleaving of studies, silent readers and their deaths: no reading is lost, and none is told twice."""
+"""Any interleaving of studies, shadow workers and their deaths: no reading is lost, and none is told twice."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ShadowMachine(RuleBasedStateMachine):
         self.ledger = Ledger.open(self.new_url(), RetryPolicy(worker_losses=1000), self.clock)
         self.studies: list[ClaimedJob] = []
         self.claims: list[ClaimedShadow] = []
-        self.owed: set[Reading] = set()
+        self.pending: set[Reading] = set()
         self.told: Counter[Reading] = Counter()
 
     def new_url(self) -> str:
@@ -54,13 +54,13 @@ class ShadowMachine(RuleBasedStateMachine):
         study = data.draw(st.sampled_from(self.studies))
         with suppress(LeaseLost):
             complete_study(self.ledger, study.token, [decided()], tasks)
-            self.owed |= {(study.job.id, task.role) for task in tasks}
+            self.pending |= {(study.job.id, task.role) for task in tasks}
 
     @rule(data=st.data())
     def the_readings_of_a_study_are_enqueued_again(self, data: st.DataObject) -> None:
-        if not self.owed:
+        if not self.pending:
             return
-        job, role = data.draw(st.sampled_from(sorted(self.owed)))
+        job, role = data.draw(st.sampled_from(sorted(self.pending)))
         task = pending() if role == "shadow" else NET
         self.ledger.shadows.enqueue(job, [task])
 
@@ -111,19 +111,19 @@ class ShadowMachine(RuleBasedStateMachine):
         assert all(count == 1 for count in self.told.values())
 
     @invariant()
-    def every_reading_is_owed_or_told(self) -> None:
+    def every_reading_is_pending_or_told(self) -> None:
         open_ones = sum(self.ledger.shadows.backlog().values())
         ended = self.ledger.shadows.outcomes("ich", limit=1000)
         assert {(each.job_id, each.role) for each in ended} == set(self.told)
-        assert open_ones + len(ended) == len(self.owed)
+        assert open_ones + len(ended) == len(self.pending)
 
     def teardown(self) -> None:
-        """Whatever happened before: with time and one honest worker every reading that was owed is told."""
+        """Whatever happened before: with time and one honest worker every reading that was pending is told."""
         self.clock.at += timedelta(seconds=LEASE_S * 3)
         while due := self.ledger.shadows.claim("honest", LEASE_S, 5):
             for task in due:
                 self.say(task, "done")
-        assert set(self.told) == self.owed
+        assert set(self.told) == self.pending
         self.no_reading_is_told_twice()
         self.ledger.close()
         self.folder.cleanup()

@@ -20,7 +20,7 @@ from tests.unit.ledger.conftest import NOON, after, set_time
 from tests.unit.ledger.routed import complete_study, decided, pending, read_study
 
 MAY_TOUCH = {"shadow_tasks", "shadow_outcomes", "decisions", "audit"}
-SILENT_FILES = ("shadows.py", "shadow_records.py", "decisions.py", "escalations.py")
+SHADOW_FILES = ("shadows.py", "shadow_records.py", "decisions.py", "escalations.py")
 
 
 def claim(ledger: Ledger, at: datetime = NOON, limit: int = 1, **only: object) -> tuple[ClaimedShadow, ...]:
@@ -133,7 +133,7 @@ def test_a_study_that_kills_its_workers_again_and_again_is_given_up_and_told(led
     assert [ended.error_code for ended in ledger.shadows.outcomes("ich")] == ["worker-lost"]
 
 
-def test_a_pair_holds_what_was_delivered_and_what_the_silent_version_says(ledger: Ledger) -> None:
+def test_a_pair_holds_what_was_delivered_and_what_the_shadow_says(ledger: Ledger) -> None:
     job = read_study(ledger, [decided()], [pending()])
     (task,) = claim(ledger, after(3))
     ledger.shadows.done(task.token, {"priority_score": 87}, 250.0)
@@ -143,8 +143,8 @@ def test_a_pair_holds_what_was_delivered_and_what_the_silent_version_says(ledger
     assert ledger.shadows.pairs("ich", "2") == ()
     (ended,) = ledger.shadows.outcomes("ich")
     assert (ended.latency_ms, ended.study_key, ended.at) == (250.0, "study-key", after(3))
-    silent = ledger.decisions.of_job(job)[1].row
-    assert (silent.role, silent.version, silent.outcome, silent.latency_ms) == ("shadow", "3", "read", 250.0)
+    shadow = ledger.decisions.of_job(job)[1].row
+    assert (shadow.role, shadow.version, shadow.outcome, shadow.latency_ms) == ("shadow", "3", "read", 250.0)
 
 
 def test_a_task_that_ended_names_its_study_no_more(ledger: Ledger) -> None:
@@ -192,7 +192,7 @@ def test_an_alias_as_long_as_mlflow_allows_fails_nobody_s_study(ledger: Ledger) 
     assert [stored.row.variant for stored in ledger.decisions.of_job(job)] == [long, long]
 
 
-def test_a_silent_reader_is_a_shadow_or_the_safety_net() -> None:
+def test_a_pending_task_is_a_shadow_s_or_the_safety_net_s() -> None:
     with pytest.raises(ValueError, match="shadow"):
         replace(pending(), role="answered")
 
@@ -270,7 +270,7 @@ def test_the_oldest_goes_first_whichever_application_it_is_for(ledger: Ledger) -
     assert [task.job_id for task in claim(ledger, after(9), limit=7)] == made
 
 
-# --- the fence: from a silent reading there is no way to a document, a delivery or a result
+# --- the fence: from a shadow there is no way to a document, a delivery or a result
 
 
 @contextmanager
@@ -291,7 +291,7 @@ def tables_in(statement: str) -> set[str]:
     return words & set(metadata.tables)
 
 
-def test_no_call_of_a_silent_reader_touches_a_table_of_results_or_deliveries(ledger: Ledger) -> None:
+def test_no_call_of_a_shadow_touches_a_table_of_results_or_deliveries(ledger: Ledger) -> None:
     for _ in range(5):
         read_study(ledger, [decided()], [pending()])
     with statements(ledger) as heard:
@@ -313,9 +313,9 @@ def test_no_call_of_a_silent_reader_touches_a_table_of_results_or_deliveries(led
         assert all(connection.execute(sa.select(t)).first() is None for t in (documents, deliveries))
 
 
-def test_the_silent_files_import_no_table_or_module_of_results_and_deliveries() -> None:
+def test_the_files_of_shadows_import_no_table_or_module_of_results_and_deliveries() -> None:
     folder = Path(package.__file__).parent
-    for name in SILENT_FILES:
+    for name in SHADOW_FILES:
         imported = {
             word
             for node in ast.walk(ast.parse((folder / name).read_text()))

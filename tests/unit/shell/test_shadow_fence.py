@@ -41,7 +41,7 @@ FORBIDDEN = (
     "serve_apps.application.end_job",
     "serve_apps.application.result",
 )
-ZEBRA = Code("zebra", "99TEST", "Zebra of the silent version")
+ZEBRA = Code("zebra", "99TEST", "Zebra of the shadow")
 
 
 @pytest.mark.parametrize("module", [shadow, run_shadow], ids=lambda m: m.__name__)

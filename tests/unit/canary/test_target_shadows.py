@@ -18,7 +18,7 @@ from tests.unit.canary.observations import (
 )
 
 
-def test_a_version_that_only_reads_in_silence_may_sleep_and_one_that_answers_may_not() -> None:
+def test_a_version_that_is_only_a_shadow_may_sleep_and_one_that_answers_may_not() -> None:
     seen = registry(champion="1", challenger="2", shadow_next="3", arm_a="4", arm_b="5")
     apps = dict.fromkeys("12345", READY)
     assert target_of(observation(seen, apps)).may_sleep == {"2", "3", "4", "5"}
