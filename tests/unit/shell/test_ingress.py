@@ -132,8 +132,9 @@ async def test_a_worker_that_the_watch_did_not_reach_is_told_at_the_next_look() 
     """It may have been started a moment ago, so that this Ingress knows nothing of it yet."""
     site = Site(read_again_s=0.001)
     waiting = asyncio.create_task(site.follower.follow(JOB.id, LONG_S))
-    await asyncio.sleep(0.01)
-    assert len(site.watched) > 1
+    async with asyncio.timeout(5):
+        while len(site.watched) < 2:
+            await asyncio.sleep(0)
     site.stand(JobState.COMPLETED)
     await asyncio.wait_for(waiting, 5)
 
