@@ -39,16 +39,17 @@ class Postgres:
             owner = pwd.getpwnam("postgres")
             os.chown(self._folder, owner.pw_uid, owner.pw_gid)
         try:
-            self._start()
+            self._make()
+            self.start()
         except BaseException:
-            self._stop()
+            self._remove()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        self._stop()
+        self._remove()
 
     def new_database(self) -> str:
         """The URL of a new and empty database."""
@@ -60,9 +61,9 @@ class Postgres:
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://serinus@/{database}?host={self._folder}"
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start it, for the first time or again, with the databases that it has."""
         data = str(self._folder / "data")
-        self._run("initdb", "-D", data, "-U", "serinus", "-A", "trust", "-E", "UTF8", "--no-sync")
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self._folder),
@@ -71,7 +72,7 @@ class Postgres:
         }
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         command = [*_as_postgres(), "--pdeathsig", "QUIT", str(self._bin / "postgres"), "-D", data, *options]
-        with (self._folder / "log").open("wb") as log:
+        with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder)
         self._wait()
 
@@ -93,10 +94,18 @@ class Postgres:
                 raise RuntimeError(f"PostgreSQL did not start: {(self._folder / 'log').read_text()[-2000:]}")
             time.sleep(0.05)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Shut it down, as a restart of the database would; `start` brings it back."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)  # a fast shutdown: it ends its sessions first
             self._process.wait(_STOP_WITHIN_S)
+
+    def _make(self) -> None:
+        data = str(self._folder / "data")
+        self._run("initdb", "-D", data, "-U", "serinus", "-A", "trust", "-E", "UTF8", "--no-sync")
+
+    def _remove(self) -> None:
+        self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str) -> None:

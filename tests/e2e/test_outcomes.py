@@ -7,9 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -17,40 +15,15 @@ from pydicom import Dataset
 
 from imaging.samples.synthetic import make_ct_study
 from tests.orthanc import Orthanc
+from tests.receiver import Receiver
 from tests.stack import LiveStack, eventually
 from tests.validators import assert_valid_seg, assert_valid_sr
 
 
-class Receiver:
-    """A caller's own web server: remembers what it was sent, and refuses the first time."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[dict[str, str], bytes]] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.calls.append(({k.lower(): v for k, v in self.headers.items()}, body))
-                self.send_response(503 if len(receiver.calls) == 1 else 204)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                return
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}/done"
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.server.shutdown()
+    with Receiver(refusals=1) as made:
+        yield made
 
 
 def stored(pacs: Orthanc, folder: Path, datasets: list[Dataset]) -> str:
