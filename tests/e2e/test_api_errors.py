@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from typing import Any
 
@@ -14,6 +15,7 @@ from serve_apps.adapters.api_keys import create_key
 from serve_apps.application.callers import Scope
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack
+from tests.unit.shell.test_inbox import HEADERS, an_instance
 
 UID = "2.25.4242424242"
 
@@ -111,20 +113,49 @@ def test_a_pacs_that_is_away_fails_the_job_as_the_sources_fault(stack: LiveStack
 
 
 def test_the_schema_has_an_example_for_every_request(stack: LiveStack) -> None:
-    with stack.http() as http:
+    """And for every other body: tests/unit/shell/test_openapi.py; here it is what the proxy gives, without a key."""
+    with stack.http(key="") as http:
         schema = http.get("/openapi.json").json()
-    for name in ("JobSubmission", "InferCall"):
+    for name in ("JobSubmission", "InferCall", "JobOut", "ResultOut", "Problem"):
         assert schema["components"]["schemas"][name]["examples"]
 
 
-async def test_a_flood_is_answered_with_results_or_503_and_nobody_hangs(stack: LiveStack) -> None:
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"since": "2026-01-01"},
+        {"since": "2026-01-01T00:00:00"},
+        {"study_uid": "1..2"},
+    ],
+)
+def test_a_query_that_means_nothing_is_422(stack: LiveStack, query: dict[str, str]) -> None:
+    with stack.http() as http:
+        answer = http.get("/v1/jobs", params=query)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid-field")
+        assert http.get("/v1/events", params={"cursor": "9" * 40}).status_code == 422
+
+
+def test_the_same_instance_pushed_many_times_at_once_is_stored_once(stack: LiveStack) -> None:
+    part = b"--b0undary\r\nContent-Type: application/dicom\r\n\r\n" + an_instance("2.25.777", "2.25.777.1")
+    with stack.http() as http, ThreadPoolExecutor(20) as threads:
+
+        def push(_: int) -> int:
+            content = part + b"\r\n--b0undary--\r\n"
+            return http.post("/dicom-web/studies", content=content, headers=HEADERS).status_code
+
+        assert set(threads.map(push, range(60))) == {200}
+    assert len(list((stack.settings.paths.inbox / "2.25.777").iterdir())) == 1
+
+
+async def test_a_flood_is_answered_with_results_or_429_and_nobody_hangs(stack: LiveStack) -> None:
     job = stack.submit(UID, "pacs")
     limits = httpx.Limits(max_connections=900)
     async with httpx.AsyncClient(
         base_url=stack.settings.api_url, headers={"X-API-Key": stack.key}, timeout=90, limits=limits
     ) as http:
         answers = await asyncio.gather(*(http.get(f"/v1/jobs/{job}", params={"wait": 2}) for _ in range(800)))
-    assert {answer.status_code for answer in answers} <= {200, 503}
+    assert {answer.status_code for answer in answers} <= {200, 429}
+    assert all("Retry-After" in answer.headers for answer in answers if answer.status_code == 429)
     assert sum(answer.status_code == 200 for answer in answers) >= 100
     with stack.http() as http_again:
         assert http_again.get("/healthz").status_code == 200
