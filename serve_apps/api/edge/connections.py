@@ -19,6 +19,7 @@ from serve_apps.api.problems import Problem
 
 HEAD_S: Final = 10.0
 HEAD_BYTES: Final = 64 << 10
+UNREAD_S: Final = 30.0  # for a client to take what waits for it, 48 KiB of it at least
 MOST_CONNECTIONS: Final = 4096
 OTHER_FILES: Final = 256  # that the process has open besides
 WANTED_FILES: Final = 65536
@@ -54,10 +55,12 @@ class TimedProtocol(HttpToolsProtocol):
     idle: ClassVar[Idle]
     head_s: ClassVar[float] = HEAD_S
     head_bytes: ClassVar[int] = HEAD_BYTES
+    unread_s: ClassVar[float] = UNREAD_S
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._deadline: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._in_head = False
         self._head_size = 0
 
@@ -67,7 +70,18 @@ class TimedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._be_busy()
+        self.resume_writing()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.unread_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

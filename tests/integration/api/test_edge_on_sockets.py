@@ -17,6 +17,8 @@ import pytest
 import uvicorn.config
 from ray.serve._private.http_util import start_asgi_http_server
 from ray.serve.config import HTTPOptions
+from starlette.types import Receive, Send
+from starlette.types import Scope as Asked
 
 from serve_apps.adapters.api_keys import ApiKeys, create_key
 from serve_apps.api.edge.around_serve import around_serve
@@ -33,6 +35,19 @@ CROWD = 450
 LIMITS = Limits(max_store_bytes=1 << 20, call_body_s=1.0, store_pause_s=1.0)
 
 
+class Talker(Recorder):
+    """Its description is long."""
+
+    async def __call__(self, scope: Asked, receive: Receive, send: Send) -> None:
+        if scope["path"] != "/openapi.json":
+            await super().__call__(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(256):
+            await send({"type": "http.response.body", "body": b"x" * (1 << 16), "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 class Served:
     """Serve's HTTP server around an application that says yes to everything, in a thread of its own."""
 
@@ -40,7 +55,8 @@ class Served:
         keys = folder / "keys.json"
         self.key = create_key(keys, "ris", [Scope.ADMIN])
         (self.port,) = free_ports(1)
-        self._guard = Guard(ApiKeys(keys), replace(LIMITS, places=dict.fromkeys(Lane, 400)))
+        self.limits = replace(LIMITS, places=dict.fromkeys(Lane, 400) | {Lane.PAGE: 4})
+        self._guard = Guard(ApiKeys(keys), self.limits)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
         self._thread.start()
@@ -54,7 +70,7 @@ class Served:
         options = HTTPOptions(host="127.0.0.1", port=self.port)
         options.middlewares.extend(around_serve(self._guard))
         loop = asyncio.get_running_loop()
-        task, self._server = await start_asgi_http_server(Recorder(), options, event_loop=loop)
+        task, self._server = await start_asgi_http_server(Talker(), options, event_loop=loop)
         await task
 
     def close(self) -> None:
@@ -65,6 +81,7 @@ class Served:
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setattr(TimedProtocol, "head_s", 1.5)
+    monkeypatch.setattr(TimedProtocol, "unread_s", 1.0)
     monkeypatch.setattr(uvicorn.config, "HTTP_PROTOCOLS", dict(uvicorn.config.HTTP_PROTOCOLS))
     server = Served(tmp_path)
     yield server
@@ -125,6 +142,20 @@ async def test_a_client_that_sends_all_before_it_listens_still_hears_why(served:
     async with httpx.AsyncClient(base_url=served.url) as http:
         answer = await http.post("/v1/jobs", content=b"x" * 3_000_000)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
+async def test_clients_that_do_not_read_their_answers_make_room(served: Served) -> None:
+    many = served.limits.places[Lane.PAGE]
+    connections = [await asyncio.open_connection("127.0.0.1", served.port, limit=1) for _ in range(many)]
+    for _, writer in connections:
+        writer.write(head_of("GET", "/openapi.json"))
+    await asyncio.sleep(0.3)
+    async with httpx.AsyncClient(base_url=served.url) as http:
+        assert (await http.get("/openapi.json")).status_code == 429
+        await asyncio.sleep(1.5)
+        assert (await http.get("/openapi.json")).status_code == 200
+    for _, writer in connections:
+        writer.close()
 
 
 async def test_a_request_with_a_key_is_passed_on(served: Served) -> None:

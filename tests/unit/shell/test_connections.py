@@ -34,6 +34,9 @@ class Wire(asyncio.Transport):
     def close(self) -> None:
         self.closed = True
 
+    def abort(self) -> None:
+        self.closed = True
+
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...
@@ -48,6 +51,7 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TimedProtocol, "head_s", 0.02)
     monkeypatch.setattr(TimedProtocol, "head_bytes", 1000)
+    monkeypatch.setattr(TimedProtocol, "unread_s", 0.02)
     monkeypatch.setattr(TimedProtocol, "idle", Idle(3), raising=False)
 
 
@@ -108,6 +112,18 @@ async def test_a_request_under_way_has_no_deadline_here() -> None:
     protocol, _ = connect()
     protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
     assert len(protocol.idle) == 0
+    protocol.connection_lost(None)
+
+
+async def test_a_client_that_does_not_read_its_answer_is_cut_off() -> None:
+    protocol, wire = connect()
+    protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+    protocol.pause_writing()
+    protocol.resume_writing()
+    await asyncio.sleep(0.03)
+    assert not wire.closed
+    protocol.pause_writing()
+    await until_closed(wire)
     protocol.connection_lost(None)
 
 
