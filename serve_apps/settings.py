@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     mlflow_url: str | None = None
     ray_port: int = 6399
     ray_dashboard_port: int = 8265
+    ray_dashboard_modules: str = "ServeHead,NodeHead,StateHead"  # of the embedded Ray, or `all`
     ray_cpus: int | None = None
     ray_auth_mode: Literal["token", "disabled"] = "token"
     haproxy: bool = False

@@ -29,7 +29,8 @@ LONGEST_SOCKET = (
 START_TIMEOUT_S = 90.0
 # Ray looks at everything many times a second, also when nothing happens (benchmarks/README.md: what an idle stack
 # costs). Serve's control loop takes its steps, the start of a replica or of its successor, twice a second instead of
-# ten times; what notices a dead replica, the health check, is left as it is.
+# ten times; what notices a dead replica, the health check, is left as it is. The names in small letters are Ray's own
+# (ray_config_def.h); every worker has them too.
 SELDOM: Mapping[str, str] = MappingProxyType(
     {
         "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
@@ -38,6 +39,20 @@ SELDOM: Mapping[str, str] = MappingProxyType(
         "RAY_enable_metrics_collection": "false",  # Ray's own Prometheus metrics; ours go by OpenTelemetry
         "RAY_raylet_report_resources_period_milliseconds": "1000",
         "RAY_gcs_pull_resource_loads_period_milliseconds": "10000",
+        "RAY_raylet_check_gc_period_milliseconds": "2000",
+        "RAY_object_manager_timer_freq_ms": "1000",
+        "RAY_local_fs_monitor_interval_ms": "2000",
+        "RAY_kill_idle_workers_interval_ms": "2000",
+        "RAY_ray_syncer_message_refresh_interval_ms": "30000",
+        "RAY_debug_dump_period_milliseconds": "0",
+        "RAY_event_stats": "false",  # it counts and times every look of every worker
+        "RAY_io_context_monitor_probe_interval_ms": "30000",
+        "RAY_core_worker_internal_heartbeat_ms": "10000",
+        "RAY_report_worker_backlog_interval_ms": "10000",
+        "RAY_raylet_death_check_interval_milliseconds": "5000",
+        "RAY_grpc_client_check_connection_status_interval_milliseconds": "10000",
+        "RAY_task_events_report_interval_ms": "0",  # the dashboard's list of calls; ours go by OpenTelemetry
+        "RAY_enable_timeline": "false",
         "RAY_memory_monitor_refresh_ms": "1000",
         "RAY_health_check_period_ms": "10000",  # of the raylet: there is one, and it ends with the head
         "RAY_DASHBOARD_AGENT_CHECK_PARENT_INTERVAL_S": "5",
@@ -109,13 +124,14 @@ def start_ray(settings: Settings) -> int:
 
 
 def _command(settings: Settings, directory: Path) -> list[str]:
-    client, agent, agent_grpc, env_agent, metrics = free_ports(5)
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
+    agent, agent_grpc, env_agent, metrics = free_ports(4)
+    command = [sys.executable, "-m", "serve_apps.embedded.ray_start", settings.ray_dashboard_modules]
+    command += ["start", "--head", "--block"]
     command += ["--node-ip-address", NODE_IP, "--port", str(settings.ray_port)]
     command += ["--dashboard-host", "127.0.0.1", "--dashboard-port", str(settings.ray_dashboard_port)]
-    command += ["--ray-client-server-port", str(client), "--dashboard-agent-listen-port", str(agent)]
-    command += ["--dashboard-agent-grpc-port", str(agent_grpc), "--runtime-env-agent-port", str(env_agent)]
-    command += ["--metrics-export-port", str(metrics), "--min-worker-port", "0", "--max-worker-port", "0"]
+    command += ["--dashboard-agent-listen-port", str(agent), "--dashboard-agent-grpc-port", str(agent_grpc)]
+    command += ["--runtime-env-agent-port", str(env_agent), "--metrics-export-port", str(metrics)]
+    command += ["--min-worker-port", "0", "--max-worker-port", "0"]
     command += ["--temp-dir", str(directory), "--disable-usage-stats"]
     command += [
         "--include-log-monitor",

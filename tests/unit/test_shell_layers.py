@@ -32,7 +32,8 @@ MAY_KNOW: Mapping[str, frozenset[str]] = {
             "app",
             "deployments",
             "adapters",
-            "control.apply",
+            "control.ray_serve",
+            "embedded.ray_start",
             "cli.config_check",
         }
     ),

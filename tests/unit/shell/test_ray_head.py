@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_apps.embedded.ray_head import SELDOM, ray_directory, ray_environment
+from serve_apps.embedded.ray_start import ALL_MODULES, with_modules
 from serve_apps.settings import Settings
 
 PACKAGE = Path(ray.__file__).parent
@@ -43,3 +44,28 @@ def test_what_is_set_is_something_that_this_ray_reads(name: str) -> None:
     in_python = any(f'"{name}"' in file.read_text() for file in CONSTANTS)
     in_core = any(name.removeprefix("RAY_").encode() in program.read_bytes() for program in PROGRAMS)
     assert in_python or (name.startswith("RAY_") and in_core)
+
+
+@pytest.mark.parametrize("module", Settings().ray_dashboard_modules.split(","))
+def test_the_dashboard_is_asked_for_modules_that_this_ray_has(module: str) -> None:
+    """Of one that it does not know, the dashboard fails to start."""
+    sources = [path.read_text() for path in PACKAGE.glob("dashboard/modules/*/*head.py")]
+    assert any(f"class {module}(SubprocessModule" in source for source in sources)
+
+
+def test_only_the_dashboard_is_told_its_modules_and_only_when_some_are_chosen() -> None:
+    started: list[tuple[str, ...]] = []
+
+    def start(command: list[str], process_type: str, *, stdout_file: int) -> int:
+        started.append((process_type, *command))
+        return stdout_file
+
+    some, every = with_modules(start, "ServeHead,NodeHead"), with_modules(start, ALL_MODULES)
+    assert some(["python", "dashboard.py"], "dashboard", stdout_file=3) == 3
+    some(["gcs_server"], "gcs_server", stdout_file=3)
+    every(["python", "dashboard.py"], "dashboard", stdout_file=3)
+    assert started == [
+        ("dashboard", "python", "dashboard.py", "--modules-to-load=ServeHead,NodeHead"),
+        ("gcs_server", "gcs_server"),
+        ("dashboard", "python", "dashboard.py"),
+    ]
