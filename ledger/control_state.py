@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -113,7 +113,21 @@ class ControlState:
         return ControlRecord(row["epoch"], row["generation"], *texts, published_at=row["published_at"])
 
     def head(self) -> ControlHead:
-        """One small query, for several times a second: two rows by their keys, and no document."""
+        """What is asked for several times a second: two rows by their keys, and no document.
+
+        Of an SQLite ledger that nobody has written to since, the last answer is repeated, with the time of now.
+        """
+        head = self._db.remembered("control head", self._read_head)
+        return replace(head, at=self._db.local_now()) if self._db.is_sqlite else head
+
+    def mark(self) -> object:
+        """What differs from the last mark once anybody has written; None where that cannot be told.
+
+        Raises LedgerUnavailable.
+        """
+        return self._db.mark()
+
+    def _read_head(self) -> ControlHead:
         with self._db.read() as connection:
             row = connection.execute(_HEAD).mappings().one()
             at = self._db.now(connection)

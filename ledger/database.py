@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -31,6 +31,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 import core.clock
 from core.errors import LedgerUnavailable
+from core.sqlite_changes import SqliteChanges
 from ledger.engines import READING, UNSYNCED, postgresql_engine, sqlite_engine
 from ledger.tables import SCHEMA_VERSION, metadata, schema
 
@@ -40,6 +41,7 @@ CREATE_S: Final = 20.0
 AWAY: Final = "the ledger's database does not answer"
 
 Clock = Callable[[], datetime]
+T = TypeVar("T")
 
 
 class WrongSchema(RuntimeError):
@@ -53,12 +55,14 @@ class Database:
         self._url = make_url(url)
         self._clock = clock
         self._inserts: dict[tuple[str, ...], sa.Insert] = {}
+        self._answers: dict[str, tuple[object, Any]] = {}
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         engine = sqlite_engine if self.is_sqlite else postgresql_engine
         self.engine = engine(self._url, patience_s)
         self._file = self._url.database if self.is_sqlite and self._url.database != ":memory:" else None
         self._create()
         self._identity = self._identify()
+        self._changes = SqliteChanges(Path(self._file)) if self._file else None
 
     @property
     def file(self) -> Path | None:
@@ -67,12 +71,14 @@ class Database:
 
     def now(self, connection: Connection) -> datetime:
         """The database's time, which all processes share. SQLite has the time of its machine."""
-        if self._clock is not None:
-            return self._clock()
-        if self.is_sqlite:
-            return core.clock.now()
+        if self._clock is not None or self.is_sqlite:
+            return self.local_now()
         at: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
         return at.astimezone(UTC)
+
+    def local_now(self) -> datetime:
+        """The time of this machine, which is an SQLite database's time, too."""
+        return self._clock() if self._clock is not None else core.clock.now()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -100,6 +106,27 @@ class Database:
         with _told(), self.engine.connect().execution_options(**{READING: True}) as connection:
             yield connection
 
+    def mark(self) -> object:
+        """What differs from the last mark after any commit since; None where that cannot be told (PostgreSQL).
+
+        A mark is cheap, a query is not. Raises LedgerUnavailable.
+        """
+        self._require_same_file()
+        return self._changes.mark() if self._changes is not None else None
+
+    def remembered(self, question: str, ask: Callable[[], T]) -> T:
+        """What `ask` answers; it is asked again only when somebody has written since.
+
+        For loops that ask again and again. The answer may depend on nothing but rows, not on the time.
+        """
+        mark, known = self.mark(), self._answers.get(question)
+        if mark is not None and known is not None and known[0] == mark:
+            answer: T = known[1]
+            return answer
+        answer = ask()
+        self._answers[question] = mark, answer
+        return answer
+
     def locked(self, query: sa.Select[Any]) -> sa.Select[Any]:
         """Lock the rows of a query and pass by those that others hold; SQLite's writer holds them all anyway."""
         return query if self.is_sqlite else query.with_for_update(skip_locked=True)
@@ -123,6 +150,8 @@ class Database:
         return self._made_once(("over", table.name, *key), lambda: self._insert_over(table, key))
 
     def close(self) -> None:
+        if self._changes is not None:
+            self._changes.close()
         self.engine.dispose()
 
     def _made_once(self, name: tuple[str, ...], make: Callable[[], sa.Insert]) -> sa.Insert:

@@ -202,9 +202,17 @@ class Jobs:
 
     def any_running(self) -> bool:
         """Whether a job is in somebody's hands now, in this process or another."""
+        last = self._db.remembered("end of the last lease", self._last_lease)
+        if last is None:
+            return False
         with self._db.read() as connection:
-            held = (jobs.c.state == JobState.RUNNING) & (jobs.c.lease_until > self._db.now(connection))
-            return connection.execute(sa.select(jobs.c.id).where(held).limit(1)).first() is not None
+            return last > self._db.now(connection)
+
+    def _last_lease(self) -> datetime | None:
+        last = sa.select(sa.func.max(jobs.c.lease_until)).where(jobs.c.state == JobState.RUNNING)
+        with self._db.read() as connection:
+            until: datetime | None = connection.execute(last).scalar()
+            return until
 
     def open_jobs(self) -> int:
         """How many jobs have not finished."""

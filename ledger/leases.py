@@ -54,6 +54,8 @@ class Leases:
         Retries whose time has come, studies that are stable, and jobs whose worker is lost, after a pause when it is
         not for the first time; a new job only when the worker that was called for it has not claimed it in time.
         """
+        if not self._db.remembered("jobs that may come due", self._any_waits_or_runs):
+            return ()
         with self._db.read() as connection:
             now = self._db.now(connection)
             called = ~jobs.c.called | (jobs.c.not_before <= now - timedelta(seconds=unclaimed_s))
@@ -100,9 +102,20 @@ class Leases:
 
     def holders(self) -> frozenset[str]:
         """The workers that have jobs in hand."""
+        return self._db.remembered("holders of jobs", self._holders)
+
+    def _holders(self) -> frozenset[str]:
         query = sa.select(jobs.c.worker).where(jobs.c.state == JobState.RUNNING).distinct()
         with self._db.read() as connection:
             return frozenset(worker for worker in connection.execute(query).scalars() if worker is not None)
+
+    def _any_waits_or_runs(self) -> bool:
+        states = (JobState.QUEUED, JobState.WAITING, JobState.RUNNING)
+        with self._db.read() as connection:
+            return (
+                connection.execute(sa.select(jobs.c.id).where(jobs.c.state.in_(states)).limit(1)).first()
+                is not None
+            )
 
     def end_leases_of(self, worker: str) -> int:
         """The worker is gone: its leases are as if they ran out now. Returns how many there were."""

@@ -42,12 +42,19 @@ class Outbox:
         None for a busy destination: a store or host that hangs holds up nobody else's. Either a delivery's
         `destination` or its `lane` names it.
         """
+        if not self._db.remembered("deliveries that may come due", self._any_due):
+            return ()
         other = _elsewhere(busy_destinations)
         with self._db.read() as connection:  # an idle worker must not take the write lock ten times a second
             due = _due(self._db.now(connection)) & other
             if connection.execute(sa.select(deliveries.c.id).where(due).limit(1)).first() is None:
                 return ()
         return self._claim(other, worker, lease_s, limit)
+
+    def _any_due(self) -> bool:
+        query = sa.select(deliveries.c.id).where(deliveries.c.state == DUE).limit(1)
+        with self._db.read() as connection:
+            return connection.execute(query).first() is not None
 
     def claim_of_job(
         self, job_id: str, worker: str, lease_s: float, busy_destinations: Collection[str] = ()

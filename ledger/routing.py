@@ -90,6 +90,9 @@ class Routing:
 
     def all(self) -> Mapping[str, ModelRouting]:
         """All models that somebody has touched."""
+        return self._db.remembered("routing of all models", self._all)
+
+    def _all(self) -> Mapping[str, ModelRouting]:
         with self._db.read() as connection:
             rows = connection.execute(sa.select(routing).order_by(routing.c.model)).mappings()
             return {row["model"]: routing_of(dict(row)) for row in rows}

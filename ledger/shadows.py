@@ -143,13 +143,19 @@ class ShadowTasks:
 
     def oldest_pending(self, role: str | None = None) -> timedelta | None:
         """The age of the oldest pending task, of one role or of any; None when nothing is pending."""
+        oldest = self._db.remembered(f"oldest pending shadow, {role}", lambda: self._oldest_pending(role))
+        if oldest is None:
+            return None
+        with self._db.read() as connection:
+            return self._db.now(connection) - oldest
+
+    def _oldest_pending(self, role: str | None) -> datetime | None:
         pending = shadow_tasks.c.state == DUE
         chosen = pending if role is None else pending & (shadow_tasks.c.role == role)
         with self._db.read() as connection:
-            oldest: datetime | None = connection.execute(
-                sa.select(sa.func.min(shadow_tasks.c.created_at)).where(chosen)
-            ).scalar()
-            return None if oldest is None else self._db.now(connection) - oldest
+            query = sa.select(sa.func.min(shadow_tasks.c.created_at)).where(chosen)
+            oldest: datetime | None = connection.execute(query).scalar()
+            return oldest
 
     def outcomes(self, model: str, limit: int = 100) -> tuple[ShadowResult, ...]:
         """Newest first, failures among them."""
@@ -178,11 +184,11 @@ class ShadowTasks:
         self, limit: int, apps: Collection[str] | None, roles: Collection[str] | None, min_age_s: float
     ) -> list[str]:
         """What is due and may be taken, by reading only, since it is mostly nothing."""
+        pending = self._db.remembered("applications of pending shadows", self._pending_apps)
+        ready = [app for app in pending if apps is None or app in apps]
+        if not ready:
+            return []
         with self._db.read() as connection:
-            pending = connection.execute(_PENDING_APPS).scalars().all()
-            ready = [app for app in pending if app is not None and (apps is None or app in apps)]
-            if not ready:
-                return []
             ranks = [rank for role, rank in RANK.items() if roles is None or role in roles]
             now = self._db.now(connection)
             is_old = shadow_tasks.c.created_at <= now - timedelta(seconds=min_age_s)
@@ -192,6 +198,10 @@ class ShadowTasks:
             ).subquery()
             query = sa.select(first.c.id).order_by(first.c.rank, first.c.created_at).limit(limit)
             return list(connection.execute(query).scalars())
+
+    def _pending_apps(self) -> tuple[str, ...]:
+        with self._db.read() as connection:
+            return tuple(app for app in connection.execute(_PENDING_APPS).scalars() if app is not None)
 
     def _take(
         self, connection: Connection, row: RowMapping, worker: str, now: datetime, lease_s: float

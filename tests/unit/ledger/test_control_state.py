@@ -113,3 +113,36 @@ def test_a_holder_s_name_that_is_too_long_is_refused_by_name(ledger: Ledger) -> 
     with pytest.raises(InvalidField) as refused:
         ledger.control.take_leadership("x" * 129)
     assert refused.value.pointer == "/holder"
+
+
+def test_a_head_is_read_again_after_every_commit_and_its_time_is_always_now(
+    ledger_url: str, ledger: Ledger
+) -> None:
+    """The same by another process: it has connections of its own."""
+    other = Ledger.open(ledger_url, clock=lambda: NOON)
+    try:
+        epoch = other.control.take_leadership("a")
+        assert ledger.control.head().leader_epoch == epoch
+        assert ledger.control.head() == ledger.control.head()
+        set_time(ledger, after(7))
+        assert ledger.control.head().at == after(7)
+        publish(other, epoch, 3)
+        assert ledger.control.head().generation == 3
+        publish(ledger, epoch, 4)
+        assert ledger.control.head().generation == 4
+    finally:
+        other.close()
+
+
+def test_a_ledger_that_nobody_writes_to_is_not_queried_for_its_head(ledger: Ledger) -> None:
+    queries: list[str] = []
+
+    def count(*arguments: object) -> None:
+        queries.append(str(arguments[2]))
+
+    publish(ledger, ledger.control.take_leadership("a"), 1)
+    ledger.control.head()
+    sa.event.listen(ledger.database.engine, "before_cursor_execute", count)
+    for _ in range(5):
+        ledger.control.head()
+    assert sum("leader_epoch" in query for query in queries) == (0 if ledger.database.is_sqlite else 5)

@@ -145,3 +145,31 @@ def test_an_unsynced_write_is_all_or_nothing_too(tmp_path: Path) -> None:
         fail_half_way()
     with database.read() as connection:
         assert connection.execute(sa.select(schema.c.version)).scalar() == SCHEMA_VERSION
+
+
+def test_what_depends_on_rows_only_is_asked_again_after_a_commit_and_not_before(
+    impatient: Ledger, file: Path
+) -> None:
+    database, asked = impatient.database, 0
+
+    def count() -> int:
+        nonlocal asked
+        asked += 1
+        with database.read() as connection:
+            return int(connection.execute(sa.select(sa.func.count()).select_from(jobs)).scalar_one())
+
+    assert [database.remembered("jobs", count) for _ in range(3)] == [1, 1, 1]
+    assert asked == 1
+    other = Ledger.open(f"sqlite:///{file}")
+    submit(other)
+    other.close()
+    assert [database.remembered("jobs", count) for _ in range(2)] == [2, 2]
+    submit(impatient)
+    assert database.remembered("jobs", count) == 3, "its own commits count, too"
+
+
+def test_a_ledger_that_is_away_is_told_even_when_the_answer_is_known(impatient: Ledger, file: Path) -> None:
+    assert impatient.leases.holders() == frozenset()
+    file.rename(file.with_suffix(".away"))
+    with pytest.raises(LedgerUnavailable):
+        impatient.leases.holders()
