@@ -1,6 +1,6 @@
 """The routing snapshot as one replica of Ingress, JobWorker or ShadowWorker holds it, and the freeze over it.
 
-    controller ──push──► take ─┐                       ledger ──head, 5 times a second──► follow_forever
+    controller ──push──► take ─┐                    ledger ──looked at 5 times a second──► follow_forever
     an Ingress ──push──► take_freeze ─► snapshot  ◄───────────────────────────────────────────┘
 
 The replica keeps its last snapshot until a newer one comes, whatever happens to controller and ledger. A freeze
@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -31,6 +33,7 @@ from serve_apps.application.routing_snapshot import (
 
 logger = logging.getLogger("serinus.routing_state")
 POLL_S = 0.2
+UNCHANGED_S = 1.0  # a ledger that nobody writes to is asked all the same: is the controller silent?
 PUBLISH_GRACE_S = 5.0  # a snapshot is pushed first and written after
 SETTLE_S = 1.0  # longer than a push may take: until then a look at the ledger may be older than a push
 SILENCE = timedelta(seconds=30)  # the controller renews its leadership every few seconds
@@ -86,8 +89,12 @@ class ControlRecord(Protocol):
 
 
 class ControlReader(Protocol):
-    """What a replica reads of `ledger.control`; both raise SerinusError."""
+    """What a replica reads of `ledger.control`; all raise SerinusError.
 
+    `mark` is another one after whatever was written; None where that cannot be told.
+    """
+
+    def mark(self) -> object: ...
     def head(self) -> ControlHead: ...
     def load(self) -> ControlRecord | None: ...
 
@@ -111,10 +118,15 @@ class RoutingState:
         prepare: Prepare = prepare_nothing,
         clock: Callable[[], float] = time.monotonic,
         executor: Executor | None = None,
+        pause: Callable[[float], bool] | None = None,
     ) -> None:
+        """`executor` is this object's alone; `pause` waits in its thread, and says whether this was closed."""
         self._control = control
         self._prepare = prepare
         self._clock = clock
+        self._closed = threading.Event()
+        self._pause = pause or self._closed.wait
+        self._mark: object = None
         self._executor = executor or ThreadPoolExecutor(1, "routing-state")
         self._snapshot = RoutingSnapshot()
         self._freeze = FreezeNotice(False, 0)
@@ -163,15 +175,16 @@ class RoutingState:
         return self._freeze
 
     async def follow_forever(self) -> None:
+        """Follow the ledger. It is looked at in a thread that wakes nobody while nothing was written."""
         while True:
             await self.follow()
-            await asyncio.sleep(POLL_S)
+            await self._ask(self._wait_for_news)
 
     async def follow(self) -> None:
         """Ask the ledger once: obey its freeze, take its snapshot if that is newer."""
         try:
             asked_at = self._clock()
-            head = await self._ask(self._control.head)
+            head = await self._ask(self._read_head)
             self._note_head(head, asked_at)
             stored = SnapshotVersion(head.epoch, head.generation)
             self._controller_is_silent = head.renewed_at is None or head.at - head.renewed_at > SILENCE
@@ -186,6 +199,7 @@ class RoutingState:
             self._alarm(f"the control state cannot be read from the ledger: {type(error).__name__}")
 
     def close(self) -> None:
+        self._closed.set()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _take(self, snapshot: RoutingSnapshot) -> None:
@@ -197,6 +211,19 @@ class RoutingState:
         if snapshot.version > self._snapshot.version:  # a newer one may have come meanwhile
             frozen = with_freeze(snapshot, frozen=self._freeze.frozen)
             self._snapshot = with_loading(frozen, missing) if missing else frozen
+
+    def _read_head(self) -> ControlHead:
+        self._mark = self._control.mark()  # first: what is written in between is then news
+        return self._control.head()
+
+    def _wait_for_news(self) -> None:
+        """Wait until something was written since the last look, for UNCHANGED_S at most."""
+        until = self._clock() + UNCHANGED_S
+        with suppress(Exception):  # `follow` tells what is wrong
+            while not self._pause(POLL_S) and self._clock() < until:
+                mark = self._control.mark()
+                if mark is None or mark != self._mark:
+                    return
 
     async def _load(self) -> None:
         record = await self._ask(self._control.load)

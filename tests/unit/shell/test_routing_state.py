@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -48,8 +50,14 @@ class FakeControl:
     record: Record | None = None
     error: Exception | None = None
     loads: int = 0
+    heads: int = 0
+    written: int | None = 0
+
+    def mark(self) -> int | None:
+        return self.written
 
     def head(self) -> Head:
+        self.heads += 1
         if self.error is not None:
             raise self.error
         return self.at
@@ -330,3 +338,63 @@ async def test_a_ledger_in_which_nothing_was_published_is_not_read_again_and_aga
     for _ in range(3):
         await state.follow()
     assert control.loads == 0
+
+
+class Watch:
+    """Follows a ledger for some looks, without waiting; `heads` says at which of them it was read."""
+
+    def __init__(self, control: FakeControl, clock: Clock) -> None:
+        self.control, self.clock = control, clock
+        self.writes_at: set[int] = set()
+        self.heads: list[int] = []
+        self.looks = 0
+
+    async def follow(self, looks: int) -> None:
+        state = RoutingState(self.control, clock=self.clock, executor=Here(), pause=self.pause)
+        task = asyncio.create_task(state.follow_forever())
+        self.end = looks, task
+        with suppress(asyncio.CancelledError):
+            await task
+
+    def pause(self, seconds: float) -> bool:
+        if self.control.heads > len(self.heads):
+            self.heads.append(self.looks)
+        self.looks += 1
+        self.clock.now += seconds
+        if self.looks in self.writes_at and self.control.written is not None:
+            self.control.written += 1
+        looks, task = self.end
+        if self.looks >= looks:
+            task.cancel()
+        return self.looks >= looks
+
+
+async def test_a_ledger_that_nobody_writes_to_is_looked_at_five_times_a_second_and_read_once(
+    control: FakeControl, clock: Clock
+) -> None:
+    watch = Watch(control, clock)
+    await watch.follow(looks=12)
+    assert watch.heads == [0, 5, 10]
+
+
+async def test_what_is_written_is_read_at_the_next_look(control: FakeControl, clock: Clock) -> None:
+    watch = Watch(control, clock)
+    watch.writes_at = {2, 3}
+    await watch.follow(looks=8)
+    assert watch.heads == [0, 2, 3]
+
+
+async def test_a_ledger_that_tells_nothing_of_writes_is_read_at_each_look(
+    control: FakeControl, clock: Clock
+) -> None:
+    control.written = None
+    watch = Watch(control, clock)
+    await watch.follow(looks=4)
+    assert watch.heads == [0, 1, 2, 3]
+
+
+async def test_a_ledger_that_breaks_ends_no_following(control: FakeControl, clock: Clock) -> None:
+    control.mark = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    watch = Watch(control, clock)
+    await watch.follow(looks=3)
+    assert watch.looks == 3
