@@ -125,6 +125,11 @@ def find_embedded(directory: Path) -> EmbeddedServer | None:
     return server if owned_processes(files.root) else None
 
 
+def database_of(directory: Path) -> Path:
+    """The database file of the server of `directory`, an SQLite database in WAL mode."""
+    return ServerFiles(directory.resolve()).database
+
+
 def answers(server: EmbeddedServer, timeout_s: float = 2.0) -> bool:
     """Whether MLflow answers on the server's port."""
     try:

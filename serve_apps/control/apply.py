@@ -17,13 +17,8 @@ from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from typing import Any, Protocol
 
-import ray
-from ray import serve
-from ray.serve.schema import ApplicationStatusOverview
-
-from core.errors import RegistryUnavailable, SerinusError, UnknownModel
-from serve_apps.adapters.serve_calls import call
-from serve_apps.application.messages import RESERVED_PREFIX, ServedVersion
+from core.errors import RegistryUnavailable, UnknownModel
+from serve_apps.application.messages import ServedVersion
 from serve_apps.application.routing_snapshot import VariantStatus
 from serve_apps.control.observe import AppState, AppStatus
 from serve_apps.control.state import DeployedApp
@@ -32,21 +27,11 @@ from serve_apps.settings import Settings
 
 logger = logging.getLogger("serinus.apply")
 PLATFORM = installed_version("serinus")
-READY_DEADLINE_S = 600.0
 REFUSED_RETRY_S = 30.0
 MAX_MESSAGE_CHARS = 200
 # MLflow sorts tags and shows the first few: these come before those of the artifact
 STATE_TAG = "rollout.state"
 REASON_TAG = "rollout.reason"
-
-SERVE_STATES: Mapping[str, AppState] = {
-    "NOT_STARTED": AppState.STARTING,
-    "DEPLOYING": AppState.STARTING,
-    "RUNNING": AppState.RUNNING,
-    "UNHEALTHY": AppState.RUNNING,  # its replicas are being replaced; callers have deadlines of their own
-    "DEPLOY_FAILED": AppState.FAILED,
-    "DELETING": AppState.STOPPING,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +48,12 @@ class AppSpec:
 
 
 class ServePort(Protocol):
-    """Ray Serve, as little of it as this needs. Every call blocks; `run` raises whatever Serve objects to."""
+    """Ray Serve, as little of it as this needs. Every call blocks; `run` raises whatever Serve objects to.
 
+    `overview` is cheap, and another one whenever `statuses` may say something else.
+    """
+
+    def overview(self) -> object: ...
     def statuses(self) -> Mapping[str, AppStatus]: ...
     def run(self, spec: AppSpec) -> None: ...
     def delete(self, app_name: str) -> None: ...
@@ -91,6 +80,7 @@ class Applications:
         self._deployed: dict[str, DeployedApp] = {}
         self._refused: dict[str, tuple[float, str, str]] = {}  # until when, fingerprint, Serve's reason
         self._listed: frozenset[str] = frozenset()
+        self._overview: object = None
         self._has_gpu: bool | None = None
         self._own_changes = 0
 
@@ -108,8 +98,13 @@ class Applications:
         """Take over what the last controller ran, as if this one had."""
         self._deployed = dict(deployed)
 
+    async def has_news(self) -> bool:
+        """Whether Serve may have something else to say than at the last `statuses`."""
+        return bool(await self._in_thread(self._serve.overview) != self._overview)
+
     async def statuses(self) -> Mapping[str, AppStatus]:
         """Every version's application by name; one that Serve refused to run has failed with Serve's reason."""
+        self._overview = await self._in_thread(self._serve.overview)
         statuses = dict(await self._in_thread(self._serve.statuses))
         self._listed = frozenset(statuses)
         self._deployed = {name: app for name, app in self._deployed.items() if name in statuses}
@@ -338,50 +333,3 @@ def version_statuses(variants: Iterable[VariantStatus]) -> dict[tuple[str, str],
         )
         rows[key] = (roles, variant.reason or "")
     return rows
-
-
-class RayServe:
-    """Calls Ray Serve itself. `server` is the deployment that each application consists of."""
-
-    def __init__(self, settings: Settings, server: Any) -> None:
-        self._settings = settings
-        self._server = server
-
-    def statuses(self) -> Mapping[str, AppStatus]:
-        return {
-            name: AppStatus(
-                SERVE_STATES.get(str(app.status.value), AppState.STARTING), app.message, _replicas(app)
-            )
-            for name, app in serve.status().applications.items()
-            if name.startswith(RESERVED_PREFIX)
-        }
-
-    def run(self, spec: AppSpec) -> None:
-        version = spec.version
-        # with a code version of ours, Serve restarts replicas only for what needs it
-        deployment = self._server.options(**spec.options, version=spec.code, _internal=True)
-        application = deployment.bind(
-            self._settings, version.model, version.version, version.resources.memory_bytes
-        )
-        target = serve.RunTarget(application, name=version.app_name, route_prefix=None)
-        serve.run_many([target], wait_for_applications_running=False)
-
-    def delete(self, app_name: str) -> None:
-        serve.delete(app_name, False)
-
-    def has_gpu(self) -> bool:
-        return bool(ray.cluster_resources().get("GPU", 0) > 0)
-
-
-async def ask_replica(app_name: str) -> bool:
-    """Wait for one of the application's replicas to answer; false when that will not come."""
-    try:
-        handle = await asyncio.to_thread(serve.get_deployment_handle, "ModelServer", app_name=app_name)
-        await call(handle.warm, deadline_s=READY_DEADLINE_S)
-    except (KeyError, SerinusError, ray.exceptions.RayError):
-        return False
-    return True
-
-
-def _replicas(application: ApplicationStatusOverview) -> int:
-    return sum(status.replica_states.get("RUNNING", 0) for status in application.deployments.values())

@@ -1,7 +1,8 @@
 """What is true now: MLflow's aliases, the admitted versions, the phases of their applications.
 
-An idle observation costs one call to MLflow per `registry_poll_s`, and one to Serve every few seconds, however many
-versions there are: tags are read per model, when a webhook or an alias says that something changed, else slowly.
+An idle observation costs next to nothing, however many versions there are. MLflow is asked every `registry_poll_s`,
+its embedded server only when something was written to its database; tags are read per model, when a webhook or an
+alias says that something changed, else slowly. Serve says every few seconds whether it has news.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ LISTING_LIMIT = 1000
 RETRY_AFTER_S = 30.0
 UNWELL_S = 60.0
 SETTLED_INTERVAL_S = 2.0
+RESTING_INTERVAL_S = 30.0  # without news Serve is asked for everything all the same
+UNCHANGED_INTERVAL_S = 5.0  # an MLflow whose database did not change is asked: it may be away
 MAX_MESSAGE_CHARS = 200
 UNSETTLED = {AppPhase.LOADING, AppPhase.STOPPING, AppPhase.UNWELL}
 
@@ -75,6 +78,7 @@ class Apps(Protocol):
 
     @property
     def changes(self) -> int: ...
+    async def has_news(self) -> bool: ...
     async def statuses(self) -> Mapping[str, AppStatus]: ...
     def is_warm(self, app_name: str) -> bool: ...
     def mark_unready(self, app_name: str) -> None: ...
@@ -102,8 +106,16 @@ class Observation:
     lost: frozenset[str] = frozenset()
 
 
+def unknown() -> object:
+    """The mark of a registry that does not tell whether it has changed."""
+    return None
+
+
 class Observer:
-    """Asks MLflow as often as the site says, and the admission controller and the applications each time."""
+    """Asks MLflow as often as the site says, and the admission controller and the applications each time.
+
+    `registry_mark` differs from the last one after any change in MLflow; None when that cannot be told.
+    """
 
     def __init__(
         self,
@@ -113,13 +125,17 @@ class Observer:
         registry_poll_s: float,
         clock: Callable[[], float] = time.monotonic,
         executor: Executor | None = None,
+        registry_mark: Callable[[], object] = unknown,
     ) -> None:
         self._registry = registry
         self._admissions = admissions
         self._phases = phases
         self._poll_s = registry_poll_s
         self._clock = clock
+        self._mark = registry_mark
         self._executor = executor or ThreadPoolExecutor(1, "registry")
+        self._last_mark: object = None
+        self._unchanged_until = 0.0
         self._models: Mapping[str, RegisteredModel] | None = None
         self._last_models: Mapping[str, RegisteredModel] = {}
         self._ask_registry_at = 0.0
@@ -129,7 +145,7 @@ class Observer:
 
     def expire(self) -> None:
         """Note that something changed in MLflow: ask for aliases and tags at the next observation."""
-        self._ask_registry_at = 0.0
+        self._ask_registry_at = self._unchanged_until = 0.0
         self._listed_at.clear()
 
     async def observe(self, state: ControllerState) -> Observation:
@@ -161,13 +177,17 @@ class Observer:
         if self._clock() < self._ask_registry_at:
             return self._models
         self._ask_registry_at = self._clock() + self._poll_s
+        mark = self._mark()
+        if mark is not None and mark == self._last_mark and self._clock() < self._unchanged_until:
+            return self._models
         was_away = self._models is None
         loop = asyncio.get_running_loop()
         try:
             self._models = await loop.run_in_executor(self._executor, self._registry.models)
             self._last_models = self._models
+            self._last_mark, self._unchanged_until = mark, self._clock() + UNCHANGED_INTERVAL_S
         except RegistryUnavailable:
-            self._models = None
+            self._models, self._last_mark = None, None
         if was_away:
             self._listed_at.clear()  # what changed in the meantime told nobody
         return self._models
@@ -208,6 +228,16 @@ class Observer:
         self._admissions.take_listing(model, listing, is_whole=len(versions) < LISTING_LIMIT)
 
 
+@dataclass(slots=True)
+class _Look:
+    """What Serve said at one moment, and until when that is taken to hold."""
+
+    changes: int
+    phases: Mapping[str, AppPhase]
+    at: float
+    holds_until: float
+
+
 class ApplicationPhases:
     """From Serve's status to a phase: RUNNING is not yet READY, a replica must have answered.
 
@@ -223,22 +253,31 @@ class ApplicationPhases:
         self._trusted: set[str] | None = None
         self.failures: dict[str, str] = {}  # why an application cannot come up, in Serve's last words
         self.running: frozenset[str] = frozenset()
-        self._last: tuple[int, float, Mapping[str, AppPhase]] | None = None
+        self._last: _Look | None = None
 
     async def observe(self, ready_once: frozenset[str]) -> Mapping[str, AppPhase]:
         """The phase of every version's application. Serve is asked less often while nothing is on its way.
 
-        Its answer costs 40 ms of this process and as much of Serve's controller.
+        Its whole answer costs 40 ms of this process and as much of Serve's controller; whether it has news, one.
         """
         if self._trusted is None:
             self._trusted = set(ready_once)
-        changes = self._apps.changes
-        if self._last is not None and self._last[0] == changes and self._clock() < self._last[1]:
-            return self._last[2]
+        changes, last = self._apps.changes, self._last
+        if last is not None and last.changes == changes and await self._still_holds(last):
+            return last.phases
         phases = await self._phases(ready_once)
-        wait_s = SETTLED_INTERVAL_S if is_settled(phases) else 0.0
-        self._last = (changes, self._clock() + wait_s, phases)
+        now = self._clock()
+        self._last = _Look(changes, phases, now, now + (SETTLED_INTERVAL_S if is_settled(phases) else 0.0))
         return phases
+
+    async def _still_holds(self, look: _Look) -> bool:
+        now = self._clock()
+        if now < look.holds_until:
+            return True
+        if not is_settled(look.phases) or now >= look.at + RESTING_INTERVAL_S or await self._apps.has_news():
+            return False
+        look.holds_until = now + SETTLED_INTERVAL_S
+        return True
 
     @property
     def lost(self) -> frozenset[str]:

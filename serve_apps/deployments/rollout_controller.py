@@ -10,17 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from ray import serve
 
 from core.private_files import write_privately
+from core.sqlite_changes import SqliteChanges
 from ledger import Ledger
 from observability.event_log import configure_logging
 from registry.cache import NodeCache
 from registry.client import RegistryClient
+from registry.server import database_of
 from registry.signing import load_verify_key
 from serve_apps.adapters.broadcast import Broadcast
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.admission import AdmissionController
-from serve_apps.control.apply import Applications, RayServe, ReadinessProbes, TagWriter, ask_replica
-from serve_apps.control.observe import ApplicationPhases, Observer
+from serve_apps.control.apply import Applications, ReadinessProbes, TagWriter
+from serve_apps.control.observe import ApplicationPhases, Observer, unknown
 from serve_apps.control.publish import Move, Publisher
+from serve_apps.control.ray_serve import RayServe, ask_replica
 from serve_apps.control.reconcile import Parts, Reconciler
 from serve_apps.control.watch import DataPlaneWatch, RefusalLog, ledger_log, shadow_backlog
 from serve_apps.deployments.model_server import ModelServer
@@ -53,7 +56,15 @@ class RolloutController:
         probes = ReadinessProbes(self._wake, ask_replica)
         self._applications = Applications(settings, RayServe(settings, ModelServer), probes)
         phases = ApplicationPhases(self._applications)
-        self._observer = Observer(client, self._admission, phases, settings.registry_poll_s)
+        embedded = settings.mlflow_url is None
+        self._registry_changes = SqliteChanges(database_of(settings.paths.mlflow)) if embedded else None
+        self._observer = Observer(
+            client,
+            self._admission,
+            phases,
+            settings.registry_poll_s,
+            registry_mark=self._registry_changes.mark if self._registry_changes else unknown,
+        )
         holder = f"controller-{os.getpid()}-{secrets.token_hex(4)}"
         self._publisher = Publisher(ledger.control, Broadcast(), holder, note_moves_in(ledger))
         backlog = shadow_backlog(ledger.shadows.oldest_pending, settings.shadow_backlog_alarm_s)
@@ -94,8 +105,16 @@ class RolloutController:
         for loop in self._loops:
             loop.cancel()
         closing = (self._admission, self._observer, self._applications, self._publisher, self._watch)
-        for part in (*closing, self._tags, self._reconciler, self._client, self._ledger):
-            part.close()
+        for part in (
+            *closing,
+            self._tags,
+            self._reconciler,
+            self._registry_changes,
+            self._client,
+            self._ledger,
+        ):
+            if part is not None:
+                part.close()
 
     def _wake(self) -> None:
         self._reconciler.wake()

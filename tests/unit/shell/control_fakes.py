@@ -89,7 +89,12 @@ class FakeServe:
     runs: list[AppSpec] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     looks: int = 0
+    glances: int = 0
     gpu_looks: int = 0
+
+    def overview(self) -> object:
+        self.glances += 1
+        return dict(self.apps)
 
     def statuses(self) -> Mapping[str, AppStatus]:
         self.looks += 1

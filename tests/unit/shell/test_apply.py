@@ -98,6 +98,17 @@ async def test_numbers_of_replicas_restart_nothing_and_memory_or_another_artifac
     assert len(set(codes)) == 3
 
 
+async def test_serve_has_news_when_it_says_something_else_than_at_the_last_look(site: Site) -> None:
+    apps = site.applications()
+    await apps.ensure(ONE, may_sleep=False)
+    await apps.statuses()
+    assert not await apps.has_news()
+    site.serve.settle()
+    assert await apps.has_news()
+    await apps.statuses()
+    assert not await apps.has_news()
+
+
 async def test_what_serve_refuses_has_failed_with_its_reason_and_is_not_asked_at_every_tick(
     site: Site,
 ) -> None:

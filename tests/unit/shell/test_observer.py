@@ -10,7 +10,9 @@ from canary.observation import ReconcilerState
 from serve_apps.control.admission import AdmissionController, Admitted
 from serve_apps.control.apply import Applications, ReadinessProbes
 from serve_apps.control.observe import (
+    RESTING_INTERVAL_S,
     TAGS_INTERVAL_S,
+    UNCHANGED_INTERVAL_S,
     ApplicationPhases,
     AppState,
     AppStatus,
@@ -34,7 +36,10 @@ class World:
         apps = Applications(Settings(), self.serve, probes, self.clock, Here())
         admission = AdmissionController(self.mlflow, self.clock, executor=Here())
         phases = ApplicationPhases(apps, self.clock)
-        self.observer = Observer(self.mlflow, admission, phases, 0.5, self.clock, Here())
+        self.mark: object = None
+        self.observer = Observer(
+            self.mlflow, admission, phases, 0.5, self.clock, Here(), registry_mark=lambda: self.mark
+        )
         self.state = ControllerState()
 
     async def look(self, passed_s: float = 0.0) -> Observation:
@@ -85,7 +90,34 @@ async def test_fifty_versions_cost_no_more_calls_than_one(world: World) -> None:
     assert world.mlflow.calls.count("models") == 110
     assert world.mlflow.calls.count("versions") <= 1
     assert world.mlflow.calls.count("fetch") == 0
-    assert world.serve.looks <= 110 * 0.5 / 2.0 + 1, "Serve is asked every other second"
+    assert world.serve.glances <= 110 * 0.5 / 2.0 + 3, "Serve is asked for news every other second"
+    assert world.serve.looks <= 110 * 0.5 / RESTING_INTERVAL_S + 1, "and for everything when there is some"
+
+
+async def test_an_mlflow_that_was_not_written_to_is_asked_seldom(world: World) -> None:
+    world.mark = 1
+    world.mlflow.register("1", "champion")
+    await world.look()
+    for _ in range(9):
+        await world.look(0.5)
+    assert world.mlflow.calls.count("models") == 1
+    world.mlflow.alias("challenger", "2")
+    world.mark = 2
+    seen = await world.look(0.5)
+    assert world.mlflow.calls.count("models") == 2
+    assert seen.last_registry[MODEL].aliases["challenger"] == "2"
+    world.mlflow.away = True
+    assert (await world.look(UNCHANGED_INTERVAL_S)).registry is None, "one that is away writes nothing"
+    world.mlflow.away = False
+    assert (await world.look(0.5)).registry is not None, "one that was away is asked at every poll"
+
+
+async def test_a_webhook_asks_mlflow_whatever_its_mark_says(world: World) -> None:
+    world.mark = 1
+    await world.look()
+    world.mlflow.register("1", "champion")
+    world.observer.expire()
+    assert MODEL in (await world.look()).last_registry
 
 
 async def test_tags_are_read_when_mlflow_says_that_something_changed(world: World) -> None:

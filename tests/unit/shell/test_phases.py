@@ -8,7 +8,9 @@ import pytest
 
 from canary.observation import AppPhase
 from serve_apps.control.observe import (
+    RESTING_INTERVAL_S,
     RETRY_AFTER_S,
+    SETTLED_INTERVAL_S,
     UNWELL_S,
     ApplicationPhases,
     AppState,
@@ -29,9 +31,14 @@ class FakeApps:
         self.status, self.answers = status, answers
         self.sleepy = False
         self.changes = 0
-        self.looks = 0
+        self.looks = self.glances = 0
+        self.news = False
         self.asked = 0
         self.unready: list[str] = []
+
+    async def has_news(self) -> bool:
+        self.glances += 1
+        return self.news
 
     async def statuses(self) -> Mapping[str, AppStatus]:
         self.looks += 1
@@ -137,9 +144,28 @@ async def test_serve_is_asked_less_often_while_nothing_is_on_its_way() -> None:
     apps.changes += 1
     await phases.observe(NOBODY)
     assert apps.looks == 5, "something was started or deleted"
-    clock.now += 10.0
+
+
+async def test_serve_is_asked_for_everything_only_when_it_has_news_or_none_for_long() -> None:
+    apps, clock = FakeApps(RUNNING), Clock()
+    phases = ApplicationPhases(apps, clock)
     await phases.observe(NOBODY)
-    assert apps.looks == 6
+    for _ in range(9):
+        clock.now += SETTLED_INTERVAL_S
+        await phases.observe(NOBODY)
+        await phases.observe(NOBODY)
+    assert (apps.looks, apps.glances) == (1, 9), "every other second it is asked for news"
+    apps.news, apps.status = True, GONE
+    clock.now += SETTLED_INTERVAL_S
+    assert (await phases.observe(KNOWN))[APP] is AppPhase.UNWELL
+    apps.news, apps.status = False, RUNNING
+    assert (await phases.observe(KNOWN))[APP] is AppPhase.READY, (
+        "while one is on its way, nothing is left out"
+    )
+    looks = apps.looks
+    clock.now += RESTING_INTERVAL_S
+    await phases.observe(NOBODY)
+    assert apps.looks == looks + 1, "news can be missed"
 
 
 def test_no_message_has_no_last_sentence() -> None:

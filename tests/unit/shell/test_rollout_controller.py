@@ -21,6 +21,7 @@ PARTS = (
     "watch",
     "tags",
     "reconciler",
+    "registry_changes",
     "client",
     "ledger",
 )
@@ -60,6 +61,13 @@ def test_an_alias_that_moved_is_written_once_however_often_it_is_noted(tmp_path:
     moves = [(t.alias, t.old, t.new, t.generation) for t in ledger.transitions.history("ich")]
     assert moves == [("challenger", "2", None, 7), ("champion", "1", "2", 7)]
     ledger.close()
+
+
+async def test_a_registry_elsewhere_has_no_changes_to_close() -> None:
+    controller = a_controller()
+    controller._registry_changes = None
+    await CONTROLLER.__del__(controller)
+    assert controller._ledger.is_closed
 
 
 async def test_a_loop_that_ended_makes_the_controller_unhealthy() -> None:
