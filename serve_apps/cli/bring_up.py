@@ -1,4 +1,4 @@
-"""What `serinus up` does, with everything that it imports."""
+"""What `serinus up` does. The demo's models, and torch with them, are imported only where they are registered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from serve_apps.cli.output import progress
 from serve_apps.cli.stack import addresses
 from serve_apps.cli.study import run_study
 from serve_apps.embedded import lifecycle
-from serve_apps.embedded.demo import DEMO_SAMPLES, NoSample, main_study, register_demo_models
+from serve_apps.embedded.demo import DEMO_SAMPLES, NoSample, main_study
 from serve_apps.embedded.ports import PortInUse
 from serve_apps.embedded.ray_head import RayDidNotStart
 from serve_apps.settings import Settings, load_settings
@@ -40,10 +40,13 @@ def bring_up(settings: Settings, demo: bool, as_json: bool) -> dict[str, Any]:
     """Start what is missing, wait until it is ready, and read the sample study. Raises one of EXPECTED."""
     with progress(as_json) as say:
         stack = lifecycle.prepare_state(settings)
-        stack = lifecycle.start_registry(settings, stack, say)
+        lifecycle.start_servers(settings, stack, say)
         if demo:
+            from serve_apps.embedded.demo_models import register_demo_models
+
             register_demo_models(settings, say)
-        lifecycle.start_serving(settings, stack, say)
+        say("serve deploy serve_config.yaml")
+        lifecycle.serve_deploy(settings)
         lifecycle.subscribe_to_registry(settings)
         lifecycle.wait_ready(settings, say)
         document: dict[str, Any] = {"addresses": addresses(settings)}

@@ -1,4 +1,4 @@
-"""The demo: real sample studies and the models that read them, registered once."""
+"""The study of the demo: a real one, read once everything is up."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from imaging.samples.fetch import WrittenSample, write_samples
-from registry.client import RegistryClient
-from serve_apps.embedded.demo_models import DEMO_MODELS, register
 from serve_apps.settings import Settings
 
 Progress = Callable[[str], None]
@@ -31,12 +29,3 @@ def main_study(settings: Settings, progress: Progress) -> WrittenSample:
         if written:
             return written[0]
     raise NoSample("no sample study could be fetched; name one of your own with `serinus submit FOLDER`")
-
-
-def register_demo_models(settings: Settings, progress: Progress) -> None:
-    """Register what is missing and set `champion` on the first version; an existing alias is never touched."""
-    client = RegistryClient(settings.registry_url)
-    present = client.models()
-    for model in DEMO_MODELS:
-        if model.name not in present:
-            register(settings, model, progress)

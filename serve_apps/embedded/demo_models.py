@@ -109,6 +109,15 @@ def card_of(model: str) -> str:
     return (resources.files("models.zoo.cards") / f"{model}.md").read_text()
 
 
+def register_demo_models(settings: Settings, progress: Progress) -> None:
+    """Register what is missing and set `champion` on the first version; an existing alias is never touched."""
+    client = RegistryClient(settings.registry_url)
+    present = client.models()
+    for model in DEMO_MODELS:
+        if model.name not in present:
+            register(settings, model, progress)
+
+
 def register(settings: Settings, model: DemoModel, progress: Progress) -> None:
     """Register all versions of a model, sign them, and make the first one champion."""
     fetch_published_weights(settings, model, progress)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -53,16 +54,47 @@ def prepare_state(settings: Settings) -> Stack:
     return stack
 
 
-def start_registry(settings: Settings, stack: Stack, progress: Progress) -> Stack:
-    """The embedded MLflow server, unless the site names its own. One that runs is found and kept."""
+def start_servers(settings: Settings, stack: Stack, progress: Progress) -> Stack:
+    """The MLflow server and the Ray head, unless they run: beside each other, since each takes seconds to come up.
+
+    Raises what the first of them that failed raised; the other one is then in the stack's record all the same.
+    """
+    with ThreadPoolExecutor(2, "start") as pool:
+        registry = pool.submit(_start_registry, settings, progress)
+        head = pool.submit(_start_head, settings, stack, progress)
+        for start in as_completed((registry, head)):
+            pid = None if start.exception() else start.result()
+            if pid is not None:
+                stack = replace(stack, mlflow_pid=pid) if start is registry else replace(stack, ray_pid=pid)
+                stack.save(settings.paths.stack)
+    for start in (registry, head):
+        start.result()
+    return stack
+
+
+def _start_registry(settings: Settings, progress: Progress) -> int | None:
+    """The embedded MLflow server's id, unless the site names its own. One that runs is found and kept."""
     if settings.mlflow_url is not None:
-        return stack
+        return None
     if not registry_answers(settings):
         progress("starting the MLflow server")
-    server = start_embedded(settings.paths.mlflow, port=settings.mlflow_port)
-    stack = replace(stack, mlflow_pid=server.pid)
-    stack.save(settings.paths.stack)
-    return stack
+    return start_embedded(settings.paths.mlflow, port=settings.mlflow_port).pid
+
+
+def _start_head(settings: Settings, stack: Stack, progress: Progress) -> int | None:
+    """The id of a Ray head that was started; None when ours runs already."""
+    if dashboard_answers(settings):
+        _require_own_ray(settings, stack)
+        return None
+    require_free(
+        {
+            "SERINUS_API_PORT": settings.api_port,
+            "SERINUS_RAY_PORT": settings.ray_port,
+            "SERINUS_RAY_DASHBOARD_PORT": settings.ray_dashboard_port,
+        }
+    )
+    progress("starting a Ray head")
+    return start_ray(settings)
 
 
 def subscribe_to_registry(settings: Settings) -> None:
@@ -73,26 +105,6 @@ def subscribe_to_registry(settings: Settings) -> None:
     with suppress(RegistryUnavailable):
         url = f"{settings.api_url}/v1/webhooks/mlflow"
         subscribe(RegistryClient(settings.registry_url), url, secret)
-
-
-def start_serving(settings: Settings, stack: Stack, progress: Progress) -> Stack:
-    """The Ray head and, by `serve deploy`, what serve_config.yaml says."""
-    if dashboard_answers(settings):
-        _require_own_ray(settings, stack)
-    else:
-        require_free(
-            {
-                "SERINUS_API_PORT": settings.api_port,
-                "SERINUS_RAY_PORT": settings.ray_port,
-                "SERINUS_RAY_DASHBOARD_PORT": settings.ray_dashboard_port,
-            }
-        )
-        progress("starting a Ray head")
-        stack = replace(stack, ray_pid=start_ray(settings))
-        stack.save(settings.paths.stack)
-    progress("serve deploy serve_config.yaml")
-    serve_deploy(settings)
-    return stack
 
 
 def serve_deploy(settings: Settings, config: Path = CONFIG) -> None:

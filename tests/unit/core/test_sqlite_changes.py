@@ -79,3 +79,12 @@ def test_a_closed_one_opens_again_and_counts_as_changed(file: Path) -> None:
     first = changes.mark()
     changes.close()
     assert changes.mark() not in (None, first)
+
+
+def test_asking_keeps_nobody_from_beginning_the_log_anew(file: Path) -> None:
+    changes = SqliteChanges(file)
+    execute(file, "insert into one values (1)")
+    assert changes.mark() is not None
+    with closing(sqlite3.connect(file)) as other:
+        is_busy, _, _ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert not is_busy

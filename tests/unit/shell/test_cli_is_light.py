@@ -72,3 +72,9 @@ def test_a_command_that_only_asks_the_api_is_light(arguments: list[str], tmp_pat
     loaded = top_level_modules(*arguments, folder=tmp_path)
     assert "typer" in loaded
     assert loaded & HEAVY == set()
+
+
+def test_up_without_the_demo_imports_no_network() -> None:
+    code = "import sys, serve_apps.cli.bring_up; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"torch", "highdicom", "mlflow", "ray", "sqlalchemy"} & set(done.stdout.split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,9 +17,11 @@ import yaml
 from core.errors import StudyNotFound
 from imaging.samples.synthetic import make_ct_study
 from registry.process_group import MarkedProcesses
+from serve_apps.embedded import lifecycle
 from serve_apps.embedded.lifecycle import CONFIG, effective_config
 from serve_apps.embedded.local_studies import study_of_folder
 from serve_apps.embedded.processes import STACK_ID, end_processes, owned_processes
+from serve_apps.embedded.ray_head import RayDidNotStart
 from serve_apps.embedded.secrets import ensure_secrets
 from serve_apps.embedded.stack_record import Stack
 from serve_apps.settings import Settings
@@ -135,3 +138,44 @@ def test_a_folder_of_two_studies_is_no_study(tmp_path: Path) -> None:
     written(tmp_path, "b")
     with pytest.raises(StudyNotFound, match="2 studies"):
         study_of_folder(Settings(state_dir=tmp_path / "state"), tmp_path)
+
+
+class Starts:
+    """MLflow and Ray as `start_servers` starts them; each waits until the other one has begun, too."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+        self.settings = settings
+        self.ray_error: Exception | None = None
+        self.both_have_begun = threading.Barrier(2, timeout=30)
+        monkeypatch.setattr(lifecycle, "_start_registry", self.registry)
+        monkeypatch.setattr(lifecycle, "_start_head", self.head)
+
+    def registry(self, settings: Settings, progress: object) -> int:
+        self.both_have_begun.wait()
+        return 11
+
+    def head(self, settings: Settings, stack: Stack, progress: object) -> int | None:
+        self.both_have_begun.wait()
+        if self.ray_error is not None:
+            raise self.ray_error
+        return 22
+
+    def run(self) -> Stack:
+        return lifecycle.start_servers(self.settings, Stack("one"), print)
+
+
+def test_mlflow_and_ray_come_up_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(state_dir=tmp_path)
+    stack = Starts(monkeypatch, settings).run()
+    assert stack == Stack("one", ray_pid=22, mlflow_pid=11)
+    assert Stack.load(settings.paths.stack) == stack
+
+
+def test_a_server_whose_neighbour_failed_is_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = Starts(monkeypatch, Settings(state_dir=tmp_path))
+    starts.ray_error = RayDidNotStart("the Ray head ended")
+    with pytest.raises(RayDidNotStart):
+        starts.run()
+    assert Stack.load(starts.settings.paths.stack) == Stack("one", mlflow_pid=11)
