@@ -76,7 +76,7 @@ class ControlState:
     def renew_leadership(self, epoch: int) -> bool:
         """Whether this epoch still leads."""
         leads = control_state.c.leader_epoch == epoch
-        with self._db.write() as connection:
+        with self._db.write_unsynced() as connection:  # a machine that falls takes its leader with it
             values = {"renewed_at": self._db.now(connection)}
             return connection.execute(sa.update(control_state).where(leads).values(**values)).rowcount == 1
 
