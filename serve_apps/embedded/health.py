@@ -43,8 +43,15 @@ def waiting_for(settings: Settings, http: httpx.Client | None = None) -> str | N
         return API_IS_AWAY
     if answer.status_code == httpx.codes.OK:
         return None
+    return _reason(answer)
+
+
+def _reason(answer: httpx.Response) -> str:
+    """What `/readyz` waits for, of an answer that is not 200; Serve's proxy answers in the place of an ingress."""
     if answer.headers.get("content-type", "").startswith("application/problem+json"):
-        return str(answer.json().get("detail"))
+        problem = answer.json()
+        if problem.get("code") != "api-unavailable":
+            return str(problem.get("detail"))
     return "the ingress to start"
 
 
