@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from canary.assignment import Assignment, AssignmentReason, BucketDraw, bucket_of, draw_reason
 from canary.routing_table import BASELINE, BASIS_POINTS, CHAMPION, Segment, Slot
+
+FOREIGN_INPUT: Final = "input-out-of-distribution"  # the error's code
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,8 @@ class DecisionRow:
     `identity` is the pseudonym that was hashed, with its kind. `segments` reads
     `canary:0-500 baseline:5000-5500`, `slot` reads `layer:salt:0-5000`; both are empty without a draw. `role`
     is `answered`, `failed`, `shadow` or `safety-net`. `counts` is false for a failure that says nothing of the
-    variant, such as a study outside its intended use. `assigned_at` is the moment of writing when it is None.
+    variant, such as a study outside its intended use or
+    unlike all that it knows. `assigned_at` is the moment of writing when it is None.
     """
 
     identity: str
@@ -98,13 +102,17 @@ def _what(row: DecisionRow) -> str:
     took = f" in {row.latency_ms:.0f} ms" if row.latency_ms is not None else ""
     did = {
         "answered": "read the study for its caller",
-        "failed": "was to read the study and failed"
-        if row.counts
-        else "was to read the study and was not asked",
+        "failed": f"was to read the study and {_did_not(row)}",
         "shadow": "read the study as a shadow, for evidence",
         "safety-net": "read the study too, as the safety net",
     }.get(row.role, f"read the study as {row.role}")
     return f"{row.model} version {row.version} ({row.variant}, {row.digest[:12]}) {did}{took}: {row.outcome}."
+
+
+def _did_not(row: DecisionRow) -> str:
+    if row.outcome == FOREIGN_INPUT:
+        return "does not know such input"
+    return "failed" if row.counts else "was not asked"
 
 
 def _why(row: DecisionRow) -> str:

@@ -21,13 +21,14 @@ class Failure(StrEnum):
     REFUSED_OUTPUT = "refused-output"  # it answered what no report may hold
     UNREADABLE_INPUT = "unreadable-input"  # its InputSpec does not take the study
     OUTSIDE_USE = "outside-use"  # its intended use does not cover the study
+    FOREIGN_INPUT = "foreign-input"  # the study is unlike its reference set
     NO_TIME = "no-time"  # too little was left to ask it
     CANCELLED = "cancelled"  # the caller went away
 
 
 BLAMELESS = frozenset(
-    {Failure.OUTSIDE_USE, Failure.NO_TIME, Failure.CANCELLED}
-)  # the variant was not even asked
+    {Failure.OUTSIDE_USE, Failure.FOREIGN_INPUT, Failure.NO_TIME, Failure.CANCELLED}
+)  # the variant was not even asked, or was right not to answer
 
 
 class Action(StrEnum):
@@ -89,6 +90,12 @@ def variant_budget_s(left_s: float, policy: FallbackPolicy) -> float | None:
     return budget if budget >= policy.min_budget_s else None
 
 
+def _did(failure: Failure) -> str:
+    if failure is Failure.FOREIGN_INPUT:
+        return "does not know such input"
+    return "failed" if failure not in BLAMELESS else "was not asked"
+
+
 def after_failure(attempt: Attempt, policy: FallbackPolicy) -> Next:
     """The next step after a failed call."""
     if attempt.failure is Failure.CANCELLED:
@@ -103,7 +110,7 @@ def after_failure(attempt: Attempt, policy: FallbackPolicy) -> Next:
             Action.FALL_BACK,
             attempt.left_s,
             counts,
-            f"the variant {'failed' if counts else 'was not asked'} ({attempt.failure}): the champion answers",
+            f"the variant {_did(attempt.failure)} ({attempt.failure}): the champion answers",
         )
     if attempt.failure is Failure.UNAVAILABLE and attempt.number < policy.champion_attempts:
         return Next(

@@ -14,7 +14,7 @@ survives pickling between actors.
     │   │   └── ImplausibleGeometry · ContradictoryPixels · ConstantPixels
     │   ├── InvalidRescale · InconsistentHeader · MixedPatients
     ├── ModelError             a model version cannot be trusted, loaded or run
-    │   ├── ModelRefused · ModelFailed · ModelUnavailable · OutsideIntendedUse
+    │   ├── ModelRefused · ModelFailed · ModelUnavailable · OutsideIntendedUse · InputOutOfDistribution
     ├── WorkerLost             the process that did the work is gone, by whatever way
     │   ├── StudyEvicted       the fetched study is gone with it, or left the object store
     ├── RegistryUnavailable    MLflow does not answer and nothing is cached
@@ -176,6 +176,12 @@ class ModelUnavailable(ModelError):
 
 class OutsideIntendedUse(ModelError):
     code = "outside-intended-use"
+
+
+class InputOutOfDistribution(ModelError):
+    """The study is unlike all that the version's reference set shows, or the site asks for a check and there is none."""
+
+    code = "input-out-of-distribution"
 
 
 class RegistryUnavailable(SerinusError):

@@ -34,7 +34,33 @@ class Urgency(StrEnum):
 class Presence(StrEnum):
     PRESENT = "present"
     ABSENT = "absent"
-    INDETERMINATE = "indeterminate"  # inside the version's abstention band
+    INDETERMINATE = "indeterminate"  # inside the version's abstention band, or of an input it does not know
+
+
+class InputVerdict(StrEnum):
+    """Whether a study is of the kind that the version's reference set shows."""
+
+    TYPICAL = "in-distribution"
+    FOREIGN = "out-of-distribution"
+    UNCHECKED = "unchecked"  # the version brings no reference to compare with
+
+
+@dataclass(frozen=True, slots=True)
+class InputCheck:
+    """How a study compares with the version's reference set. No field holds a patient's value.
+
+    `distance` counts in limits: above 1 the study is foreign. `p_value` is the share of genuine studies that lie as far
+    out. `unusual` names the measures that differ most.
+    """
+
+    verdict: InputVerdict = InputVerdict.UNCHECKED
+    distance: float | None = None
+    p_value: float | None = None
+    unusual: tuple[str, ...] = ()
+
+    @property
+    def is_foreign(self) -> bool:
+        return self.verdict is InputVerdict.FOREIGN
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +132,7 @@ class Prediction:
     mask_concept: Code | None = None
     features: npt.NDArray[np.float32] | None = None
     notes: tuple[str, ...] = ()
+    input_check: InputCheck = InputCheck()
 
     def __post_init__(self) -> None:
         if self.priority_score is not None and not 0 <= self.priority_score <= 100:

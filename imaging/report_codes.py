@@ -8,7 +8,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code as SrCode
 
-from imaging.finding import Code, Presence, Urgency
+from imaging.finding import Code, InputVerdict, Presence, Urgency
 from imaging.uids import derived_uid
 
 PRIVATE_SCHEME: Final = "99SERINUS"
@@ -32,6 +32,15 @@ SCORE_UNIT: Final = SrCode("{score}", "UCUM", "score")
 RESULT_STATUS: Final = SrCode("STATUS", PRIVATE_SCHEME, "Status of an algorithm's result")
 UNREVIEWED: Final = SrCode("UNREVIEWED", PRIVATE_SCHEME, "Not reviewed by a physician")
 RESEARCH_ONLY: Final = SrCode("RESEARCH", PRIVATE_SCHEME, "Research only, not for clinical use")
+
+INPUT_CHECK: Final = SrCode("INPUT-CHECK", PRIVATE_SCHEME, "Input compared with the algorithm's reference set")
+INPUT_CHECK_VALUES: Final = MappingProxyType(
+    {
+        InputVerdict.TYPICAL: SrCode("IN-DISTRIBUTION", PRIVATE_SCHEME, "Like the reference set"),
+        InputVerdict.FOREIGN: SrCode("OUT-OF-DISTRIBUTION", PRIVATE_SCHEME, "Unlike the reference set"),
+        InputVerdict.UNCHECKED: SrCode("UNCHECKED", PRIVATE_SCHEME, "Not compared: no reference set"),
+    }
+)
 
 PRESENCE_VALUES: Final = MappingProxyType(
     {

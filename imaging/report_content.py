@@ -4,7 +4,7 @@ Imaging Measurement Report
 ├── language, device observer (TID 1004), procedure reported
 ├── Image Library: the key images (TID 1600)
 └── Imaging Measurements
-    ├── the study as a whole: summary, priority score, urgency, status (TID 1501)
+    ├── the study as a whole: summary, input check, priority score, urgency, status (TID 1501)
     ├── one group per finding: presence, urgency, certainty, key image (TID 1501)
     ├── one group with what was measured (TID 1501)
     └── one group per box: its outline on its image (TID 1410)
@@ -105,6 +105,7 @@ def _study_group(prediction: Prediction) -> Group:
         qualitative_evaluations=[
             *_status(stamp),
             _says(words.SUMMARY, _summary(prediction)),
+            _says(words.INPUT_CHECK, words.INPUT_CHECK_VALUES[prediction.input_check.verdict]),
             *_urgency(prediction.urgency),
         ],
     )
@@ -140,13 +141,21 @@ def _finding_group(prediction: Prediction, finding: Finding, number: int, contex
         parameters=[f"threshold={finding.threshold:g}"],
         finding_type=words.sr_code(finding.concept),
         finding_sites=_sites(finding.site),
-        measurements=[sr.Measurement(words.CERTAINTY, percent(finding.probability), words.PERCENT)],
+        measurements=_certainty(prediction, finding),
         qualitative_evaluations=[
             _says(words.PRESENCE, words.PRESENCE_VALUES[finding.presence]),
             *_urgency(finding.urgency),
         ],
         source_images=_source_images(finding, context),
     )
+
+
+def _certainty(prediction: Prediction, finding: Finding) -> list[sr.Measurement]:
+    """How sure a version is of an input that it does not know says nothing."""
+    probability = percent(finding.probability)
+    if prediction.input_check.is_foreign:
+        return []
+    return [sr.Measurement(words.CERTAINTY, probability, words.PERCENT)]
 
 
 def _measured_group(prediction: Prediction) -> Iterator[Group]:

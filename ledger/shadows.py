@@ -16,7 +16,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from canary.explain import DecisionRow
+from canary.explain import FOREIGN_INPUT, DecisionRow
 from core.codec import from_plain, to_plain
 from core.errors import WorkerLost
 from core.retry import RetryPolicy
@@ -243,7 +243,12 @@ class ShadowTasks:
         about = {**same, "delivered": row["delivered"], "identity": decision.identity}
         ending = {"outcome": outcome, "error_code": error_code, "latency_ms": latency_ms, "at": now}
         connection.execute(sa.insert(shadow_outcomes).values(**about, **ending))
-        ended = replace(decision, outcome=error_code or READ, latency_ms=latency_ms)
+        ended = replace(
+            decision,
+            outcome=error_code or READ,
+            latency_ms=latency_ms,
+            counts=error_code != FOREIGN_INPUT,  # a version that does not know such a study is right to say so
+        )
         write_decisions(self._db, connection, row["job_id"], row["study_key"], (ended,), now)
         state = {"state": DONE if error_code is None else FAILED, "ended_at": now, "error_code": error_code}
         forgotten = {"study_uid": "", "series_uids": [], "inputs": [], "delivered": {}, "rule": {}}

@@ -53,6 +53,8 @@ class Attribute(StrEnum):
     BYTES_IN = "serinus.bytes_in"
     MODALITY = "serinus.input.modality"
     SLICES = "serinus.input.slices"
+    INPUT_CHECK = "serinus.input.check"  # in-distribution, out-of-distribution, unchecked
+    INPUT_DISTANCE = "serinus.input.distance"  # in limits: above 1 it is out of distribution
 
 
 class Metric(StrEnum):

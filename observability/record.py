@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     """How a study, or one variant's reading of it, ended."""
 
     OK = "ok"
-    REFUSED = "refused"  # outside intended use, or no series that can be read
+    REFUSED = "refused"  # outside intended use, out of distribution, or no series that can be read
     FAILED = "failed"
     LATE = "late"  # deadline passed
     CANCELLED = "cancelled"
@@ -61,6 +61,7 @@ class InferenceRecord:
     """One variant's reading of one study. `delivered` says whether this was the caller's answer.
 
     `scores` are (concept code, probability in [0, 1]); `attempt` counts from 1; `device`: `cpu`, `cuda:0`, ….
+    `input_distance` counts in limits of the version's input check.
     """
 
     study_key: str
@@ -79,6 +80,8 @@ class InferenceRecord:
     facts: InputFacts | None = None
     scores: tuple[tuple[str, float], ...] = ()
     priority_score: int | None = None
+    input_check: str = ""
+    input_distance: float | None = None
 
     def __post_init__(self) -> None:
         if self.attempt < 1 or self.bytes_in < 0:

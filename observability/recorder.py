@@ -131,6 +131,8 @@ def _record_attributes(record: InferenceRecord) -> dict[Attribute, Value]:
         Attribute.BYTES_IN: record.bytes_in,
         Attribute.MODALITY: record.facts.modality if record.facts else None,
         Attribute.SLICES: record.facts.slices if record.facts else None,
+        Attribute.INPUT_CHECK: record.input_check,
+        Attribute.INPUT_DISTANCE: record.input_distance,
     }
 
 

@@ -28,6 +28,7 @@ from registry.admission import AdmittedArtifact, admit, require_name
 from registry.client import ModelVersion, RegistryClient
 from registry.digest import tree_digest
 from registry.download import download_tree
+from registry.input_reference import has_reference
 from registry.signing import DIGEST_TAG, SIGNATURE_TAG, verify
 
 logger = logging.getLogger("serinus.registry")
@@ -51,6 +52,11 @@ class CachedModel:
     @property
     def path(self) -> Path:
         return self.artifact.root
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the version can tell a study that it does not know."""
+        return has_reference(self.path)
 
 
 class NodeCache:

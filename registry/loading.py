@@ -14,23 +14,29 @@ from torch.export.passes import move_to_device_pass
 
 from core.errors import ModelFailed, ModelRefused
 from models.forward import Network, Outputs, forward_items
+from models.input_check.reference import Reference
 from models.spec import ModelSpec
 from registry.admission import AdmittedArtifact, ArtifactFormat
 from registry.cache import CachedModel
 from registry.golden import Golden, read_golden
+from registry.input_reference import read_reference
 
 DIFFERS = "the golden input is answered differently here than at registration"
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedNetwork:
-    """A network that gave its golden answer here. `max_batch` items may share a forward."""
+    """A network that gave its golden answer here. `max_batch` items may share a forward.
+
+    `reference` is what its input check compares studies with, None where the version brings none.
+    """
 
     network: Network
     spec: ModelSpec
     max_batch: int
     golden: Golden
     device: torch.device
+    reference: Reference | None = None
 
     def golden_fault(self) -> str | None:
         """What is wrong with the network now, by its golden input; None when it gives its golden answer."""
@@ -42,7 +48,8 @@ def load_network(cached: CachedModel, device: torch.device) -> LoadedNetwork:
     """Raises ModelRefused when the graph cannot be loaded or the golden answer is another one here."""
     network, golden = open_network(cached.artifact, device), read_golden(cached.path)
     max_batch = probe(network, golden, cached.spec.input.batch, device)
-    return LoadedNetwork(network, cached.spec, max_batch, golden, device)
+    reference = read_reference(cached.path, cached.spec.input)
+    return LoadedNetwork(network, cached.spec, max_batch, golden, device, reference)
 
 
 def open_network(artifact: AdmittedArtifact, device: torch.device) -> Network:

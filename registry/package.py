@@ -11,10 +11,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from models.input_check.reference import Reference
 from models.spec import ModelSpec
 
 INTENDED_USE_TAG = "serinus.intended_use"
 MODALITY_TAG = "serinus.modality"
+INPUT_CHECK_TAG = "serinus.input_check"
 
 
 class RegulatoryStatus(StrEnum):
@@ -66,7 +68,8 @@ class Package:
 
     `example_input` is synthetic (it is stored with the version: never a patient's) and of the network's input
     shape; it needs two items or more when the spec lets items share a forward. `metrics` may nest; a branch
-    that bears a dataset's name is tied to that dataset. `card` is Markdown.
+    that bears a dataset's name is tied to that dataset. `card` is Markdown. `reference` is what the input check compares
+    studies with (`models.input_check.fit`); a version without one answers whatever it is given.
     """
 
     module: nn.Module
@@ -76,6 +79,7 @@ class Package:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     regulatory: RegulatoryTags = field(default_factory=RegulatoryTags)
     datasets: tuple[DatasetRef, ...] = ()
+    reference: Reference | None = None
 
     def __post_init__(self) -> None:
         if self.spec.input.batch > 1 and len(self.example_input) < 2:
@@ -87,7 +91,15 @@ class Package:
         return self.regulatory.as_tags() | {
             INTENDED_USE_TAG: use.statement,
             MODALITY_TAG: ",".join(use.modalities),
+            INPUT_CHECK_TAG: _input_check(self.reference),
         }
+
+
+def _input_check(reference: Reference | None) -> str:
+    if reference is None:
+        return "none: the version answers whatever it is given"
+    rate, count = reference.false_refusal_rate, reference.held_out
+    return f"{reference.kind}, at most {rate:.1%} of genuine studies refused ({count} held out)"
 
 
 def flat_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -26,6 +26,7 @@ from registry.client import ModelVersion, RegistryClient
 from registry.digest import tree_digest
 from registry.download import download_tree
 from registry.golden import Golden, read_golden, write_golden
+from registry.input_reference import read_reference, write_reference
 from registry.loading import open_network, probe
 from registry.package import DatasetRef, Package, RegulatoryTags, flat_metrics
 from registry.signing import DIGEST_TAG, SIGNATURE_TAG, sign
@@ -90,6 +91,8 @@ def pack(package: Package, artifact: Path, format: ArtifactFormat, model_id: str
     else:
         _save_onnx(package, golden, artifact, model_id)
     write_golden(artifact, golden)
+    if package.reference is not None:
+        write_reference(artifact, package.reference)
 
 
 def validate(artifact: Path, spec: ModelSpec) -> None:
@@ -98,6 +101,7 @@ def validate(artifact: Path, spec: ModelSpec) -> None:
     batch = probe(open_network(admitted, CPU), read_golden(artifact), spec.input.batch, CPU)
     if batch < spec.input.batch:
         raise ModelRefused("the exported network does not read as many items at once as its spec says")
+    read_reference(artifact, spec.input)
 
 
 def _golden_of(package: Package) -> Golden:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from canary.gates import SitePolicy
+from canary.input_check import InputRule
 from canary.routing_table import AssignmentKey
 from core.retry import RetryPolicy
 from imaging.pixel_limits import PixelLimits
@@ -102,6 +103,8 @@ class Settings(BaseSettings):
     worker_losses: int = 20
     fetch_timeout_s: float = 120.0
     forward_timeout_s: float = 300.0
+    input_check: InputRule = InputRule.REFUSE  # what follows for a study out of a version's distribution
+    input_check_required: bool = False  # whether a version that brings no reference may answer
     forward_hang_s: float = 60.0  # a forward that runs longer has the replica run its golden input again
     reads_per_reader: int = Field(default=4, ge=1)
     stable_age_s: float = 5.0

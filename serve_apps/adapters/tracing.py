@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Protocol
 
-from core.errors import OutsideIntendedUse, RegistryUnavailable, SerinusError, StudyError
+from core.errors import InputOutOfDistribution, OutsideIntendedUse, RegistryUnavailable, SerinusError, StudyError
 from ledger import Job
 from observability.names import Stage
 from observability.record import InferenceRecord, InputFacts, Outcome, StageTiming, StudyTrace
@@ -46,7 +46,7 @@ class StudyTracer:
         self._recorder.record(self.trace_of(job, analysis, own))
 
     def failed(self, job: Job, error: SerinusError, own: tuple[StageTiming, ...], progress: Progress) -> None:
-        refused = isinstance(error, StudyError | OutsideIntendedUse)
+        refused = isinstance(error, StudyError | OutsideIntendedUse | InputOutOfDistribution)
         fetched = progress.study.stages if progress.study is not None else ()
         everything = (*own, *fetched)
         self._recorder.record(
@@ -104,6 +104,8 @@ class StudyTracer:
                 (f.concept.value, f.probability) for f in analysis.outcome.inference.prediction.findings
             ),
             priority_score=analysis.outcome.inference.prediction.priority_score,
+            input_check=analysis.outcome.inference.prediction.input_check.verdict.value,
+            input_distance=analysis.outcome.inference.prediction.input_check.distance,
         )
 
 

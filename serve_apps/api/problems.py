@@ -56,6 +56,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "patients-mixed": 422,
         "study-unreadable": 422,
         "outside-intended-use": 422,
+        "input-out-of-distribution": 422,
         "overloaded": 429,
         "model-error": 500,
         "internal-error": 500,

@@ -104,6 +104,17 @@ class ModelOut(Wire):
     research_only: bool
 
 
+class InputCheckOut(Wire):
+    """How the study compares with the version's reference set, whatever its header says."""
+
+    verdict: Literal["in-distribution", "out-of-distribution", "unchecked"]
+    distance: float | None = Field(default=None, description="in limits: above 1 the study is foreign")
+    p_value: float | None = Field(
+        default=None, description="the share of genuine studies that lie as far out, by the held-out ones"
+    )
+    unusual: tuple[str, ...] = Field(default=(), description="the measures of the image that differ most")
+
+
 class ResultOut(Wire):
     """One study's result, stamped with the version that really produced it."""
 
@@ -121,6 +132,7 @@ class ResultOut(Wire):
     boxes: tuple[BoxOut, ...] = ()
     features: tuple[float, ...] | None = None
     notes: tuple[str, ...] = ()
+    input_check: InputCheckOut = Field(default=InputCheckOut(verdict="unchecked"))
     note: str = Field(description="one unreviewed sentence for a worklist")
     input_digest: str
     sr_sop_instance_uid: str | None = None

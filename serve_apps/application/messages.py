@@ -91,7 +91,8 @@ class JobOutcome:
 class ServedVersion:
     """A model version with an application of its own, named `mv-<model>-<version>`.
 
-    `may_answer` is the regulatory gate's verdict at this site (`canary.disclosure` says who hears the version).
+    `may_answer` is the regulatory gate's verdict at this site (`canary.disclosure` says who hears the version);
+    `has_reference` says whether it brings what its input check compares studies with.
     """
 
     model: str
@@ -102,6 +103,7 @@ class ServedVersion:
     research_only: bool
     resources: Resources = field(default_factory=Resources)
     may_answer: bool = False
+    has_reference: bool = True
 
     @property
     def app_name(self) -> str:

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 from core.errors import ModelFailed, ModelUnavailable, SerinusError
 from core.priority import QueueOrder
-from imaging.finding import ModelStamp, Prediction
+from imaging.finding import InputCheck, ModelStamp, Prediction
 from imaging.volume import Volume
 from models.forward import Outputs
 from models.interpret import interpret
@@ -27,6 +27,7 @@ from models.spec import ModelSpec
 from observability.names import Stage
 from observability.record import StageTiming
 from observability.stage_clock import StageClock
+from serve_apps.application.input_rule import InputGuard
 from serve_apps.application.messages import Inference
 from serve_apps.application.priority_batcher import PriorityBatcher
 from serve_apps.application.priority_gate import PriorityGate
@@ -71,6 +72,15 @@ class LoadedModel:
     studies_per_forward: int
     forward: Callable[[Sequence[Prepared]], Sequence[Outputs | ModelFailed]]
     golden_fault: Callable[[], str | None]
+    guard: InputGuard = InputGuard()
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A study before its forward: the network's input, and how the study compares with the version's reference set."""
+
+    prepared: Prepared
+    check: InputCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,14 @@ class _Forwarded:
     outputs: Outputs | ModelFailed
     is_first_failure: bool
     timing: StageTiming
+
+
+@dataclass(frozen=True, slots=True)
+class _FailedAlone:
+    """A shadow's forward that failed."""
+
+    failure: ModelFailed
+    check: InputCheck
 
 
 class ModelReplica:
@@ -105,22 +123,24 @@ class ModelReplica:
     async def predict(self, volume: Volume, order: QueueOrder) -> Inference:
         """Predict for a live study.
 
-        Raises StudyError, ModelFailed where it was at fault, ModelUnavailable where the replica is.
+        Raises StudyError, InputOutOfDistribution, ModelFailed where it was at fault, ModelUnavailable where the replica
+        is.
         """
         self._require_well()
         clock = StageClock()
         with clock.stage(Stage.PREPARE):
             async with self._preparing.slot(order):
-                prepared = await _in(self._threads.cpu, lambda: prepare(volume, self._model.spec.input))
+                seen = await _in(self._threads.cpu, lambda: self._look_at(volume))
         queued_ns = clock.now_ns()
-        forwarded = await self._batcher.submit(prepared, order)
+        forwarded = await self._batcher.submit(seen.prepared, order)
         outputs = forwarded.outputs
         if isinstance(outputs, ModelFailed):
-            raise await self._blame(outputs, is_first=forwarded.is_first_failure)
+            failed = await self._blame(outputs, is_first=forwarded.is_first_failure)
+            raise self._model.guard.failure(failed, seen.check)
         clock.add(Stage.WAIT, queued_ns, forwarded.timing.start_ns)
         clock.add(Stage.FORWARD, forwarded.timing.start_ns, forwarded.timing.end_ns)
         with clock.stage(Stage.INTERPRET):
-            prediction = await _in(self._threads.cpu, lambda: self._interpret(outputs, volume, prepared))
+            prediction = await _in(self._threads.cpu, lambda: self._interpret(outputs, volume, seen))
         return Inference(prediction, clock.timings, self._model.device)
 
     async def predict_when_idle(self, volume: Volume) -> Inference:
@@ -159,25 +179,33 @@ class ModelReplica:
             computed = await _in(self._threads.idle, lambda: self._predict_alone(volume))
         finally:
             self._health.forward_ended(forward_id)
-        is_first = self._note(computed)
-        if isinstance(computed, ModelFailed):
-            raise await self._blame(computed, is_first=is_first)
+        if isinstance(computed, _FailedAlone):
+            is_first = self._note(computed.failure)
+            failed = await self._blame(computed.failure, is_first=is_first)
+            raise self._model.guard.failure(failed, computed.check)
+        self._note(computed)
         return [computed]
 
-    def _predict_alone(self, volume: Volume) -> Inference | ModelFailed:
+    def _predict_alone(self, volume: Volume) -> Inference | _FailedAlone:
         clock = StageClock()
         with clock.stage(Stage.PREPARE):
-            prepared = prepare(volume, self._model.spec.input)
+            seen = self._look_at(volume)
         with clock.stage(Stage.FORWARD):
-            (outputs,) = self._model.forward([prepared])
+            (outputs,) = self._model.forward([seen.prepared])
         if isinstance(outputs, ModelFailed):
-            return outputs
+            return _FailedAlone(outputs, seen.check)
         with clock.stage(Stage.INTERPRET):
-            prediction = self._interpret(outputs, volume, prepared)
+            prediction = self._interpret(outputs, volume, seen)
         return Inference(prediction, clock.timings, self._model.device)
 
-    def _interpret(self, outputs: Outputs, volume: Volume, prepared: Prepared) -> Prediction:
-        return interpret(outputs, volume, prepared, self._model.spec, self._model.stamp)
+    def _look_at(self, volume: Volume) -> _Seen:
+        """Prepare the study, and compare it with the version's reference set before anything is computed of it."""
+        prepared = prepare(volume, self._model.spec.input)
+        return _Seen(prepared, self._model.guard.look(volume))
+
+    def _interpret(self, outputs: Outputs, volume: Volume, seen: _Seen) -> Prediction:
+        prediction = interpret(outputs, volume, seen.prepared, self._model.spec, self._model.stamp)
+        return self._model.guard.answer(prediction, seen.check)
 
     # ---- who is at fault
 

@@ -14,6 +14,7 @@ from canary.gates import SitePolicy
 from canary.routing_table import Variant
 from core.errors import (
     DeadlineExceeded,
+    InputOutOfDistribution,
     ModelFailed,
     ModelUnavailable,
     OutsideIntendedUse,
@@ -220,6 +221,7 @@ _FAILURES: Final = (
     (Overloaded, Failure.OVERLOADED),
     ((ModelUnavailable, WorkerLost), Failure.UNAVAILABLE),
     (OutsideIntendedUse, Failure.OUTSIDE_USE),
+    (InputOutOfDistribution, Failure.FOREIGN_INPUT),
     (OutputRefused, Failure.REFUSED_OUTPUT),
     (StudyError, Failure.UNREADABLE_INPUT),
 )

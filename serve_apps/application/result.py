@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from core.codec import to_plain
-from imaging.finding import Code, Finding, Prediction, Presence, Urgency
+from imaging.finding import Code, Finding, InputCheck, Prediction, Presence, Urgency
 
 RESULT_FORMAT: Final = 1  # raised with every change that a reader of stored results has to know of
 RESEARCH_ONLY = "For research only: no regulator has cleared this version. Not reviewed by a radiologist."
+FOREIGN = "the study is unlike those the version was made for"
 UNREVIEWED = "Preliminary result of software. Not reviewed by a radiologist."
 
 
@@ -75,6 +76,7 @@ class StudyResult:
     input_digest: str
     sr_sop_instance_uid: str | None = field(repr=False)
     routing: Mapping[str, Any]
+    input_check: InputCheck = InputCheck()
     status: str = "preliminary"
     same_as: str | None = None
     format: int = RESULT_FORMAT
@@ -122,25 +124,29 @@ def to_result(
         input_digest=prediction.input_digest,
         sr_sop_instance_uid=sr_uid,
         routing=dict(routing),
+        input_check=prediction.input_check,
     )
 
 
 def worklist_note(prediction: Prediction) -> str:
     """One sentence that names what was found, by which version, and that nobody has reviewed it."""
-    said = [_words(finding) for finding in prediction.findings]
+    is_foreign = prediction.input_check.is_foreign
+    said = [FOREIGN] if is_foreign else []
+    said += [_words(finding, is_foreign) for finding in prediction.findings]
     said += [f"{m.concept.meaning} {m.value:.0f} {m.unit.value}" for m in prediction.measurements]
     stamp = prediction.stamp
     warning = "research only, unreviewed" if stamp.research_only else "unreviewed"
     return f"AI ({stamp.name} {stamp.version}, {warning}): {'; '.join(said) or 'no finding'}."
 
 
-def _words(finding: Finding) -> str:
+def _words(finding: Finding, is_foreign: bool) -> str:
+    """How sure a version is of an input that it does not know says nothing."""
     verb = {
         Presence.PRESENT: "suspected",
         Presence.ABSENT: "not suspected",
         Presence.INDETERMINATE: "indeterminate",
     }[finding.presence]
-    return f"{finding.concept.meaning} {verb} ({finding.probability:.0%})"
+    return f"{finding.concept.meaning} {verb}" + ("" if is_foreign else f" ({finding.probability:.0%})")
 
 
 def _finding(finding: Finding) -> ReportedFinding:

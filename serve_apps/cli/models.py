@@ -83,6 +83,7 @@ def verify(
     else:
         for row in rows:
             mark = "[green]✓[/]" if row["accepted"] else "[red]✗[/]"
-            out.print(f"{mark} {model} {row['version']}  {row['digest'] or row['reason']}", soft_wrap=True)
+            check = f"  input check: {row['input_check'] or 'none'}" if row["accepted"] else ""
+            out.print(f"{mark} {model} {row['version']}  {row['digest'] or row['reason']}{check}", soft_wrap=True)
     if not rows or not all(row["accepted"] for row in rows):
         raise typer.Exit(1)

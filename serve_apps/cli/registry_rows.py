@@ -7,6 +7,7 @@ from typing import Any
 from core.errors import SerinusError, UnknownModel
 from registry.cache import NodeCache
 from registry.client import ModelVersion, RegisteredModel, RegistryClient
+from registry.input_reference import read_reference
 from registry.signing import DIGEST_TAG, load_verify_key
 from serve_apps.cli.output import Say
 from serve_apps.embedded.demo_models import (
@@ -57,11 +58,15 @@ def verify(settings: Settings, model: str, version: str | None) -> list[Row]:
 
 def _verified(cache: NodeCache, model: str, version: str) -> Row:
     try:
-        digest = cache.fetch(model, version).digest
+        cached = cache.fetch(model, version)
+        reference = read_reference(cached.path, cached.spec.input)
     except SerinusError as error:
         refusal = {"accepted": False, "digest": None, "code": error.code, "reason": error.detail}
+        refusal |= {"input_check": None}
         return {"version": version} | refusal
-    return {"version": version, "accepted": True, "digest": digest, "code": None, "reason": None}
+    check = None if reference is None else f"{reference.kind}, {reference.false_refusal_rate:.1%}"
+    row = {"version": version, "accepted": True, "digest": cached.digest, "code": None, "reason": None}
+    return row | {"input_check": check}
 
 
 def _row(model: RegisteredModel, version: ModelVersion) -> Row:

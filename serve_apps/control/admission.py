@@ -37,12 +37,16 @@ MOST_REPLICAS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A version whose files were verified on this node. `deleted`: MLflow has it no longer."""
+    """A version whose files were verified on this node. `deleted`: MLflow has it no longer.
+
+    `has_reference`: it brings what its input check compares studies with.
+    """
 
     version: ModelVersion
     digest: str
     spec: ModelSpec
     deleted: bool = False
+    has_reference: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,10 @@ class AdmissionController:
     async def _ask(self, key: Key) -> None:
         try:
             cached = await asyncio.get_running_loop().run_in_executor(self._executor, self._cache.fetch, *key)
-            verdict: Verdict = Admitted(ModelVersion(*key, cached.tags), cached.digest, cached.spec)
+            registered = ModelVersion(*key, cached.tags)
+            verdict: Verdict = Admitted(
+                registered, cached.digest, cached.spec, has_reference=cached.has_reference
+            )
             retry_s = float("inf")
         except RegistryUnavailable as error:
             # what was decided before stays so
@@ -187,6 +194,7 @@ def served_of(admitted: Admitted, gate: GateVerdict, resources: Resources) -> Se
         regulatory_status=version.tags.get(STATUS_TAG, "none"),
         research_only=gate.research_only,
         resources=resources_of(version.tags, resources).resources,
+        has_reference=admitted.has_reference,
     )
 
 

@@ -180,9 +180,15 @@ def _of_model(model: ModelTarget, findings: Findings) -> Iterator[VariantStatus]
 
 
 def reason_of(status: str, version: ServedVersion | None, failure: str | None) -> str:
-    """The status in words, with what went wrong, and the warning that belongs to every uncleared version."""
+    """The status in words, with what went wrong, and the warnings that belong to a version: that nobody cleared it,
+    and that it answers whatever it is given.
+    """
     reason = f"{status}: {failure}" if failure else status
-    return f"{reason} (for research only)" if version is not None and version.research_only else reason
+    if version is None:
+        return reason
+    warnings = ["for research only"] if version.research_only else []
+    warnings += [] if version.has_reference else ["without an input check"]
+    return f"{reason} ({', '.join(warnings)})" if warnings else reason
 
 
 def _not_admitted(seen: Observation, shown: set[tuple[str, str, str]]) -> Iterator[VariantStatus]:

@@ -21,12 +21,14 @@ from imaging.finding import ModelStamp
 from imaging.volume import Volume
 from models.device import choose_device
 from models.forward import forward
+from models.input_check.check import check_input
 from observability.event_log import configure_logging
 from registry.cache import NodeCache
 from registry.client import RegistryClient
 from registry.loading import LoadedNetwork, load_network
 from registry.signing import load_verify_key
 from serve_apps.adapters.cpu_priority import lower_priority, use_idle_scheduling
+from serve_apps.application.input_rule import InputGuard, no_check
 from serve_apps.application.messages import Inference
 from serve_apps.application.model_replica import LoadedModel, ModelReplica, ReplicaThreads
 from serve_apps.application.replica_health import HealthLimits, ReplicaHealth
@@ -73,13 +75,13 @@ class ModelServer:
         )
         self._digest = cached.digest
         self._replica = ModelReplica(
-            loaded_model(network, stamp),
+            loaded_model(network, stamp, input_guard(network, settings)),
             ReplicaHealth(health_limits(settings, golden_seconds(network)), time.monotonic),
             ReplicaThreads(use_idle_scheduling),
         )
 
     async def predict(self, volume: Volume, order: QueueOrder) -> Inference:
-        """Predict for a live study. Raises StudyError, ModelFailed or ModelUnavailable, without a pixel value."""
+        """Predict for a live study. Raises StudyError or ModelError, without a pixel value."""
         return await self._replica.predict(volume, order)
 
     async def predict_when_idle(self, volume: Volume) -> Inference:
@@ -101,7 +103,16 @@ class ModelServer:
             self._replica.close()
 
 
-def loaded_model(network: LoadedNetwork, stamp: ModelStamp) -> LoadedModel:
+def input_guard(network: LoadedNetwork, settings: Settings) -> InputGuard:
+    """The version's own reference, and what the site makes of a study that lies outside of it."""
+    reference, rule, is_required = network.reference, settings.input_check, settings.input_check_required
+    check = no_check if reference is None else partial(check_input, reference=reference)
+    return InputGuard(check, rule, is_required)
+
+
+def loaded_model(
+    network: LoadedNetwork, stamp: ModelStamp, guard: InputGuard = InputGuard()
+) -> LoadedModel:
     """On a GPU several studies share a forward. A CPU computes them no faster together, and each waits for all."""
     return LoadedModel(
         spec=network.spec,
@@ -110,6 +121,7 @@ def loaded_model(network: LoadedNetwork, stamp: ModelStamp) -> LoadedModel:
         studies_per_forward=1 if network.device.type == "cpu" else MAX_STUDIES_PER_FORWARD,
         forward=partial(forward, network.network, max_batch=network.max_batch, device=network.device),
         golden_fault=network.golden_fault,
+        guard=guard,
     )
 
 

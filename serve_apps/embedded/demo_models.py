@@ -9,12 +9,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from models.input_check.reference import Reference
 from models.spec import ModelSpec
 from models.zoo import brain_volume, chest_film_qa, ct_features
 from models.zoo.convert_astra import convert_astra
 from models.zoo.demo import fetch_weights
 from models.zoo.ich import versions as ich
 from models.zoo.ich.datasets import evaluation_digest, training_digest
+from models.zoo.references import reference_of
 from registry.client import ModelVersion, RegistryClient
 from registry.register import DatasetRef, Package, RegulatoryTags, register_model
 from registry.signing import load_signing_key
@@ -33,6 +35,7 @@ class DemoVersion:
     card: Callable[[], str]
     metrics: Callable[[], Mapping[str, Any]]
     datasets: Callable[[], tuple[DatasetRef, ...]] = tuple
+    reference: Callable[[], Reference | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ def _ich(number: int) -> DemoVersion:
         card=lambda: ich.CARDS[number],
         metrics=lambda: ich.METRICS[number],
         datasets=lambda: _ich_datasets(number),
+        reference=lambda: reference_of(ich.NAME),
     )
 
 
@@ -72,6 +76,7 @@ DEMO_MODELS: tuple[DemoModel, ...] = (
                 brain_volume.example_input,
                 lambda: card_of(brain_volume.NAME),
                 dict,
+                reference=lambda: reference_of(brain_volume.NAME),
             ),
         ),
     ),
@@ -83,6 +88,7 @@ DEMO_MODELS: tuple[DemoModel, ...] = (
                 chest_film_qa.example_input,
                 lambda: card_of(chest_film_qa.NAME),
                 dict,
+                reference=lambda: reference_of(chest_film_qa.NAME),
             ),
         ),
     ),
@@ -136,6 +142,7 @@ def register_version(settings: Settings, version: DemoVersion) -> ModelVersion:
         card=version.card(),
         metrics=version.metrics(),
         datasets=version.datasets(),
+        reference=version.reference(),
         regulatory=RegulatoryTags(status="research"),
     )
     return register_model(

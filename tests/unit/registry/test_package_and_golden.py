@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,14 @@ from torch import Tensor
 
 from core.errors import ModelRefused
 from models.forward import Network, forward_items
+from models.input_check.descriptor import DescriptorKind, kind_for, names_of
+from models.input_check.fit import fit_reference
+from models.input_check.reference import Reference
 from registry.client import ArtifactFile
+from registry.digest import tree_digest
 from registry.download import target_of
 from registry.golden import Golden, read_golden, write_golden
+from registry.input_reference import read_reference, write_reference
 from registry.loading import LoadedNetwork, probe
 from registry.package import Package, RegulatoryTags, flat_metrics
 from tests.integration.registry.tiny import TinyNetwork, tiny_spec
@@ -180,3 +186,48 @@ def test_only_what_is_known_becomes_a_tag() -> None:
         "regulatory.status": "cleared",
         "regulatory.udi": "(01)0",
     }
+
+
+# ---- the input check's reference
+
+
+def a_reference(kind: DescriptorKind) -> Reference:
+    vectors = np.random.default_rng(0).normal(size=(40, len(names_of(kind))))
+    return fit_reference(kind, {"people": vectors[:20]}, list(vectors[20:]), false_refusal_rate=0.1)
+
+
+def test_a_reference_is_a_file_of_the_artifact_and_comes_back(tmp_path: Path) -> None:
+    spec = tiny_spec("tiny").input
+    reference = a_reference(kind_for(spec))
+    write_reference(tmp_path, reference)
+    assert read_reference(tmp_path, spec) == reference
+    before = tree_digest(tmp_path)
+    (tmp_path / "input_check/reference.json").write_text("{}")
+    assert tree_digest(tmp_path) != before
+
+
+def test_an_artifact_without_a_reference_has_none(tmp_path: Path) -> None:
+    assert read_reference(tmp_path, tiny_spec("tiny").input) is None
+
+
+@pytest.mark.parametrize("content", ["", "[1", "{}", "[]", '{"kind": "film-1"}'])
+def test_a_broken_reference_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "input_check").mkdir()
+    (tmp_path / "input_check/reference.json").write_text(content)
+    with pytest.raises(ModelRefused, match="input reference"):
+        read_reference(tmp_path, tiny_spec("tiny").input)
+
+
+def test_a_reference_of_another_kind_of_input_is_refused(tmp_path: Path) -> None:
+    spec = tiny_spec("tiny").input
+    other = next(kind for kind in DescriptorKind if kind is not kind_for(spec))
+    write_reference(tmp_path, a_reference(other))
+    with pytest.raises(ModelRefused, match="another kind of input"):
+        read_reference(tmp_path, spec)
+
+
+def test_a_version_s_page_says_whether_it_checks_its_input() -> None:
+    package = Package(TinyNetwork(), tiny_spec("tiny"), torch.zeros(2, 1, 16, 16), "card")
+    assert package.tags()["serinus.input_check"].startswith("none")
+    checked = replace(package, reference=a_reference(kind_for(tiny_spec("tiny").input)))
+    assert "10.0% of genuine studies" in checked.tags()["serinus.input_check"]

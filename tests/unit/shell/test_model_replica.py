@@ -10,12 +10,15 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from core.errors import ModelFailed, ModelUnavailable, SerinusError
+from canary.input_check import InputRule
+from core.errors import InputOutOfDistribution, ModelFailed, ModelUnavailable, SerinusError
 from core.priority import Priority, QueueOrder, queue_order
+from imaging.finding import InputCheck, InputVerdict, Presence
 from imaging.volume import Volume
 from models.forward import Outputs
 from models.prepare import Prepared
 from observability.names import Stage
+from serve_apps.application.input_rule import InputGuard
 from serve_apps.application.messages import Inference
 from serve_apps.application.model_replica import LoadedModel, ModelReplica, ReplicaThreads
 from serve_apps.application.replica_health import HealthLimits, ReplicaHealth
@@ -82,7 +85,9 @@ class Clock:
 class Bench:
     """A replica on a device that a test can break, and the clock of its health."""
 
-    def __init__(self, golden_s: float = 10.0, studies_per_forward: int = 8) -> None:
+    def __init__(
+        self, golden_s: float = 10.0, studies_per_forward: int = 8, guard: InputGuard = InputGuard()
+    ) -> None:
         self.device, self.clock = Device(), Clock()
         self.health = ReplicaHealth(HealthLimits(60, 300, golden_s), self.clock)
         self.idle_threads: list[str] = []
@@ -95,6 +100,7 @@ class Bench:
                 studies_per_forward,
                 self.device.forward,
                 self.device.golden_fault,
+                guard,
             ),
             self.health,
             self.threads,
@@ -313,3 +319,51 @@ async def test_a_replica_that_is_shut_down_tells_whoever_waits_that_it_is_unavai
     await until(lambda: bench.replica.waiting == 1)
     bench.replica.close()
     assert [await failure(task) for task in tasks] == [ModelUnavailable, ModelUnavailable]
+
+
+# ---- studies that the version does not know: those whose first voxel is above 1000
+
+
+def check_first_voxel(study: Volume) -> InputCheck:
+    is_foreign = int(study.voxels.flat[0]) > 1000
+    return InputCheck(InputVerdict.FOREIGN if is_foreign else InputVerdict.TYPICAL, 2.0 if is_foreign else 0.5)
+
+
+async def test_a_study_that_the_version_does_not_know_is_refused_before_any_forward() -> None:
+    bench = Bench(guard=InputGuard(check_first_voxel))
+    try:
+        for predict in (bench.replica.predict_when_idle, lambda s: bench.replica.predict(s, order())):
+            with pytest.raises(InputOutOfDistribution):
+                await predict(a_study(1001))
+        assert bench.device.batches == []
+        assert bench.health.studies_at_fault == 0
+    finally:
+        bench.release()
+
+
+async def test_a_study_that_the_version_does_not_know_is_indeterminate_where_the_site_says_so() -> None:
+    bench = Bench(guard=InputGuard(check_first_voxel, InputRule.INDETERMINATE))
+    try:
+        foreign, typical = await bench.start(1001), await bench.start(7)
+        assert [f.presence for f in foreign.prediction.findings] == [Presence.INDETERMINATE]
+        assert [f.presence for f in typical.prediction.findings] == [Presence.PRESENT]
+        assert typical.prediction.input_check.verdict is InputVerdict.TYPICAL
+    finally:
+        bench.release()
+
+
+@pytest.mark.parametrize(
+    ("rule", "error"), [(InputRule.INDETERMINATE, InputOutOfDistribution), (InputRule.NOTE, ModelFailed)]
+)
+async def test_a_network_that_fails_on_a_foreign_study_is_blamed_only_by_a_site_that_but_notes(
+    rule: InputRule, error: type[SerinusError]
+) -> None:
+    bench = Bench(guard=InputGuard(check_first_voxel, rule))
+    bench.device.bad_values = {1001}
+    try:
+        with pytest.raises(error):
+            await bench.start(1001)
+        with pytest.raises(error):
+            await bench.replica.predict_when_idle(a_study(1001))
+    finally:
+        bench.release()

@@ -16,6 +16,7 @@ from canary.gates import SitePolicy
 from canary.routing_table import BASIS_POINTS
 from core.errors import (
     DeadlineExceeded,
+    InputOutOfDistribution,
     ModelFailed,
     ModelUnavailable,
     OutsideIntendedUse,
@@ -261,3 +262,13 @@ async def test_a_study_that_left_the_object_store_is_nobody_s_fault_and_nobody_e
 )
 def test_how_the_policy_calls_what_ray_says(error: SerinusError, failure: Failure) -> None:
     assert failure_of(error) is failure
+
+
+async def test_a_study_that_a_canary_does_not_know_is_the_champion_s_and_no_failure_of_the_canary() -> None:
+    versions = Versions({"2": [InputOutOfDistribution("the study is unlike those the version was made for")]})
+    outcome = await answered(versions, a_snapshot(CHAMPION, canary=CANARY, weight_bp=BASIS_POINTS))
+    assert outcome.version.version == "1"
+    ((failure),) = outcome.failures
+    assert (failure.code, failure.failure) == ("input-out-of-distribution", Failure.FOREIGN_INPUT)
+    assert not failure.counts
+    assert "does not know such input" in outcome.reason

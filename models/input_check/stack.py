@@ -1,0 +1,185 @@
+"""A stack of slices in some thirty numbers: of what it consists, how large and how smooth it is, which way it faces.
+
+The body is what is brighter than air; the same measures serve HU and an MR's relative brightness, with other bounds.
+Shares are logarithms to base 10, sizes natural logarithms: a tenth more is the same step for a child and a giant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from models.input_check.sampling import Sample
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+LEAST_SHARE: Final = 2e-3
+DARK_PERCENTILE, BRIGHT_PERCENTILE = 1.0, 99.5
+COARSE: Final = 4  # percentiles are taken of every fourth value
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number. `plausible` is how far it may differ between two patients whatever the reference set shows: a set
+    of few people says too little of that.
+    """
+
+    name: str
+    value: float
+    plausible: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tissues:
+    """Named ranges of brightness above `body_from`; those from `bright_from` on say which way the patient faces.
+    Smoothness is measured between `low` and `high`.
+    """
+
+    bounds: tuple[float, ...]
+    names: tuple[str, ...]
+    body_from: float
+    bright_from: float
+    low: float
+    high: float
+
+
+HOUNSFIELD: Final = Tissues(
+    bounds=(-300.0, -25.0, 18.0, 70.0, 200.0),
+    names=("fat", "fluid", "soft tissue", "dense tissue", "bone"),
+    body_from=-300.0,
+    bright_from=200.0,
+    low=-300.0,
+    high=300.0,
+)
+RELATIVE: Final = Tissues(
+    bounds=(0.15, 0.3, 0.45, 0.6, 0.75),
+    names=("dark", "dim", "middling", "light", "bright tissue"),
+    body_from=0.15,
+    bright_from=0.75,
+    low=0.0,
+    high=1.0,
+)
+
+
+def hounsfield_measures(sample: Sample) -> list[Measure]:
+    """Of a CT, whose unit is absolute: a lost rescale or a brain MR is not even the right kind of dark."""
+    soft = sample.values[(sample.values > -25) & (sample.values < 100)][::COARSE]
+    quarter, middle, three = np.percentile(soft, (25, 50, 75)) if soft.size else (0.0, 0.0, 0.0)
+    return [
+        *_measures(sample, HOUNSFIELD),
+        Measure("median of soft tissue", float(middle), 8.0),
+        Measure("spread of soft tissue", float(three - quarter), 8.0),
+        Measure("air around", _log_share(np.count_nonzero(sample.values < -800), sample.values.size), 0.35),
+    ]
+
+
+def relative_measures(sample: Sample) -> list[Measure]:
+    """Of an MR, whose unit is arbitrary: 0 is its first percentile, 1 nearly its brightest."""
+    dark, bright = np.percentile(sample.values.ravel()[::COARSE], (DARK_PERCENTILE, BRIGHT_PERCENTILE))
+    if not bright > dark:
+        return _measures(Sample(np.zeros_like(sample.values), sample.step_mm), RELATIVE)
+    relative = (sample.values - np.float32(dark)) / np.float32(bright - dark)
+    return _measures(Sample(relative, sample.step_mm), RELATIVE)
+
+
+def _measures(sample: Sample, tissues: Tissues) -> list[Measure]:
+    body = sample.values > tissues.body_from
+    clipped = np.clip(sample.values, tissues.low, tissues.high)
+    return [
+        *_shares(sample.values, body, tissues),
+        *_sizes(body, sample.step_mm),
+        *_smoothness(clipped),
+        *_shape(body, sample.values > tissues.bright_from),
+        Measure("likeness of left and right", _mirrored_correlation(clipped, body), 0.12),
+    ]
+
+
+def _shares(values: Floats, body: Mask, tissues: Tissues) -> Iterator[Measure]:
+    total = int(body.sum())
+    edges = (*tissues.bounds, np.inf)
+    above = [int(np.count_nonzero(values > edge)) for edge in edges]
+    for name, count in zip(tissues.names, (a - b for a, b in zip(above, above[1:], strict=False)), strict=True):
+        yield Measure(f"share of {name}", _log_share(count, total), 0.2)
+    yield Measure("enclosed air", _log_share(_enclosed(body), total), 0.3)
+    yield Measure("share of the image that is body", _log_share(total, body.size), 0.15)
+
+
+def _log_share(count: int, total: int) -> float:
+    return float(np.log10(count / max(total, 1) + LEAST_SHARE))
+
+
+def _enclosed(body: Mask) -> int:
+    """Voxels that are no body, with body to their left and right in the same row: sinuses, lungs."""
+    before = np.maximum.accumulate(body, axis=2)
+    behind = np.maximum.accumulate(body[:, :, ::-1], axis=2)[:, :, ::-1]
+    return int(np.count_nonzero(before & behind & ~body))
+
+
+def _sizes(body: Mask, step_mm: tuple[float, float, float]) -> Iterator[Measure]:
+    up, back, left = step_mm
+    area = body.sum((1, 2)) * back * left
+    wide, deep = body.any(1).sum(1) * left, body.any(2).sum(1) * back
+    yield Measure("extent along the slices", float(np.log(len(body) * up)), 0.3)
+    yield Measure("width of the body", _log_size(wide), 0.08)
+    yield Measure("depth of the body", _log_size(deep), 0.08)
+    yield Measure("area of the body", _log_size(area), 0.12)
+
+
+def _log_size(per_slice: npt.NDArray[np.floating]) -> float:
+    """Of the largest slices; of nothing it is that of 1 mm."""
+    return float(np.log(max(float(np.percentile(per_slice, 90)), 1.0)))
+
+
+def _smoothness(values: Floats) -> Iterator[Measure]:
+    """Correlation with the neighbour some mm away: 0 for noise, and for a constant, which has none."""
+    centred = values - values.mean()
+    variance = float(np.mean(np.square(centred)))
+    yield Measure("contrast", float(np.log(variance + 1e-4)), 0.3)
+    for axis, name in enumerate(("up", "back", "left")):
+        one, other = centred.swapaxes(0, axis)[1:], centred.swapaxes(0, axis)[:-1]
+        shared = float(np.vdot(one, other)) / max(one.size, 1)
+        yield Measure(f"smoothness {name}", shared / variance if variance > 0 else 0.0, 0.06)
+
+
+def _shape(body: Mask, bright: Mask) -> Iterator[Measure]:
+    """Where the bright parts lie in the body, low and high: a head is not turned around, nor upside down."""
+    half = len(body) // 2
+    for name, part in (("lower", slice(None, half)), ("upper", slice(half, None))):
+        yield Measure(f"bright parts to the back, {name} half", _offset(bright[part], body[part], 1), 0.05)
+        yield Measure(f"body to the back, {name} half", _offset(body[part], None, 1), 0.05)
+    yield Measure("bright parts upwards", _offset(bright, body, 0), 0.05)
+    lower, upper = (int(np.count_nonzero(body[part])) for part in (slice(None, half), slice(half, None)))
+    yield Measure("more body in the upper half", float(np.log((upper + 1) / (lower + 1))), 0.15)
+    tops = body[-max(1, len(body) // 6) :], body[: max(1, len(body) // 6)]
+    top, bottom = (int(np.count_nonzero(end)) for end in tops)
+    yield Measure("body at the top end", float(np.log10((top + 1) / (bottom + 1))), 0.25)
+
+
+def _offset(part: Mask, whole: Mask | None, axis: int) -> float:
+    """How far the centre of `part` lies from that of `whole`, or of the image, as a share of the image's side."""
+    return _centre(part, axis) - (0.5 if whole is None else _centre(whole, axis))
+
+
+def _centre(mask: Mask, axis: int) -> float:
+    others = tuple(other for other in range(3) if other != axis)
+    profile = mask.sum(others)
+    total = int(profile.sum())
+    return float(profile @ (np.arange(len(profile)) + 0.5)) / (total * len(profile)) if total else 0.5
+
+
+def _mirrored_correlation(values: Floats, body: Mask) -> float:
+    """Correlation of the volume with its mirror image about the body's own middle."""
+    columns = values.shape[2]
+    middle = _centre(body, 2) * columns - 0.5
+    mirrored = np.rint(2 * middle - np.arange(columns)).astype(int)
+    inside = (mirrored >= 0) & (mirrored < columns)
+    one, other = values[:, :, inside], values[:, :, mirrored[inside]]
+    if not one.size:
+        return 0.0
+    one, other = one - one.mean(), other - other.mean()
+    norm = float(np.sqrt(np.vdot(one, one) * np.vdot(other, other)))
+    return float(np.vdot(one, other)) / norm if norm > 0 else 0.0
