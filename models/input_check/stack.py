@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 LEAST_SHARE: Final = 2e-3
 DARK_PERCENTILE, BRIGHT_PERCENTILE = 1.0, 99.5
-COARSE: Final = 4  # percentiles are taken of every fourth value
+COARSE: Final = 8  # percentiles are taken of every eighth value
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,15 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Tissues:
-    """Named ranges of brightness above `body_from`; those from `bright_from` on say which way the patient faces.
-    Smoothness is measured between `low` and `high`.
+    """Named ranges of brightness above `body_from`. What is brighter than `frame_from` is the frame, a skull or the
+    body itself, in which places are counted; `soft` is what lies in it. Smoothness is measured from `low` to `high`.
     """
 
     bounds: tuple[float, ...]
     names: tuple[str, ...]
     body_from: float
-    bright_from: float
+    frame_from: float
+    soft: tuple[float, float]
     low: float
     high: float
 
@@ -51,7 +52,8 @@ HOUNSFIELD: Final = Tissues(
     bounds=(-300.0, -25.0, 18.0, 70.0, 200.0),
     names=("fat", "fluid", "soft tissue", "dense tissue", "bone"),
     body_from=-300.0,
-    bright_from=200.0,
+    frame_from=200.0,
+    soft=(10.0, 90.0),
     low=-300.0,
     high=300.0,
 )
@@ -59,7 +61,8 @@ RELATIVE: Final = Tissues(
     bounds=(0.15, 0.3, 0.45, 0.6, 0.75),
     names=("dark", "dim", "middling", "light", "bright tissue"),
     body_from=0.15,
-    bright_from=0.75,
+    frame_from=0.15,
+    soft=(0.35, 0.75),
     low=0.0,
     high=1.0,
 )
@@ -93,7 +96,7 @@ def _measures(sample: Sample, tissues: Tissues) -> list[Measure]:
         *_shares(sample.values, body, tissues),
         *_sizes(body, sample.step_mm),
         *_smoothness(clipped),
-        *_shape(body, sample.values > tissues.bright_from),
+        *_shape(sample.values, body, tissues, sample.step_mm),
         Measure("likeness of left and right", _mirrored_correlation(clipped, body), 0.12),
     ]
 
@@ -114,9 +117,14 @@ def _log_share(count: int, total: int) -> float:
 
 def _enclosed(body: Mask) -> int:
     """Voxels that are no body, with body to their left and right in the same row: sinuses, lungs."""
-    before = np.maximum.accumulate(body, axis=2)
-    behind = np.maximum.accumulate(body[:, :, ::-1], axis=2)[:, :, ::-1]
-    return int(np.count_nonzero(before & behind & ~body))
+    return int(np.count_nonzero(_between(body) & ~body))
+
+
+def _between(mask: Mask) -> Mask:
+    """Where the mask lies, or lies to the left and to the right."""
+    before = np.maximum.accumulate(mask, axis=2)
+    behind = np.maximum.accumulate(mask[:, :, ::-1], axis=2)[:, :, ::-1]
+    return np.asarray(before & behind)
 
 
 def _sizes(body: Mask, step_mm: tuple[float, float, float]) -> Iterator[Measure]:
@@ -145,36 +153,59 @@ def _smoothness(values: Floats) -> Iterator[Measure]:
         yield Measure(f"smoothness {name}", shared / variance if variance > 0 else 0.0, 0.06)
 
 
-def _shape(body: Mask, bright: Mask) -> Iterator[Measure]:
-    """Where the bright parts lie in the body, low and high: a head is not turned around, nor upside down."""
-    half = len(body) // 2
-    for name, part in (("lower", slice(None, half)), ("upper", slice(half, None))):
-        yield Measure(f"bright parts to the back, {name} half", _offset(bright[part], body[part], 1), 0.05)
-        yield Measure(f"body to the back, {name} half", _offset(body[part], None, 1), 0.05)
-    yield Measure("bright parts upwards", _offset(bright, body, 0), 0.05)
-    lower, upper = (int(np.count_nonzero(body[part])) for part in (slice(None, half), slice(half, None)))
-    yield Measure("more body in the upper half", float(np.log((upper + 1) / (lower + 1))), 0.15)
-    tops = body[-max(1, len(body) // 6) :], body[: max(1, len(body) // 6)]
-    top, bottom = (int(np.count_nonzero(end)) for end in tops)
-    yield Measure("body at the top end", float(np.log10((top + 1) / (bottom + 1))), 0.25)
+def _shape(values: Floats, body: Mask, tissues: Tissues, step_mm: tuple[float, float, float]) -> Iterator[Measure]:
+    """Where things lie within the frame, and how it is drawn out: a head is not turned around, nor upside down."""
+    up, back, left = step_mm
+    frame = values > tissues.frame_from
+    soft = _between(frame) & (values > tissues.soft[0]) & (values < tissues.soft[1])
+    height, depth, width = _moments(frame, 0), _moments(frame, 1), _moments(frame, 2)
+    yield Measure("width for its depth", float(np.log(width.spread * left / (depth.spread * back))), 0.05)
+    yield Measure("height for its depth", float(np.log(height.spread * up / (depth.spread * back))), 0.15)
+    third = max(1, len(body) // 3)
+    for name, part in (
+        ("lower", slice(None, third)),
+        ("middle", slice(third, -third)),
+        ("upper", slice(-third, None)),
+    ):
+        around = _moments(frame[part], 1)
+        yield Measure(f"frame drawn to the front, {name} third", around.skewness, 0.06)
+        offset = (_moments(soft[part], 1).centre - around.centre) / around.spread
+        yield Measure(f"soft tissue to the back, {name} third", offset, 0.06)
+    yield Measure("frame drawn downwards", height.skewness, 0.1)
+    yield Measure("soft tissue upwards", (_moments(soft, 0).centre - height.centre) / height.spread, 0.1)
+    whole = _moments(body, 0)
+    yield Measure("body drawn downwards", whole.skewness, 0.06)
+    yield Measure("frame above the body's middle", (height.centre - whole.centre) / whole.spread, 0.08)
+    quarter = max(1, len(body) // 4)
+    top, bottom = (int(np.count_nonzero(end)) for end in (body[-quarter:], body[:quarter]))
+    yield Measure("body at the top end", float(np.log((top + 1) / (bottom + 1))), 0.3)
 
 
-def _offset(part: Mask, whole: Mask | None, axis: int) -> float:
-    """How far the centre of `part` lies from that of `whole`, or of the image, as a share of the image's side."""
-    return _centre(part, axis) - (0.5 if whole is None else _centre(whole, axis))
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Of a mask along one axis, in voxels; without a voxel it is in the middle, and 1 wide."""
+
+    centre: float
+    spread: float
+    skewness: float
 
 
-def _centre(mask: Mask, axis: int) -> float:
-    others = tuple(other for other in range(3) if other != axis)
-    profile = mask.sum(others)
-    total = int(profile.sum())
-    return float(profile @ (np.arange(len(profile)) + 0.5)) / (total * len(profile)) if total else 0.5
+def _moments(mask: Mask, axis: int) -> _Moments:
+    profile = mask.sum(tuple(other for other in range(3) if other != axis)).astype(np.float64)
+    total = float(profile.sum())
+    if total == 0:
+        return _Moments(len(profile) / 2, 1.0, 0.0)
+    away = np.arange(len(profile)) + 0.5
+    centre = float(profile @ away) / total
+    away -= centre
+    spread = max(float(np.sqrt(profile @ away**2 / total)), 0.29)  # that of a single voxel
+    return _Moments(centre, spread, float(profile @ (away / spread) ** 3) / total)
 
 
 def _mirrored_correlation(values: Floats, body: Mask) -> float:
     """Correlation of the volume with its mirror image about the body's own middle."""
     columns = values.shape[2]
-    middle = _centre(body, 2) * columns - 0.5
+    middle = _moments(body, 2).centre - 0.5
     mirrored = np.rint(2 * middle - np.arange(columns)).astype(int)
     inside = (mirrored >= 0) & (mirrored < columns)
     one, other = values[:, :, inside], values[:, :, mirrored[inside]]
