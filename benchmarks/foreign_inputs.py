@@ -1,4 +1,4 @@
-"""Studies that a version must not answer, by set: real ones first, then genuine studies that went wrong on the way."""
+"""Studies that a version must not answer, by set: real ones, and genuine studies that went wrong on the way."""
 
 from __future__ import annotations
 
@@ -10,33 +10,42 @@ from typing import Any
 import numpy as np
 import scipy.ndimage
 
-from imaging.samples.packages import PackagedFile, PythonPackage
 from imaging.samples.images import dicom_film
+from imaging.samples.packages import PackagedFile, PythonPackage
 from imaging.samples.synthetic import head_phantom
 from imaging.volume import Volume
 from models.zoo.references import brains, films
-from models.zoo.references.sets import FRESH, ReferenceSet
+from models.zoo.references.sets import FRESH, ReferenceSet, person_of
 from models.zoo.references.studies import Stack, field_of_view, part_of, resized, sample_stack, volume_of
 
 ndimage: Any = scipy.ndimage
 
 Draw = Callable[[int], Volume]
 LEG = PackagedFile(
-    PythonPackage("pydicom-data", "1.0.0"), "data_store/data/RG3_UNCR.dcm", "6babfc42dd404213e1758d6dbb93648c248783cc23f593103fff4295c3374dfb"
+    PythonPackage("pydicom-data", "1.0.0"),
+    "data_store/data/RG3_UNCR.dcm",
+    "6babfc42dd404213e1758d6dbb93648c248783cc23f593103fff4295c3374dfb",
 )
 
 
 def of_heads(genuine: ReferenceSet, cache: Path) -> Mapping[str, Draw]:
     """What is not the CT of a head, and heads whose numbers or order went wrong."""
-    chest, mr = sample_stack("chest-ct", cache), [sample_stack(n, cache) for n in ("brain-mr", "brain-mr-colin")]
+    chest, mr = (
+        sample_stack("chest-ct", cache),
+        [sample_stack(n, cache) for n in ("brain-mr", "brain-mr-colin")],
+    )
     return {
         "chest CT": lambda number: volume_of(_other_scan(chest, number, -1000.0)),
         "MR as CT": lambda number: volume_of(_mr_as_ct(mr[number % 2], number)),
         **_without_anatomy(),
         "cartoon of a head": _cartoon,
-        **_changed(genuine, {"intercept lost": lambda x: x + 1024, "rescale lost, padding 0": _padded_stored}),
+        **_changed(
+            genuine, {"intercept lost": lambda x: x + 1024, "rescale lost, padding 0": _padded_stored}
+        ),
         **_changed(genuine, {"slope lost (half)": lambda x: 0.5 * x, "8 bits": lambda x: (x + 1024) / 16}),
-        **_changed(genuine, {"inverted": lambda x: -x, "inverted about its range": lambda x: x.min() + x.max() - x}),
+        **_changed(
+            genuine, {"inverted": lambda x: -x, "inverted about its range": lambda x: x.min() + x.max() - x}
+        ),
         **_turned(genuine),
     }
 
@@ -54,7 +63,7 @@ def of_films(genuine: ReferenceSet, cache: Path) -> Mapping[str, Draw]:
         "slice of a chest CT": lambda number: _film(_slice(chest, number)),
         "slice of a head CT": lambda number: _film(_slice(head, number)),
         **_without_anatomy(layout="film"),
-        **{f"{name} film": draw for name, draw in _films_changed(genuine).items()},
+        **_films_changed(genuine),
     }
 
 
@@ -127,18 +136,33 @@ def _padded_stored(hu: Any) -> Any:
     return np.where(hu <= -990, 0, hu + 1024)
 
 
-def _changed(genuine: ReferenceSet, changes: Mapping[str, Callable[[Any], Any]], modality: str = "CT") -> dict[str, Draw]:
+def _changed(
+    genuine: ReferenceSet, changes: Mapping[str, Callable[[Any], Any]], modality: str = "CT"
+) -> dict[str, Draw]:
     return {name: _with(genuine, change, modality) for name, change in changes.items()}
 
 
+TURNS: Mapping[str, Callable[[Any], Any]] = {
+    "upside down": lambda x: x[::-1],
+    "back to front": lambda x: x[:, ::-1],
+    "turned by 90 degrees": lambda x: np.rot90(x, axes=(1, 2)),
+    "mirrored, left to right": lambda x: x[:, :, ::-1],
+}
+
+
 def _turned(genuine: ReferenceSet, modality: str = "CT") -> dict[str, Draw]:
-    """The voxels turned around under a header that stays."""
+    """The voxels turned around under a header that stays: the people apart, for some have no front to speak of."""
+    people = sorted({person_of(name) for name in genuine.groups})
     return {
-        "upside down": _with(genuine, lambda x: x[::-1], modality),
-        "back to front": _with(genuine, lambda x: x[:, ::-1], modality),
-        "mirrored, left to right": _with(genuine, lambda x: x[:, :, ::-1], modality),
-        "turned by 90 degrees": _with(genuine, lambda x: np.rot90(x, axes=(1, 2)), modality),
+        f"{turn} ({person})": _with(_only(genuine, person), change, modality)
+        for turn, change in TURNS.items()
+        for person in people
     }
+
+
+def _only(genuine: ReferenceSet, person: str) -> ReferenceSet:
+    groups = {name: draw for name, draw in genuine.groups.items() if person_of(name) == person}
+    return replace(genuine, groups=groups)
 
 
 def _with(genuine: ReferenceSet, change: Callable[[Any], Any], modality: str) -> Draw:
@@ -158,13 +182,17 @@ def _film(film: Any) -> Volume:
 
 
 def _films_changed(genuine: ReferenceSet) -> dict[str, Draw]:
-    whole = _changed(genuine, {"inverted": lambda x: x.max() + x.min() - x}, "CR")
-    turned = _turned(genuine, "CR")
-    return whole | {
-        "upside-down": turned["back to front"],  # a film's rows run from head to foot
-        "mirrored": turned["mirrored, left to right"],
-        "turned": turned["turned by 90 degrees"],
-    }
+    """A film's rows run from head to foot: they are the second axis of its stack."""
+    return _changed(
+        genuine,
+        {
+            "inverted film": lambda x: x.max() + x.min() - x,
+            "upside-down film": TURNS["back to front"],
+            "turned film": TURNS["turned by 90 degrees"],
+            "mirrored film": TURNS["mirrored, left to right"],
+        },
+        "CR",
+    )
 
 
 def _lateral(chest: films.Chest, number: int) -> Any:

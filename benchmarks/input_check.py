@@ -3,8 +3,8 @@
     python -m benchmarks.input_check [--cache DIR] [--studies N]
 
 Genuine studies are fresh draws that were neither fitted nor held out, and the samples as packaged; then, for honesty,
-those of one group by a reference fitted to the others alone. Goals: at most 1 % of genuine and at least 99 % of foreign
-studies refused, each set for itself.
+each person by a reference that was fitted to the other people alone. Goals: at most 1 % of genuine and at least 99 %
+of foreign studies refused, each set for itself.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from models.zoo.ich import versions as ich
 from models.zoo.ich.phantom import study_phantom
 from models.zoo.references import reference_of
 from models.zoo.references.fit import fitted
-from models.zoo.references.sets import FRESH, SETS, ReferenceSet
+from models.zoo.references.sets import FRESH, SETS, ReferenceSet, person_of
 from models.zoo.references.studies import Stack, volume_of
 
 MOST_GENUINE, LEAST_FOREIGN = 0.01, 0.99
@@ -73,7 +73,9 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
 
 def measured(name: str, volumes: Iterable[Volume], reference: Reference) -> Refused:
     checks = [check_input(volume, reference) for volume in volumes]
-    return Refused(name, sum(check.is_foreign for check in checks), tuple(check.distance or 0.0 for check in checks))
+    return Refused(
+        name, sum(check.is_foreign for check in checks), tuple(check.distance or 0.0 for check in checks)
+    )
 
 
 def genuine(reference_set: ReferenceSet, reference: Reference, studies: int) -> list[Refused]:
@@ -82,7 +84,9 @@ def genuine(reference_set: ReferenceSet, reference: Reference, studies: int) -> 
         for name, draw in reference_set.groups.items()
     ]
     if reference_set.model == ich.NAME:
-        rows.append(measured("phantom heads as evaluated", (_evaluated(n) for n in range(studies // 4)), reference))
+        rows.append(
+            measured("phantom heads as evaluated", (_evaluated(n) for n in range(studies // 4)), reference)
+        )
     return [*rows, measured("samples as packaged", reference_set.as_packaged.values(), reference)]
 
 
@@ -93,14 +97,17 @@ def _evaluated(number: int) -> Volume:
 
 
 def strangers(reference_set: ReferenceSet, studies: int) -> list[Refused]:
-    """Each group by a reference that was fitted to the other groups: what a person of another kind has to expect."""
+    """Each person by a reference that was fitted to the other people alone: what a stranger has to expect."""
     rows = []
-    for name, draw in reference_set.groups.items():
-        others = {other: d for other, d in reference_set.groups.items() if other != name}
-        held_out = math.ceil(200 / len(others))
-        reference = fitted(replace(reference_set, groups=others), count=80, held_out=held_out)
-        volumes = (draw(number) for number in range(FRESH, FRESH + studies))
-        rows.append(measured(f"{name}, by the others", volumes, reference))
+    for person in sorted({person_of(name) for name in reference_set.groups}):
+        groups = reference_set.groups
+        others = {name: draw for name, draw in groups.items() if person_of(name) != person}
+        reference = fitted(
+            replace(reference_set, groups=others), count=80, held_out=math.ceil(200 / len(others))
+        )
+        draws = [draw for name, draw in groups.items() if person_of(name) == person]
+        volumes = (draws[number % len(draws)](FRESH + number) for number in range(studies))
+        rows.append(measured(f"{person}, by the other people alone", volumes, reference))
     return rows
 
 
@@ -119,11 +126,11 @@ def milliseconds(reference: Reference, repeats: int = 30) -> float:
 
 def report(model: str, cache: Path, studies: int, say: Callable[[str], None]) -> None:
     reference_set, reference = SETS[model](cache), reference_of(model)
-    rate, margin = reference.false_refusal_rate, reference.margin
-    say(f"\n## {model}\n")
-    say(f"{reference.fitted} fitted, {reference.held_out} held out, {len(reference.names)} measures. At most {rate:.1%}")
-    say(f"lies beyond the quantile {reference.quantile:.2f}; the limit is {margin:g} times that: {reference.limit:.2f}.")
-    say(f"A check takes {milliseconds(reference):.2f} ms. Distances are in limits.")
+    fitted_to = f"{reference.fitted} fitted, {reference.held_out} held out, {len(reference.names)} measures"
+    rate, quantile = f"{reference.false_refusal_rate:.1%}", f"{reference.quantile:.2f}"
+    say(f"\n## {model}\n\n{fitted_to}. At most {rate} lies beyond the quantile {quantile};")
+    say(f"the limit is {reference.margin:g} times that. Distances are in limits.")
+    say(f"A check takes {milliseconds(reference):.2f} ms.")
     head = "refused (95 %) | median distance | {} | goal |\n|---|---|---|---|---|---|"
     say(f"\n| genuine | n | {head.format('farthest')}")
     for row in genuine(reference_set, reference, studies):
@@ -147,7 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         for model in options.models:
-            report(model, options.cache or Path(folder), options.studies, lambda text: print(text, flush=True))
+            report(
+                model, options.cache or Path(folder), options.studies, lambda text: print(text, flush=True)
+            )
     sys.stdout.flush()
 
 

@@ -7,7 +7,9 @@ what a missing algorithm costs it: a person reads it as any other.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class InputRule(StrEnum):
@@ -16,6 +18,17 @@ class InputRule(StrEnum):
     REFUSE = "refuse"  # no answer: `input-out-of-distribution`
     INDETERMINATE = "indeterminate"  # every finding is indeterminate, nothing is measured, urgent or marked
     NOTE = "note"  # the answer as it is, with a note: for trying out the check beside live studies
+
+
+@dataclass(frozen=True, slots=True)
+class InputPolicy:
+    """A site's rule, and whether a version that brings no reference may not answer at all."""
+
+    rule: InputRule = InputRule.REFUSE
+    is_required: bool = False
+
+
+NEW_SITE: Final = InputPolicy()
 
 
 class InputConsequence(StrEnum):
@@ -27,7 +40,7 @@ class InputConsequence(StrEnum):
     REFUSE = "refuse"
 
 
-def consequence(is_foreign: bool | None, rule: InputRule, *, is_required: bool) -> InputConsequence:
+def consequence(is_foreign: bool | None, policy: InputPolicy) -> InputConsequence:
     """Follow the site's rule. `is_foreign` is None for a version that brings no reference.
 
     |                       | refuse | indeterminate | note   |
@@ -38,8 +51,8 @@ def consequence(is_foreign: bool | None, rule: InputRule, *, is_required: bool) 
     | … where one is asked  | refuse | refuse        | refuse |
     """
     if is_foreign is None:
-        return InputConsequence.REFUSE if is_required else InputConsequence.ANSWER
-    return InputConsequence(rule.value) if is_foreign else InputConsequence.ANSWER
+        return InputConsequence.REFUSE if policy.is_required else InputConsequence.ANSWER
+    return InputConsequence(policy.rule.value) if is_foreign else InputConsequence.ANSWER
 
 
 def excuses_failure(is_foreign: bool | None, rule: InputRule) -> bool:

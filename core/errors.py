@@ -179,7 +179,7 @@ class OutsideIntendedUse(ModelError):
 
 
 class InputOutOfDistribution(ModelError):
-    """The study is unlike all that the version's reference set shows, or the site asks for a check and there is none."""
+    """The study is unlike the version's reference set, or the site asks for a check and the version brings none."""
 
     code = "input-out-of-distribution"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -49,8 +50,8 @@ class InputVerdict(StrEnum):
 class InputCheck:
     """How a study compares with the version's reference set. No field holds a patient's value.
 
-    `distance` counts in limits: above 1 the study is foreign. `p_value` is the share of genuine studies that lie as far
-    out. `unusual` names the measures that differ most.
+    `distance` counts in limits: above 1 the study is foreign. `p_value` is the share of genuine studies that lie as
+    far out. `unusual` names the measures that differ most.
     """
 
     verdict: InputVerdict = InputVerdict.UNCHECKED
@@ -61,6 +62,9 @@ class InputCheck:
     @property
     def is_foreign(self) -> bool:
         return self.verdict is InputVerdict.FOREIGN
+
+
+NOT_CHECKED: Final = InputCheck()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,7 @@ class Prediction:
     mask_concept: Code | None = None
     features: npt.NDArray[np.float32] | None = None
     notes: tuple[str, ...] = ()
-    input_check: InputCheck = InputCheck()
+    input_check: InputCheck = NOT_CHECKED
 
     def __post_init__(self) -> None:
         if self.priority_score is not None and not 0 <= self.priority_score <= 100:

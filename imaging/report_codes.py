@@ -33,7 +33,9 @@ RESULT_STATUS: Final = SrCode("STATUS", PRIVATE_SCHEME, "Status of an algorithm'
 UNREVIEWED: Final = SrCode("UNREVIEWED", PRIVATE_SCHEME, "Not reviewed by a physician")
 RESEARCH_ONLY: Final = SrCode("RESEARCH", PRIVATE_SCHEME, "Research only, not for clinical use")
 
-INPUT_CHECK: Final = SrCode("INPUT-CHECK", PRIVATE_SCHEME, "Input compared with the algorithm's reference set")
+INPUT_CHECK: Final = SrCode(
+    "INPUT-CHECK", PRIVATE_SCHEME, "Input compared with the algorithm's reference set"
+)
 INPUT_CHECK_VALUES: Final = MappingProxyType(
     {
         InputVerdict.TYPICAL: SrCode("IN-DISTRIBUTION", PRIVATE_SCHEME, "Like the reference set"),

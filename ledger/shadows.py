@@ -247,7 +247,8 @@ class ShadowTasks:
             decision,
             outcome=error_code or READ,
             latency_ms=latency_ms,
-            counts=error_code != FOREIGN_INPUT,  # a version that does not know such a study is right to say so
+            counts=error_code
+            != FOREIGN_INPUT,  # a version that does not know such a study is right to say so
         )
         write_decisions(self._db, connection, row["job_id"], row["study_key"], (ended,), now)
         state = {"state": DONE if error_code is None else FAILED, "ended_at": now, "error_code": error_code}

@@ -13,7 +13,9 @@ from models.spec import InputSpec
 
 FOLDER: Final = "input_check"
 FILE: Final = "reference.json"
-MOST_BYTES: Final = 4 << 20  # a reference of sixty measures and a thousand held-out studies has a fiftieth of it
+MOST_BYTES: Final = (
+    4 << 20
+)  # a reference of sixty measures and a thousand held-out studies has a fiftieth of it
 
 
 def write_reference(artifact: Path, reference: Reference) -> None:

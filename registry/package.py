@@ -68,8 +68,8 @@ class Package:
 
     `example_input` is synthetic (it is stored with the version: never a patient's) and of the network's input
     shape; it needs two items or more when the spec lets items share a forward. `metrics` may nest; a branch
-    that bears a dataset's name is tied to that dataset. `card` is Markdown. `reference` is what the input check compares
-    studies with (`models.input_check.fit`); a version without one answers whatever it is given.
+    that bears a dataset's name is tied to that dataset. `card` is Markdown. `reference` is what the input check
+    compares studies with (`models.input_check.fit`); a version without one answers whatever it is given.
     """
 
     module: nn.Module

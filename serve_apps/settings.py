@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from canary.gates import SitePolicy
-from canary.input_check import InputRule
+from canary.input_check import InputPolicy, InputRule
 from canary.routing_table import AssignmentKey
 from core.retry import RetryPolicy
 from imaging.pixel_limits import PixelLimits
@@ -146,6 +146,11 @@ class Settings(BaseSettings):
             model_failed_attempts=self.model_failed_attempts,
             worker_losses=self.worker_losses,
         )
+
+    @property
+    def input_policy(self) -> InputPolicy:
+        """What follows for a study that a version does not know."""
+        return InputPolicy(self.input_check, self.input_check_required)
 
     @property
     def fetch_call_s(self) -> float:

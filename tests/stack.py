@@ -42,7 +42,7 @@ class LiveStack:
             "SERINUS_RAY_PORT": str(ray),
             "SERINUS_RAY_DASHBOARD_PORT": str(dashboard),
             "SERINUS_SITE_POLICY": "research",
-            "SERINUS_INPUT_CHECK": "note",  # most stories read cartoons of a head, which the check tells from heads
+            "SERINUS_INPUT_CHECK": "note",  # most stories read cartoons, which are no heads
             "SERINUS_SOURCES": json.dumps(list(sources)),
             "SERINUS_LEASE_S": "6",
             "SERINUS_STABLE_AGE_S": "1",

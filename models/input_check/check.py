@@ -36,7 +36,9 @@ def p_value(distance: float, reference: Reference) -> float:
     return (1 + farther) / (1 + reference.held_out)
 
 
-def _unusual(deviation: np.ndarray[tuple[int], np.dtype[np.float64]], reference: Reference) -> tuple[str, ...]:
+def _unusual(
+    deviation: np.ndarray[tuple[int], np.dtype[np.float64]], reference: Reference
+) -> tuple[str, ...]:
     """The measures that differ most from the nearest group: the first in any case."""
     first, *others = np.argsort(-np.abs(deviation))[:MOST_NAMED]
     named = [first, *(index for index in others if abs(deviation[index]) >= REMARKABLE)]

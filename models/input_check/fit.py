@@ -1,7 +1,8 @@
 """Learn from a reference set what genuine input looks like: at registration, never where studies are read.
 
 A Gaussian per group with a common covariance (Lee et al., arXiv:1807.03888), over measures of the image instead of a
-network's layers: a stored graph gives its outputs only. The limit is the split conformal quantile of held-out studies.
+network's layers: a stored graph gives its outputs only. The limit is the split conformal quantile of held-out
+studies.
 """
 
 from __future__ import annotations

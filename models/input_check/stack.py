@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -105,7 +106,7 @@ def _shares(values: Floats, body: Mask, tissues: Tissues) -> Iterator[Measure]:
     total = int(body.sum())
     edges = (*tissues.bounds, np.inf)
     above = [int(np.count_nonzero(values > edge)) for edge in edges]
-    for name, count in zip(tissues.names, (a - b for a, b in zip(above, above[1:], strict=False)), strict=True):
+    for name, count in zip(tissues.names, (more - fewer for more, fewer in pairwise(above)), strict=True):
         yield Measure(f"share of {name}", _log_share(count, total), 0.2)
     yield Measure("enclosed air", _log_share(_enclosed(body), total), 0.3)
     yield Measure("share of the image that is body", _log_share(total, body.size), 0.15)
@@ -153,7 +154,9 @@ def _smoothness(values: Floats) -> Iterator[Measure]:
         yield Measure(f"smoothness {name}", shared / variance if variance > 0 else 0.0, 0.06)
 
 
-def _shape(values: Floats, body: Mask, tissues: Tissues, step_mm: tuple[float, float, float]) -> Iterator[Measure]:
+def _shape(
+    values: Floats, body: Mask, tissues: Tissues, step_mm: tuple[float, float, float]
+) -> Iterator[Measure]:
     """Where things lie within the frame, and how it is drawn out: a head is not turned around, nor upside down."""
     up, back, left = step_mm
     frame = values > tissues.frame_from

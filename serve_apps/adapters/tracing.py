@@ -6,7 +6,13 @@ import logging
 import time
 from typing import Protocol
 
-from core.errors import InputOutOfDistribution, OutsideIntendedUse, RegistryUnavailable, SerinusError, StudyError
+from core.errors import (
+    InputOutOfDistribution,
+    OutsideIntendedUse,
+    RegistryUnavailable,
+    SerinusError,
+    StudyError,
+)
 from ledger import Job
 from observability.names import Stage
 from observability.record import InferenceRecord, InputFacts, Outcome, StageTiming, StudyTrace

@@ -15,6 +15,7 @@ from typing import Any
 from canary.assignment import Assignment, NoSuchVariant, assign
 from canary.fallback import FallbackPolicy
 from canary.gates import SitePolicy
+from canary.input_check import NEW_SITE, InputPolicy
 from canary.routing_table import Variant
 from canary.same_reading import Turn
 from core.clock import now
@@ -86,6 +87,7 @@ class SiteRules:
     forward_s: float
     stable_reserve_s: float
     canary_timeout_s: float
+    input_policy: InputPolicy = NEW_SITE
 
 
 FindFormerReport = Callable[[str, str, datetime], Awaitable[bytes | None]]
@@ -173,7 +175,7 @@ async def analyse_study(
 
     snapshot = place.snapshot()  # what was decided while the study was fetched counts
     assignment = _assign(order, study, snapshot, rules)
-    in_force = ReadingRules(snapshot, rules.policy)
+    in_force = ReadingRules(snapshot, rules.policy, rules.input_policy)
     key = reading_key(order.study, study, assignment.variant, in_force)
     taken = await turn_at(key, order.token, place.take_turn, slot, place.pause)
     if taken.turn is Turn.SAME:

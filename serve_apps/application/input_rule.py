@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
-from canary.input_check import InputConsequence, InputRule, consequence, excuses_failure
+from canary.input_check import NEW_SITE, InputConsequence, InputPolicy, consequence, excuses_failure
 from core.errors import InputOutOfDistribution, ModelFailed, SerinusError
 from imaging.finding import Finding, InputCheck, InputVerdict, Prediction, Presence, Urgency
 from imaging.volume import Volume
 
 UNLIKE = "the study is unlike those the version was made for"
-NO_REFERENCE = "this site asks for an input check, and the version brings no reference to compare the study with"
+NO_REFERENCE = (
+    "this site asks for an input check, and the version brings no reference to compare the study with"
+)
 NOTHING_READ = "so nothing is read from it"
 
 
@@ -22,11 +25,10 @@ def no_check(volume: Volume) -> InputCheck:
 
 @dataclass(frozen=True, slots=True)
 class InputGuard:
-    """A version's check with the site's rule. `check` is pure and takes a few milliseconds."""
+    """A version's check with the site's policy. `check` is pure and takes a few milliseconds."""
 
     check: Callable[[Volume], InputCheck] = no_check
-    rule: InputRule = InputRule.REFUSE
-    is_required: bool = False
+    policy: InputPolicy = NEW_SITE
 
     def look(self, volume: Volume) -> InputCheck:
         """The verdict on a study. Raises InputOutOfDistribution where the site refuses it."""
@@ -37,7 +39,7 @@ class InputGuard:
 
     def failure(self, failed: SerinusError, found: InputCheck) -> SerinusError:
         """A version that fails on a study it does not know is not to blame for that."""
-        if isinstance(failed, ModelFailed) and excuses_failure(_is_foreign(found), self.rule):
+        if isinstance(failed, ModelFailed) and excuses_failure(_is_foreign(found), self.policy.rule):
             return InputOutOfDistribution(f"{sentence(found)}, and the network failed on it")
         return failed
 
@@ -53,7 +55,10 @@ class InputGuard:
                 return checked
 
     def _consequence(self, found: InputCheck) -> InputConsequence:
-        return consequence(_is_foreign(found), self.rule, is_required=self.is_required)
+        return consequence(_is_foreign(found), self.policy)
+
+
+UNGUARDED: Final = InputGuard()
 
 
 def sentence(found: InputCheck) -> str:
@@ -82,6 +87,4 @@ def _indeterminate(prediction: Prediction, note: str) -> Prediction:
 
 
 def _undetermined(finding: Finding) -> Finding:
-    return replace(
-        finding, presence=Presence.INDETERMINATE, urgency=Urgency.NONE, key_instance_uid=None
-    )
+    return replace(finding, presence=Presence.INDETERMINATE, urgency=Urgency.NONE, key_instance_uid=None)

@@ -27,7 +27,7 @@ from models.spec import ModelSpec
 from observability.names import Stage
 from observability.record import StageTiming
 from observability.stage_clock import StageClock
-from serve_apps.application.input_rule import InputGuard
+from serve_apps.application.input_rule import UNGUARDED, InputGuard
 from serve_apps.application.messages import Inference
 from serve_apps.application.priority_batcher import PriorityBatcher
 from serve_apps.application.priority_gate import PriorityGate
@@ -72,12 +72,12 @@ class LoadedModel:
     studies_per_forward: int
     forward: Callable[[Sequence[Prepared]], Sequence[Outputs | ModelFailed]]
     golden_fault: Callable[[], str | None]
-    guard: InputGuard = InputGuard()
+    guard: InputGuard = UNGUARDED
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A study before its forward: the network's input, and how the study compares with the version's reference set."""
+    """A study before its forward: the network's input, and how it compares with the version's reference set."""
 
     prepared: Prepared
     check: InputCheck
@@ -123,8 +123,8 @@ class ModelReplica:
     async def predict(self, volume: Volume, order: QueueOrder) -> Inference:
         """Predict for a live study.
 
-        Raises StudyError, InputOutOfDistribution, ModelFailed where it was at fault, ModelUnavailable where the replica
-        is.
+        Raises StudyError, InputOutOfDistribution, ModelFailed where it was at fault, ModelUnavailable where the
+        replica is.
         """
         self._require_well()
         clock = StageClock()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from core.codec import to_plain
-from imaging.finding import Code, Finding, InputCheck, Prediction, Presence, Urgency
+from imaging.finding import NOT_CHECKED, Code, Finding, InputCheck, Prediction, Presence, Urgency
 
 RESULT_FORMAT: Final = 1  # raised with every change that a reader of stored results has to know of
 RESEARCH_ONLY = "For research only: no regulator has cleared this version. Not reviewed by a radiologist."
@@ -76,7 +76,7 @@ class StudyResult:
     input_digest: str
     sr_sop_instance_uid: str | None = field(repr=False)
     routing: Mapping[str, Any]
-    input_check: InputCheck = InputCheck()
+    input_check: InputCheck = NOT_CHECKED
     status: str = "preliminary"
     same_as: str | None = None
     format: int = RESULT_FORMAT

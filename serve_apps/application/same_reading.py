@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from canary.gates import SitePolicy
+from canary.input_check import NEW_SITE, InputPolicy
 from canary.routing_table import Variant
 from canary.same_reading import Turn
 from core.codec import to_json
@@ -51,10 +52,11 @@ class SameReading:
 
 @dataclass(frozen=True, slots=True)
 class ReadingRules:
-    """What a reading depends on beside the study: who may answer now, and the site's own rule."""
+    """What a reading depends on beside the study: who may answer now, and the site's own rules."""
 
     snapshot: RoutingSnapshot
     policy: SitePolicy
+    input_policy: InputPolicy = NEW_SITE
 
 
 def reading_key(where: StudyRef, study: FetchedStudy, variant: Variant, rules: ReadingRules) -> str:
@@ -65,7 +67,8 @@ def reading_key(where: StudyRef, study: FetchedStudy, variant: Variant, rules: R
     version = rules.snapshot.endpoints.get(variant.app)
     card = "" if version is None else to_json(ServedVersion, replace(version, resources=Resources()))
     input_parts = (where.source, where.study_uid, study.content_digest, study.model)
-    rule_parts = (card, rules.policy.value, software_version(), str(RESULT_FORMAT))
+    asks = f"{rules.input_policy.rule}, {rules.input_policy.is_required}"
+    rule_parts = (card, rules.policy.value, asks, software_version(), str(RESULT_FORMAT))
     parts = (*input_parts, variant.version, variant.digest, *rule_parts)
     return sha256("\0".join(parts).encode()).hexdigest()
 

@@ -84,6 +84,8 @@ def verify(
         for row in rows:
             mark = "[green]✓[/]" if row["accepted"] else "[red]✗[/]"
             check = f"  input check: {row['input_check'] or 'none'}" if row["accepted"] else ""
-            out.print(f"{mark} {model} {row['version']}  {row['digest'] or row['reason']}{check}", soft_wrap=True)
+            out.print(
+                f"{mark} {model} {row['version']}  {row['digest'] or row['reason']}{check}", soft_wrap=True
+            )
     if not rows or not all(row["accepted"] for row in rows):
         raise typer.Exit(1)

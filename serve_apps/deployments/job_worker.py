@@ -186,4 +186,5 @@ def site_rules(settings: Settings) -> SiteRules:
         forward_s=settings.forward_timeout_s,
         stable_reserve_s=settings.stable_reserve_s,
         canary_timeout_s=settings.canary_timeout_s,
+        input_policy=settings.input_policy,
     )

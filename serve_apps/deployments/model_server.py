@@ -28,7 +28,7 @@ from registry.client import RegistryClient
 from registry.loading import LoadedNetwork, load_network
 from registry.signing import load_verify_key
 from serve_apps.adapters.cpu_priority import lower_priority, use_idle_scheduling
-from serve_apps.application.input_rule import InputGuard, no_check
+from serve_apps.application.input_rule import UNGUARDED, InputGuard, no_check
 from serve_apps.application.messages import Inference
 from serve_apps.application.model_replica import LoadedModel, ModelReplica, ReplicaThreads
 from serve_apps.application.replica_health import HealthLimits, ReplicaHealth
@@ -105,14 +105,12 @@ class ModelServer:
 
 def input_guard(network: LoadedNetwork, settings: Settings) -> InputGuard:
     """The version's own reference, and what the site makes of a study that lies outside of it."""
-    reference, rule, is_required = network.reference, settings.input_check, settings.input_check_required
+    reference = network.reference
     check = no_check if reference is None else partial(check_input, reference=reference)
-    return InputGuard(check, rule, is_required)
+    return InputGuard(check, settings.input_policy)
 
 
-def loaded_model(
-    network: LoadedNetwork, stamp: ModelStamp, guard: InputGuard = InputGuard()
-) -> LoadedModel:
+def loaded_model(network: LoadedNetwork, stamp: ModelStamp, guard: InputGuard = UNGUARDED) -> LoadedModel:
     """On a GPU several studies share a forward. A CPU computes them no faster together, and each waits for all."""
     return LoadedModel(
         spec=network.spec,

@@ -28,8 +28,8 @@ def brain(head: Stack, seed: int) -> Stack:
     relative = np.clip(voxels / bright, 0, 1.4) ** rng.uniform(0.8, 1.25) * _coil(rng, voxels.shape)
     relative = np.abs(relative + rng.normal(0, rng.uniform(0, 0.03), voxels.shape))
     stack = Stack((rng.uniform(200, 3000) * relative).astype(np.float32), head.spacing_mm)
-    stack = resized(part_of(rng, stack, least=0.8), float(rng.uniform(0.93, 1.07)))
-    return field_of_view(rng, stack, 0.0)
+    stack = resized(part_of(rng, stack, least=0.9), float(rng.uniform(0.93, 1.07)))
+    return field_of_view(rng, stack, 0.0, least=0.98)  # a scan of the brain does not cut it
 
 
 def _coil(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:

@@ -1,4 +1,4 @@
-"""Genuine frontal chest films by the number: one real film, and projections of one real chest CT, in many exposures."""
+"""Genuine frontal chest films by the number: a real film and projections of a real chest CT, in many exposures."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def drr(chest: Chest, seed: int) -> Film:
 
 
 def exposed(rng: np.random.Generator, film: Film) -> Film:
-    """The film as another technologist would have made it: turned, magnified, shifted, collimated, darker, noisier."""
+    """The film as another technologist would have made it: turned, shifted, collimated, darker, noisier."""
     film = ndimage.rotate(film, float(rng.normal(0, 1.5)), reshape=False, order=1, mode="nearest")
     film = _collimated(rng, film)
     dark, bright = np.percentile(film, (0.5, 99.5))

@@ -43,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         reference = fitted(SETS[model](options.cache))
         path = options.out / f"{model}.json"
         path.write_text(json.dumps(reference_to_json(reference)) + "\n")
-        print(f"{model}: {reference.fitted} fitted, {reference.held_out} held out, limit {reference.limit:.2f}")
+        print(
+            f"{model}: {reference.fitted} fitted, {reference.held_out} held out, limit {reference.limit:.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -37,6 +37,11 @@ class ReferenceSet:
     as_packaged: Mapping[str, Volume]
 
 
+def person_of(group: str) -> str:
+    """Groups of the same people begin with the same words, up to a comma."""
+    return group.partition(",")[0]
+
+
 def head_set(cache: Path) -> ReferenceSet:
     sample, head = sample_stack("head-ct", cache), heads.load_real_head(cache)
     return ReferenceSet(
@@ -63,7 +68,9 @@ def film_set(cache: Path) -> ReferenceSet:
         DescriptorKind.FILM,
         {
             "one real film": lambda number: volume_of(films.as_stack(films.real_film(film, number)), "CR"),
-            "projections of one chest": lambda number: volume_of(films.as_stack(films.drr(chest, number)), "CR"),
+            "projections of one chest": lambda number: volume_of(
+                films.as_stack(films.drr(chest, number)), "CR"
+            ),
         },
         {"chest-cr": whole},
     )
@@ -77,7 +84,9 @@ def brain_set(cache: Path) -> ReferenceSet:
         DescriptorKind.RELATIVE,
         {
             "the ICBM average": lambda number: volume_of(brains.brain(coarse["brain-mr"], number), "MR"),
-            "one head (Colin27)": lambda number: volume_of(brains.brain(coarse["brain-mr-colin"], number), "MR"),
+            "one head (Colin27)": lambda number: volume_of(
+                brains.brain(coarse["brain-mr-colin"], number), "MR"
+            ),
         },
         {name: volume_of(stack, "MR") for name, stack in stacks.items()},
     )

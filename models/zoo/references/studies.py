@@ -66,7 +66,9 @@ def field_of_view(rng: np.random.Generator, stack: Stack, outside: float, least:
     """A field of view between `least` and 1.15 times the source's, padded with `outside`."""
     rows, columns = stack.voxels.shape[1:]
     side = rng.uniform(least, 1.15)
-    voxels = _centred(_centred(stack.voxels, 1, round(rows * side), outside), 2, round(columns * side), outside)
+    voxels = _centred(
+        _centred(stack.voxels, 1, round(rows * side), outside), 2, round(columns * side), outside
+    )
     return Stack(voxels, stack.spacing_mm)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from canary.fallback import Action, Attempt, Failure, FallbackPolicy, after_failure
-from canary.input_check import InputConsequence, InputRule, consequence, excuses_failure
+from canary.input_check import InputConsequence, InputPolicy, InputRule, consequence, excuses_failure
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from canary.input_check import InputConsequence, InputRule, consequence, excuses
 def test_the_site_s_rule_is_followed(
     is_foreign: bool | None, rule: InputRule, is_required: bool, expected: InputConsequence
 ) -> None:
-    assert consequence(is_foreign, rule, is_required=is_required) is expected
+    assert consequence(is_foreign, InputPolicy(rule, is_required)) is expected
 
 
 @pytest.mark.parametrize(

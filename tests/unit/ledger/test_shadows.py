@@ -125,12 +125,17 @@ def test_a_failure_for_good_is_an_outcome_and_no_pair(ledger: Ledger) -> None:
     assert [s.row.outcome for s in ledger.decisions.of_job(job)] == ["normal", "model-error"]
 
 
-def test_a_study_that_the_silent_version_does_not_know_is_told_and_not_counted_against_it(ledger: Ledger) -> None:
+def test_a_study_that_the_silent_version_does_not_know_is_told_and_not_counted_against_it(
+    ledger: Ledger,
+) -> None:
     job = read_study(ledger, [decided()], [pending()])
     (task,) = claim(ledger)
     ledger.shadows.failed(task.token, "input-out-of-distribution", None)
     rows = [stored.row for stored in ledger.decisions.of_job(job)]
-    assert [(row.outcome, row.counts) for row in rows] == [("normal", True), ("input-out-of-distribution", False)]
+    assert [(row.outcome, row.counts) for row in rows] == [
+        ("normal", True),
+        ("input-out-of-distribution", False),
+    ]
 
 
 def test_a_study_that_kills_its_workers_again_and_again_is_given_up_and_told(ledger: Ledger) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from canary.input_check import InputRule
+from canary.input_check import InputPolicy, InputRule
 from core.errors import InputOutOfDistribution, ModelFailed, ModelUnavailable
 from imaging.finding import InputCheck, InputVerdict, Presence, Urgency
 from imaging.volume import Volume
@@ -14,7 +14,9 @@ from serve_apps.application.result import to_result
 from tests.reports import classification, localisation, segmentation, source
 from tests.unit.models.builders import ramp, volume
 
-FOREIGN = InputCheck(InputVerdict.FOREIGN, distance=4.2, p_value=0.003, unusual=("enclosed air", "share of fat"))
+FOREIGN = InputCheck(
+    InputVerdict.FOREIGN, distance=4.2, p_value=0.003, unusual=("enclosed air", "share of fat")
+)
 TYPICAL = InputCheck(InputVerdict.TYPICAL, distance=0.5, p_value=0.6)
 CT = source()
 STUDY = volume(ramp())
@@ -24,7 +26,7 @@ def guard(found: InputCheck, rule: InputRule = InputRule.REFUSE, *, is_required:
     def check(volume: Volume) -> InputCheck:
         return found
 
-    return InputGuard(check, rule, is_required)
+    return InputGuard(check, InputPolicy(rule, is_required))
 
 
 def test_a_new_site_refuses_and_says_by_which_measures() -> None:
@@ -57,7 +59,9 @@ def test_a_site_that_only_notes_gets_the_answer_with_a_note() -> None:
     judge, said = guard(FOREIGN, InputRule.NOTE), classification(CT)
     answer = judge.answer(said, judge.look(STUDY))
     assert answer.findings == said.findings
-    assert answer.notes == ("the study is unlike those the version was made for (enclosed air, share of fat)",)
+    assert answer.notes == (
+        "the study is unlike those the version was made for (enclosed air, share of fat)",
+    )
 
 
 def test_a_version_without_a_reference_answers_and_the_result_says_that_nothing_was_checked() -> None:
@@ -69,7 +73,7 @@ def test_a_version_without_a_reference_answers_and_the_result_says_that_nothing_
 
 def test_a_site_may_ask_for_a_check() -> None:
     with pytest.raises(InputOutOfDistribution, match="no reference") as refused:
-        InputGuard(is_required=True).look(STUDY)
+        InputGuard(policy=InputPolicy(is_required=True)).look(STUDY)
     assert refused.value.detail == NO_REFERENCE
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from canary.input_check import InputRule
+from canary.input_check import InputPolicy, InputRule
 from core.errors import InputOutOfDistribution, ModelFailed, ModelUnavailable, SerinusError
 from core.priority import Priority, QueueOrder, queue_order
 from imaging.finding import InputCheck, InputVerdict, Presence
@@ -18,7 +18,7 @@ from imaging.volume import Volume
 from models.forward import Outputs
 from models.prepare import Prepared
 from observability.names import Stage
-from serve_apps.application.input_rule import InputGuard
+from serve_apps.application.input_rule import UNGUARDED, InputGuard
 from serve_apps.application.messages import Inference
 from serve_apps.application.model_replica import LoadedModel, ModelReplica, ReplicaThreads
 from serve_apps.application.replica_health import HealthLimits, ReplicaHealth
@@ -86,7 +86,7 @@ class Bench:
     """A replica on a device that a test can break, and the clock of its health."""
 
     def __init__(
-        self, golden_s: float = 10.0, studies_per_forward: int = 8, guard: InputGuard = InputGuard()
+        self, golden_s: float = 10.0, studies_per_forward: int = 8, guard: InputGuard = UNGUARDED
     ) -> None:
         self.device, self.clock = Device(), Clock()
         self.health = ReplicaHealth(HealthLimits(60, 300, golden_s), self.clock)
@@ -326,7 +326,9 @@ async def test_a_replica_that_is_shut_down_tells_whoever_waits_that_it_is_unavai
 
 def check_first_voxel(study: Volume) -> InputCheck:
     is_foreign = int(study.voxels.flat[0]) > 1000
-    return InputCheck(InputVerdict.FOREIGN if is_foreign else InputVerdict.TYPICAL, 2.0 if is_foreign else 0.5)
+    return InputCheck(
+        InputVerdict.FOREIGN if is_foreign else InputVerdict.TYPICAL, 2.0 if is_foreign else 0.5
+    )
 
 
 async def test_a_study_that_the_version_does_not_know_is_refused_before_any_forward() -> None:
@@ -342,7 +344,7 @@ async def test_a_study_that_the_version_does_not_know_is_refused_before_any_forw
 
 
 async def test_a_study_that_the_version_does_not_know_is_indeterminate_where_the_site_says_so() -> None:
-    bench = Bench(guard=InputGuard(check_first_voxel, InputRule.INDETERMINATE))
+    bench = Bench(guard=InputGuard(check_first_voxel, InputPolicy(InputRule.INDETERMINATE)))
     try:
         foreign, typical = await bench.start(1001), await bench.start(7)
         assert [f.presence for f in foreign.prediction.findings] == [Presence.INDETERMINATE]
@@ -358,7 +360,7 @@ async def test_a_study_that_the_version_does_not_know_is_indeterminate_where_the
 async def test_a_network_that_fails_on_a_foreign_study_is_blamed_only_by_a_site_that_but_notes(
     rule: InputRule, error: type[SerinusError]
 ) -> None:
-    bench = Bench(guard=InputGuard(check_first_voxel, rule))
+    bench = Bench(guard=InputGuard(check_first_voxel, InputPolicy(rule)))
     bench.device.bad_values = {1001}
     try:
         with pytest.raises(error):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from canary.gates import SitePolicy
+from canary.input_check import InputPolicy, InputRule
 from canary.routing_table import BASIS_POINTS
 from core.errors import ModelFailed
 from core.study import StudyRef
@@ -148,11 +149,13 @@ def test_so_is_another_policy_study_source_or_content() -> None:
     variant = a_variant(CHAMPION)
     others = {
         reading_key(STUDY, a_study(), variant, replace(RULES, policy=SitePolicy.STRICT)),
+        reading_key(STUDY, a_study(), variant, replace(RULES, input_policy=InputPolicy(InputRule.NOTE))),
+        reading_key(STUDY, a_study(), variant, replace(RULES, input_policy=InputPolicy(is_required=True))),
         reading_key(StudyRef("archive", "1.2.3"), a_study(), variant, RULES),
         reading_key(StudyRef("pacs", "1.2.4"), a_study(), variant, RULES),
         reading_key(STUDY, replace(a_study(), content_digest="d" * 64), variant, RULES),
     }
-    assert len(others | {KEY}) == 5
+    assert len(others | {KEY}) == 7
 
 
 def test_the_same_version_under_another_name_and_with_other_resources_is_the_same_reading() -> None:
