@@ -43,7 +43,7 @@ def describe(volume: Volume, kind: DescriptorKind) -> Vector:
     """The measures `(measures,)`, each in units of what may plausibly differ between two patients."""
     measures = measures_of(volume, kind)
     vector = np.array([measure.value / measure.plausible for measure in measures])
-    return np.nan_to_num(vector, nan=WORST, posinf=WORST, neginf=-WORST)
+    return np.asarray(np.nan_to_num(vector, nan=WORST, posinf=WORST, neginf=-WORST), np.float64)
 
 
 def names_of(kind: DescriptorKind) -> tuple[str, ...]:

@@ -47,12 +47,15 @@ def _relative(pixels: Floats) -> Floats:
 
 def _thumbnail(film: Floats) -> Floats:
     """`(SIDE, SIDE)`, each the mean of the part of the film that it stands for."""
-    for axis in (0, 1):
-        edges = np.linspace(0, film.shape[axis], SIDE + 1)[:-1].astype(int)
-        counts = np.diff(np.append(edges, film.shape[axis]))
-        sums = np.add.reduceat(film, edges, axis)
-        film = sums / np.maximum(counts, 1).reshape((-1, 1) if axis == 0 else (1, -1))
-    return np.asarray(film, np.float32)
+    down = _means(film, axis=0)
+    return _means(down, axis=1)
+
+
+def _means(film: Floats, axis: int) -> Floats:
+    size = film.shape[axis]
+    edges = np.linspace(0, size, SIDE + 1)[:-1].astype(int)
+    counts = np.maximum(np.diff(np.append(edges, size)), 1).reshape((-1, 1) if axis == 0 else (1, -1))
+    return np.asarray(np.add.reduceat(film, edges, axis) / counts, np.float32)
 
 
 def _levels(film: Floats) -> Iterator[Measure]:

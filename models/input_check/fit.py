@@ -54,7 +54,7 @@ def _whitening(deviations: Vector) -> Vector:
     """`(measures, measures)`. The identity is one plausible difference: all measures come in that unit."""
     from sklearn.covariance import LedoitWolf  # only who registers needs it
 
-    shrunk = LedoitWolf(assume_centered=True).fit(deviations).covariance_
+    shrunk = LedoitWolf(assume_centered=True).fit(deviations).covariance_  # type: ignore[no-untyped-call]
     values, vectors = np.linalg.eigh(shrunk + np.eye(len(shrunk)))
     return np.asarray((vectors / np.sqrt(values)) @ vectors.T)
 

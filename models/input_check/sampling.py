@@ -37,9 +37,10 @@ def sample_of(volume: Volume) -> Sample:
     ]
     starts = [(size - 1) % step // 2 for size, step in zip(turned.shape, steps, strict=True)]
     taken = turned[tuple(slice(start, None, step) for start, step in zip(starts, steps, strict=True))]
-    flips = [index for index, (_, is_flipped) in enumerate(order) if is_flipped]
+    flips = tuple(index for index, (_, is_flipped) in enumerate(order) if is_flipped)
     up, back, left = (mm * step for mm, step in zip(spacing_mm, steps, strict=True))
-    return Sample(np.ascontiguousarray(np.flip(taken, flips), np.float32), (up, back, left))
+    values = np.asarray(taken, np.float32)
+    return Sample(np.ascontiguousarray(np.flip(values, flips)), (up, back, left))
 
 
 def _known(spacing_mm: float) -> float:

@@ -38,7 +38,7 @@ def volume_of(stack: Stack, modality: str = "CT", *, inverted: bool = False) -> 
     voxels = np.rint(np.clip(stack.voxels, *HU_RANGE) if modality == "CT" else stack.voxels)
     count = len(voxels)
     return Volume(
-        voxels=voxels.astype(np.int16 if modality == "CT" else np.float32),
+        voxels=voxels.astype(np.int16) if modality == "CT" else voxels.astype(np.float32),
         geometry=Geometry(stack.spacing_mm, (0.0, 0.0, 0.0), *AXIAL, stack.spacing_mm[0]),
         modality=modality,
         body_part="",
@@ -56,7 +56,7 @@ def part_of(rng: np.random.Generator, stack: Stack, least: float = 0.75) -> Stac
     count = len(stack.voxels)
     missing = rng.uniform(0, 1 - least) * count
     below = int(missing * rng.uniform(0, 1))
-    step = int(rng.integers(1, max(2, min(4, count * least / 12))))
+    step = int(rng.integers(1, max(2, min(4, int(count * least / 12)))))
     up, back, left = stack.spacing_mm
     kept = stack.voxels[below : count - int(missing - below) : step]
     return Stack(kept, (up * step, back, left))
