@@ -7,6 +7,7 @@ import sys
 
 BENCHMARKS = (
     "fetch_to_volume",
+    "input_check",
     "ledger_latency",
     "many_versions",
     "replica_memory",

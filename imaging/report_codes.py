@@ -38,8 +38,8 @@ INPUT_CHECK: Final = SrCode(
 )
 INPUT_CHECK_VALUES: Final = MappingProxyType(
     {
-        InputVerdict.TYPICAL: SrCode("IN-DISTRIBUTION", PRIVATE_SCHEME, "Like the reference set"),
-        InputVerdict.FOREIGN: SrCode("OUT-OF-DISTRIBUTION", PRIVATE_SCHEME, "Unlike the reference set"),
+        InputVerdict.TYPICAL: SrCode("TYPICAL", PRIVATE_SCHEME, "Like the reference set"),
+        InputVerdict.FOREIGN: SrCode("FOREIGN", PRIVATE_SCHEME, "Unlike the reference set"),
         InputVerdict.UNCHECKED: SrCode("UNCHECKED", PRIVATE_SCHEME, "Not compared: no reference set"),
     }
 )

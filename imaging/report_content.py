@@ -114,11 +114,13 @@ def _study_group(prediction: Prediction) -> Group:
 
 
 def _summary(prediction: Prediction) -> SrCode:
-    """Only what is ABSENT throughout is without findings: an undetermined one is not a negative."""
+    """Only what is ABSENT throughout is without findings: an undetermined one is not a negative, and neither is
+    silence on an input that the version does not know.
+    """
     is_positive = any(finding.presence is not Presence.ABSENT for finding in prediction.findings)
     if is_positive or prediction.measurements or prediction.boxes:
         return words.WITH_FINDINGS
-    return words.WITHOUT_FINDINGS
+    return words.NOTHING_SUCCEEDED if prediction.input_check.is_foreign else words.WITHOUT_FINDINGS
 
 
 def _status(stamp: ModelStamp) -> Iterator[sr.QualitativeEvaluation]:

@@ -38,7 +38,8 @@ logger = logging.getLogger("serinus.registry")
 class CachedModel:
     """A verified and admitted artifact on this node. `tags` are as the registry last told them.
 
-    `live` says whether the registry answered this time.
+    `live` says whether the registry answered this time, `has_reference` whether the version can tell a study that it
+    does not know.
     """
 
     name: str
@@ -48,15 +49,11 @@ class CachedModel:
     spec: ModelSpec
     tags: Mapping[str, str]
     live: bool
+    has_reference: bool = False
 
     @property
     def path(self) -> Path:
         return self.artifact.root
-
-    @property
-    def has_reference(self) -> bool:
-        """Whether the version can tell a study that it does not know."""
-        return has_reference(self.path)
 
 
 class NodeCache:
@@ -82,7 +79,9 @@ class NodeCache:
             artifact = admit(root)
         spec = spec_from_json(artifact.spec)
         self._remember(entry)
-        return CachedModel(name, version, digest, artifact, spec, entry.tags, live)
+        return CachedModel(
+            name, version, digest, artifact, spec, entry.tags, live, has_reference(artifact.root)
+        )
 
     def _ask(self, name: str, version: str) -> tuple[ModelVersion, bool]:
         """What the registry says of a version, or said last: a deleted version may still be serving."""

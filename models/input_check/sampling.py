@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -15,6 +15,7 @@ from models.placement import closest_axes
 Floats = npt.NDArray[np.float32]
 TOWARDS: Final = "SPL"  # axes run up, to the back and to the left
 STEP_MM: Final = (5.0, 4.0, 4.0)
+LEAST_MM, LARGEST_MM = 1e-3, 1e3  # what no scanner has is not known
 MOST: Final = (48, 96, 96)  # voxels per axis: what bounds the time a large series takes
 
 
@@ -44,4 +45,4 @@ def sample_of(volume: Volume) -> Sample:
 
 
 def _known(spacing_mm: float) -> float:
-    return spacing_mm if isfinite(spacing_mm) and spacing_mm > 0 else 1.0
+    return spacing_mm if LEAST_MM <= spacing_mm <= LARGEST_MM else 1.0

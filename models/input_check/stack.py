@@ -77,7 +77,9 @@ def hounsfield_measures(sample: Sample) -> list[Measure]:
         *_measures(sample, HOUNSFIELD),
         Measure("median of soft tissue", float(middle), 8.0),
         Measure("spread of soft tissue", float(three - quarter), 8.0),
-        Measure("air around", _log_share(int(np.count_nonzero(sample.values < -800)), sample.values.size), 0.35),
+        Measure(
+            "air around", _log_share(int(np.count_nonzero(sample.values < -800)), sample.values.size), 0.35
+        ),
     ]
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from io import BytesIO
-from pathlib import Path
 
 import pydicom
 import pytest
 
 from imaging.encoded import to_part10
-from tests.unit.imaging.golden_reports import REPORTS
-
-GOLDEN = Path(__file__).parent / "golden"
+from tests.unit.imaging.golden_reports import GOLDEN, REPORTS
 
 
 @pytest.mark.parametrize("name", REPORTS)
