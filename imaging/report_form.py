@@ -25,7 +25,7 @@ from pydicom.valuerep import DS, EXPLICIT_VR_LENGTH_32
 
 from imaging.content_uid import encoded_element
 from imaging.encoded_items import encode_codes, even
-from imaging.finding import Prediction
+from imaging.finding import InputCheck, Prediction
 from imaging.report_content import content_of, key_images, percent, require_sound, rounded
 from imaging.report_frame import ReportContext, device_uid, tracking_uid
 from imaging.source_texts import is_ascii
@@ -155,7 +155,8 @@ def _of_groups(prediction: Prediction) -> Iterator[bytes]:
         yield from _number(prediction.priority_score)
     for number, finding in enumerate(prediction.findings, 1):
         yield _uid(tracking_uid(stamp, series_uid, finding.concept.value, number))
-        yield from _number(percent(finding.probability))
+        if not prediction.input_check.is_foreign:
+            yield from _number(percent(finding.probability))
         if finding.key_instance_uid is not None:
             yield _uid(finding.key_instance_uid)
     if prediction.measurements:
@@ -192,6 +193,7 @@ def _kind(prediction: Prediction, context: ReportContext, values: Sequence[bytes
         ),
         measurements=tuple(replace(measurement, value=0.0) for measurement in prediction.measurements),
         priority_score=None if prediction.priority_score is None else 0,
+        input_check=InputCheck(prediction.input_check.verdict),  # a report says no distance
         mask=None,
         features=None,
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from core.errors import ModelFailed
 from imaging.encoded import to_part10
-from imaging.finding import Finding, Measurement, Prediction, Presence, Urgency
+from imaging.finding import Finding, InputCheck, InputVerdict, Measurement, Prediction, Presence, Urgency
 from imaging.report_content import content_of
 from imaging.report_form import ContentForms, built_content
 from imaging.report_frame import ReportContext, read_header
@@ -156,6 +156,15 @@ def test_a_patient_s_name_that_is_not_ascii_leaves_the_form_as_it_is() -> None:
         report = to_sr(classification(patient), ReportContext.of(patient), created=CREATED)
         read = pydicom.dcmread(BytesIO(to_part10(report)))
         assert read.PatientName == read_header(ReportContext.of(patient)).PatientName
+
+
+@pytest.mark.parametrize("verdict", InputVerdict)
+def test_how_far_an_input_lies_makes_no_other_form(verdict: InputVerdict) -> None:
+    forms = ContentForms()
+    for distance in (0.4, 0.5, 2.5):
+        said = classification(CT, input_check=InputCheck(verdict, distance, distance / 10))
+        assert filled(forms, said, CONTEXT) == built(said, CONTEXT)
+    assert forms.kinds == 1
 
 
 def test_outlines_are_built_each_time() -> None:
