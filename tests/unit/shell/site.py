@@ -92,7 +92,7 @@ class Site:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.settings = Settings(state_dir=folder, infer_wait_s=0.0, sources=(S3,), **settings)
-        self.ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
+        self.ledger = Ledger.open(self.settings.ledger)
         self.snapshot = a_snapshot(a_version())
         self.alarm: str | None = None
         self.announced = 0

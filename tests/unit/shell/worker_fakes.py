@@ -270,8 +270,9 @@ class Workshop:
         snapshot: RoutingSnapshot | None = None,
         policy: RetryPolicy | None = None,
         stage_shown_after_s: float = 60.0,
+        ledger: Any = None,
     ) -> None:
-        self.ledger = MemoryLedger(*jobs)
+        self.ledger = ledger or MemoryLedger(*jobs)
         self.deployments = Deployments()
         self.notes = Notes()
         self.snapshot = snapshot or a_snapshot(a_version())
