@@ -36,6 +36,7 @@ SAME_IN_JOB = frozenset(field.name for field in fields(Job)) & frozenset(jobs.c.
 }
 
 NO_VALUES: dict[str, Any] = dict.fromkeys(jobs.c.keys())
+_JOB: Final = sa.select(jobs).where(jobs.c.id == sa.bindparam("this_job"))
 
 
 class Jobs:
@@ -317,8 +318,7 @@ class Jobs:
         return connection.execute(query).mappings().first()
 
     def _row(self, connection: Connection, job_id: str, hold: bool = False) -> RowMapping:
-        query = sa.select(jobs).where(jobs.c.id == job_id)
-        row = connection.execute(self._db.held(query) if hold else query).mappings().first()
+        row = connection.execute(self._db.held(_JOB) if hold else _JOB, {"this_job": job_id}).mappings().first()
         if row is None:
             raise JobNotFound("no such job")
         return row

@@ -45,6 +45,8 @@ class Leases:
     def __init__(self, database: Database, policy: RetryPolicy) -> None:
         self._db = database
         self._policy = policy
+        self._claimable = database.locked(_CLAIMABLE)
+        self._held = database.held(_HELD)
 
     def due(
         self, limit: int, unclaimed_s: float = UNCLAIMED_S, *, busy_sources: Collection[str] = ()
@@ -82,8 +84,7 @@ class Leases:
         """
         with self._db.write_unsynced() as connection:
             now = self._db.now(connection)
-            query = self._db.locked(sa.select(jobs).where((jobs.c.id == job_id) & _may_begin(now)))
-            row = connection.execute(query).mappings().first()
+            row = connection.execute(self._claimable, {"this_job": job_id, "now": now}).mappings().first()
             if row is None:
                 return None
             return self._take(connection, row, worker, now, lease_s)
@@ -284,18 +285,17 @@ class Leases:
         return after_failure(FailureClass.WORKER_LOST, behind, now, self._policy).at is None
 
     def _mine(self, connection: Connection, token: str) -> RowMapping:
-        query = self._db.held(sa.select(jobs).where(_running(token)))
-        row = connection.execute(query).mappings().first()
+        row = connection.execute(self._held, {"this_token": token}).mappings().first()
         if row is None:
             raise LeaseLost("the job is no longer this worker's")
         return row
 
 
-def _running(token: str) -> sa.ColumnElement[bool]:
+def _running(token: str | sa.BindParameter[str]) -> sa.ColumnElement[bool]:
     return (jobs.c.token == token) & (jobs.c.state == JobState.RUNNING)
 
 
-def _may_begin(now: datetime) -> sa.ColumnElement[bool]:
+def _may_begin(now: sa.BindParameter[Any]) -> sa.ColumnElement[bool]:
     """New and retried jobs whose time has come, and running ones whose worker is lost."""
     fresh = jobs.c.state.in_((JobState.QUEUED, JobState.WAITING)) & (jobs.c.not_before <= now)
     lapsed = (jobs.c.state == JobState.RUNNING) & (jobs.c.takeover_at <= now)
@@ -313,6 +313,13 @@ def _update(connection: Connection, row: RowMapping, values: Mapping[str, Any]) 
     connection.execute(_UPDATE, {**values, "this_job": row["id"]})
 
 
+# made once: making a statement costs as much as executing it
+_CLAIMABLE: Final = sa.select(jobs).where(
+    (jobs.c.id == sa.bindparam("this_job")) & _may_begin(sa.bindparam("now", type_=jobs.c.not_before.type))
+)
+_HELD: Final = sa.select(
+    jobs.c.id, jobs.c.outputs, jobs.c.attempt, jobs.c.losses, jobs.c.failing_since, jobs.c.failing_kind
+).where(_running(sa.bindparam("this_token")))
 _UPDATE: Final = sa.update(jobs).where(jobs.c.id == sa.bindparam("this_job"))
 
 

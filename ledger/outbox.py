@@ -33,6 +33,8 @@ class Outbox:
     def __init__(self, database: Database, policy: RetryPolicy) -> None:
         self._db = database
         self._policy = policy
+        self._due_of_job = database.locked(_DUE_OF_JOB)
+        self._job_of = database.held(_JOB_OF)
 
     def claim_deliveries(
         self, worker: str, lease_s: float, limit: int, busy_destinations: Collection[str] = ()
@@ -60,8 +62,12 @@ class Outbox:
         self, job_id: str, worker: str, lease_s: float, busy_destinations: Collection[str] = ()
     ) -> tuple[ClaimedDelivery, ...]:
         """Take all deliveries of one job that are due and in nobody's hands, but none for a busy destination."""
-        of_job = (deliveries.c.job_id == job_id) & _elsewhere(busy_destinations)
-        return self._claim(of_job, worker, lease_s, None)
+        busy = [*busy_destinations]
+        with self._db.write_unsynced() as connection:
+            now = self._db.now(connection)
+            of_job = {"this_job": job_id, "now": now, "busy": busy}
+            rows = connection.execute(self._due_of_job, of_job).mappings().all()
+            return self._taken(connection, rows, worker, now, lease_s)
 
     def renew(self, worker: str, delivery_ids: Collection[str], lease_s: float) -> frozenset[str]:
         """Extend the leases of deliveries that `worker` still has in hand; returns those that it has not."""
@@ -111,13 +117,18 @@ class Outbox:
             return tuple(DeadLetter(**row) for row in connection.execute(query).mappings())
 
     def _claim(
-        self, condition: sa.ColumnElement[bool], worker: str, lease_s: float, limit: int | None
+        self, condition: sa.ColumnElement[bool], worker: str, lease_s: float, limit: int
     ) -> tuple[ClaimedDelivery, ...]:
         with self._db.write_unsynced() as connection:
             now = self._db.now(connection)
             query = sa.select(deliveries).where(_due(now) & condition).order_by(deliveries.c.not_before)
             rows = connection.execute(self._db.locked(query.limit(limit))).mappings().all()
-            taken = [self._take(connection, row, worker, now, lease_s) for row in rows]
+            return self._taken(connection, rows, worker, now, lease_s)
+
+    def _taken(
+        self, connection: Connection, rows: Sequence[RowMapping], worker: str, now: datetime, lease_s: float
+    ) -> tuple[ClaimedDelivery, ...]:
+        taken = [self._take(connection, row, worker, now, lease_s) for row in rows]
         return tuple(delivery for delivery in taken if delivery is not None)
 
     def _take(
@@ -134,7 +145,7 @@ class Outbox:
             "worker": worker,
             "lease_until": now + timedelta(seconds=lease_s),
         }
-        connection.execute(sa.update(deliveries).where(deliveries.c.id == row["id"]).values(**values))
+        connection.execute(_UPDATE, {**values, "this_delivery": row["id"]})
         after = dict(row) | values
         return ClaimedDelivery(**{name: after[name] for name in ClaimedDelivery.__dataclass_fields__})
 
@@ -148,24 +159,18 @@ class Outbox:
         seconds: float = 0.0,
     ) -> None:
         """End the delivery, and the job with its last one. The job's row is held first, so that one ends last."""
-        job_id = connection.execute(
-            sa.select(deliveries.c.job_id).where(deliveries.c.id == delivery_id)
-        ).scalar()
-        if job_id is None:
+        job = connection.execute(self._job_of, {"this_delivery": delivery_id}).mappings().first()
+        if job is None:
             return  # the job was purged
-        job = connection.execute(self._db.held(sa.select(jobs.c.stages_s).where(jobs.c.id == job_id)))
+        this_job = {"this_job": job["id"]}
         if seconds:
-            stages_s = job.scalar_one()
-            stages_s = stages_s | {"store": round(stages_s.get("store", 0.0) + seconds, 6)}
-            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(stages_s=stages_s))
-        this = (deliveries.c.id == delivery_id) & deliveries.c.state.in_(only_from)
+            stages_s = job["stages_s"] | {"store": round(job["stages_s"].get("store", 0.0) + seconds, 6)}
+            connection.execute(_UPDATE_JOB, {**this_job, "stages_s": stages_s})
         ended = {**values, "ended_at": now, "worker": None, "lease_until": None}
-        connection.execute(sa.update(deliveries).where(this).values(**ended))
-        pending = (deliveries.c.job_id == job_id) & (deliveries.c.state == DUE)
-        if connection.execute(sa.select(deliveries.c.id).where(pending).limit(1)).first() is None:
-            storing = (jobs.c.id == job_id) & (jobs.c.state == JobState.STORING)
+        connection.execute(_END, {**ended, "this_delivery": delivery_id, "only_from": [*only_from]})
+        if connection.execute(_STILL_DUE, this_job).first() is None:
             completed = {"state": JobState.COMPLETED, "stage": None, "finished_at": now}
-            connection.execute(sa.update(jobs).where(storing).values(**completed))
+            connection.execute(_COMPLETE, {**this_job, **completed})
 
 
 def add_deliveries(connection: Connection, job_id: str, made: Sequence[Delivery], now: datetime) -> None:
@@ -197,9 +202,35 @@ def _elsewhere(busy_destinations: Collection[str]) -> sa.ColumnElement[bool]:
     return deliveries.c.lane.not_in(busy) & deliveries.c.destination.not_in(busy) if busy else sa.true()
 
 
-def _due(now: datetime) -> sa.ColumnElement[bool]:
+def _due(now: datetime | sa.BindParameter[Any]) -> sa.ColumnElement[bool]:
     free = deliveries.c.lease_until.is_(None) | (deliveries.c.lease_until <= now)
     return (deliveries.c.state == DUE) & (deliveries.c.not_before <= now) & free
+
+
+# made once: making a statement costs as much as executing it
+_BUSY: Final[sa.BindParameter[str]] = sa.bindparam("busy", expanding=True)
+_DUE_OF_JOB: Final = (
+    sa.select(deliveries)
+    .where(_due(sa.bindparam("now", type_=deliveries.c.not_before.type)))
+    .where(deliveries.c.job_id == sa.bindparam("this_job"))
+    .where(deliveries.c.lane.not_in(_BUSY) & deliveries.c.destination.not_in(_BUSY))
+    .order_by(deliveries.c.not_before)
+)
+_JOB_OF: Final = sa.select(jobs.c.id, jobs.c.stages_s).where(
+    jobs.c.id
+    == sa.select(deliveries.c.job_id)
+    .where(deliveries.c.id == sa.bindparam("this_delivery"))
+    .scalar_subquery()
+)
+_UPDATE: Final = sa.update(deliveries).where(deliveries.c.id == sa.bindparam("this_delivery"))
+_END: Final = _UPDATE.where(deliveries.c.state.in_(sa.bindparam("only_from", expanding=True)))
+_UPDATE_JOB: Final = sa.update(jobs).where(jobs.c.id == sa.bindparam("this_job"))
+_COMPLETE: Final = _UPDATE_JOB.where(jobs.c.state == JobState.STORING)
+_STILL_DUE: Final = (
+    sa.select(deliveries.c.id)
+    .where((deliveries.c.job_id == sa.bindparam("this_job")) & (deliveries.c.state == DUE))
+    .limit(1)
+)
 
 
 def _row(job_id: str, delivery: Delivery, now: datetime) -> dict[str, Any]:
