@@ -38,6 +38,12 @@ class JobWatches(Protocol):
     async def watch(self, job_id: str) -> None: ...
 
 
+class JobEnd(Protocol):
+    """Tells every Ingress that a job has ended. Does not raise: the job is read again anyway."""
+
+    async def job_ended(self, job_id: str) -> None: ...
+
+
 class JobFollower:
     """Begins jobs and follows them; holds nothing that the ledger does not."""
 
@@ -45,6 +51,7 @@ class JobFollower:
         self,
         workers: JobWorkers,
         watches: JobWatches,
+        ends: JobEnd,
         get: Callable[[str], Job],
         ledger: Executor,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -52,6 +59,7 @@ class JobFollower:
     ) -> None:
         self._workers = workers
         self._watches = watches
+        self._tell = ends
         self._get = get
         self._ledger = ledger
         self._sleep = sleep
@@ -101,18 +109,28 @@ class JobFollower:
         return await self._begun_here(job_id, within_s)
 
     def ended(self, job_id: str) -> None:
-        """Wake whoever waits here for the job, which somebody has ended."""
+        """Wake whoever waits here for the job, which somebody has ended, perhaps before a worker came to it."""
+        self._runs.pop(job_id, None)
         self._ends.ring(job_id)
+
+    async def tell_ended(self, job_id: str) -> None:
+        """Wake whoever waits for the job in any Ingress: it was ended here."""
+        self.ended(job_id)
+        await self._tell.job_ended(job_id)
 
     def _begin_now(self, job: Job) -> None:
         del self._timers[job.id]
         self.begin(job)
 
     async def _begun_here(self, job_id: str, within_s: float) -> JobOutcome | None:
+        """What a worker made of the job, at the end of its run; None if it ended otherwise, or not in time."""
         run = self._runs.get(job_id)
         if run is None:
             return None
-        await asyncio.wait([run], timeout=within_s)
+        wakeup = self._ends.of(job_id)
+        ring = asyncio.create_task(wakeup.wait())
+        await asyncio.wait([run, ring], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        ring.cancel()
         return run.result() if run.done() and not run.cancelled() else None
 
     async def _read(self, job_id: str) -> Job:
@@ -137,5 +155,4 @@ class JobFollower:
         return None
 
     def _forget(self, job_id: str, _: asyncio.Task[JobOutcome | None]) -> None:
-        self._runs.pop(job_id, None)
-        self._ends.ring(job_id)  # for who began to wait before a worker was called
+        self.ended(job_id)  # for who began to wait before a worker was called

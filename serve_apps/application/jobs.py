@@ -95,6 +95,10 @@ class JobFollower(Protocol):
         """The job when it has ended, or as it stands after `within_s`. Raises JobNotFound."""
         ...
 
+    async def tell_ended(self, job_id: str) -> None:
+        """The job was ended here: whoever waits for it, in any replica, need wait no longer."""
+        ...
+
 
 class JobService:
     """Submits, shows and cancels jobs for an authenticated caller."""
@@ -246,8 +250,10 @@ class JobService:
         )
 
     async def cancel(self, job_id: str) -> Job:
-        """Cancel the job. Raises JobNotFound or JobNotCancelable."""
-        return await run_in(self._executor, self._ledger.jobs.cancel, job_id)
+        """Cancel the job, and wake those who wait for it. Raises JobNotFound or JobNotCancelable."""
+        job = await run_in(self._executor, self._ledger.jobs.cancel, job_id)
+        await self._follower.tell_ended(job_id)
+        return job
 
     async def result(self, job: Job) -> JobResult:
         """The result of a job that did not fail. Raises JobCanceled or ResultNotReady."""

@@ -67,6 +67,7 @@ class Ingress(RoutingReplica):
         self._follower = JobFollower(
             ServeJobWorkers(workers),
             JobBroadcast(("JobWorker", "Outbox"), "watch"),
+            JobBroadcast(("Ingress",), "job_ended"),
             self._ledger.jobs.get,
             self._pools.ledger,
         )

@@ -64,6 +64,8 @@ class NoWatches:
 
     async def watch(self, job_id: str) -> None: ...
 
+    async def job_ended(self, job_id: str) -> None: ...
+
 
 class Replicas:
     """The replicas that hold a routing snapshot: how many of them there are, and how many confirm in time."""
@@ -106,7 +108,9 @@ class Site:
 
     def _services(self, folder: Path) -> Services:
         ledger, threads = self.ledger, self.threads
-        follower = JobFollower(NoWorkers(), NoWatches(), ledger.jobs.get, threads, read_again_s=0.02)
+        follower = JobFollower(
+            NoWorkers(), NoWatches(), NoWatches(), ledger.jobs.get, threads, read_again_s=0.02
+        )
         pseudonyms = Pseudonymiser(b"k" * 32)
         checks = SnapshotChecks(lambda: self.snapshot, self.look_again, patience_s=0.001)
         return Services(

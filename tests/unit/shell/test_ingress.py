@@ -41,8 +41,9 @@ class Site:
         self.reads = 0
         self.watched: list[str] = []
         self.at_watch: JobState | None = None
+        self.told: list[str] = []
         self.follower = JobFollower(
-            self, self, self.get, Here(), sleep=lambda _: asyncio.sleep(0), read_again_s=read_again_s
+            self, self, self, self.get, Here(), sleep=lambda _: asyncio.sleep(0), read_again_s=read_again_s
         )
 
     async def run(self, job_id: str, place: QueuePlace, waiter_s: float | None) -> JobOutcome:
@@ -59,6 +60,9 @@ class Site:
         self.watched.append(job_id)
         if self.at_watch is not None:
             self.stand(self.at_watch)
+
+    async def job_ended(self, job_id: str) -> None:
+        self.told.append(job_id)
 
     def get(self, job_id: str) -> Job:
         self.reads += 1
@@ -114,6 +118,26 @@ async def test_a_job_that_ends_while_the_watch_is_being_set_is_not_missed() -> N
     site = Site()
     site.at_watch = JobState.FAILED
     assert (await asyncio.wait_for(site.follower.follow(JOB.id, LONG_S), 5)).state is JobState.FAILED
+
+
+async def test_who_waits_hears_at_once_of_a_cancellation_also_before_a_worker_came_to_the_job(
+    tmp_path: Path,
+) -> None:
+    """It waits in some worker's queue, perhaps for minutes: its source hangs."""
+    site = Site(DONE)
+    service = job_service(site, tmp_path)
+    site.follower.begin(JOB)
+    waiting = [
+        asyncio.create_task(service.wait(JOB.id, LONG_S)),
+        asyncio.create_task(service.wait_for_result(JOB, LONG_S)),
+    ]
+    await settle()
+    site.stand(JobState.CANCELED)
+    await site.follower.tell_ended(JOB.id)
+    for job in await asyncio.wait_for(asyncio.gather(*waiting), 5):
+        assert isinstance(job, Job)
+        assert job.state is JobState.CANCELED
+    assert site.told == [JOB.id], "those who wait in other replicas are told, too"
 
 
 async def test_a_report_that_is_still_being_stored_is_waited_for() -> None:

@@ -60,6 +60,8 @@ class Follower:
     async def follow(self, job_id: str, within_s: float) -> Job:
         return self._job
 
+    async def tell_ended(self, job_id: str) -> None: ...
+
 
 def service(disk: Disk, folder: Path, follower: Follower, **settings: Any) -> JobService:
     snapshot: Callable[[], Any] = lambda: a_snapshot(a_version())  # noqa: E731
