@@ -58,8 +58,7 @@ class Jobs:
 
         With `join` a job that the same caller asked for in the same words, and that nobody has begun, is this one.
         Unless `durable`, a power cut may take the job back until `secure` has returned or the job has ended: until
-        then its caller must not be told that it is accepted. Raises IdempotencyConflict, or InvalidField for what is
-        too long.
+        then its caller must not be told that it is accepted. Raises IdempotencyConflict, or InvalidField: too long.
         """
         require_fits(idempotency, {"tenant": tenant, "key": idempotency_key})
         with self._db.write() if durable else self._db.write_unsynced() as connection:
@@ -318,7 +317,8 @@ class Jobs:
         return connection.execute(query).mappings().first()
 
     def _row(self, connection: Connection, job_id: str, hold: bool = False) -> RowMapping:
-        row = connection.execute(self._db.held(_JOB) if hold else _JOB, {"this_job": job_id}).mappings().first()
+        query = self._db.held(_JOB) if hold else _JOB
+        row = connection.execute(query, {"this_job": job_id}).mappings().first()
         if row is None:
             raise JobNotFound("no such job")
         return row
