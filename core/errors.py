@@ -17,6 +17,9 @@ survives pickling between actors.
     │   ├── ModelRefused · ModelFailed · ModelUnavailable · OutsideIntendedUse · InputOutOfDistribution
     ├── WorkerLost             the process that did the work is gone, by whatever way
     │   ├── StudyEvicted       the fetched study is gone with it, or left the object store
+    │   ├── ReplicaDied        it ended under the work, from the work or from something else
+    │   │   └── ReaderLost     it was reading the study, perhaps among others
+    ├── PoisonStudy            a process ended each time it read this study, the last time this one alone
     ├── RegistryUnavailable    MLflow does not answer and nothing is cached
     ├── LedgerUnavailable      the database does not answer
     ├── LeadershipLost         a newer controller has taken over; whatever the older one publishes counts no more
@@ -198,6 +201,22 @@ class WorkerLost(SerinusError):
 
 class StudyEvicted(WorkerLost):
     """The fetched study left the object store before a version could read it; it has to be fetched again."""
+
+
+class ReplicaDied(WorkerLost):
+    """The process ended while it did the work: killed, out of memory, crashed."""
+
+
+class ReaderLost(ReplicaDied):
+    """The process that read the study ended, from this study or from another that it read meanwhile."""
+
+    failure = FailureClass.READER_LOST
+
+
+class PoisonStudy(SerinusError):
+    """The study is read no more: the process that read it ended, and the next one too, which read nothing else."""
+
+    code = "poison-study"
 
 
 class LedgerUnavailable(SerinusError):

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.errors import SerinusError
 from core.priority import Priority, QueueOrder, QueuePlace, queue_order
-from core.retry import Attempts
+from core.retry import Attempts, FailureClass
 from core.study import StudyRef
 from ledger.state import JobState
 
@@ -45,8 +45,9 @@ class Job:
     """A job as it stands; `stages_s` are the seconds of ended stages.
 
     `attempt` counts the attempts that were begun and did not end for a reason of somebody else's; `losses` how often
-    its worker was lost. The error is that of its last failure, also while it is queued again; `failing_since` is when
-    the failures of that kind began. `same_as` is the job whose reading answered this one.
+    its worker was lost. The error is that of its last failure, also while it is queued again; `failing_kind` is its
+    class, and `failing_since` when the failures of that kind began. `same_as` is the job whose reading answered this
+    one.
     """
 
     id: str
@@ -72,6 +73,12 @@ class Job:
     tester_variant: str | None = None
     force: bool = False
     same_as: str | None = None
+    failing_kind: str | None = None
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether a reader was lost under it, so that it is to be read alone."""
+        return self.failing_kind == FailureClass.READER_LOST
 
     @property
     def order(self) -> QueueOrder:
@@ -87,7 +94,7 @@ class Job:
     def behind(self) -> Attempts:
         """What it has behind it, as `core.retry.after_failure` takes it; the attempt that runs is not among it."""
         running = self.state is JobState.RUNNING
-        return Attempts(self.attempt - running, self.losses, self.failing_since)
+        return Attempts(self.attempt - running, self.losses, self.failing_since, suspect=self.is_suspect)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,9 @@ class Settings(BaseSettings):
     input_check_required: bool = False  # whether a version that brings no reference may answer
     forward_hang_s: float = 60.0  # a forward that runs longer has the replica run its golden input again
     reads_per_reader: int = Field(default=4, ge=1)
+    reader_memory_bytes: int | None = (
+        None  # what a reader may hold before it is ended; a third of the machine if None
+    )
     stable_age_s: float = 5.0
     infer_wait_s: float = 30.0
     rollback_window_s: float = 3600.0

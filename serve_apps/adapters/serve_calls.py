@@ -13,11 +13,15 @@ from typing import Any
 import grpc  # type: ignore[import-untyped]
 from ray.exceptions import (
     ActorUnschedulableError,
+    NodeDiedError,
     ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
     RayError,
     RayTaskError,
     RuntimeEnvSetupError,
     TaskUnschedulableError,
+    WorkerCrashedError,
 )
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
 
@@ -25,6 +29,7 @@ from core.errors import (
     DeadlineExceeded,
     ModelUnavailable,
     Overloaded,
+    ReplicaDied,
     SerinusError,
     StudyEvicted,
     WorkerLost,
@@ -36,6 +41,7 @@ CANNOT_START = (
     TaskUnschedulableError,
     RuntimeEnvSetupError,
 )
+DIED = (RayActorError, NodeDiedError, OutOfMemoryError, WorkerCrashedError)
 RAY_ERRORS = (RayError, RayServeException, grpc.RpcError)
 
 
@@ -87,6 +93,8 @@ def core_error(error: BaseException) -> SerinusError:
     if isinstance(error, ObjectLostError):
         # its holder died, or Ray let go of a borrowed reference too early (ray-project/ray pull 63560)
         return StudyEvicted("the study left the object store before it was read")
+    if isinstance(error, DIED):
+        return ReplicaDied(f"the replica was lost: {type(error).__name__}")
     return WorkerLost(f"the replica was lost: {type(error).__name__}")
 
 

@@ -10,7 +10,15 @@ from typing import Any, Protocol
 
 from ray import serve
 
-from core.errors import DeadlineExceeded, ModelUnavailable, Overloaded, StudyEvicted, WorkerLost
+from core.errors import (
+    DeadlineExceeded,
+    ModelUnavailable,
+    Overloaded,
+    ReaderLost,
+    ReplicaDied,
+    StudyEvicted,
+    WorkerLost,
+)
 from core.priority import QueueOrder
 from serve_apps.adapters.serve_calls import call
 from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, ServedVersion
@@ -49,7 +57,8 @@ def serve_handle(app_name: str) -> ModelHandle:
 class ServeInference:
     """Calls the study reader and the versions' own applications. The volume travels as a reference.
 
-    `executor` makes the handles, which takes too long for an event loop.
+    `executor` makes the handles, which takes too long for an event loop. `quarantine` is a reader of one study at a
+    time.
     """
 
     def __init__(
@@ -57,8 +66,11 @@ class ServeInference:
         reader: ReaderHandle,
         executor: Executor | None = None,
         open_handle: Callable[[str], ModelHandle] = serve_handle,
+        *,
+        quarantine: ReaderHandle | None = None,
     ) -> None:
         self._reader = reader
+        self._quarantine = quarantine or reader
         self._executor = executor
         self._open_handle = open_handle
         self._handles: dict[str, ModelHandle] = {}
@@ -83,12 +95,16 @@ class ServeInference:
         return [app_name for app_name in missing if app_name not in self._handles]
 
     async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchedStudy:
-        """Have the study reader fetch.
+        """Have the study reader fetch, or the one that reads nothing else meanwhile.
 
-        A wait in its queue ends as Overloaded, tried again: no fault of the source.
+        A wait in its queue ends as Overloaded, tried again: no fault of the source. Raises ReaderLost when the
+        process ended under the study.
         """
+        reader = self._quarantine if request.alone else self._reader
         try:
-            study: FetchedStudy = await call(self._reader.fetch, request, deadline_s=deadline_s)
+            study: FetchedStudy = await call(reader.fetch, request, deadline_s=deadline_s)
+        except ReplicaDied as error:
+            raise ReaderLost(error.detail) from None
         except DeadlineExceeded:
             raise Overloaded("the study reader did not come to the study in time") from None
         return study

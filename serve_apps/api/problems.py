@@ -55,6 +55,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "header-inconsistent": 422,
         "patients-mixed": 422,
         "study-unreadable": 422,
+        "poison-study": 422,
         "outside-intended-use": 422,
         "input-out-of-distribution": 422,
         "overloaded": 429,

@@ -59,7 +59,7 @@ class StudyOrder:
     """What is to be read: a job without its bookkeeping. `created_at` dates the report, so a retry repeats it.
 
     `waiter_s` is how long the caller still waits for the answer, None where nobody waits. `token` says of which job
-    the ledger is asked.
+    the ledger is asked. A study under which a reader was lost is read `alone`.
     """
 
     study: StudyRef
@@ -70,6 +70,7 @@ class StudyOrder:
     tester_variant: str | None = None
     waiter_s: float | None = None
     token: str = ""
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ async def analyse_study(
     rules = place.rules
     progress.stage = Stage.FETCH
     eligible = eligible_models(place.snapshot(), order.model)
-    request = FetchRequest(order.study, eligible, order.queue, rules.fetch_s)
+    request = FetchRequest(order.study, eligible, order.queue, rules.fetch_s, order.alone)
     async with slot.at_source():
         study = progress.study = await place.port.fetch(request, rules.fetch_call_s)
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Final
 
-SHADOWS, OUTBOX = "shadows", "outbox"  # the subjects of the alarms
+SHADOWS, OUTBOX, READERS = "shadows", "outbox", "readers"  # the subjects of the alarms
+POISON_SHOWN: Final = timedelta(hours=24)
 
 
-def backlog_alarms(oldest_shadow: timedelta | None, dead_letters: int, alarm_s: float) -> Mapping[str, str]:
-    """By part of the platform. `oldest_shadow` is the age of the oldest pending shadow task, `alarm_s` the bound."""
+def backlog_alarms(
+    oldest_shadow: timedelta | None, dead_letters: int, alarm_s: float, poison_studies: int = 0
+) -> Mapping[str, str]:
+    """By part of the platform. `oldest_shadow` is the age of the oldest pending shadow task, `alarm_s` the bound;
+    `poison_studies` are those of the last 24 hours.
+    """
     alarms = {}
     if oldest_shadow is not None and oldest_shadow.total_seconds() >= alarm_s:
         alarms[SHADOWS] = (
@@ -17,4 +23,9 @@ def backlog_alarms(oldest_shadow: timedelta | None, dead_letters: int, alarm_s: 
         )
     if dead_letters:
         alarms[OUTBOX] = f"{dead_letters} deliveries were given up: `serinus status` lists them"
+    if poison_studies:
+        alarms[READERS] = (
+            f"{poison_studies} studies of the last 24 hours ended each process that read them and are read no more: "
+            "`GET /v1/jobs` lists them as poison-study"
+        )
     return alarms

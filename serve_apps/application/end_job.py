@@ -18,7 +18,7 @@ from typing import Any, Final, ParamSpec, Protocol
 
 from canary.explain import DecisionRow
 from core.clock import now
-from core.errors import LedgerUnavailable, SerinusError
+from core.errors import LedgerUnavailable, PoisonStudy, SerinusError
 from core.retry import FailureClass, RetryPolicy, after_failure
 from ledger import ClaimedJob, Delivery, Job, JobState, ShadowTask
 from observability.names import Stage
@@ -201,6 +201,11 @@ class JobEnding:
         """The analysis has failed: the job is tried again by the class of the failure, or ends with it."""
         job, at = claimed.job, self._c.clock()
         decision = after_failure(error.failure, job.behind, at, self._c.policy)
+        if decision.at is None and error.failure is FailureClass.READER_LOST:
+            error = PoisonStudy(
+                "two processes ended while they read this study, the second of which read no other"
+            )
+            logger.error("jobs.poison", extra={"job": job.id})
         rows, key = rows_of_failure(progress), self._c.keys.study(job.study.study_uid)
         said = (claimed.token, error.code, error.detail)
         if decision.at is None:

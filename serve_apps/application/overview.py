@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from core.errors import LedgerUnavailable, NotReady
+from core.errors import LedgerUnavailable, NotReady, PoisonStudy
 from ledger import DeadLetter, Ledger
-from serve_apps.application.backlog import backlog_alarms
+from serve_apps.application.backlog import POISON_SHOWN, backlog_alarms
 from serve_apps.application.executors import run_in
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
@@ -22,12 +22,16 @@ ROUTERS = "routers"  # the subject of an alarm that is about this process's own 
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """Jobs by state, the shadows to come by model and version with the age of the oldest, and what was given up."""
+    """Jobs by state, the shadows to come by model and version with the age of the oldest, and what was given up.
+
+    `poison_studies` were given up in the last 24 hours.
+    """
 
     jobs: Mapping[str, int]
     pending_shadows: Mapping[tuple[str, str], int]
     oldest_shadow: timedelta | None
     dead_letters: tuple[DeadLetter, ...]
+    poison_studies: int = 0
 
 
 class RouterAlarms(Protocol):
@@ -79,7 +83,9 @@ class OverviewService:
             state = await self.queue()
         except LedgerUnavailable as error:
             return {LEDGER: error.detail}
-        return backlog_alarms(state.oldest_shadow, len(state.dead_letters), self.shadow_alarm_s)
+        return backlog_alarms(
+            state.oldest_shadow, len(state.dead_letters), self.shadow_alarm_s, state.poison_studies
+        )
 
     async def require_ready(self) -> None:
         """Raise NotReady until every champion can answer, and LedgerUnavailable while no job can be accepted."""
@@ -94,4 +100,6 @@ class OverviewService:
         pending = await run_in(self._executor, self._ledger.shadows.backlog)
         oldest = await run_in(self._executor, self._ledger.shadows.oldest_pending)
         letters = await run_in(self._executor, self._ledger.outbox.dead_letters, DEAD_LETTERS_SHOWN)
-        return QueueState(jobs, pending, oldest, letters)
+        failed_with = self._ledger.jobs.failed_with
+        poison = await run_in(self._executor, failed_with, PoisonStudy.code, POISON_SHOWN)
+        return QueueState(jobs, pending, oldest, letters, poison)

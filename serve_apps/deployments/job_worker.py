@@ -56,6 +56,7 @@ class JobWorker(RoutingReplica):
         self,
         settings: Settings,
         reader: DeploymentHandle,
+        quarantine: DeploymentHandle,
         outbox: DeploymentHandle,
         shadow_worker: DeploymentHandle,
     ) -> None:
@@ -63,7 +64,7 @@ class JobWorker(RoutingReplica):
         configure_logging("INFO")
         self._settings = settings
         self._pools = Pools()
-        self._port = ServeInference(reader, self._pools.handles)
+        self._port = ServeInference(reader, self._pools.handles, quarantine=quarantine)
         self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.retry_policy)
         self._routing = RoutingState(self._ledger.control, self._port.prepare)
         await self._routing.start()

@@ -6,10 +6,9 @@ healthy as long as it computes: `serve_apps.application.model_replica` says how 
 
 from __future__ import annotations
 
-import re
+import os
 import time
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import torch
@@ -28,6 +27,8 @@ from registry.client import RegistryClient
 from registry.loading import LoadedNetwork, load_network
 from registry.signing import load_verify_key
 from serve_apps.adapters.cpu_priority import lower_priority, use_idle_scheduling
+from serve_apps.adapters.memory_guard import BEFORE_ROUTERS, offer_to_the_oom_killer
+from serve_apps.adapters.memory_watcher import held_bytes
 from serve_apps.application.input_rule import UNGUARDED, InputGuard, no_check
 from serve_apps.application.messages import Inference
 from serve_apps.application.model_replica import LoadedModel, ModelReplica, ReplicaThreads
@@ -55,6 +56,7 @@ class ModelServer:
     def __init__(self, settings: Settings, model: str, version: str, memory_bytes: int = 0) -> None:
         write_privately()
         configure_logging("INFO")
+        offer_to_the_oom_killer(BEFORE_ROUTERS)
         lower_priority()
         torch.set_num_threads(1)
         self._memory_bytes = memory_bytes
@@ -95,7 +97,7 @@ class ModelServer:
     async def check_health(self) -> None:
         """Raise when the version no longer computes here, or when the replica holds more memory than it may."""
         await self._replica.check_health()
-        if self._memory_bytes and own_memory_bytes() > self._memory_bytes:
+        if self._memory_bytes and held_bytes(os.getpid()) > self._memory_bytes:
             raise RuntimeError("the replica holds more memory than its version may")
 
     def __del__(self) -> None:
@@ -137,10 +139,3 @@ def health_limits(settings: Settings, golden_s: float) -> HealthLimits:
         forward_lost_s=settings.forward_timeout_s,
         golden_s=min(settings.forward_timeout_s, max(LEAST_GOLDEN_S, GOLDEN_SLACK * golden_s)),
     )
-
-
-def own_memory_bytes() -> int:
-    """What this process alone holds: no shared libraries, no volumes in the object store (proc(5), RssAnon)."""
-    status = Path("/proc/self/status").read_text()
-    (kib,) = re.findall(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
-    return int(kib) * 1024

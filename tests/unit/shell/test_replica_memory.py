@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 import pytest
 
-from serve_apps.deployments.model_server import ModelServer, own_memory_bytes
+from serve_apps.adapters.memory_watcher import held_bytes
+from serve_apps.deployments.model_server import ModelServer
 
 MIB = 1 << 20
 
@@ -30,14 +32,14 @@ def server(memory_bytes: int) -> Any:
 
 
 def test_what_is_allocated_is_counted() -> None:
-    before = own_memory_bytes()
+    before = held_bytes(os.getpid())
     held = np.ones(64 * MIB, np.uint8)
-    assert own_memory_bytes() - before > 60 * MIB
+    assert held_bytes(os.getpid()) - before > 60 * MIB
     del held
 
 
 async def test_a_replica_is_unwell_above_its_limit_only() -> None:
-    await server(own_memory_bytes() + 256 * MIB).check_health()
+    await server(held_bytes(os.getpid()) + 256 * MIB).check_health()
     await server(0).check_health()
     with pytest.raises(RuntimeError, match="memory"):
-        await server(own_memory_bytes() - 8 * MIB).check_health()
+        await server(held_bytes(os.getpid()) - 8 * MIB).check_health()

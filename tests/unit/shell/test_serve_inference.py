@@ -46,6 +46,8 @@ from core.errors import (
     DeadlineExceeded,
     ModelUnavailable,
     Overloaded,
+    ReaderLost,
+    ReplicaDied,
     SerinusError,
     SourceTimeout,
     StudyEvicted,
@@ -64,14 +66,16 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIRST = queue_order(Priority.STAT, NOW)
 OBJECT = "ab" * 28
 INFERENCE = Inference(a_prediction(), (), "cpu")
+STUDY = a_study()
+REQUEST = FetchRequest(StudyRef("pacs", "1.2"), (), FIRST, deadline_s=1.0)
 
 LOST: dict[Callable[[], BaseException], type[SerinusError]] = {
-    ActorDiedError: WorkerLost,
-    ActorUnavailableError: WorkerLost,
-    lambda: ActorUnavailableError("the node does not answer", None): WorkerLost,
-    lambda: OutOfMemoryError("killed by the memory monitor"): WorkerLost,
-    lambda: NodeDiedError("the node is gone"): WorkerLost,
-    WorkerCrashedError: WorkerLost,
+    ActorDiedError: ReplicaDied,
+    ActorUnavailableError: ReplicaDied,
+    lambda: ActorUnavailableError("the node does not answer", None): ReplicaDied,
+    lambda: OutOfMemoryError("killed by the memory monitor"): ReplicaDied,
+    lambda: NodeDiedError("the node is gone"): ReplicaDied,
+    WorkerCrashedError: ReplicaDied,
     LocalRayletDiedError: WorkerLost,
     TaskCancelledError: WorkerLost,
     RequestCancelledError: WorkerLost,
@@ -230,6 +234,29 @@ async def test_a_long_wait_for_the_study_reader_is_no_fault_of_the_source_and_is
     decision = after_failure(raised.value.failure, Attempts(0, 0, None), NOW, RetryPolicy())
     assert decision.at is not None
     assert not decision.counts
+
+
+@pytest.mark.parametrize("alone", [False, True])
+async def test_a_suspect_is_read_by_the_reader_of_one_study_at_a_time(alone: bool) -> None:
+    reader, quarantine = Method(STUDY), Method(STUDY)
+    port = ServeInference(Handle(reader), quarantine=Handle(quarantine))
+    request = FetchRequest(StudyRef("pacs", "1.2"), (), FIRST, deadline_s=1.0, alone=alone)
+    assert await port.fetch(request, 2.0) is STUDY
+    assert (len(reader.calls), len(quarantine.calls)) == ((0, 1) if alone else (1, 0))
+
+
+@pytest.mark.parametrize("make", [ActorDiedError, WorkerCrashedError, lambda: OutOfMemoryError("killed")])
+async def test_a_reader_that_died_under_a_study_makes_it_a_suspect(make: Callable[[], BaseException]) -> None:
+    with pytest.raises(ReaderLost) as raised:
+        await inference_port(Method(), Method(made(make))).fetch(REQUEST, 2.0)
+    assert raised.value.failure is FailureClass.READER_LOST
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), ReplicaUnavailableError("replaced")])
+async def test_a_reader_that_was_replaced_makes_no_study_a_suspect(error: BaseException) -> None:
+    with pytest.raises(WorkerLost) as raised:
+        await inference_port(Method(), Method(error)).fetch(REQUEST, 2.0)
+    assert raised.value.failure is FailureClass.WORKER_LOST
 
 
 async def test_handles_follow_the_snapshot() -> None:

@@ -156,7 +156,15 @@ class MemoryLedger:
     def retry(self, token: str, code: str, detail: str, **what: Any) -> None:
         job_id = self._end("retry", token, code=code, **what)
         attempt = self.rows[job_id].attempt - (not what["counts"])
-        self._set(job_id, state=JobState.QUEUED, attempt=attempt, error_code=code, error_detail=detail)
+        kind = what["kind"].value
+        self._set(
+            job_id,
+            state=JobState.QUEUED,
+            attempt=attempt,
+            error_code=code,
+            error_detail=detail,
+            failing_kind=kind,
+        )
 
     def fail(self, token: str, code: str, detail: str, **what: Any) -> None:
         job_id = self._end("fail", token, code=code, **what)
