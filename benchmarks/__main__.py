@@ -15,6 +15,7 @@ BENCHMARKS = (
     "router_cost",
     "shadow_cost",
     "rollout_latency",
+    "storm",
 )
 
 

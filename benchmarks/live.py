@@ -75,13 +75,16 @@ class Site:
 
 
 @contextmanager
-def live_site(shape: StudyShape) -> Iterator[Site]:
-    """A fresh stack in a temporary folder with version 1 as its champion; taken down whatever happens."""
+def live_site(shape: StudyShape, *sources: dict[str, Any], **settings: Any) -> Iterator[Site]:
+    """A fresh stack in a temporary folder with version 1 as its champion; taken down whatever happens.
+
+    `sources` are others than the PACS, and `settings` other than the defaults.
+    """
     with tempfile.TemporaryDirectory(prefix="serinus-") as folder, Orthanc(Path(folder)) as pacs:
         say("a PACS with studies, and a stack")
         studies = fill(pacs, Path(folder), shape)
         source = {"id": SOURCE, "kind": "dicomweb", "base_url": pacs.dicomweb_url}
-        stack = LiveStack(Path(folder) / "state", [source])
+        stack = LiveStack(Path(folder) / "state", [source, *sources], **settings)
         try:
             stack.up()
             site = Site(stack, RegistryClient(stack.settings.registry_url), studies)
