@@ -210,6 +210,7 @@ class StatePaths:
         self.inbox = root / "inbox"
         self.reports = root / "reports"
         self.logs = root / "logs"
+        self.flights = root / "flights"
         self.stack = root / "stack.json"
 
 

@@ -2,7 +2,8 @@
 
 A study that fails first may have broken the device, so its failure is its own. Every other failed study waits for the
 golden input: if that is not answered either, the study is told that the version is unavailable and is tried again
-elsewhere, and this replica is to be replaced.
+elsewhere, and this replica is to be replaced. A live study under which a process of the version died is read alone;
+if one died again, it is read no more.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from core.errors import ModelFailed, ModelUnavailable, SerinusError
+from core.errors import ModelFailed, ModelUnavailable, PoisonStudy, SerinusError
 from core.priority import QueueOrder
 from imaging.finding import InputCheck, ModelStamp, Prediction
 from imaging.volume import Volume
@@ -27,6 +29,7 @@ from models.spec import ModelSpec
 from observability.names import Stage
 from observability.record import StageTiming
 from observability.stage_clock import StageClock
+from serve_apps.application.alone import AloneGate
 from serve_apps.application.input_rule import UNGUARDED, InputGuard
 from serve_apps.application.messages import Inference
 from serve_apps.application.priority_batcher import PriorityBatcher
@@ -83,6 +86,37 @@ class _Seen:
     check: InputCheck
 
 
+class Flights(Protocol):
+    """Which studies a process had in work when it died, by the digest of their input."""
+
+    def deaths(self, key: str) -> int: ...
+
+    def flight(self, key: str) -> AbstractContextManager[None]: ...
+
+    def answered(self, key: str) -> None: ...
+
+    def land(self) -> None: ...
+
+
+class NoFlights:
+    """For a replica of whose death nobody wants to know more."""
+
+    def deaths(self, key: str) -> int:
+        return 0
+
+    def flight(self, key: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def answered(self, key: str) -> None:
+        return
+
+    def land(self) -> None:
+        return
+
+
+NO_FLIGHTS: Final[Flights] = NoFlights()
+
+
 @dataclass(frozen=True, slots=True)
 class _Forwarded:
     outputs: Outputs | ModelFailed
@@ -101,7 +135,15 @@ class _FailedAlone:
 class ModelReplica:
     """Predicts for live studies in their order, and for shadows on idle cores. Belongs to one event loop."""
 
-    def __init__(self, model: LoadedModel, health: ReplicaHealth, threads: ReplicaThreads) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        health: ReplicaHealth,
+        threads: ReplicaThreads,
+        flights: Flights = NO_FLIGHTS,
+    ) -> None:
+        self._flights = flights
+        self._place = AloneGate()
         self._model = model
         self._health = health
         self._threads = threads
@@ -124,9 +166,23 @@ class ModelReplica:
         """Predict for a live study.
 
         Raises StudyError, InputOutOfDistribution, ModelFailed where it was at fault, ModelUnavailable where the
-        replica is.
+        replica is, and PoisonStudy for what a process died from alone.
         """
         self._require_well()
+        key = volume.input_digest
+        deaths = self._flights.deaths(key)
+        if deaths > 1:
+            raise PoisonStudy(
+                "two processes of the version died while they read this study, the last one alone"
+            )
+        async with self._place.enter(alone=deaths > 0):
+            with self._flights.flight(key):
+                inference = await self._predict(volume, order)
+        if deaths:
+            self._flights.answered(key)
+        return inference
+
+    async def _predict(self, volume: Volume, order: QueueOrder) -> Inference:
         clock = StageClock()
         with clock.stage(Stage.PREPARE):
             async with self._preparing.slot(order):
@@ -156,6 +212,7 @@ class ModelReplica:
 
     def close(self) -> None:
         """Tell whoever waits that the version is unavailable here, and let the threads go."""
+        self._flights.land()
         self._close_queues("the replica is shut down")
         self._threads.close()
 
@@ -257,6 +314,7 @@ class ModelReplica:
     def _give_up(self) -> None:
         if not self._has_given_up:
             self._has_given_up = True
+            self._flights.land()
             logger.error("replica.unwell", extra=self._names | {"reason": self._health.reason})
             self._close_queues(f"the replica is replaced: {self._health.reason}")
 

@@ -27,6 +27,7 @@ from registry.client import RegistryClient
 from registry.loading import LoadedNetwork, load_network
 from registry.signing import load_verify_key
 from serve_apps.adapters.cpu_priority import lower_priority, use_idle_scheduling
+from serve_apps.adapters.flight_recorder import FlightRecorder
 from serve_apps.adapters.memory_guard import BEFORE_ROUTERS, offer_to_the_oom_killer
 from serve_apps.adapters.memory_watcher import held_bytes
 from serve_apps.application.input_rule import UNGUARDED, InputGuard, no_check
@@ -80,6 +81,7 @@ class ModelServer:
             loaded_model(network, stamp, input_guard(network, settings)),
             ReplicaHealth(health_limits(settings, golden_seconds(network)), time.monotonic),
             ReplicaThreads(use_idle_scheduling),
+            FlightRecorder(settings.paths.flights / f"{model}-{version}"),
         )
 
     async def predict(self, volume: Volume, order: QueueOrder) -> Inference:
