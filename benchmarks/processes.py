@@ -28,6 +28,7 @@ PROGRAMS: Final[Mapping[str, str]] = {
     "log_monitor.py": "Ray log monitor",
     "monitor.py": "Ray autoscaler monitor",
     "ray.util.client.server": "Ray client server",
+    "memory_watcher.py": "memory watcher of a reader",
     "mlflow": "MLflow",
     "ray::": "Ray worker without work",
     "multiprocessing": "forkserver, resource tracker",
