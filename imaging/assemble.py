@@ -7,6 +7,7 @@ straight into one array, on a few threads because NumPy and hashlib release the 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ _WORKERS: Final = 2
 _NO_DIGESTS: Final[Mapping[str, bytes]] = MappingProxyType({})
 _LIMITS: Final = PixelLimits()
 _THICKEST_MM: Final = 1000.0
+_NAMES: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_UID: Final = re.compile(r"\d[\d.]{0,63}", re.ASCII)  # with the leading zeros that some scanners write
 _PROBES: Final = 16  # rows and columns of an image that are looked at before all of it is
 _NO_POSITION: Final = (0.0, 0.0, 0.0)
 _NO_ORIENTATION: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -122,8 +125,9 @@ def _read_slices(datasets: Sequence[Dataset]) -> list[_Slice]:
     images = readable_images(datasets)
     if not images:
         raise UnsupportedSeries("the series holds no image")
-    if not all(text(dataset, "SOPInstanceUID") for dataset in images):
-        raise StudyError("an image has no SOP Instance UID, by which a report would name it")
+    for dataset in images:
+        if not all(_UID.fullmatch(text(dataset, keyword)) for keyword in _NAMES):
+            raise StudyError("an image has no UIDs by which a report could name it")
     if len({text(dataset, "PatientID") for dataset in images}) > 1:
         raise MixedPatients("the images of the series name different patients")
     known: dict[tuple[object, ...], _Layout] = {}

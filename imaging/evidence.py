@@ -36,6 +36,11 @@ def encode_evidence(dataset: Dataset) -> bytes:
         kept.file_meta = _file_meta(dataset)
         make_true(kept)
         pydicom.dcmwrite(buffer, kept, enforce_file_format=True)
+        buffer.seek(0)
+        for _ in pydicom.dcmread(
+            buffer
+        ).iterall():  # each value is decoded, so that none surprises who makes a report
+            pass
     return buffer.getvalue()
 
 

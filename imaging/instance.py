@@ -107,17 +107,24 @@ def _parse_any(part: memoryview, inflate: Inflate) -> Dataset:
         return _parse_plain(part, inflate)
     except _NotPlainError:
         _refuse_hidden_deflate(part)
-        dataset = pydicom.dcmread(BytesIO(part))
-        if _is_cut(dataset):
-            raise StudyError("an object ends within a value") from None
-        return dataset
+        return _whole(pydicom.dcmread(BytesIO(part)))
+
+
+def _whole(dataset: Dataset) -> Dataset:
+    if _is_cut(dataset):
+        raise StudyError("an object ends within a value")
+    return dataset
 
 
 def _is_cut(dataset: Dataset) -> bool:
-    """Whether a value is shorter than its length says. Of pixels, `stored_pixels` tells that."""
-    elements = (dataset.get_item(tag) for tag in dataset.keys() if tag < _PIXEL_DATA)  # noqa: SIM118
+    """Whether a value is shorter than its length says; of pixels, `stored_pixels` tells that.
+
+    pydicom raises here for an empty element of no known kind, and not when somebody asks for it.
+    """
+    elements = [dataset.get_item(tag) for tag in dataset.keys()]  # noqa: SIM118
     return any(
         isinstance(element, RawDataElement)
+        and element.tag != _PIXEL_DATA
         and element.length != _UNDEFINED
         and len(element.value or b"") < element.length
         for element in elements
@@ -128,8 +135,7 @@ def _parse_plain(part: memoryview, inflate: Inflate) -> Dataset:
     meta, start = _file_meta(part)
     syntax = meta.get("TransferSyntaxUID")
     if syntax == DeflatedExplicitVRLittleEndian:
-        part, start = memoryview(inflate(part[start:])), 0
-        dataset = _inflated(part)
+        dataset = _inflated(memoryview(inflate(part[start:])))
     elif syntax == ExplicitVRLittleEndian:
         dataset = _explicit(part, start)
     else:
@@ -160,7 +166,7 @@ def _inflated(part: memoryview) -> Dataset:
     except _NotPlainError:
         dataset = pydicom.filereader.read_dataset(BytesIO(part), False, True)
         dataset.set_original_encoding(False, True, dataset._character_set)
-        return dataset
+        return _whole(dataset)
 
 
 def _refuse_hidden_deflate(part: memoryview, rest: BinaryIO | None = None) -> None:

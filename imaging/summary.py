@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, MRImageStorage
+from pydicom.uid import UID, CTImageStorage, MRImageStorage
 
 from core.errors import InconsistentHeader
 from imaging.elements import floats, text
@@ -50,7 +50,9 @@ def readable_images(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
 
 
 def check_kind(dataset: Dataset) -> None:
-    """Raises InconsistentHeader for a CT that calls itself MR, or the like."""
+    """Raises InconsistentHeader for a CT that calls itself MR, or an image that is of no kind of image."""
+    if not _is_image(dataset):
+        raise InconsistentHeader("an image is of no image storage class of the standard")
     expected = _MODALITY_OF.get(text(dataset, "SOPClassUID"))
     if expected and text(dataset, "Modality") != expected:
         raise InconsistentHeader(f"an image is stored as {expected}, and names another modality")
@@ -63,6 +65,8 @@ def _obstacle(first: Dataset, images: Sequence[Dataset]) -> str | None:
         return "it has no images"
     if not images:
         return "it is a localizer"
+    if not _is_image(first):
+        return "it is of no image storage class of the standard"
     if _is_screen(first):
         return "it is a screen capture, not an acquired image"
     if not _is_single_frame(first):
@@ -78,6 +82,12 @@ def _is_single_frame(dataset: Dataset) -> bool:
     except ValueError:
         return False
     return frames <= 1 and "PerFrameFunctionalGroupsSequence" not in dataset
+
+
+def _is_image(dataset: Dataset) -> bool:
+    """Whether its SOP class is an image storage class of the standard (PS3.4 B.5): no report can name another."""
+    sop_class = UID(text(dataset, "SOPClassUID"))
+    return "Image Storage" in str(sop_class.name) and not sop_class.is_retired
 
 
 def _is_localizer(dataset: Dataset) -> bool:

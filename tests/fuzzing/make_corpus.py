@@ -1,0 +1,115 @@
+"""One small image in every transfer syntax that is read: `python -m tests.fuzzing.make_corpus` writes them anew."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    JPEG2000,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from tests.ct import ct_slice, encoded
+
+CORPUS = Path(__file__).parent / "corpus"
+NATIVE = {
+    "implicit": ImplicitVRLittleEndian,
+    "big-endian": ExplicitVRBigEndian,
+    "deflated": DeflatedExplicitVRLittleEndian,
+}
+BY_PYDICOM = {
+    "rle": (RLELossless, {"encoding_plugin": "pylibjpeg"}),
+    "jpeg-ls": (JPEGLSLossless, {"encoding_plugin": "pyjpegls"}),
+    "jpeg-ls-near": (JPEGLSNearLossless, {"encoding_plugin": "pyjpegls", "jls_error": 2}),
+    "jpeg-2000": (JPEG2000Lossless, {"encoding_plugin": "pylibjpeg"}),
+    "jpeg-2000-lossy": (JPEG2000, {"encoding_plugin": "pylibjpeg", "j2k_cr": [4]}),
+}
+BY_GDCM = {
+    "jpeg-baseline": "JPEGBaselineProcess1",
+    "jpeg-extended": "JPEGExtendedProcess2_4",
+    "jpeg-lossless": "JPEGLosslessProcess14",
+    "jpeg-lossless-sv1": "JPEGLosslessProcess14_1",
+}
+
+
+def image(dtype: type[np.generic] = np.uint16, top: int = 4096) -> Dataset:
+    """40 x 36 pixels of a slope with noise, and a header with a sequence in it."""
+    slope = np.add.outer(np.arange(40) * (top // 100), np.arange(36) * (top // 100))
+    noise = np.random.default_rng(0).integers(0, top // 16, slope.shape)
+    made = ct_slice(1, pixels=(slope + noise).astype(dtype), PatientName="CORPUS^ONE", PatientID="CORPUS-1")
+    bits = 12 if dtype is np.uint16 else 8
+    made.BitsStored, made.HighBit = bits, bits - 1
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "CTHEAD", "99LOCAL", "CT of a head"
+    made.ProcedureCodeSequence = [code]
+    return made
+
+
+def files() -> dict[str, bytes]:
+    made = {"explicit": encoded(image())}
+    for name, syntax in NATIVE.items():
+        made[name] = _rewritten(syntax)
+    for name, (syntax, options) in BY_PYDICOM.items():
+        dataset = pydicom.dcmread(BytesIO(made["explicit"]))
+        dataset.compress(syntax, generate_instance_uid=False, **options)
+        made[name] = encoded(dataset)
+    return made
+
+
+def _rewritten(syntax: str) -> bytes:
+    dataset = image()
+    dataset.file_meta.TransferSyntaxUID = syntax
+    if syntax == ExplicitVRBigEndian:
+        dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+    return encoded(dataset)
+
+
+def write_by_gdcm(name: str, syntax: str, folder: Path) -> None:
+    """GDCM writes from file to file, and lossy images of 8 bits.
+
+    Imported before zlib it puts its own zlib in that one's place, and deflating crashes.
+    """
+    import gdcm
+
+    source = folder / "source.dcm"
+    source.write_bytes(
+        encoded(image(np.uint8, 128) if name in ("jpeg-baseline", "jpeg-extended") else image())
+    )
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(source))
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
+    if not reader.Read():
+        raise RuntimeError("GDCM does not read the source")
+    change.SetInput(reader.GetImage())
+    if not change.Change():
+        raise RuntimeError(f"GDCM does not make {name}")
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(folder / f"{name}.dcm"))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    if not writer.Write():
+        raise RuntimeError(f"GDCM does not write {name}")
+    source.unlink()
+
+
+def main() -> None:
+    CORPUS.mkdir(exist_ok=True)
+    for name, content in files().items():
+        (CORPUS / f"{name}.dcm").write_bytes(content)
+    for name, syntax in BY_GDCM.items():
+        write_by_gdcm(name, syntax, CORPUS)
+
+
+if __name__ == "__main__":
+    main()
