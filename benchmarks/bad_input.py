@@ -1,4 +1,4 @@
-"""What a caller sees of each bad study: every case of tests/bad_studies over HTTP, and the table of docs/bad-input.md.
+"""What a caller sees of each bad study: every case of tests/bad_studies over HTTP; writes docs/bad-input.md.
 
     python -m benchmarks.bad_input [--write docs/bad-input.md]
 
@@ -26,15 +26,15 @@ from tests.stack import LiveStack
 
 HEADING = """# Bad input, and what the caller sees
 
-Every study that we know how to make wrong, read by a live stack of a research site from a folder source. Written by
-`python -m benchmarks.bad_input --write docs/bad-input.md`; the cases are those of `tests/bad_studies`, one line each,
-and `tests/unit/imaging/test_bad_studies.py` reads them without a stack.
+Every study that we know how to make wrong, read by a live stack of a research site from a folder source. Written
+by `python -m benchmarks.bad_input --write docs/bad-input.md`; the cases are those of `tests/bad_studies`, one line
+each, and `tests/unit/imaging/test_bad_studies.py` reads them without a stack.
 
 - A study that cannot be trusted gets no reading: an `application/problem+json` with a stable `code`, which also ends
   a job (`error_code`). No detail names a patient, a UID or the value of a tag.
 - What the standard allows is read, and the result's `notes` tell of it; they stand in the SR too.
-- An object that is no readable DICOM harms itself only. Folder, bucket and PACS pass it over alike, the notes count it,
-  and if a slice is missing for it the geometry rules refuse the series. By STOW-RS it is a failed instance (C000).
+- An object that is no readable DICOM harms itself only. Folder, bucket and PACS pass it over alike, the notes count
+  it, and if a slice is missing for it the geometry rules refuse the series. By STOW-RS it is a failed instance.
 - What pixels decode to is checked before a byte is decoded: `SERINUS_MAX_IMAGE_BYTES` for an image,
   `SERINUS_MAX_DECODED_BYTES` for a study. Here they are 64 and 256 MiB.
 - `tests/fuzzing` damages an image of every transfer syntax that is read, thousands of times; nothing but these codes

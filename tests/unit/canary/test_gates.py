@@ -105,6 +105,19 @@ def test_a_refusal_names_the_rule_and_never_the_patients_own_value(age: float, p
     assert verdict == check_intended_use(ADULT_HEAD_CT, StudyInUse("CT", "ANYTHING", None), STRICT)
 
 
+def test_a_contrast_agent_or_another_view_lies_outside_where_the_use_says_so() -> None:
+    plain, frontal = UseLimits(("CT",), without_contrast=True), UseLimits(("CR",), views=("PA", "AP"))
+    enhanced = StudyInUse("CT", has_contrast=True)
+    assert "without contrast" in check_intended_use(plain, enhanced, RESEARCH).reason
+    assert check_intended_use(UseLimits(("CT",)), enhanced, RESEARCH).allowed
+    assert check_intended_use(plain, StudyInUse("CT"), RESEARCH).allowed
+    told = {
+        view: check_intended_use(frontal, StudyInUse("CR", view=view), RESEARCH).allowed
+        for view in ("", "pa", "LL")
+    }
+    assert told == {"": True, "pa": True, "LL": False}
+
+
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
