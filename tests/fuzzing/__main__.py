@@ -40,7 +40,7 @@ from tests.fuzzing.mutate import Mutator
 LIMITS = FetchLimits(pixels=PixelLimits(image_bytes=8 * 2**20, study_bytes=32 * 2**20))
 RULE = SeriesRule(modalities=("CT", "MR", "CR"))
 SHOWN = 20
-REPORTED = 8  # one in so many is also reported, which takes ten times as long as reading
+REPORTED = 24  # one in so many is also reported, which takes ten times as long as reading
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -13,7 +13,7 @@ from tests.fuzzing.mutate import Mutator
 
 ROOT = Path(__file__).parents[3]
 SYNTAXES = 13
-CASES = 3000
+CASES = 1500
 
 
 def test_nothing_but_our_own_errors_leaves_the_reader(tmp_path: Path) -> None:
