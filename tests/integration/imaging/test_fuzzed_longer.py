@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-CASES = 12_000
+CASES = 8000
 
 
 def test_nothing_but_our_own_errors_leaves_the_reader_today_either(tmp_path: Path) -> None:
