@@ -8,6 +8,7 @@ from ledger.control_state import ControlHead, ControlRecord, ControlState
 from ledger.database import Clock, Database
 from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
 from ledger.escalations import EscalationEvent, Escalations
+from ledger.failures import Failures
 from ledger.jobs import Jobs
 from ledger.leases import Leases
 from ledger.log_size import WriteAheadLog
@@ -43,6 +44,7 @@ class Ledger:
         self.database = database
         self.jobs = Jobs(database)
         self.leases = Leases(database, policy)
+        self.failures = Failures(database)
         self.readings = Readings(database)
         self.outbox = Outbox(database, policy)
         self.control = ControlState(database)

@@ -200,13 +200,6 @@ class Jobs:
             numbers = {str(state): int(number) for state, number in connection.execute(query)}
         return {state.value: numbers.get(state.value, 0) for state in JobState}
 
-    def failed_with(self, code: str, within: timedelta) -> int:
-        """How many jobs have ended with this error in the time until now."""
-        ended = (jobs.c.state == JobState.FAILED) & (jobs.c.error_code == code)
-        with self._db.read() as connection:
-            recent = jobs.c.finished_at > self._db.now(connection) - within
-            return int(connection.execute(sa.select(sa.func.count()).where(ended & recent)).scalar() or 0)
-
     def any_running(self) -> bool:
         """Whether a job is in somebody's hands now, in this process or another."""
         last = self._db.remembered("end of the last lease", self._last_lease)

@@ -100,6 +100,6 @@ class OverviewService:
         pending = await run_in(self._executor, self._ledger.shadows.backlog)
         oldest = await run_in(self._executor, self._ledger.shadows.oldest_pending)
         letters = await run_in(self._executor, self._ledger.outbox.dead_letters, DEAD_LETTERS_SHOWN)
-        failed_with = self._ledger.jobs.failed_with
-        poison = await run_in(self._executor, failed_with, PoisonStudy.code, POISON_SHOWN)
+        failures = self._ledger.failures.number
+        poison = await run_in(self._executor, failures, PoisonStudy.code, POISON_SHOWN)
         return QueueState(jobs, pending, oldest, letters, poison)

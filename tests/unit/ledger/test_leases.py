@@ -334,7 +334,7 @@ def test_what_has_failed_with_an_error_of_late_is_counted(ledger: Ledger) -> Non
     for study in ("1", "2"):
         submit(ledger, study)
         ledger.leases.fail(claim_one(ledger), "poison-study", "two processes ended")
-    assert ledger.jobs.failed_with("poison-study", timedelta(hours=1)) == 2
-    assert ledger.jobs.failed_with("model-error", timedelta(hours=1)) == 0
+    assert ledger.failures.number("poison-study", timedelta(hours=1)) == 2
+    assert ledger.failures.number("model-error", timedelta(hours=1)) == 0
     set_time(ledger, after(3601))
-    assert ledger.jobs.failed_with("poison-study", timedelta(hours=1)) == 0
+    assert ledger.failures.number("poison-study", timedelta(hours=1)) == 0
