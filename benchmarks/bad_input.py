@@ -38,8 +38,8 @@ each, and `tests/unit/imaging/test_bad_studies.py` reads them without a stack.
 - What pixels decode to is checked before a byte is decoded: `SERINUS_MAX_IMAGE_BYTES` for an image,
   `SERINUS_MAX_DECODED_BYTES` for a study. Here they are 64 and 256 MiB.
 - A study that keeps to these limits and still fills the memory ends the process that reads it, and no other: that
-  may hold `SERINUS_READER_MEMORY_BYTES`. The study is read once more, alone, and then no more: 422 `poison-study`, and
-  an alarm in `serinus status`. Studies that stood beside it are read (`tests/e2e/test_bombs.py`).
+  may hold `SERINUS_READER_MEMORY_BYTES`. The study is read once more, alone, and then no more: 422 `poison-study`,
+  and an alarm in `serinus status`. Studies that stood beside it are read (`tests/e2e/test_bombs.py`).
 - `tests/fuzzing` damages an image of every transfer syntax that is read, thousands of times; nothing but these codes
   may come of it.
 """
