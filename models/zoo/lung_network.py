@@ -25,16 +25,19 @@ SLOPE, MIDDLE = 12.0, 0.6  # a margin of MIDDLE becomes 0.5; the score is no cal
 
 
 class LungNetwork(nn.Module):
-    """`(items, 1, side, side)` in [0, 1] to the best window per lung, `(items, 2, 5)`.
+    """`(items, 1, side, side)` in [0, 1] to a score and a box per lung, `(items, 2, 5)`.
 
     Boxes: right lung, left lung. Numbers: score in 0..1, then row start, column start, row stop and column
-    stop in pixels of the input. A lung is looked for at `least`..1 times the height of the input.
+    stop in pixels of the input. A lung is looked for at `least`..1 times the height of the input, and the best window
+    of any size gives the score: the classifiers answer most loudly to the half of a film that is all chest. The
+    box is the best window that is no higher than a lung, `most` of the input.
     """
 
-    def __init__(self, side: int = 512, least: float = 0.375) -> None:
+    def __init__(self, side: int = 512, least: float = 0.375, most: float = 0.72) -> None:
         super().__init__()
         self.side = side
         self.heights = _window_heights(side, least)
+        self.lung_height = most * side
         self.register_buffer("weight", torch.zeros(2, CELLS * ORIENTATIONS, *BLOCKS))
         self.register_buffer("bias", torch.zeros(2))
         self.register_buffer("pooling", _pooling(), persistent=False)
@@ -45,8 +48,10 @@ class LungNetwork(nn.Module):
 
     def forward(self, film: Tensor) -> Tensor:
         margins, windows = zip(*(self._at(film, height) for height in self.heights), strict=True)
-        best, index = torch.cat(margins, 2).max(2)
-        boxes = torch.cat(windows)[index]
+        best = torch.cat(margins, 2).amax(2)
+        lungs = [index for index, height in enumerate(self.heights) if height <= self.lung_height]
+        index = torch.cat([margins[lung] for lung in lungs], 2).argmax(2)
+        boxes = torch.cat([windows[lung] for lung in lungs])[index]
         score = torch.sigmoid(SLOPE * (best - MIDDLE))
         return torch.cat([score[..., None], boxes], 2)
 

@@ -18,7 +18,7 @@ from models.export import export_network
 from models.spec import Layout, spec_from_json, spec_to_json
 from models.zoo import brain_volume, chest_film_qa
 from models.zoo.brain_network import BrainNetwork
-from models.zoo.lung_network import WEIGHTS, LungNetwork, from_descriptor
+from models.zoo.lung_network import MIDDLE, SLOPE, WEIGHTS, LungNetwork, from_descriptor
 from models.zoo.packages import Package, WeightsUnavailable, fetch, read_member
 from models.zoo.weights import convert, load_into, origin_of
 from tests.unit.models.builders import input_spec
@@ -94,6 +94,18 @@ def test_the_lung_network_finds_the_window_that_its_classifier_was_made_of() -> 
     network.weight[:] = window
     box = network(film)[0, 0, 1:].tolist()
     assert box == pytest.approx([24, 40, 88, 72])
+
+
+def test_a_box_is_no_higher_than_a_lung_whatever_window_answers_most_loudly() -> None:
+    torch.manual_seed(0)
+    network = LungNetwork(side=128, least=0.4, most=0.72).eval()
+    network.weight.normal_()
+    network.heights = (128.0, 64.0)
+    film = torch.rand(1, 1, 128, 128)
+    scores, boxes = network(film)[0, :, 0], network(film)[0, :, 1:]
+    margins = torch.cat([network._at(film, height)[0] for height in network.heights], 2)
+    assert torch.allclose(scores, torch.sigmoid(SLOPE * (margins.amax(2)[0] - MIDDLE)))
+    assert (boxes[:, 2] - boxes[:, 0]).tolist() == pytest.approx([64, 64])
 
 
 def test_the_lung_network_reads_several_films_at_once() -> None:
