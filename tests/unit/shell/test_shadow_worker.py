@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,12 @@ import pytest
 
 from canary.disclosure import Role
 from core.errors import WorkerLost
-from ledger import JobRequest, Ledger, ShadowTask
+from ledger import JobRequest, JobState, Ledger, ShadowTask
 from serve_apps.deployments import shadow_worker
 from serve_apps.settings import Settings
 from tests.unit.shell.shadows import STUDY, Port, a_claim, a_snapshot_of, a_study
+
+MAX_WAIT_S = 0.3
 
 
 class HandlePort(Port):
@@ -26,8 +29,9 @@ class HandlePort(Port):
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(state_dir=tmp_path)
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """The defaults; a test may give the age at which a shadow waits no longer."""
+    return Settings(state_dir=tmp_path, shadow_max_wait_s=getattr(request, "param", 300.0))
 
 
 @pytest.fixture
@@ -108,6 +112,26 @@ async def test_neither_role_waits_for_the_other(worker: Any, ledger: Ledger, por
     assert result.role == "safety-net"
     shadow_hangs.set()
     await until_read(ledger, 2)
+
+
+@pytest.fixture
+def live_study(ledger: Ledger) -> str:
+    """A study in a worker's hands, before the replica starts and for longer than a test."""
+    job = ledger.jobs.submit(JobRequest(STUDY), tenant="ris", idempotency_key=None).job
+    assert ledger.leases.claim(job.id, "w", 60) is not None
+    return job.id
+
+
+@pytest.mark.parametrize("settings", [MAX_WAIT_S], indirect=True)
+async def test_a_shadow_is_read_beside_a_load_that_never_ends_once_it_is_old_enough(
+    live_study: str, worker: Any, ledger: Ledger
+) -> None:
+    pending_at = time.monotonic()
+    job = a_job_with_shadows(ledger, Role.SHADOW)
+    await worker.notify(job, a_study("held"))
+    await until_read(ledger, 1)
+    assert time.monotonic() - pending_at >= MAX_WAIT_S, "it did not wait for the live study at all"
+    assert ledger.jobs.get(live_study).state is JobState.RUNNING
 
 
 async def test_a_worker_that_was_lost_under_the_safety_net_costs_seconds(
