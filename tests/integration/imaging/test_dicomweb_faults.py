@@ -11,12 +11,15 @@ from threading import Thread
 
 import pytest
 
-from core.errors import ReportRejected, SerinusError, SourceTimeout, SourceUnavailable
-from imaging.archive import FetchLimits
+from core.errors import PixelsTooLarge, ReportRejected, SerinusError, SourceTimeout, SourceUnavailable
+from imaging.archive import FetchLimits, StudyInstances
 from imaging.dicomweb import DicomwebArchive, DicomwebSource
 from imaging.dicomweb.stow import encode_multipart
 from imaging.encoded import to_part10
-from tests.ct import SERIES, STUDY, ct_series, files
+from imaging.pixel_limits import PixelLimits
+from tests.bad_studies.objects import corrupt_deflated
+from tests.bad_studies.pixels import deflated
+from tests.ct import SERIES, STUDY, ct_series, ct_slice, encoded, files
 
 Answer = tuple[int, dict[str, str], bytes]
 Answering = Callable[[str, int], Answer]  # of a path and how often it was asked before
@@ -65,13 +68,17 @@ def server(answer: Answering) -> Iterator[str]:
     listening.server_close()
 
 
-async def fetch(answer: Answering, limits: FetchLimits | None = None) -> int:
+async def fetch_whole(answer: Answering, limits: FetchLimits | None = None) -> StudyInstances:
     with server(answer) as url:
         archive = DicomwebArchive(DicomwebSource("pacs", url), limits)
         try:
-            study = await archive.fetch_study(STUDY)
+            return await archive.fetch_study(STUDY)
         finally:
             await archive.aclose()
+
+
+async def fetch(answer: Answering, limits: FetchLimits | None = None) -> int:
+    study = await fetch_whole(answer, limits)
     return sum(map(len, study.series.values()))
 
 
@@ -93,6 +100,36 @@ async def test_a_busy_archive_is_asked_again() -> None:
         return series_list(2) if is_series_list(path) else pixels(2)
 
     assert await fetch(answer) == 2
+
+
+async def test_objects_that_are_no_dicom_or_of_another_study_are_left_out_and_counted() -> None:
+    """Once it was asked for: what was sent is all there is, and asking again would bring the same."""
+    other = encoded(ct_slice(7, StudyInstanceUID="1.2.3"))
+    content_type, body = encode_multipart(
+        [*map(encoded, ct_series(3)), b"no DICOM", corrupt_deflated(), other]
+    )
+    asked: list[str] = []
+
+    def answer(path: str, before: int) -> Answer:
+        asked.append(path)
+        return series_list(6) if is_series_list(path) else (200, {"Content-Type": content_type}, body)
+
+    study = await fetch_whole(answer)
+    assert sum(map(len, study.series.values())) == 3
+    assert study.notes == ("3 objects are no readable DICOM of this study, and left out",)
+    assert len(asked) == 2
+
+
+async def test_a_deflated_bomb_is_refused_and_not_asked_for_again() -> None:
+    bomb = deflated(ct_slice(0), b"\xfc\xff\xfc\xffOB\0\0" + (1 << 24).to_bytes(4, "little") + bytes(1 << 24))
+    content_type, body = encode_multipart([bomb])
+
+    def answer(path: str, before: int) -> Answer:
+        assert before == 0
+        return series_list(1) if is_series_list(path) else (200, {"Content-Type": content_type}, body)
+
+    with pytest.raises(PixelsTooLarge):
+        await fetch(answer, FetchLimits(pixels=PixelLimits(image_bytes=1 << 20)))
 
 
 def always_cut(path: str, _: int) -> Answer:

@@ -8,9 +8,10 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from core.errors import RequestError, SourceUnavailable, StudyNotFound, StudyTooLarge
+from core.errors import RequestError, SourceUnavailable, StudyError, StudyNotFound, StudyTooLarge
 from imaging.archive import FetchLimits
 from imaging.object_store import ObjectArchive, ObjectSource
+from tests.bad_studies.objects import corrupt_deflated
 from tests.ct import SERIES, STUDY, ct_series, ct_slice, encoded
 from tests.orthanc import free_port
 
@@ -37,6 +38,20 @@ async def test_a_study_lies_below_its_uid(archive: ObjectArchive) -> None:
     assert {uid: len(instances) for uid, instances in study.series.items()} == {SERIES: 4}
     assert study.bytes_received == sum(len(encoded(dataset)) for dataset in ct_series(4))
     with pytest.raises(StudyNotFound):
+        await archive.fetch_study("1.9.9")
+
+
+async def test_junk_among_the_objects_is_left_out_and_counted(archive: ObjectArchive, bucket: Any) -> None:
+    bucket.put_object(Key=f"in/{STUDY}/readme.txt", Body=b"no DICOM")
+    bucket.put_object(Key=f"in/{STUDY}/corrupt.dcm", Body=corrupt_deflated())
+    study = await archive.fetch_study(STUDY, modalities=["CT"])
+    assert [len(instances) for instances in study.series.values()] == [4]
+    assert study.notes == ("2 objects are no readable DICOM of this study, and left out",)
+
+
+async def test_nothing_but_junk_is_an_unreadable_study(archive: ObjectArchive, bucket: Any) -> None:
+    bucket.put_object(Key="in/1.9.9/readme.txt", Body=b"no DICOM")
+    with pytest.raises(StudyError, match="1 object is no readable DICOM"):
         await archive.fetch_study("1.9.9")
 
 
