@@ -1,34 +1,36 @@
 """What a caller sees of each bad study: every case of tests/bad_studies over HTTP; writes docs/bad-input.md.
 
-    python -m benchmarks.bad_input [--write docs/bad-input.md]
+    python -m benchmarks.bad_input [--write docs/bad-input.md] [--reader-alone]
 
 Brings up a stack with the demo's models. Each case is a folder source of its own, and is asked for as a caller does.
-Ends with an error when one is answered otherwise than its case expects.
+With --reader-alone no stack is needed: the real reader, the intended use, and the status that the API gives to the
+error. Ends with an error when a case is answered otherwise than it expects.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from benchmarks.live import http_client, say
-from imaging.elements import text
-from imaging.instance import names_of
+from core.errors import SerinusError
+from serve_apps.api.problems import problem_of
 from tests.bad_studies import CASES, GROUPS, LIMITS, Case
-from tests.bad_studies.case import FILM, HEAD, as_files, film, head
+from tests.bad_studies.reading import read, study_uid_of
 from tests.stack import LiveStack
 
 HEADING = """# Bad input, and what the caller sees
 
-Every study that we know how to make wrong, read by a live stack of a research site from a folder source. Written
-by `python -m benchmarks.bad_input --write docs/bad-input.md`; the cases are those of `tests/bad_studies`, one line
-each, and `tests/unit/imaging/test_bad_studies.py` reads them without a stack.
+Every study that we know how to make wrong, {how}. The cases are those of
+`tests/bad_studies`, one line each; `tests/unit/imaging/test_bad_studies.py` reads them too. Written by
+
+    python -m benchmarks.bad_input --write docs/bad-input.md{option}
 
 - A study that cannot be trusted gets no reading: an `application/problem+json` with a stable `code`, which also ends
   a job (`error_code`). No detail names a patient, a UID or the value of a tag.
@@ -70,10 +72,12 @@ class Answer:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", type=Path, help="where the table goes; else it is printed")
+    parser.add_argument("--reader-alone", action="store_true", help="without a stack")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="serinus-") as folder:
-        answers = _answers(Path(folder))
-    page = "\n".join(_page(answers)).rstrip() + "\n"
+    with tempfile.TemporaryDirectory(prefix="serinus-") as name:
+        folder = Path(name)
+        answers = list(_read_alone(folder)) if options.reader_alone else _answers(folder)
+    page = "\n".join(_page(answers, options.reader_alone)).rstrip() + "\n"
     if options.write:
         options.write.write_text(page)
     else:
@@ -83,6 +87,18 @@ def main() -> None:
         say(f"not as expected: {answer.case.what}: {answer.status} {answer.code} {answer.seen}")
     say(f"{len(answers) - len(wrong)} of {len(answers)} cases are answered as expected")
     sys.exit(1 if wrong else 0)
+
+
+def _read_alone(folder: Path) -> Iterator[Answer]:
+    for number, case in enumerate(CASES):
+        root = folder / str(number)
+        root.mkdir()
+        try:
+            volume = asyncio.run(read(case.files(), study_uid_of(case.model), case.model, root))
+            yield Answer(case, 200, {"notes": volume.notes})
+        except SerinusError as error:
+            problem = problem_of(error)
+            yield Answer(case, problem.status, problem.body())
 
 
 def _answers(folder: Path) -> list[Answer]:
@@ -112,11 +128,10 @@ def _written(folder: Path, number: int, case: Case) -> dict[str, str]:
 
 
 def _asked(stack: LiveStack) -> Iterator[Answer]:
-    studies = {HEAD: _study_uid(as_files(head())[0]), FILM: _study_uid(as_files(film())[0])}
     with http_client(stack.settings.api_url, {"X-API-Key": stack.key}) as http:
         for number, case in enumerate(CASES):
             body = {
-                "study_uid": studies[case.model],
+                "study_uid": study_uid_of(case.model),
                 "source": f"case-{number}",
                 "model": case.model,
                 "outputs": ["json", "sr"],
@@ -127,13 +142,12 @@ def _asked(stack: LiveStack) -> Iterator[Answer]:
             yield Answer(case, answer.status_code, answer.json())
 
 
-def _study_uid(content: bytes) -> str:
-    return text(names_of(BytesIO(content)), "StudyInstanceUID")
-
-
-def _page(answers: Iterable[Answer]) -> Iterator[str]:
+def _page(answers: Iterable[Answer], reader_alone: bool) -> Iterator[str]:
     by_case = {answer.case.what: answer for answer in answers}
-    yield HEADING
+    yield HEADING.format(
+        how="as our reader takes it from a folder" if reader_alone else "asked of a live stack over HTTP",
+        option=" --reader-alone" if reader_alone else "",
+    )
     for title, cases in GROUPS.items():
         yield f"## {title}"
         yield "| input | status | code | what the caller sees |"

@@ -72,7 +72,7 @@ def _half(frame: bytes) -> bytes:
 
 def _noise(frame: bytes) -> bytes:
     noise = np.random.default_rng(2).integers(0, 256, len(frame)).astype(np.uint8).tobytes()
-    return frame[:200] + noise[200:]
+    return frame[:200] + noise[200:-4] + frame[-4:]
 
 
 def _huge_jpegls(frame: bytes) -> bytes:
