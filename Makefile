@@ -21,7 +21,7 @@ $(VENV)/.dev: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.debian:
-	@deploy/debian-packages orthanc orthanc-dicomweb dcmtk postgresql chromium
+	@deploy/debian-packages orthanc orthanc-dicomweb orthanc-python dcmtk postgresql chromium
 	@mkdir -p $(VENV) && touch $@
 
 up: $(VENV)/.installed ## start the embedded stack and read a real study

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import time
@@ -19,7 +20,6 @@ from typing import Self
 
 import httpx
 
-_PLUGIN = "libOrthancDicomWeb.so"
 _PLUGIN_ROOTS = (
     Path("/usr/share/orthanc"),
     Path("/usr/lib/orthanc"),
@@ -31,7 +31,8 @@ _READY_WITHIN_S = 60.0
 class Orthanc:
     """Orthanc with its DICOMweb plugin. `users` (name to password) switches on HTTP basic authentication.
 
-    `overwrite=False` is Orthanc's own default: an instance that is sent again keeps its first copy.
+    `overwrite=False` is Orthanc's own default: an instance that is sent again keeps its first copy. `settings` and
+    `environment` may be changed before a start.
     """
 
     def __init__(
@@ -45,7 +46,8 @@ class Orthanc:
         self.folder = folder / "orthanc"
         self.port = free_port()
         self.users = dict(users or {})
-        self._settings = _settings(self.folder, self.port, self.users, overwrite, name)
+        self.settings = _settings(self.folder, self.port, self.users, overwrite, name)
+        self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -73,10 +75,14 @@ class Orthanc:
         """Start and wait until it answers. Raises RuntimeError with the end of its log if it does not."""
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "orthanc.json"
-        config.write_text(json.dumps(self._settings))
+        config.write_text(json.dumps(self.settings))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["Orthanc", str(config)], stdout=log, stderr=log, cwd=self.folder
+                ["Orthanc", str(config)],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env=os.environ | self.environment,
             )
         self._wait_until_ready()
 
@@ -138,13 +144,21 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def dicomweb_plugin() -> Path:
+def plugin(library: str, package: str) -> Path:
     """Where Debian put the plugin. Raises FileNotFoundError naming the package that is missing."""
     for root in _PLUGIN_ROOTS:
-        found = sorted(root.rglob(_PLUGIN)) if root.is_dir() else []
+        found = sorted(root.rglob(library)) if root.is_dir() else []
         if found:
             return found[0]
-    raise FileNotFoundError(f"{_PLUGIN} not found: install the Debian packages orthanc and orthanc-dicomweb")
+    raise FileNotFoundError(f"{library} not found: install the Debian packages orthanc and {package}")
+
+
+def dicomweb_plugin() -> Path:
+    return plugin("libOrthancDicomWeb.so", "orthanc-dicomweb")
+
+
+def python_plugin() -> Path:
+    return plugin("libOrthancPython.so", "orthanc-python")
 
 
 def _settings(

@@ -82,10 +82,21 @@ def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 
 @pytest.fixture(scope="session")
-def stack(first_up: First, pacs: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
+def announcing_pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """A PACS that tells the stack of its studies: whoever needs it starts it, as he needs it."""
+    orthanc = Orthanc(tmp_path_factory.mktemp("announcing"))
+    yield orthanc
+    orthanc.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(
+    first_up: First, pacs: Orthanc, announcing_pacs: Orthanc, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LiveStack]:
     """The stack of all stories that leave it as it was, with all demo models."""
-    source = {"id": "pacs", "kind": "dicomweb", "base_url": pacs.dicomweb_url}
-    stack = LiveStack(tmp_path_factory.mktemp("live"), [source])
+    both = {"pacs": pacs, "announcing": announcing_pacs}
+    sources = [{"id": id_, "kind": "dicomweb", "base_url": one.dicomweb_url} for id_, one in both.items()]
+    stack = LiveStack(tmp_path_factory.mktemp("live"), sources)
     copy_kept(first_up[0], stack.settings.state_dir)
     try:
         stack.up()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
 
 import boto3
 import httpx
@@ -12,7 +14,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from imaging.samples.synthetic import make_ct_study
+from tests.ct import encoded
 from tests.e2e.conftest import NewStack
+from tests.recipes import recipe
 from tests.stack import LiveStack
 
 OBJECTS = 24
@@ -75,6 +79,43 @@ def test_calls_for_one_study_become_one_job(s3_stack: LiveStack, study: tuple[st
     assert len({answer.headers["X-Serinus-Job"] for answer in answers}) == 1
     assert len({answer.json()["sr_sop_instance_uid"] for answer in answers}) == 1
     assert answers[0].json()["model"]["name"] == "ich-triage"
+
+
+def test_the_lambda_function_makes_one_job_of_a_study(
+    s3_stack: LiveStack, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 tells it of each object on its own, of some twice, and also of a report and a text file."""
+    function = recipe("s3_lambda")
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    told = {"TRIGGER_URL": f"{s3_stack.settings.api_url}/v1/infer", "TRIGGER_KEY": s3_stack.key}
+    for name, value in (keys | told | {"TRIGGER_S3": bucket}).items():
+        monkeypatch.setenv(name, value)
+    datasets = make_ct_study(seed="lambda", slices=10, size=64)
+    report = make_ct_study(seed="lambda report", slices=1, size=8)[0]
+    report.Modality = "SR"
+    put = {f"a study/{number}+.dcm": encoded(dataset) for number, dataset in enumerate(datasets)}
+    put |= {"a study/report.dcm": encoded(report), "a study/read me.txt": b"not DICOM"}
+    s3 = boto3.client("s3", endpoint_url=bucket)
+    s3.create_bucket(Bucket="incoming")
+    for key, content in put.items():
+        s3.put_object(Bucket="incoming", Key=key, Body=content)
+    events = [s3_event(key) for key in (*put, *list(put)[:3])]
+    with ThreadPoolExecutor(len(events)) as invocations:  # as many at once as there are objects
+        answers = list(invocations.map(function.handler, events))
+    assert sum(answer["told"] for answer in answers) == len(datasets) + 3
+    assert sum(answer["passed_over"] for answer in answers) == 2
+    assert function.handler({"Records": [event["Records"][0] for event in events]})["passed_over"] == 2
+    with s3_stack.http() as http:
+        study = str(datasets[0].StudyInstanceUID)
+        (job,) = http.get("/v1/jobs", params={"study_uid": study}).json()["jobs"]
+    assert job["state"] == "completed"
+
+
+def s3_event(key: str) -> dict[str, Any]:
+    """S3's notification of one object, whose key is encoded as a form."""
+    return {
+        "Records": [{"s3": {"bucket": {"name": "incoming"}, "object": {"key": quote_plus(key, safe="/")}}}]
+    }
 
 
 @pytest.mark.parametrize("uri", ["http://evil/x", "s3://elsewhere/x.dcm", "s3://incoming/../secret"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
 import pytest
 
+from serve_apps.embedded.ray_head import ray_directory
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack, eventually
 
@@ -72,3 +74,14 @@ def test_the_whole_mlflow_store_knows_no_patient(stack: LiveStack, secrets: list
     for path in stack.settings.paths.mlflow.rglob("mlflow.db*"):
         text = path.read_bytes()
         assert not any(secret in text for secret in secrets)
+
+
+def test_what_a_stack_wrote_is_readable_by_its_owner_only(stack: LiveStack, secrets: list[bytes]) -> None:
+    """Whoever wrote it: the command, Ray and its workers, MLflow's server, SQLite beside its databases."""
+    roots = {stack.settings.state_dir, ray_directory(stack.settings)}
+    found = {path: path.lstat().st_mode for root in roots for path in (root, *root.rglob("*"))}
+    names = {path.name for path in found}
+    assert {"ledger.db", "ledger.db-wal", "ledger.db-shm", "mlflow.db", "keys", "model-cache"} <= names
+    kinds = (stat.S_ISREG, stat.S_ISDIR)  # a link has no mode of its own
+    open_to_others = [path for path, mode in found.items() if any(k(mode) for k in kinds) and mode & 0o077]
+    assert open_to_others == []
