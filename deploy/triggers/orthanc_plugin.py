@@ -1,12 +1,13 @@
 """Orthanc asks Serinus to read each study that has become stable, and again until Serinus has taken it.
 
-orthanc.json:  "Plugins": [".../libOrthancPython.so"], "PythonScript": "/etc/orthanc/orthanc_plugin.py", "StableAge": 60
+orthanc.json:  "Plugins": [".../libOrthancPython.so"], "PythonScript": "/etc/orthanc/orthanc_plugin.py",
+               "StableAge": 60
 environment:   TRIGGER_URL     https://serinus.example/v1/jobs
                TRIGGER_KEY     an API key with the scope jobs:write
                TRIGGER_SOURCE  how Serinus calls this Orthanc (the id of the source)
 
-It says so of every stable study, also when Serinus has stored its report in it: the same images are read once. What is
-not taken when Orthanc ends is forgotten; pacs_poller.py forgets nothing.
+It says so of every stable study, also when Serinus has stored its report in it: the same images are read once. What
+is not taken when Orthanc ends is forgotten; pacs_poller.py forgets nothing.
 """
 
 import json

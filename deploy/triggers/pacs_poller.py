@@ -13,8 +13,8 @@ environment:   TRIGGER_PACS    https://archive.example/dcm4chee-arc/aets/DCM4CHE
                TRIGGER_STATE   a file that remembers what was announced
                TRIGGER_EVERY_S seconds between two looks (30)
 
-A study that has as many instances as at the last look is stable. It is announced once for each number of instances, so
-again when a report was stored in it: Serinus reads the same images once.
+A study that has as many instances as at the last look is stable. It is announced once for each number of instances,
+so again when a report was stored in it: Serinus reads the same images once.
 """
 
 from __future__ import annotations

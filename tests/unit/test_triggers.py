@@ -1,4 +1,4 @@
-"""What the poller of docs/triggers.md announces: decided from what it saw last, so that nothing is lost or repeated."""
+"""What the poller of docs/triggers.md announces: decided from what it saw last, so that nothing is lost."""
 
 from __future__ import annotations
 
