@@ -23,12 +23,13 @@ _OF_EACH_SLICE: Final = tuple(map(Tag, (
 
 
 def content_digest(images: Sequence[Dataset], volume: Volume) -> str:
-    """sha256, in hexadecimal, over a series' stored pixels, its first slice's header and what differs by slice.
+    """sha256, in hexadecimal, over a series' stored pixels, its first slice's header, its notes and what differs by
+    slice.
 
     `volume` was made of `images`, whose order does not matter.
     """
     slices = sorted(tuple(map(str, raw(image, _OF_EACH_SLICE))) for image in images)
     whole = sha256(volume.input_digest.encode())
-    whole.update(repr((volume.series_uid, volume.geometry, slices)).encode())
+    whole.update(repr((volume.series_uid, volume.geometry, volume.notes, slices)).encode())
     whole.update(volume.evidence)
     return whole.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,3 +53,8 @@ def test_another_rescale_slope_of_one_slice_is_another_input() -> None:
 
 def test_a_slice_more_is_another_input() -> None:
     assert digest(ct_series(6)) != digest(ct_series(5))
+
+
+def test_what_a_reader_must_know_of_the_input_is_part_of_it() -> None:
+    noted = replace(to_volume(ct_series()), notes=("two files could not be read",))
+    assert content_digest(ct_series(), noted) != digest(ct_series())
