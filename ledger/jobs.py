@@ -62,14 +62,15 @@ class Jobs:
         """
         require_fits(idempotency, {"tenant": tenant, "key": idempotency_key})
         with self._db.write() if durable else self._db.write_unsynced() as connection:
-            if idempotency_key is None:
-                return self._joined(connection, request, tenant, join)
-            return self._once(connection, request, idempotency_key, tenant, join)
+            submitted = self._submitted(connection, request, idempotency_key, tenant, join)
+            if submitted.replayed and durable:
+                _touch(connection, submitted.job.id)  # whoever made it may not have waited for the disk
+            return submitted
 
     def secure(self, job_id: str) -> None:
         """Return when the disk has the job as it stands; nothing of it changes."""
         with self._db.write() as connection:
-            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(id=jobs.c.id))
+            _touch(connection, job_id)
 
     def replay(self, request: JobRequest, idempotency_key: str, *, tenant: str) -> Submitted | None:
         """The job that the same key and body have made, None if there is none. Raises IdempotencyConflict."""
@@ -220,9 +221,11 @@ class Jobs:
         with self._db.read() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def _once(
-        self, connection: Connection, request: JobRequest, key: str, tenant: str, join: bool
+    def _submitted(
+        self, connection: Connection, request: JobRequest, key: str | None, tenant: str, join: bool
     ) -> Submitted:
+        if key is None:
+            return self._joined(connection, request, tenant, join)
         self._db.serialise(connection, f"{tenant}/{key}")
         before = self._before(connection, request, key, tenant)
         if before is not None:
@@ -331,6 +334,11 @@ class Jobs:
         query = sa.select(deliveries.c.kind, deliveries.c.document, deliveries.c.error_code).where(dead)
         rows = connection.execute(query)
         return tuple(f"{kind} of {document or 'result'}: {code}" for kind, document, code in rows)
+
+
+def _touch(connection: Connection, job_id: str) -> None:
+    """Write the row as it is: a transaction that writes nothing waits for no disk."""
+    connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(id=jobs.c.id))
 
 
 def fingerprint_of(request: JobRequest) -> str:

@@ -60,3 +60,13 @@ def test_a_result_waits_for_the_disk_and_its_arrival_does_not(ledger: Ledger, co
     (delivery,) = ledger.outbox.claim_of_job(job.id, "outbox", 60.0)
     assert committed(lambda: ledger.outbox.delivered(delivery.id)) == [NORMAL]
     assert ledger.jobs.get(job.id).state is JobState.COMPLETED
+
+
+def test_who_joins_a_job_that_did_not_wait_for_the_disk_waits_for_it(ledger: Ledger, committed) -> None:
+    ledger.jobs.submit(REQUEST, idempotency_key="k", tenant="ris", durable=False)
+    for key in ("k", None):
+        joined = committed(
+            lambda k=key: ledger.jobs.submit(REQUEST, idempotency_key=k, tenant="ris", join=True)
+        )
+        assert joined == [FULL]
+    assert len(ledger.jobs.list_jobs()[0]) == 1
