@@ -21,6 +21,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final, Protocol
 
+from core.private_files import OWNER_ONLY
+
 DOWNLOAD_TIMEOUT_S: Final = 900
 
 
@@ -136,6 +138,7 @@ class PackagedFile:
             with tempfile.TemporaryDirectory(dir=cache) as partial:
                 self.package.download(Path(partial))
                 for archive in self.package.archives(Path(partial)):
+                    archive.chmod(OWNER_ONLY)  # apt gives it to everybody
                     os.replace(archive, cache / archive.name)
         archives = self.package.archives(cache)
         if not archives:

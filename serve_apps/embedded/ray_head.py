@@ -72,12 +72,15 @@ class RayDidNotStart(RuntimeError):
 
 
 def ray_directory(settings: Settings) -> Path:
-    """The state folder's `ray`, or a short stand-in where that path is too long for a Unix socket."""
+    """The state folder's `ray`, or a short stand-in where that path is too long for a Unix socket.
+
+    Ray lets everybody write into its folders, so that the folder above is private.
+    """
     wanted = settings.paths.ray
     if len(str(wanted)) + len(LONGEST_SOCKET) <= SOCKET_PATH_LIMIT:
         return wanted
     digest = hashlib.blake2b(str(wanted).encode(), digest_size=5).hexdigest()
-    return Path(tempfile.gettempdir()) / f"serinus-{digest}"
+    return Path(tempfile.gettempdir()) / f"serinus-{digest}" / "r"
 
 
 def ray_environment(settings: Settings) -> dict[str, str]:
@@ -106,7 +109,8 @@ def ray_environment(settings: Settings) -> dict[str, str]:
 
 def start_ray(settings: Settings) -> int:
     """Start the head in its own session and wait until its dashboard answers. Returns the leader's pid."""
-    directory = private_folder(ray_directory(settings))
+    directory = ray_directory(settings)
+    private_folder(directory.parent)
     private_folder(directory / "ray")
     settings.paths.logs.mkdir(parents=True, exist_ok=True)
     log = settings.paths.logs / "ray.log"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ def test_a_long_state_folder_gets_a_short_directory_for_sockets(tmp_path: Path) 
     deep = tmp_path / ("x" * 60)
     assert not ray_directory(Settings(state_dir=deep)).is_relative_to(deep)
     assert ray_directory(Settings(state_dir=deep)) == ray_directory(Settings(state_dir=deep))
+    assert ray_directory(Settings(state_dir=deep)).parent != Path(tempfile.gettempdir()), "Ray opens its own"
 
 
 @given(st.integers(min_value=1, max_value=120))
