@@ -269,7 +269,7 @@ def _convert(slices: list[_Slice], known: Mapping[str, bytes]) -> tuple[Any, lis
     with ThreadPoolExecutor(_WORKERS) as pool:
         stored = list(pool.map(_stored, slices))
         digests = pool.map(partial(_digest, known), slices, stored)
-        notes = _check_contents(list(pool.map(_is_constant, stored)))
+        notes = _check_contents(list(pool.map(_is_constant, stored)), text(slices[0].dataset, "Modality"))
         planes = list(pool.map(_plane, slices, stored))
         dtype = np.int16 if all(map(_fits_int16, slices, planes)) else np.float32
         layout = slices[0].layout.pixels
@@ -293,18 +293,19 @@ def _is_constant(stored: Pixels) -> bool:
     return not (probes != stored[0, 0]).any() and not (stored != stored[0, 0]).any()
 
 
-def _check_contents(constant: list[bool]) -> tuple[str, ...]:
-    """A note on constant images at the ends of a series, where an average or a stripped brain may have some.
+def _check_contents(constant: list[bool], modality: str) -> tuple[str, ...]:
+    """A note on images of one value, which an average or a stripped brain may have.
 
-    Raises ConstantPixels when all are constant, or one between others: no scanner makes these.
+    Raises ConstantPixels when all are, or one of a CT between others: no scanner makes these.
     """
     if all(constant):
         raise ConstantPixels("the images hold one value throughout")
     start, stop = constant.index(False), len(constant) - constant[::-1].index(False)
-    if inside := sum(constant[start:stop]):
+    inside = sum(constant[start:stop])
+    if inside and modality == "CT":
         raise ConstantPixels(f"{inside} of {len(constant)} images, between others, hold one value throughout")
-    ends = sum(constant)
-    return (f"{ends} of {len(constant)} images, at the ends of the series, hold one value",) if ends else ()
+    count = sum(constant)
+    return (f"{count} of {len(constant)} images hold one value throughout",) if count else ()
 
 
 def _plane(item: _Slice, stored: Pixels) -> Pixels:

@@ -131,8 +131,8 @@ def _foreign_syntax() -> Files:
 
 CASES = (
     Case("pixels of one value", each(_constant), "pixels-constant"),
-    Case("one image, between others, of one value", each(_lost), "pixels-constant"),
-    Case("images of one value at the ends", each(_blank_ends), note="3 of 24 images, at the ends"),
+    Case("one image of a CT, between others, of one value", each(_lost), "pixels-constant"),
+    Case("images of one value at the ends", each(_blank_ends), note="3 of 24 images hold one value"),
     Case("BitsAllocated 8 over 16-bit values", every(BitsAllocated=8, BitsStored=8, HighBit=7), "pixels-contradict-header"),
     Case("PixelData longer than declared", each(_longer), "pixels-contradict-header"),
     Case("PixelData of one image truncated", each(_shorter), "pixels-damaged"),

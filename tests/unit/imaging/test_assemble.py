@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
-from pydicom.uid import RLELossless
+from pydicom.uid import MRImageStorage, RLELossless
 
 from core.errors import BrokenGeometry, StudyError, UndecodablePixels, UnsupportedSeries
 from imaging.assemble import to_volume
@@ -167,3 +167,10 @@ def test_errors_and_logs_never_carry_a_tag_value(caplog: pytest.LogCaptureFixtur
         to_volume([broken_header("SliceThickness", b"SECRET^NAMES")])
     assert "SECRET" not in str(caught.value) + caplog.text
     assert caught.value.__suppress_context__
+
+
+def test_an_average_of_heads_may_have_an_empty_image_between_others() -> None:
+    """As the sample Colin27 has; a CT may not."""
+    images = ct_series(5, Modality="MR", SOPClassUID=MRImageStorage)
+    images[2].PixelData = bytes(len(images[2].PixelData))
+    assert to_volume(images).notes == ("1 of 5 images hold one value throughout",)
