@@ -40,7 +40,7 @@ async def test_slow_bodies_without_a_key_are_401_at_once_and_keep_nobody_out(own
     heads = [head_of("POST", path, length) for path in ("/v1/jobs", "/dicom-web/studies", "/nowhere")]
     calls, heard = await call_meanwhile(own_stack, lambda: crowd(own_stack, *heads))
     assert Counter((h.status, code_of(h)) for h in heard) == {(401, "unauthenticated"): SLOW}
-    assert max(h.seconds for h in heard) < 10
+    assert max(h.seconds for h in heard) < 20
     assert calls.wrong == []
 
 
@@ -55,7 +55,7 @@ async def test_slow_bodies_with_a_key_are_408_and_keep_nobody_out(own_stack: Liv
     calls, heard = await call_meanwhile(own_stack, some)
     assert Counter((h.status, code_of(h)) for h in heard) == {(408, "request-timeout"): 300}
     assert calls.wrong == []
-    assert calls.p99_s < 5
+    assert calls.p99_s < 10
 
 
 async def test_slow_heads_end_and_keep_nobody_out(own_stack: LiveStack) -> None:
@@ -67,7 +67,7 @@ async def test_slow_heads_end_and_keep_nobody_out(own_stack: LiveStack) -> None:
 
     calls, heard = await call_meanwhile(own_stack, slow)
     assert Counter((h.status, code_of(h)) for h in heard) == {(408, "request-timeout"): SLOW}
-    assert max(h.seconds for h in heard) < 15
+    assert max(h.seconds for h in heard) < 30
     assert calls.wrong == []
 
 
