@@ -36,10 +36,11 @@ status: $(VENV)/.installed ## versions, health, queue, addresses
 test: test-fast test-slow ## everything (installs Orthanc, dcmtk and Chromium from Debian when missing)
 
 test-fast: $(VENV)/.dev ## unit tests: no Ray, no sockets, no sleep
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2 --dist worksteal
 
 test-slow: $(VENV)/.dev $(VENV)/.debian ## integration and end-to-end tests on real servers
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/integration tests/e2e -q --durations=15
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/integration -q -n 2 --dist loadfile --durations=15
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/e2e -q --durations=15
 
 lint: $(VENV)/.dev ## ruff, and the strict check of serve_config.yaml
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/serinus check-config serve_config.yaml

@@ -15,9 +15,13 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import psycopg
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _READY_WITHIN_S = 60.0
@@ -31,6 +35,7 @@ class Postgres:
         self._fsync = fsync
         self._bin = _binaries()
         self._databases = 0
+        self._empty: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -50,6 +55,17 @@ class Postgres:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self._remove()
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The URL of an empty database, lent for a while.
+
+        It is emptied afterwards and lent again: hundreds of databases, one for each test, are gigabytes to delete.
+        """
+        url = self._empty.pop() if self._empty else self.new_database()
+        yield url
+        if _emptied(url):
+            self._empty.append(url)
 
     def new_database(self) -> str:
         """The URL of a new and empty database."""
@@ -113,6 +129,19 @@ class Postgres:
         done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=self._folder)
         if done.returncode != 0:
             raise RuntimeError(f"{program} failed: {done.stderr[-2000:]}")
+
+
+def _emptied(url: str) -> bool:
+    """Empty a database; whether that was possible, which it is not while somebody holds a lock in it."""
+    limits = "-c lock_timeout=2000 -c client_min_messages=warning"
+    plain = url.replace("postgresql+psycopg:", "postgresql:")
+    with psycopg.connect(plain, autocommit=True, options=limits) as connection:
+        try:
+            connection.execute("DROP SCHEMA public CASCADE")
+        except psycopg.errors.LockNotAvailable:
+            return False
+        connection.execute("CREATE SCHEMA public")
+    return True
 
 
 def _as_postgres() -> list[str]:

@@ -19,8 +19,9 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def ledger_url(postgres: Postgres) -> str:
-    return postgres.new_database()
+def ledger_url(postgres: Postgres) -> Iterator[str]:
+    with postgres.database() as url:
+        yield url
 
 
 @pytest.fixture
@@ -31,9 +32,11 @@ def ledger(ledger_url: str) -> Iterator[Ledger]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def either_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def either_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database, SQLite and then PostgreSQL."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
+        yield f"sqlite:///{tmp_path / 'ledger.db'}"
+        return
     server: Postgres = request.getfixturevalue("postgres")
-    return server.new_database()
+    with server.database() as url:
+        yield url

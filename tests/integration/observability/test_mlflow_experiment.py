@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -17,61 +10,14 @@ import pytest
 from core.errors import RegistryUnavailable
 from observability.recorder import Recorder
 from observability.telemetry import build_telemetry, mlflow_experiment_id, mlflow_telemetry
+from registry.server import EmbeddedServer
 
 from .test_otlp_export import a_study
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
-def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("mlflow")
-    port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
-    store = [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/mlflow.db",
-        "--artifacts-destination",
-        str(folder / "a"),
-    ]
-    hosts = ["--allowed-hosts", f"127.0.0.1:{port}"]
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(
-            [*command, *store, *hosts], stdout=log, stderr=log, cwd=folder, start_new_session=True
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_healthy(url, server, folder / "log")
-        yield url
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)  # the whole group: the CLI's death leaves uvicorn serving
-        server.wait()
-
-
-def wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            if httpx.get(f"{url}/health", timeout=2).status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.3)
-    raise AssertionError(log.read_text()[-2000:])
+def mlflow_url(mlflow_server: EmbeddedServer) -> str:
+    return mlflow_server.url
 
 
 def test_an_experiment_is_created_once_and_found_again(mlflow_url: str) -> None:

@@ -1,9 +1,8 @@
-"""One real embedded MLflow for all registry tests; tests that stop it start one of their own."""
+"""A signed version in the MLflow of all integration tests, and caches that verify it."""
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,33 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from registry.cache import NodeCache
 from registry.client import ModelVersion, RegistryClient
 from registry.register import register_model
-from registry.server import EmbeddedServer, start_embedded, stop_embedded
+from registry.server import EmbeddedServer
 from registry.signing import ensure_keypair, load_signing_key, load_verify_key
 from tests.integration.registry.tiny import tiny_package
-
-
-@pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return find
-
-
-@pytest.fixture(scope="session")
-def mlflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("registry") / "mlflow"
-
-
-@pytest.fixture(scope="session")
-def mlflow_server(mlflow_folder: Path, free_port: Callable[[], int]) -> Iterator[EmbeddedServer]:
-    server = start_embedded(mlflow_folder, free_port())
-    try:
-        yield server
-    finally:
-        stop_embedded(mlflow_folder)
 
 
 @pytest.fixture(scope="session")

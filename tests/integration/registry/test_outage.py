@@ -43,15 +43,6 @@ print(load_network(cached, torch.device("cpu")).max_batch, cached.live, "mlflow"
 """
 
 
-@pytest.fixture
-def own_folder(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "mlflow"
-    try:
-        yield folder
-    finally:
-        stop_embedded(folder)
-
-
 def test_a_stopped_mlflow_takes_nothing_away(
     own_folder: Path,
     free_port: Callable[[], int],
