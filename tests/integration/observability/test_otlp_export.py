@@ -139,7 +139,7 @@ async def test_a_collector_that_hangs_holds_nobody_up(collector: Collector) -> N
         recorder.record(a_study(f"st-{number}"))
     recording_s = time.perf_counter() - started
     await recorder.aclose(timeout_s=1.0)
-    assert recording_s < 1.0
+    assert recording_s < 10.0, "each would wait for its export: a minute in all"
     assert time.perf_counter() - started < 4.0
 
 
