@@ -45,7 +45,6 @@ _WORKERS: Final = 2
 _NO_DIGESTS: Final[Mapping[str, bytes]] = MappingProxyType({})
 _LIMITS: Final = PixelLimits()
 _THICKEST_MM: Final = 1000.0
-_NAMES: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _UID: Final = re.compile(r"\d[\d.]{0,63}", re.ASCII)  # with the leading zeros that some scanners write
 _PROBES: Final = 16  # rows and columns of an image that are looked at before all of it is
 _NO_POSITION: Final = (0.0, 0.0, 0.0)
@@ -125,9 +124,10 @@ def _read_slices(datasets: Sequence[Dataset]) -> list[_Slice]:
     images = readable_images(datasets)
     if not images:
         raise UnsupportedSeries("the series holds no image")
-    for dataset in images:
-        if not all(_UID.fullmatch(text(dataset, keyword)) for keyword in _NAMES):
-            raise StudyError("an image has no UIDs by which a report could name it")
+    uids = [text(images[0], keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID")]
+    uids += [text(dataset, "SOPInstanceUID") for dataset in images]
+    if not all(map(_UID.fullmatch, uids)):
+        raise StudyError("an image has no UIDs by which a report could name it")
     if len({text(dataset, "PatientID") for dataset in images}) > 1:
         raise MixedPatients("the images of the series name different patients")
     known: dict[tuple[object, ...], _Layout] = {}
@@ -289,6 +289,8 @@ def _digest(known: Mapping[str, bytes], item: _Slice, stored: Pixels) -> bytes:
 def _is_constant(stored: Pixels) -> bool:
     """Whether an image holds one value throughout; of an honest one, a few pixels tell that it does not."""
     rows, columns = stored.shape
+    if stored[rows // 2, columns // 2] != stored[0, 0]:
+        return False
     probes = stored[:: -(-rows // _PROBES), :: -(-columns // _PROBES)]
     return not (probes != stored[0, 0]).any() and not (stored != stored[0, 0]).any()
 
