@@ -125,9 +125,10 @@ def _enclosed(body: Mask) -> int:
 
 def _between(mask: Mask) -> Mask:
     """Where the mask lies, or lies to the left and to the right."""
-    before = np.maximum.accumulate(mask, axis=2)
-    behind = np.maximum.accumulate(mask[:, :, ::-1], axis=2)[:, :, ::-1]
-    return np.asarray(before & behind)
+    columns = np.arange(mask.shape[2])
+    first = mask.argmax(2)[..., None]
+    last = mask.shape[2] - 1 - mask[:, :, ::-1].argmax(2)[..., None]
+    return np.asarray((columns >= first) & (columns <= last) & mask.any(2)[..., None])
 
 
 def _sizes(body: Mask, step_mm: tuple[float, float, float]) -> Iterator[Measure]:
@@ -163,7 +164,9 @@ def _shape(
     up, back, left = step_mm
     frame = values > tissues.frame_from
     soft = _between(frame) & (values > tissues.soft[0]) & (values < tissues.soft[1])
-    height, depth, width = _moments(frame, 0), _moments(frame, 1), _moments(frame, 2)
+    side, soft_side, body_side = _side_view(frame), _side_view(soft), _side_view(body)
+    height, depth = _moments(side.sum(1)), _moments(side.sum(0))
+    width = _moments(frame.sum((0, 1)))
     yield Measure("width for its depth", float(np.log(width.spread * left / (depth.spread * back))), 0.05)
     yield Measure("height for its depth", float(np.log(height.spread * up / (depth.spread * back))), 0.15)
     third = max(1, len(body) // 3)
@@ -172,31 +175,38 @@ def _shape(
         ("middle", slice(third, -third)),
         ("upper", slice(-third, None)),
     ):
-        around = _moments(frame[part], 1)
+        around = _moments(side[part].sum(0))
         yield Measure(f"frame drawn to the front, {name} third", around.skewness, 0.06)
-        offset = (_moments(soft[part], 1).centre - around.centre) / around.spread
+        offset = (_moments(soft_side[part].sum(0)).centre - around.centre) / around.spread
         yield Measure(f"soft tissue to the back, {name} third", offset, 0.06)
     yield Measure("frame drawn downwards", height.skewness, 0.1)
-    yield Measure("soft tissue upwards", (_moments(soft, 0).centre - height.centre) / height.spread, 0.1)
-    whole = _moments(body, 0)
+    yield Measure(
+        "soft tissue upwards", (_moments(soft_side.sum(1)).centre - height.centre) / height.spread, 0.1
+    )
+    whole = _moments(body_side.sum(1))
     yield Measure("body drawn downwards", whole.skewness, 0.06)
     yield Measure("frame above the body's middle", (height.centre - whole.centre) / whole.spread, 0.08)
     quarter = max(1, len(body) // 4)
-    top, bottom = (int(np.count_nonzero(end)) for end in (body[-quarter:], body[:quarter]))
+    top, bottom = (int(end.sum()) for end in (body_side[-quarter:], body_side[:quarter]))
     yield Measure("body at the top end", float(np.log((top + 1) / (bottom + 1))), 0.3)
 
 
 @dataclass(frozen=True, slots=True)
 class _Moments:
-    """Of a mask along one axis, in voxels; without a voxel it is in the middle, and 1 wide."""
+    """Of a profile, in voxels; that of nothing is in the middle, and 1 wide."""
 
     centre: float
     spread: float
     skewness: float
 
 
-def _moments(mask: Mask, axis: int) -> _Moments:
-    profile = mask.sum(tuple(other for other in range(3) if other != axis)).astype(np.float64)
+def _side_view(mask: Mask) -> npt.NDArray[np.integer]:
+    """How many voxels of each row: `(up, back)`."""
+    return np.asarray(mask.sum(2, dtype=np.int32))
+
+
+def _moments(counts: npt.NDArray[np.integer]) -> _Moments:
+    profile = counts.astype(np.float64)
     total = float(profile.sum())
     if total == 0:
         return _Moments(len(profile) / 2, 1.0, 0.0)
@@ -210,10 +220,11 @@ def _moments(mask: Mask, axis: int) -> _Moments:
 def _mirrored_correlation(values: Floats, body: Mask) -> float:
     """Correlation of the volume with its mirror image about the body's own middle."""
     columns = values.shape[2]
-    middle = _moments(body, 2).centre - 0.5
-    mirrored = np.rint(2 * middle - np.arange(columns)).astype(int)
-    inside = (mirrored >= 0) & (mirrored < columns)
-    one, other = values[:, :, inside], values[:, :, mirrored[inside]]
+    middle = _moments(body.sum((0, 1))).centre - 0.5
+    sum_of_both = round(2 * middle)  # of a column's index and that of the one that mirrors it
+    first, last = max(0, sum_of_both - columns + 1), min(columns - 1, sum_of_both)
+    one = values[:, :, first : last + 1]
+    other = one[:, :, ::-1]  # the mirrored range is the range itself
     if not one.size:
         return 0.0
     one, other = one - one.mean(), other - other.mean()
