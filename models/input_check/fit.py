@@ -17,7 +17,7 @@ from models.input_check.descriptor import DescriptorKind, Vector, names_of
 from models.input_check.reference import Reference
 
 FALSE_REFUSAL_RATE: Final = 0.005
-MARGIN: Final = 1.25  # a reference set is never the whole world, and what is foreign lies many times as far
+MARGIN: Final = 1.4  # a reference set is never the whole world, and what is foreign lies many times as far
 DIGITS: Final = 6
 
 
