@@ -128,7 +128,7 @@ def _between(mask: Mask) -> Mask:
     columns = np.arange(mask.shape[2])
     first = mask.argmax(2)[..., None]
     last = mask.shape[2] - 1 - mask[:, :, ::-1].argmax(2)[..., None]
-    return np.asarray((columns >= first) & (columns <= last) & mask.any(2)[..., None])
+    return np.asarray((columns >= first) & (columns <= last) & np.asarray(mask.any(2))[..., None])
 
 
 def _sizes(body: Mask, step_mm: tuple[float, float, float]) -> Iterator[Measure]:
