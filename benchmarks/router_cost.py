@@ -92,10 +92,10 @@ def _options() -> argparse.Namespace:
 
 
 class BareCaller:
-    """Reads a study by the bare application."""
+    """Reads a study by the bare application, which stands behind the same key check of the proxy."""
 
     def __init__(self, site: Site) -> None:
-        self._http = http_client(site.stack.settings.api_url)
+        self._http = http_client(site.stack.settings.api_url, {"X-API-Key": site.stack.key})
 
     def __call__(self, study: str) -> tuple[dict[str, Any] | None, str]:
         return result_of(self._http.post(PREFIX, json={"study_uid": study, "source": SOURCE})), ""
