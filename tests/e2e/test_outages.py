@@ -1,10 +1,13 @@
-"""What a site depends on goes away for a while, or hangs. Nothing is lost, and nobody waits for another's outage.
+"""What a site depends on goes away for a while: a PACS, the ledger's database, the control state. Nothing is lost.
 
 One stack on PostgreSQL with two PACSs, each behind a proxy that can be slow, hang or refuse. Times are shortened.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +15,16 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from imaging.samples.synthetic import make_ct_study
+from ledger import Ledger
+from ledger.tables import control_state
+from registry.client import RegistryClient
 from tests.counting_proxy import CountingProxy
 from tests.e2e.conftest import NewStack
 from tests.e2e.pacs import reports_in
+from tests.load import Load
 from tests.orthanc import Orthanc
 from tests.postgres import Postgres
 from tests.receiver import Receiver
@@ -24,12 +32,16 @@ from tests.stack import LiveStack, eventually
 
 MODEL = "ich-triage"
 FETCH_TIMEOUT_S = 12
+SHADOW_AGE_S = 2
 ENVIRONMENT = {
     "SERINUS_FETCH_TIMEOUT_S": str(FETCH_TIMEOUT_S),
     "SERINUS_DELIVERY_TIMEOUT_S": "10",
     "SERINUS_MODEL_FAILED_ATTEMPTS": "2",
+    "SERINUS_SHADOW_MAX_WAIT_S": str(SHADOW_AGE_S),
 }
 MORE_THAN_SLOTS = 10
+AWAY_S = 12.0
+UNREADABLE, OLDER = "cannot be read", "is older than"
 
 
 @dataclass(frozen=True)
@@ -109,6 +121,32 @@ def errors_of(site: LiveStack, ids: list[str]) -> set[str | None]:
     return {job["error"] and job["error"]["code"] for job in jobs_of(site, ids)}
 
 
+def is_ready(site: LiveStack) -> bool:
+    with site.http() as http:
+        return http.get("/readyz").status_code == httpx.codes.OK
+
+
+def state_of(site: LiveStack, version: str) -> str | None:
+    with site.http() as http:
+        rows = http.get("/v1/models").raise_for_status().json()["variants"]
+    return next((v["state"] for v in rows if v["model"] == MODEL and v["version"] == version), None)
+
+
+def alarms_of(site: LiveStack) -> str:
+    with site.http() as http:
+        alarms = http.get("/v1/models").raise_for_status().json()["alarms"]
+    return "; ".join(f"{subject}: {alarm}" for subject, alarm in alarms.items())
+
+
+def reader_of(site: LiveStack, study: str) -> str:
+    """The version that reads the study."""
+    with site.http() as http:
+        body = {"study_uid": study, "source": "pacs", "model": MODEL}
+        answer = http.post("/v1/jobs", json=body, headers={"Prefer": "wait=60"})
+    assert answer.status_code == httpx.codes.OK, answer.text
+    return str(answer.json()["model"]["version"])
+
+
 def assert_each_is_read_once(site: LiveStack, pacs: Pacs, studies: list[str], ids: list[str]) -> None:
     for job in ids:
         finished = site.finished(job, within_s=90)
@@ -167,3 +205,128 @@ def test_a_report_that_a_pacs_refuses_for_good_is_a_dead_letter_in_the_status(
     (letter,) = [letter for letter in status["queue"]["dead_letters"] if letter["job_id"] == job]
     assert (letter["destination"], letter["error"]) == ("other", "result-store-rejected")
     assert status["models"]["alarms"]
+
+
+def test_while_the_ledger_is_away_callers_are_told_to_come_back_and_no_accepted_study_is_lost(
+    site: LiveStack, postgres: Postgres, pacs: Pacs, tmp_path: Path
+) -> None:
+    studies = pacs.studies(tmp_path, "ledger", 6)
+    pacs.proxy.delay_s = 2.0
+    jobs = submit_all(site, pacs, studies)
+    eventually(lambda: "running" in states_of(site, jobs) or None, 30, "a study to be read")
+    postgres.stop()
+    pacs.proxy.delay_s = 0.0
+    try:
+        answers = answers_while_away(site, jobs[0])
+    finally:
+        postgres.start()
+    assert {(status, code) for status, code, _ in answers} == {(503, "ledger-unavailable")}
+    assert all(int(retry_after) >= 1 for *_, retry_after in answers)
+    eventually(lambda: is_ready(site) or None, 30, "the site to be ready again")
+    assert_each_is_read_once(site, pacs, studies, jobs)
+    assert {job["attempt"] for job in jobs_of(site, jobs)} == {1}, "a restart of the database was an attempt"
+
+
+def answers_while_away(site: LiveStack, job: str) -> list[tuple[int, str, str]]:
+    """What callers and the load balancer hear: status, code and Retry-After of each answer."""
+    heard: list[httpx.Response] = []
+    end = time.monotonic() + AWAY_S
+    with site.http() as http:
+        while time.monotonic() < end:
+            body = {"study_uid": "2.25.1", "source": "pacs", "model": MODEL}
+            heard += [
+                http.post("/v1/jobs", json=body),
+                http.get(f"/v1/jobs/{job}", params={"wait": 5}),
+                http.get("/readyz"),
+            ]
+            assert http.get("/healthz").status_code == httpx.codes.OK
+    return [(answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) for answer in heard]
+
+
+def test_whatever_befalls_the_control_state_routers_go_on_and_say_so_and_a_freeze_arrives(
+    site: LiveStack, pacs: Pacs, ledger_url: str, canary: str, tmp_path: Path
+) -> None:
+    """The controller is stopped, so that it mends nothing: a record that is damaged, lost, and from a backup."""
+    studies = iter(pacs.studies(tmp_path, "control", 6))
+    site.run("route", "set-weight", MODEL, canary, "50")
+    record = ControlRow(ledger_url)
+    site.run("route", "set-weight", MODEL, canary, "100")
+    eventually(lambda: record.is_older_than_the_ledger or None, 20, "the weight to be recorded")
+    (controller,) = site.processes("ServeReplica:serinus:RolloutController")
+    os.kill(controller, signal.SIGSTOP)
+    try:
+        for befall, alarm in ((record.damage, UNREADABLE), (record.lose, OLDER), (record.put_back, OLDER)):
+            befall()
+            eventually(lambda said=alarm: said in alarms_of(site) or None, 20, f"the alarm: {alarm}")
+            assert reader_of(site, next(studies)) == canary
+        frozen = site.run("freeze", "a drill")
+        assert (frozen["recorded"], frozen["unconfirmed"]) == (True, 0)
+        assert reader_of(site, next(studies)) == "1"
+    finally:
+        os.kill(controller, signal.SIGKILL)
+    eventually(
+        lambda: not any(alarm in alarms_of(site) for alarm in (UNREADABLE, OLDER)) or None,
+        60,
+        "a mended record",
+    )
+    site.run("unfreeze")
+    assert reader_of(site, next(studies)) == canary
+
+
+def shadows_done(site: LiveStack, ledger_url: str) -> int:
+    return sum(shadow.error_code is None for shadow in Ledger.open(ledger_url).shadows.outcomes(MODEL, 500))
+
+
+def test_a_shadow_reads_under_a_steady_load_once_it_is_old_enough(
+    site: LiveStack, pacs: Pacs, canary: str, ledger_url: str, tmp_path: Path
+) -> None:
+    site.run("route", "set-weight", MODEL, canary, "0")
+    studies = {str(n): study for n, study in enumerate(pacs.studies(tmp_path, "steady", 6))}
+    with Load(site, studies, MODEL, callers=4) as load:
+        load.wait_for(10)
+        before = shadows_done(site, ledger_url)
+        load.wait_for(20)
+        eventually(
+            lambda: shadows_done(site, ledger_url) >= before + 3 or None, 30, "shadows beside the load"
+        )
+    assert load.failures == []
+
+
+@pytest.fixture(scope="module")
+def canary(site: LiveStack) -> str:
+    """A version that reads every study, until somebody freezes."""
+    RegistryClient(site.settings.registry_url).set_alias(MODEL, "challenger", "2")
+    eventually(lambda: state_of(site, "2") == "warm" or None, 120, "version 2 to be warm")
+    site.run("route", "set-weight", MODEL, "2", "100")
+    return "2"
+
+
+class ControlRow:
+    """A backup of the control state's row, and what may befall the one in the database."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(url)
+        self._backup = self._read()
+
+    @property
+    def is_older_than_the_ledger(self) -> bool:
+        return bool(self._read()["generation"] > self._backup["generation"])
+
+    def damage(self) -> None:
+        """A newer one, of which a part was written."""
+        newer = control_state.c.generation + 1
+        self._write(sa.update(control_state).values(generation=newer, snapshot="{"))
+
+    def lose(self) -> None:
+        self._write(sa.delete(control_state))
+
+    def put_back(self) -> None:
+        self._write(sa.insert(control_state).values(**self._backup))
+
+    def _read(self) -> dict[str, Any]:
+        with self._engine.connect() as connection:
+            return dict(connection.execute(sa.select(control_state)).mappings().one())
+
+    def _write(self, statement: sa.Executable) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(statement)
