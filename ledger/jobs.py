@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -23,18 +21,13 @@ from core.errors import (
 from core.priority import Priority, queue_order
 from core.study import StudyRef
 from ledger.database import Database
+from ledger.job_rows import fingerprint_of, job_of, request_of
 from ledger.limits import require_fits
 from ledger.records import Job, JobRequest, Submitted
 from ledger.state import HAS_RESULT, OPEN, JobState, may_move
 from ledger.tables import RESULT_VERSION, deliveries, documents, idempotency, jobs, microseconds
 
 ENDED_WITHOUT_RESULT = (JobState.FAILED, JobState.CANCELED)
-SAME_IN_JOB = frozenset(field.name for field in fields(Job)) & frozenset(jobs.c.keys()) - {
-    "state",
-    "priority",
-    "outputs",
-}
-
 NO_VALUES: dict[str, Any] = dict.fromkeys(jobs.c.keys())
 _JOB: Final = sa.select(jobs).where(jobs.c.id == sa.bindparam("this_job"))
 
@@ -339,50 +332,6 @@ class Jobs:
 def _touch(connection: Connection, job_id: str) -> None:
     """Write the row as it is: a transaction that writes nothing waits for no disk."""
     connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(id=jobs.c.id))
-
-
-def fingerprint_of(request: JobRequest) -> str:
-    """What two submissions must share to be the same request."""
-    body = [
-        request.study.study_uid,
-        request.study.source,
-        list(request.study.series_uids),
-        request.model,
-        request.priority.value,
-        list(request.outputs),
-        request.callback,
-        dict(request.context),
-        request.tester_variant,
-        request.force,
-    ]
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def request_of(row: RowMapping) -> JobRequest:
-    """What a job was asked for."""
-    return JobRequest(
-        StudyRef(row["source"], row["study_uid"], tuple(row["series_uids"])),
-        model=row["requested_model"],
-        priority=Priority(row["priority"]),
-        outputs=tuple(row["outputs"]),
-        callback=row["callback"],
-        context=row["context"],
-        tester_variant=row["tester_variant"],
-        force=row["force"],
-    )
-
-
-def job_of(row: Mapping[str, Any] | RowMapping, undelivered: tuple[str, ...] = ()) -> Job:
-    """A row of the table `jobs` as a value."""
-    plain = {name: row[name] for name in SAME_IN_JOB}
-    return Job(
-        **plain,
-        state=JobState(row["state"]),
-        priority=Priority(row["priority"]),
-        study=StudyRef(row["source"], row["study_uid"], tuple(row["series_uids"]), tuple(row["inputs"])),
-        outputs=tuple(row["outputs"]),
-        undelivered=undelivered,
-    )
 
 
 def _cursor(row: RowMapping) -> str:

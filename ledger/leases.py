@@ -20,7 +20,7 @@ from core.priority import QueueOrder, QueuePlace
 from core.retry import Attempts, FailureClass, RetryPolicy, after_failure, loss_pause_s
 from ledger.database import Database
 from ledger.decisions import write_decisions
-from ledger.jobs import job_of
+from ledger.job_rows import job_of
 from ledger.outbox import add_deliveries, failure_callback
 from ledger.readings import belong
 from ledger.records import ClaimedJob, Delivery, DueJob, LeaseLost
