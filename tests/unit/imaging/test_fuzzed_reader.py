@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.fuzzing.__main__ import fuzz
+from tests.fuzzing.apart import fuzz_apart
 from tests.fuzzing.mutate import Mutator
 
-ROOT = Path(__file__).parents[3]
 SYNTAXES = 13
 CASES = 1500
 
 
 def test_nothing_but_our_own_errors_leaves_the_reader(tmp_path: Path) -> None:
-    """In a process of its own, for a codec in C may crash: then `case` names what was being read."""
-    case = tmp_path / "case"
-    arguments = ["--cases", str(CASES), "--seed", "8", "--trace", str(case)]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzzing", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "RUST_BACKTRACE": "0"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, f"case {case.read_text()}: {done.stderr[-2000:]}"
-    outcome = json.loads(done.stdout)
-    assert (outcome["cases"], outcome["escaped"]) == (CASES, [])
-    assert outcome["grown_mib"] < 64
+    outcome = fuzz_apart(CASES, 8, tmp_path, timeout_s=300)
     assert outcome["slowest_s"] < 10
     assert outcome["codes"]["sound: read"] == SYNTAXES
     assert outcome["codes"]["read"] > CASES / 10, "most damage must not be in the first bytes alone"
