@@ -33,7 +33,7 @@ Every study that we know how to make wrong, {how}. The cases are those of
     python -m benchmarks.bad_input --write docs/bad-input.md{option}
 
 - A study that cannot be trusted gets no reading: an `application/problem+json` with a stable `code`, which also ends
-  a job (`error_code`). No detail names a patient, a UID or the value of a tag.
+  a job (`error.code`). No detail names a patient, a UID or the value of a tag.
 - What the standard allows is read, and the result's `notes` tell of it; they stand in the SR too.
 - An object that is no readable DICOM harms itself only. Folder, bucket and PACS pass it over alike, the notes count
   it, and if a slice is missing for it the geometry rules refuse the series. By STOW-RS it is a failed instance.
