@@ -227,7 +227,7 @@ def test_a_tester_is_read_by_the_variant_that_he_names(story: LiveStack, studies
     eventually(lambda: state_of(story, "2") == "warm" or None, 120, "the challenger to be warm")
     story.run("route", "set-weight", MODEL, "2", "0")
     for study in list(studies.values())[:3]:
-        submitted = ("submit", study, "--source", "pacs", "--model", MODEL)
+        submitted = ("submit", study, "--source", "pacs", "--model", MODEL, "--force")
         assert story.run(*submitted)["result"]["model"]["version"] == "1"
         asked = story.run(*submitted, "--variant", "canary")
         assert asked["result"]["model"]["version"] == "2"
