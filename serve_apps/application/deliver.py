@@ -106,6 +106,7 @@ class DeliveryContext:
     executor: Executor
     limits: DeliveryLimits = DeliveryLimits()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    clock: Callable[[], datetime] = now
 
 
 class OutboxDispatcher:
@@ -229,7 +230,7 @@ class OutboxDispatcher:
 
     async def _note_failure(self, delivery: ClaimedDelivery, error: Exception) -> None:
         code = error.code if isinstance(error, SerinusError) else UNEXPECTED
-        decision = retry_of(delivery, error, now(), self._c.retry)
+        decision = retry_of(delivery, error, self._c.clock(), self._c.retry)
         logger.warning(
             "outbox.failed", extra={"job": delivery.job_id, "code": code, "last": decision.at is None}
         )
@@ -257,7 +258,7 @@ class OutboxDispatcher:
         return job.state
 
     def _wake_at(self, at: datetime) -> None:
-        pause_s = max((at - now()).total_seconds(), 0.0) + 0.01
+        pause_s = max((at - self._c.clock()).total_seconds(), 0.0) + 0.01
         if pause_s < self._c.limits.idle_s:
             asyncio.get_running_loop().call_later(pause_s, self._wakeup.ring)
 

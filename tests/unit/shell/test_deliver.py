@@ -139,6 +139,7 @@ class Outbox:
                 self.keeper,
                 Here(),
                 DeliveryLimits(**({"note_again_s": 0.0} | limits)),
+                clock=lambda: NOON,
             )
         )
 
