@@ -6,6 +6,7 @@ It is COMPLETE, PRELIMINARY and UNVERIFIED: nobody has looked at it yet. `dciodv
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
@@ -59,11 +60,11 @@ class ReportName:
 
 @dataclass(frozen=True, slots=True)
 class FormerReport:
-    """An earlier SR of the same model on the same study: when it was made, and which one it superseded itself."""
+    """An earlier SR of the same model on the same study: when it was made, and which ones it superseded itself."""
 
     name: ReportName
     created: datetime
-    predecessor: ReportName | None
+    predecessors: tuple[ReportName, ...]
 
     @classmethod
     def of(cls, content: bytes) -> FormerReport:
@@ -73,25 +74,25 @@ class FormerReport:
         header = pydicom.dcmread(BytesIO(content), specific_tags=[*names, *sequences])
         equipment = header.ContributingEquipmentSequence
         moment = next(DT(item.ContributionDateTime) for item in equipment if "ContributionDateTime" in item)
-        return cls(ReportName(*(str(header[name].value) for name in names)), moment, _predecessor_of(header))
+        return cls(
+            ReportName(*(str(header[name].value) for name in names)), moment, (*_predecessors_of(header),)
+        )
 
 
-def _predecessor_of(header: Dataset) -> ReportName | None:
-    if not header.get("PredecessorDocumentsSequence"):
-        return None
-    (study,) = header.PredecessorDocumentsSequence
-    (series,) = study.ReferencedSeriesSequence
-    (instance,) = series.ReferencedSOPSequence
-    names = (study.StudyInstanceUID, series.SeriesInstanceUID, instance.ReferencedSOPInstanceUID)
-    return ReportName(*map(str, names))
+def _predecessors_of(header: Dataset) -> Iterator[ReportName]:
+    for study in header.get("PredecessorDocumentsSequence", ()):
+        for series in study.ReferencedSeriesSequence:
+            for instance in series.ReferencedSOPSequence:
+                names = (study.StudyInstanceUID, series.SeriesInstanceUID, instance.ReferencedSOPInstanceUID)
+                yield ReportName(*map(str, names))
 
 
 def says_the_same(former: FormerReport, prediction: Prediction, context: ReportContext) -> bool:
-    """Whether `to_sr` would make the former report of the prediction again, had it that one's date and predecessor.
+    """Whether `to_sr` would make the former report of the prediction again, had it that one's date and predecessors.
 
     Then there is nothing new to report: the former one stands.
     """
-    again = to_sr(prediction, context, created=former.created, predecessor=former.predecessor)
+    again = to_sr(prediction, context, created=former.created, predecessors=former.predecessors)
     return str(again.SOPInstanceUID) == former.name.instance_uid
 
 
@@ -100,26 +101,43 @@ def to_sr(
     context: ReportContext,
     *,
     created: datetime,
-    predecessor: ReportName | None = None,
+    predecessors: Sequence[ReportName] = (),
 ) -> Dataset:
     """The report of a prediction. Equal arguments give equal bytes, so that a retry stores nothing new.
 
-    `created` is the job's own instant and has a time zone. `predecessor` is named in the Predecessor Documents
-    Sequence (PS3.3 C.17.2), by which a PACS knows that this report supersedes that one. Raises ModelFailed when a
+    `created` is the job's own instant and has a time zone. `predecessors` are named in the Predecessor Documents
+    Sequence (PS3.3 C.17.2), by which a PACS knows that this report supersedes those. Raises ModelFailed when a
     number is not finite or an image that is pointed at is not of the series.
     """
     header = read_header(context)
     content = FORMS.content(prediction, context, header)
-    return _document(content, header, context, prediction.stamp, created, predecessor)
+    return _document(content, header, context, prediction.stamp, created, predecessors)
 
 
-def to_failure_sr(stamp: ModelStamp, context: ReportContext, *, reason: str, created: datetime) -> Dataset:
+def to_failure_sr(
+    stamp: ModelStamp,
+    context: ReportContext,
+    *,
+    reason: str,
+    created: datetime,
+    predecessors: Sequence[ReportName] = (),
+) -> Dataset:
     """The report that a version read the series and came to no result, so that nobody takes silence for a
-    negative. `reason` is an error's detail: plain words without a patient datum.
+    negative. `reason` is an error's detail: plain words without a patient datum. The rest is as of `to_sr`.
     """
     header = read_header(context)
     content = built_content(failure_content(stamp, context, reason))
-    return _document(content, header, context, stamp, created, None)
+    return _document(content, header, context, stamp, created, predecessors)
+
+
+def says_the_same_failure(
+    former: FormerReport, stamp: ModelStamp, context: ReportContext, *, reason: str
+) -> bool:
+    """Whether `to_failure_sr` would make the former report again, had it that one's date and predecessors."""
+    again = to_failure_sr(
+        stamp, context, reason=reason, created=former.created, predecessors=former.predecessors
+    )
+    return str(again.SOPInstanceUID) == former.name.instance_uid
 
 
 def _document(
@@ -128,7 +146,7 @@ def _document(
     context: ReportContext,
     stamp: ModelStamp,
     created: datetime,
-    predecessor: ReportName | None,
+    predecessors: Sequence[ReportName],
 ) -> Dataset:
     """highdicom makes the document around the root alone and one image: it copies and searches what it is given."""
     document = sr.Comprehensive3DSR(
@@ -146,7 +164,7 @@ def _document(
         is_complete=True,
         is_final=False,
         is_verified=False,
-        previous_versions=None if predecessor is None else [predecessor.as_reference()],
+        previous_versions=[name.as_reference() for name in predecessors] or None,
         contributing_equipment=[algorithm_equipment(stamp, created)],
     )
     document.CodingSchemeIdentificationSequence = [private_scheme()]

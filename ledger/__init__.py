@@ -4,6 +4,7 @@ from canary.disclosure import Audience
 from core.retry import RetryPolicy
 from ledger.ab_results import ABResults
 from ledger.audit import Audit
+from ledger.callbacks import CALLBACK, callback_of_failure, callback_of_result
 from ledger.control_state import ControlHead, ControlRecord, ControlState
 from ledger.database import Clock, Database
 from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
@@ -12,15 +13,18 @@ from ledger.failures import Failures
 from ledger.jobs import Jobs
 from ledger.leases import Leases
 from ledger.log_size import WriteAheadLog
-from ledger.outbox import CALLBACK, Outbox, failure_callback
+from ledger.outbox import Outbox
 from ledger.readings import Readings, TakenTurn
 from ledger.records import (
+    FAILURE_SR,
+    SR,
     AuditRow,
     ClaimedDelivery,
     ClaimedJob,
     DeadLetter,
     Delivery,
     DueJob,
+    FormerReports,
     Job,
     JobRequest,
     LeaseLost,
@@ -31,7 +35,7 @@ from ledger.routing import Routing
 from ledger.routing_records import Freeze, ModelRouting, Pin
 from ledger.shadow_records import ClaimedShadow, PairedResult, ShadowResult, ShadowTask
 from ledger.shadows import ShadowTasks
-from ledger.state import FINISHED, JobState, Priority
+from ledger.state import FINISHED, HAS_RESULT, JobState, Priority
 from ledger.transitions import Transition, Transitions
 
 DEFAULT_POLICY = RetryPolicy()
@@ -72,7 +76,10 @@ class Ledger:
 
 __all__ = [
     "CALLBACK",
+    "FAILURE_SR",
     "FINISHED",
+    "HAS_RESULT",
+    "SR",
     "AssignedGroup",
     "Audience",
     "AuditRow",
@@ -86,6 +93,7 @@ __all__ = [
     "DueJob",
     "EscalationEvent",
     "Exposure",
+    "FormerReports",
     "Freeze",
     "Job",
     "JobRequest",
@@ -102,5 +110,6 @@ __all__ = [
     "Submitted",
     "TakenTurn",
     "Transition",
-    "failure_callback",
+    "callback_of_failure",
+    "callback_of_result",
 ]

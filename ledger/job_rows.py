@@ -6,7 +6,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from sqlalchemy.engine import RowMapping
 
@@ -21,6 +22,11 @@ SAME_IN_JOB = frozenset(field.name for field in fields(Job)) & frozenset(jobs.c.
     "priority",
     "outputs",
 }
+
+FREE: Final[Mapping[str, None]] = MappingProxyType(
+    dict.fromkeys(("token", "worker", "lease_until", "takeover_at", "stage"))
+)
+"""What the row of a job says that is in nobody's hands."""
 
 
 def fingerprint_of(request: JobRequest) -> str:

@@ -20,10 +20,12 @@ from core.errors import (
 )
 from core.priority import Priority, queue_order
 from core.study import StudyRef
+from ledger.callbacks import callback_of_cancel
 from ledger.database import Database
-from ledger.job_rows import fingerprint_of, job_of, request_of
+from ledger.job_rows import FREE, fingerprint_of, job_of, request_of
 from ledger.limits import require_fits
-from ledger.records import Job, JobRequest, Submitted
+from ledger.outbox import add_deliveries
+from ledger.records import FAILURE_SR, SR, FormerReports, Job, JobRequest, Submitted
 from ledger.state import HAS_RESULT, OPEN, JobState, may_move
 from ledger.tables import RESULT_VERSION, deliveries, documents, idempotency, jobs, microseconds
 
@@ -138,14 +140,18 @@ class Jobs:
         return page, _cursor(rows[-1]) if len(rows) == limit else None
 
     def cancel(self, job_id: str) -> Job:
-        """Raises JobNotFound, or JobNotCancelable when it has finished or its result is being stored."""
+        """End the job, and have its caller called back. Its worker, if it has one, finds out by its token.
+
+        Raises JobNotFound, or JobNotCancelable when it has finished or its result is being stored.
+        """
         with self._db.write() as connection:
             row = self._row(connection, job_id, hold=True)
             if not may_move(JobState(row["state"]), JobState.CANCELED):
                 raise JobNotCancelable("the job has finished or its result is being stored")
-            ended = {"state": JobState.CANCELED, "finished_at": self._db.now(connection), "stage": None}
-            free = {"token": None, "worker": None, "lease_until": None, "takeover_at": None}
-            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**ended, **free))
+            now = self._db.now(connection)
+            ended = {**FREE, "state": JobState.CANCELED, "finished_at": now}
+            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**ended))
+            add_deliveries(connection, job_id, callback_of_cancel(job_of(row)), now)
             return self._job(connection, job_id)
 
     def result(self, job_id: str) -> Mapping[str, Any]:
@@ -173,19 +179,14 @@ class Jobs:
             raise ResultNotReady("the job has no such document")
         return bytes(content)
 
-    def former_report(self, study_uid: str, model: str, before: datetime) -> bytes | None:
-        """The newest SR that the model made of the study for a job accepted before `before`; None for no such SR."""
-        of_study = (jobs.c.study_uid == study_uid) & (jobs.c.model == model)
-        query = (
-            sa.select(documents.c.content)
-            .join(jobs, (jobs.c.id == documents.c.job_id) & (documents.c.kind == "sr"))
-            .where(of_study & (jobs.c.created_at < before) & jobs.c.state.in_(sorted(HAS_RESULT)))
-            .order_by(jobs.c.created_at.desc())
-            .limit(1)
-        )
+    def former_reports(self, study_uid: str, model: str, before: datetime) -> FormerReports:
+        """What the model's jobs for the study have reported that were accepted before `before`."""
+        asked = {"this_study": study_uid, "this_model": model, "before": before}
         with self._db.read() as connection:
-            content = connection.execute(query).scalar()
-        return None if content is None else bytes(content)
+            rows = connection.execute(_FORMER, asked).mappings().all()
+        newest = max(rows, key=lambda row: row["created_at"], default=None)
+        content = {row["kind"]: bytes(row["content"]) for row in rows if row["kind"] == SR or row is newest}
+        return FormerReports(content.get(SR), content.get(FAILURE_SR))
 
     def counts(self) -> dict[str, int]:
         """Jobs by state."""
@@ -348,6 +349,21 @@ def _before(cursor: str) -> sa.ColumnElement[bool]:
     return sa.or_(created < when, sa.and_(created == when, jobs.c.id < job_id))
 
 
+def _newest(kind: str, states: frozenset[JobState]) -> sa.Select[Any]:
+    """The newest document of a kind that a model's jobs for a study have left, of those that ended so."""
+    before = sa.bindparam("before", type_=jobs.c.created_at.type)
+    newest = (
+        sa.select(documents.c.kind, documents.c.content, jobs.c.created_at)
+        .join(jobs, (jobs.c.id == documents.c.job_id) & (documents.c.kind == kind))
+        .where(jobs.c.study_uid == sa.bindparam("this_study"), jobs.c.model == sa.bindparam("this_model"))
+        .where(jobs.c.created_at < before, jobs.c.state.in_(sorted(states)))
+        .order_by(jobs.c.created_at.desc())
+        .limit(1)
+    )
+    return sa.select(newest.subquery())
+
+
+_FORMER: Final = sa.union_all(_newest(SR, HAS_RESULT), _newest(FAILURE_SR, frozenset({JobState.FAILED})))
 _NOT_BEGUN: Final = (
     sa.select(jobs)
     .where((jobs.c.study_uid == sa.bindparam("this_study")) & (jobs.c.tenant == sa.bindparam("this_tenant")))

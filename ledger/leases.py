@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,10 +19,11 @@ from canary.explain import DecisionRow
 from core.errors import WorkerLost
 from core.priority import QueueOrder, QueuePlace
 from core.retry import Attempts, FailureClass, RetryPolicy, after_failure, loss_pause_s
+from ledger.callbacks import callback_of_failure
 from ledger.database import Database
 from ledger.decisions import write_decisions
-from ledger.job_rows import job_of
-from ledger.outbox import add_deliveries, failure_callback
+from ledger.job_rows import FREE, job_of
+from ledger.outbox import add_deliveries
 from ledger.readings import belong
 from ledger.records import ClaimedJob, Delivery, DueJob, LeaseLost
 from ledger.shadow_records import ShadowTask
@@ -30,13 +32,7 @@ from ledger.state import JobState
 from ledger.tables import RESULT_VERSION, documents, jobs, microseconds
 
 UNCLAIMED_S: Final = 5.0
-FREE: Final[Mapping[str, Any]] = {
-    "token": None,
-    "worker": None,
-    "lease_until": None,
-    "takeover_at": None,
-    "stage": None,
-}
+NOTHING: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
 class Leases:
@@ -157,9 +153,7 @@ class Leases:
             job, now = self._mine(connection, token), self._db.now(connection)
             if reading is not None:
                 belong(self._db, connection, reading, job["id"])
-            for kind, content in documents_by_kind.items():
-                row = {"job_id": job["id"], "kind": kind, "content": content}
-                connection.execute(sa.insert(documents).values(**row))
+            _add_documents(connection, job["id"], documents_by_kind)
             add_deliveries(connection, job["id"], deliveries_to_make, now)
             write_decisions(self._db, connection, job["id"], study_key, decisions, now)
             enqueue_shadows(self._db, connection, job["id"], study_key, shadows, now)
@@ -232,15 +226,22 @@ class Leases:
         detail: str,
         *,
         decisions: Sequence[DecisionRow] = (),
+        documents_by_kind: Mapping[str, bytes] = NOTHING,
         deliveries_to_make: Sequence[Delivery] = (),
+        model: str | None = None,
         study_key: str = "",
     ) -> None:
-        """End the job with an error, with its decisions and what must be told of it."""
+        """End the job with an error, with its decisions and what must be told of it.
+
+        `model` is the one that was to read the study, None where it did not come so far.
+        """
         with self._db.write() as connection:
             job, now = self._mine(connection, token), self._db.now(connection)
+            _add_documents(connection, job["id"], documents_by_kind)
             add_deliveries(connection, job["id"], deliveries_to_make, now)
             write_decisions(self._db, connection, job["id"], study_key, decisions, now)
-            _update(connection, job, {**FREE, **_failed(code, detail, now)})
+            named = {} if model is None else {"model": model}
+            _update(connection, job, {**FREE, **_failed(code, detail, now), **named})
 
     def release(self, token: str) -> None:
         """Hand the job back as if it had not been begun: a worker that drains costs it no attempt."""
@@ -262,7 +263,7 @@ class Leases:
             detail = f"given up: {row['losses'] + 1} workers were lost with this study"
             ended = {"losses": row["losses"] + 1, **_failed(WorkerLost.code, detail, now)}
             _update(connection, row, {**FREE, **ended})
-            callback = failure_callback(row["id"], row["callback"], WorkerLost.code, detail)
+            callback = callback_of_failure(job_of(row), WorkerLost.code, detail)
             add_deliveries(connection, row["id"], callback, now)
             return None
         until = now + timedelta(seconds=lease_s)
@@ -307,6 +308,11 @@ def _first(condition: sa.ColumnElement[bool], limit: int) -> sa.Select[Any]:
     columns = (jobs.c.id, jobs.c.rank, jobs.c.scheduled_at, jobs.c.source)
     ordered = sa.select(*columns).where(condition).order_by(jobs.c.rank, jobs.c.scheduled_at).limit(limit)
     return sa.select(ordered.subquery())
+
+
+def _add_documents(connection: Connection, job_id: str, by_kind: Mapping[str, bytes]) -> None:
+    for kind, content in by_kind.items():
+        connection.execute(sa.insert(documents).values(job_id=job_id, kind=kind, content=content))
 
 
 def _update(connection: Connection, row: RowMapping, values: Mapping[str, Any]) -> None:

@@ -24,7 +24,6 @@ from ledger.tables import deliveries, jobs
 DUE: Final = "due"
 DONE: Final = "done"
 DEAD: Final = "dead"
-CALLBACK: Final = "callback"
 
 
 class Outbox:
@@ -177,14 +176,6 @@ def add_deliveries(connection: Connection, job_id: str, made: Sequence[Delivery]
     """Put a job's deliveries into the outbox within a transaction."""
     if made:
         connection.execute(sa.insert(deliveries), [_row(job_id, delivery, now) for delivery in made])
-
-
-def failure_callback(job_id: str, callback: str | None, code: str, detail: str) -> tuple[Delivery, ...]:
-    """Who asked to be called back is told of a failure too: silence would pass for a negative result."""
-    if callback is None:
-        return ()
-    payload = {"job": job_id, "state": JobState.FAILED.value, "error": {"code": code, "detail": detail}}
-    return (Delivery(kind=CALLBACK, destination=callback, document=None, payload=payload),)
 
 
 def lane_of(destination: str) -> str:

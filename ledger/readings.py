@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from canary.same_reading import OtherReader, Turn, turn_of
 from ledger.database import Database
-from ledger.records import LeaseLost
+from ledger.records import FAILURE_SR, LeaseLost
 from ledger.state import HAS_RESULT, JobState
 from ledger.tables import RESULT_VERSION, deliveries, jobs, readings
 
@@ -48,7 +48,7 @@ class Readings:
             connection.execute(_LET_GO, {"this_job": job["id"], "this_key": key})
             other = connection.execute(_OTHER, {"this_job": job["id"], "this_key": key}).mappings().first()
             reader = None if other is None else self._reader(connection, other)
-            turn = turn_of(frozenset(job["outputs"]), reader, forced=job["force"])
+            turn = turn_of(_of_a_result(job), reader, forced=job["force"])
             if turn is Turn.READ:
                 belong(self._db, connection, key, job["id"])
             if other is None or turn is not Turn.SAME:
@@ -64,7 +64,7 @@ class Readings:
     def _reader(self, connection: Connection, other: RowMapping) -> OtherReader:
         has_result = other["state"] in HAS_RESULT and other["result_version"] == RESULT_VERSION
         return OtherReader(
-            outputs=frozenset(other["outputs"]),
+            outputs=_of_a_result(other),
             has_result=has_result,
             is_reading=_is_reading(other, self._db.now(connection)),
             undelivered=has_result
@@ -75,6 +75,11 @@ class Readings:
 def belong(database: Database, connection: Connection, key: str, job_id: str) -> None:
     """From now on the reading is this job's, within a transaction."""
     connection.execute(database.insert_over(readings, ("key",)), {"key": key, "job_id": job_id})
+
+
+def _of_a_result(job: RowMapping) -> frozenset[str]:
+    """What the job wants of a result: the SR of a failure is part of none."""
+    return frozenset(job["outputs"]) - {FAILURE_SR}
 
 
 def _is_reading(job: RowMapping, now: datetime) -> bool:

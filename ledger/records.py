@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from core.errors import SerinusError
 from core.priority import Priority, QueueOrder, QueuePlace, queue_order
 from core.retry import Attempts, FailureClass
 from core.study import StudyRef
 from ledger.state import JobState
+
+SR: Final = "sr"
+FAILURE_SR: Final = "failure-sr"  # the SR of a study of which there is no result, and why
 
 
 class LeaseLost(SerinusError):
@@ -75,6 +78,10 @@ class Job:
     same_as: str | None = None
     failing_kind: str | None = None
 
+    def wants_failure_sr(self, *, by_default: bool) -> bool:
+        """Whether an SR is to tell the archive of its failure: its caller wants it, or its site of all SRs."""
+        return FAILURE_SR in self.outputs or (by_default and SR in self.outputs)
+
     @property
     def is_suspect(self) -> bool:
         """Whether a reader was lost under it, so that it is to be read alone."""
@@ -127,6 +134,17 @@ class Delivery:
     destination: str = field(repr=False)
     document: str | None = None
     payload: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FormerReports:
+    """What stands in the archive of a model and a study, as Part 10 files, before a job's own report.
+
+    `sr` is the newest SR of a result; `failure_sr` the newest that says that there is none, if that one is newer.
+    """
+
+    sr: bytes | None = field(default=None, repr=False)
+    failure_sr: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ class Settings(BaseSettings):
     sources: tuple[SourceSettings, ...] = ()
     infer_source: str = "s3"
     callback_hosts: tuple[str, ...] = ()
+    failure_sr: bool = False  # whether a study that no version could read gets an SR that says so
 
     default_resources: Resources = Resources()
     device: Literal["auto", "cpu", "cuda"] = "auto"

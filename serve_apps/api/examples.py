@@ -156,6 +156,8 @@ BY_OPERATION: Mapping[tuple[str, str], dict[str, Any]] = {
     ("delete", "/v1/routes/{model}/pending/{version}"): {"discarded": 2},
     ("get", "/v1/jobs/{job_id}/explain"): {
         "job": JOB,
+        "same_as": None,
+        "end": [],
         "decisions": [{"sentences": ["The champion 1 read it."], "agrees": True, "row": {}}],
         "escalations": [],
     },
@@ -182,6 +184,8 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "code": {"type": "string", "description": "stable: program against this"},
         "retryable": {"type": "boolean", "description": "whether the same request may succeed later"},
         "pointer": {"type": "string", "description": "the field that is wrong"},
+        "job": {"type": "string", "description": "of a job that has no result: its id"},
+        "error": {"type": "object", "description": "of a document that will never exist: how its job failed"},
     },
 }
 

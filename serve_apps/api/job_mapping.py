@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from core.errors import JobCanceled, NoSuchDocument
 from core.study import StudyRef
-from ledger import Job, JobRequest, Priority
+from ledger import Job, JobRequest, JobState, Priority
 from serve_apps.api.problems import Problem
 from serve_apps.api.schemas import InferCall, JobOut, JobSubmission, ResultOut
 from serve_apps.application.jobs import JobResult, ObjectArrival
@@ -22,9 +23,23 @@ def request_of(submission: JobSubmission, tester_variant: str | None) -> JobRequ
     )
 
 
-def job_problem(job: Job) -> Problem:
-    """Why the job failed. It has ended, so asking again changes nothing."""
-    return Problem(job.error_code or "internal-error", job.error_detail or "the job failed")
+def ending_problem(job: Job) -> Problem:
+    """Why a job that failed or was cancelled has no result. It has ended, so asking again changes nothing."""
+    if job.state is JobState.CANCELED:
+        return Problem(JobCanceled.code, "the job was cancelled", members={"job": job.id})
+    return last_error(job)
+
+
+def last_error(job: Job) -> Problem:
+    """How the job failed last, whether it ended so or is tried again."""
+    code, detail = job.error_code or "internal-error", job.error_detail or "the job failed"
+    return Problem(code, detail, members={"job": job.id})
+
+
+def no_document_problem(job: Job, error: NoSuchDocument) -> Problem:
+    """A document that will never exist; of a job that failed, with the error that it failed with."""
+    failed = {"error": last_error(job).body()} if job.state is JobState.FAILED else {}
+    return Problem(error.code, error.detail, members={"job": job.id, **failed})
 
 
 def object_arrival(call: InferCall) -> ObjectArrival:
@@ -45,7 +60,7 @@ def job_out(job: Job) -> JobOut:
         created_at=job.created_at,
         finished_at=job.finished_at,
         stages_s=dict(job.stages_s),
-        error=None if job.error_code is None else job_problem(job).body(),
+        error=None if job.error_code is None else last_error(job).body(),
         undelivered=tuple(job.undelivered),
         same_as=job.same_as,
         links={"self": base, "results": f"{base}/results"},

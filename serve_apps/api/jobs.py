@@ -9,9 +9,17 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BeforeValidator
 
+from core.errors import NoSuchDocument
 from ledger import FINISHED, Job, JobState
 from serve_apps.api.dependencies import MUST_READ, JobId, Site, Submitter
-from serve_apps.api.job_mapping import job_out, job_problem, object_arrival, request_of, result_out
+from serve_apps.api.job_mapping import (
+    ending_problem,
+    job_out,
+    no_document_problem,
+    object_arrival,
+    request_of,
+    result_out,
+)
 from serve_apps.api.prefer import RESPOND_ASYNC, preferences, preferred_wait
 from serve_apps.api.problems import JOB_STATUSES, Problem, problems
 from serve_apps.api.schemas import (
@@ -122,15 +130,18 @@ async def get_results(
     services: Site,
     job_id: JobId,
     accept: Annotated[str, Header(include_in_schema=False)] = "",
-    document: Annotated[str, Query(max_length=16, description="`sr` or `seg`")] = "sr",
+    document: Annotated[str, Query(max_length=16, description="`sr`, `seg` or `failure-sr`")] = "sr",
 ) -> Response:
-    """The result as JSON, or by `Accept: application/dicom` the DICOM SR (`?document=seg` the segmentation)."""
+    """The result as JSON, or by `Accept: application/dicom` the DICOM SR (`?document=seg` the segmentation).
+
+    409 with `Retry-After` while the job has not ended. A job that failed answers its own error, a cancelled one 410;
+    a document that will never exist is 404 `no-such-document` at once, with the job's error in `error`.
+    """
     is_dicom = wants_dicom(accept)
     job = await services.jobs.get(job_id)
-    if job.state is JobState.FAILED:
-        raise job_problem(job)
     if is_dicom:
-        return Response(await services.jobs.document(job, document), media_type="application/dicom")
+        return await dicom_answer(services.jobs, job, document)
+    require_no_bad_end(job)
     return result_answer(await services.jobs.result(job), {})
 
 
@@ -152,9 +163,21 @@ def wants_dicom(accept: str) -> bool:
     raise Problem("not-acceptable", "results come as application/json or application/dicom")
 
 
+def require_no_bad_end(job: Job) -> None:
+    """Raise why the job has no result, if it failed or was cancelled."""
+    if job.state in (JobState.FAILED, JobState.CANCELED):
+        raise ending_problem(job)
+
+
+async def dicom_answer(jobs: JobService, job: Job, kind: str) -> Response:
+    try:
+        return Response(await jobs.document(job, kind), media_type="application/dicom")
+    except NoSuchDocument as error:
+        raise no_document_problem(job, error) from None
+
+
 async def result_or_accepted(jobs: JobService, job: Job, headers: dict[str, str]) -> Response:
-    if job.state is JobState.FAILED:
-        raise job_problem(job)
+    require_no_bad_end(job)
     if job.state in FINISHED:
         return result_answer(await jobs.result(job), headers | {"X-Serinus-Job": job.id})
     return accepted(job, headers)

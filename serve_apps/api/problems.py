@@ -27,12 +27,12 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "method-not-allowed": 405,
         "not-acceptable": 406,
         "request-timeout": 408,
+        "canceled": 410,
         "not-ready": 409,
         "not-cancelable": 409,
         "experiment-under-way": 409,
         "routing-conflict": 409,
         "idempotency-conflict": 409,
-        "canceled": 409,
         "routing-frozen": 409,
         "study-too-large": 413,
         "pixels-too-large": 413,
@@ -147,6 +147,7 @@ TOLD: Mapping[int, str] = MappingProxyType(
         406: "no such form of the result",
         408: "the request came too slowly",
         409: "not as things stand now",
+        410: "the job was cancelled: there is no result and never will be",
         413: "too large",
         415: "not a media type that is taken here",
         422: "cannot be read",
@@ -159,7 +160,7 @@ TOLD: Mapping[int, str] = MappingProxyType(
 )
 """What a status means, for the OpenAPI document."""
 
-JOB_STATUSES = (404, 409, 413, 500, 502, 504)
+JOB_STATUSES = (404, 409, 410, 413, 500, 502, 504)
 """What a caller who asks for a result may be told of a job that has failed."""
 
 

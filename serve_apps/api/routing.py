@@ -43,8 +43,9 @@ async def get_routes(services: Site) -> dict[str, Any]:
 
 @router.get("/jobs/{job_id}/explain", dependencies=[MUST_READ])
 async def explain(services: Site, job_id: JobId) -> dict[str, Any]:
-    """Why which version read this study, recomputed from the ledger."""
-    return explanation_document(await services.routing.explain(job_id))
+    """Why which version read this study, recomputed from the ledger; why nobody did, if the job failed."""
+    explained = await services.routing.explain(job_id)
+    return explanation_document(explained, await services.jobs.end_in_words(job_id))
 
 
 @router.get("/audit", dependencies=[MUST_ADMINISTER])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -72,10 +73,11 @@ def table_document(table: RoutingTable) -> dict[str, Any]:
     }
 
 
-def explanation_document(explained: JobExplanation) -> dict[str, Any]:
+def explanation_document(explained: JobExplanation, end: Sequence[str]) -> dict[str, Any]:
     return {
         "job": explained.job_id,
         "same_as": explained.same_as,
+        "end": list(end),
         "decisions": [
             {"sentences": list(words.sentences), "agrees": words.agrees, "row": asdict(row)}
             for row, words in explained.decisions

@@ -34,6 +34,7 @@ class Output(StrEnum):
     JSON = "json"
     SR = "sr"
     SEG = "seg"
+    FAILURE_SR = "failure-sr"
 
 
 class JobSubmission(Wire):
@@ -44,7 +45,11 @@ class JobSubmission(Wire):
     series_uids: tuple[Uid, ...] = Field(default=(), max_length=1000)
     model: Name | None = Field(default=None, description="left out: the first model that can read the study")
     priority: Priority = Priority.ROUTINE
-    outputs: tuple[Output, ...] = Field(default=(Output.JSON, Output.SR), max_length=len(Output))
+    outputs: tuple[Output, ...] = Field(
+        default=(Output.JSON, Output.SR),
+        max_length=len(Output),
+        description="`failure-sr`: if no version can read the study, an SR in the archive that says so",
+    )
     callback: Address | None = Field(default=None, description="https address on an allowed host")
     context: dict[ContextName, ContextValue] = Field(
         default_factory=dict,

@@ -1,6 +1,6 @@
 """The use case on one page: a study is fetched, routed, read by a version, and reported.
 
-Knows no Ray, no HTTP and no ledger: what it needs of them comes in as `InferencePort` and `Workplace`.
+Knows no Ray, no HTTP and no database: what it needs of them comes in as `InferencePort` and `Workplace`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,7 @@ from core.clock import now
 from core.errors import UnknownVariant
 from core.priority import QueueOrder
 from core.study import StudyRef
-from imaging.encoded import to_part10
-from imaging.finding import Prediction
-from imaging.report_sr import FormerReport, says_the_same, to_sr
-from imaging.segmentation import to_seg
+from ledger import SR, FormerReports
 from observability.names import Stage
 from observability.record import StageTiming
 from observability.redaction import Pseudonymiser
@@ -40,6 +37,7 @@ from serve_apps.application.predict_with_fallback import (
     InferenceRequest,
     VariantFailure,
 )
+from serve_apps.application.report import Report, ReportOrder, report_of
 from serve_apps.application.result import StudyResult, to_result
 from serve_apps.application.routing_facts import routing_facts
 from serve_apps.application.routing_snapshot import RoutingSnapshot, eligible_models
@@ -91,18 +89,19 @@ class SiteRules:
     input_policy: InputPolicy = NEW_SITE
 
 
-FindFormerReport = Callable[[str, str, datetime], Awaitable[bytes | None]]
+FindFormerReports = Callable[[str, str, datetime], Awaitable[FormerReports]]
 
 
-async def no_former_report(study_uid: str, model: str, before: datetime) -> None:
-    """No former report: for a workplace that keeps none."""
+async def no_former_reports(study_uid: str, model: str, before: datetime) -> FormerReports:
+    """For a workplace that keeps no reports."""
+    return FormerReports()
 
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
     """What an analysis works with: the newest snapshot, the other deployments, and an executor for reports.
 
-    `former_report` finds the SR that a new one supersedes: of a study UID, a model, and before an instant.
+    `former_reports` finds what a new report supersedes: of a study UID, a model, and before an instant.
     `take_turn` says whether another job has read, or reads now, what a key names.
     """
 
@@ -111,7 +110,7 @@ class Workplace:
     rules: SiteRules
     cpu: Executor | None = None
     clock: Callable[[], datetime] = now
-    former_report: FindFormerReport = no_former_report
+    former_reports: FindFormerReports = no_former_reports
     take_turn: TakeTurn = nobody_else_reads
     pause: Pause = asyncio.sleep
 
@@ -124,14 +123,6 @@ class Progress:
     study: FetchedStudy | None = None
     routed: RoutedStudy | None = None
     failures: list[VariantFailure] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The DICOM objects of one inference, encoded, by kind."""
-
-    documents: Mapping[str, bytes]
-    sr_uid: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +173,7 @@ async def analyse_study(
     if taken.turn is Turn.SAME:
         return SameReading(taken.job_id, taken.result, study)
     routed = progress.routed = RoutedStudy(study.model, assignment, snapshot.epoch, place.clock())
-    former = await _former_report(order, study, place)  # its absence would be no variant's fault
+    wanted = await _report_order(order, study, place)  # its absence would be no variant's fault
     progress.stage = Stage.FORWARD
     clock = StageClock()
 
@@ -190,7 +181,7 @@ async def analyse_study(
         progress.stage = Stage.REPORT
         with clock.stage(Stage.REPORT):
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(place.cpu, _report, order, study, inference.prediction, former)
+            return await loop.run_in_executor(place.cpu, report_of, inference.prediction, wanted)
 
     policy = FallbackPolicy(stable_reserve_s=rules.stable_reserve_s, canary_timeout_s=rules.canary_timeout_s)
     asking: FallbackInference[Report] = FallbackInference(snapshot, place.port, policy, rules.policy)
@@ -216,31 +207,11 @@ def _assign(
         raise UnknownVariant(str(error)) from None
 
 
-async def _former_report(order: StudyOrder, study: FetchedStudy, place: Workplace) -> bytes | None:
-    if "sr" not in order.outputs:
-        return None
-    return await place.former_report(order.study.study_uid, study.model, order.created_at)
-
-
-def _report(order: StudyOrder, study: FetchedStudy, prediction: Prediction, former: bytes | None) -> Report:
-    """Raises ModelFailed for a prediction that no report may hold.
-
-    A report that would say what the `former` SR says is the former one, byte by byte; any other supersedes it.
-    """
-    documents: dict[str, bytes] = {}
-    sr_uid, created = None, order.created_at
-    if "sr" in order.outputs:
-        superseded = None if former is None else FormerReport.of(former)
-        if former and superseded and says_the_same(superseded, prediction, study.context):
-            sr_uid, created, documents["sr"] = superseded.name.instance_uid, superseded.created, former
-        else:
-            predecessor = superseded.name if superseded else None
-            report = to_sr(prediction, study.context, created=created, predecessor=predecessor)
-            sr_uid, documents["sr"] = str(report.SOPInstanceUID), to_part10(report)
-    if "seg" in order.outputs and prediction.mask is not None:
-        segmentation = to_seg(prediction, study.context, study.geometry, created=created)
-        documents["seg"] = to_part10(segmentation)
-    return Report(documents, sr_uid)
+async def _report_order(order: StudyOrder, study: FetchedStudy, place: Workplace) -> ReportOrder:
+    former = FormerReports()
+    if SR in order.outputs:
+        former = await place.former_reports(order.study.study_uid, study.model, order.created_at)
+    return ReportOrder(order.outputs, order.created_at, study.context, study.geometry, former)
 
 
 def _result(

@@ -14,21 +14,31 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, ParamSpec, Protocol
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from canary.explain import DecisionRow
 from core.clock import now
 from core.errors import LedgerUnavailable, PoisonStudy, SerinusError
 from core.retry import FailureClass, RetryPolicy, after_failure
-from ledger import ClaimedJob, Delivery, Job, JobState, ShadowTask
+from ledger import (
+    FAILURE_SR,
+    ClaimedJob,
+    Delivery,
+    Job,
+    JobState,
+    ShadowTask,
+    callback_of_failure,
+    callback_of_result,
+)
 from observability.names import Stage
 from observability.record import StageTiming
 from observability.redaction import Pseudonymiser
 from observability.stage_clock import StageClock
 from serve_apps.application.analyse_study import Analysis, Progress
 from serve_apps.application.decisions import decision_rows, failed_rows
-from serve_apps.application.deliveries import callback_of, deliveries_for, failure_deliveries
+from serve_apps.application.deliveries import deliveries_for, to_store
 from serve_apps.application.executors import run_in
+from serve_apps.application.failure_report import MakeFailureReport, no_failure_report
 from serve_apps.application.messages import FetchedStudy, JobOutcome
 from serve_apps.application.same_reading import SameReading
 from serve_apps.application.shadow import DeliveredInference, shadow_tasks_of
@@ -41,6 +51,7 @@ MOST_TRACES_WAITING: Final = 1000
 TRACE_AFTER_S: Final = 0.02  # so long the answer has the interpreter for itself
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class JobEndings(Protocol):
@@ -92,7 +103,9 @@ class JobEndings(Protocol):
         detail: str,
         *,
         decisions: Sequence[DecisionRow],
+        documents_by_kind: Mapping[str, bytes],
         deliveries_to_make: Sequence[Delivery],
+        model: str | None,
         study_key: str,
     ) -> None: ...
 
@@ -135,6 +148,7 @@ class EndingContext:
     after: AfterJob
     ledger: Executor
     background: Executor
+    failure_report: MakeFailureReport = no_failure_report
     trace_after_s: float = TRACE_AFTER_S
     clock: Callable[[], datetime] = now
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -175,7 +189,7 @@ class JobEnding:
     async def completed_as(self, claimed: ClaimedJob, same: SameReading, clock: StageClock) -> JobOutcome:
         """Another job has read the same: its result is this job's too, and nothing is stored again."""
         job, result = claimed.job, {**same.result, "same_as": same.job_id}
-        deliveries = callback_of(job, result)
+        deliveries = callback_of_result(job, result)
         await self._write(
             self._c.endings.complete_as,
             claimed.token,
@@ -206,25 +220,19 @@ class JobEnding:
                 "two processes ended while they read this study, the second of which read no other"
             )
             logger.error("jobs.poison", extra={"job": job.id})
-        rows, key = rows_of_failure(progress), self._c.keys.study(job.study.study_uid)
-        said = (claimed.token, error.code, error.detail)
         if decision.at is None:
-            deliveries = failure_deliveries(job, error)
-            await self._write(
-                self._c.endings.fail, *said, decisions=rows, deliveries_to_make=deliveries, study_key=key
-            )
-            if deliveries:
-                self._c.after.to_deliver(job.id)
-            self._c.after.ended(job.id)
+            await self._given_up(claimed, error, progress)
         else:
             await self._write(
                 self._c.endings.retry,
-                *said,
+                claimed.token,
+                error.code,
+                error.detail,
                 at=decision.at,
                 counts=decision.counts,
                 kind=error.failure,
-                decisions=rows,
-                study_key=key,
+                decisions=rows_of_failure(progress),
+                study_key=self._c.keys.study(job.study.study_uid),
             )
         again = decision.at is not None
         logger.info("jobs.failed", extra={"job": job.id, "code": error.code, "retry": again})
@@ -237,16 +245,42 @@ class JobEnding:
             retry_after_s=(decision.at - at).total_seconds() if decision.at is not None else None,
         )
 
+    async def _given_up(self, claimed: ClaimedJob, error: SerinusError, progress: Progress) -> None:
+        """The job ends with the error. Who waits or asked to be called back hears of it, and perhaps the archive."""
+        job = claimed.job
+        report = await self._while_the_ledger_is_away(lambda: self._c.failure_report(job, error, progress))
+        documents = {} if report is None else {FAILURE_SR: report.content}
+        is_stored = report is not None and (report.is_new or job.force)
+        stored = to_store(self._c.sources(job.study.source), documents) if is_stored else ()
+        deliveries = (*stored, *callback_of_failure(job, error.code, error.detail))
+        await self._write(
+            self._c.endings.fail,
+            claimed.token,
+            error.code,
+            error.detail,
+            decisions=rows_of_failure(progress),
+            documents_by_kind=documents,
+            deliveries_to_make=deliveries,
+            model=None if progress.study is None else progress.study.model,
+            study_key=self._c.keys.study(job.study.study_uid),
+        )
+        if deliveries:
+            self._c.after.to_deliver(job.id)
+        self._c.after.ended(job.id)
+
     def ended(self, job_id: str) -> None:
         """The job has ended by other hands; its callers may wait here."""
         self._c.after.ended(job_id)
 
     async def _write(self, call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        await self._while_the_ledger_is_away(lambda: run_in(self._c.ledger, call, *args, **kwargs))
+
+    async def _while_the_ledger_is_away(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What `ask` gives, asked again for as long as the ledger does not answer."""
         pause_s = FIRST_PAUSE_S
         while True:
             try:
-                await run_in(self._c.ledger, call, *args, **kwargs)
-                return
+                return await ask()
             except LedgerUnavailable:
                 logger.warning("jobs.ledger_away", extra={"pause_s": pause_s})
                 await self._c.sleep(pause_s)

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from core.errors import (
-    JobCanceled,
     NoSuchDocument,
     RequestError,
     ResultNotReady,
@@ -27,9 +26,10 @@ from core.errors import (
 )
 from core.study import StudyRef
 from imaging.object_store import permitted
-from ledger import FINISHED, Job, JobRequest, JobState, Ledger, Priority, Submitted
+from ledger import FAILURE_SR, FINISHED, HAS_RESULT, Job, JobRequest, JobState, Ledger, Priority, Submitted
 from serve_apps.application.callers import Caller, Scope
 from serve_apps.application.executors import run_in
+from serve_apps.application.explain_end import end_in_words
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.open_jobs import OpenJobs
 from serve_apps.application.routing_snapshot import RoutingSnapshot, eligible_models
@@ -256,23 +256,35 @@ class JobService:
         return job
 
     async def result(self, job: Job) -> JobResult:
-        """The result of a job that did not fail. Raises JobCanceled or ResultNotReady."""
-        if job.state is JobState.CANCELED:
-            raise JobCanceled("the job was cancelled")
+        """The result of a job. Raises ResultNotReady."""
         stored = await run_in(self._executor, self._ledger.jobs.result, job.id)
         read_by = job.same_as or job.id
         escalations = await run_in(self._executor, self._ledger.escalations.of_job, read_by)
         return JobResult(stored, tuple(escalations))
 
+    async def end_in_words(self, job_id: str) -> tuple[str, ...]:
+        """How the job came to its end, if it has no result. Raises JobNotFound."""
+        job = await self.get(job_id)
+        wants_report = job.wants_failure_sr(by_default=self._settings.failure_sr)
+        return end_in_words(job, wants_report=wants_report, has_report=await self._has(job, FAILURE_SR))
+
     async def document(self, job: Job, kind: str) -> bytes:
-        """A DICOM object of the job. Raises NoSuchDocument, or JobCanceled or ResultNotReady."""
-        if kind not in job.outputs:
+        """A DICOM object of the job. Raises ResultNotReady, or NoSuchDocument for one that will never exist."""
+        if kind not in job.outputs and kind != FAILURE_SR:
             raise NoSuchDocument("the job was not asked for such a document")
-        await self.result(job)
         try:
             return await run_in(self._executor, self._ledger.jobs.document, job.id, kind)
         except ResultNotReady:
-            raise NoSuchDocument("the job's result has no such document") from None
+            if job.state in FINISHED or job.state in HAS_RESULT:
+                raise NoSuchDocument(f"the job is {job.state} and has no such document") from None
+            raise
+
+    async def _has(self, job: Job, kind: str) -> bool:
+        try:
+            await self.document(job, kind)
+        except (NoSuchDocument, ResultNotReady):
+            return False
+        return True
 
     async def _add_object(self, request: JobRequest, uri: str, caller: Caller) -> Job:
         submitted = await run_in(

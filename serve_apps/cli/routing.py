@@ -154,12 +154,14 @@ def explain(job_id: Annotated[str, typer.Argument(metavar="JOB")], as_json: AsJs
         out.print(
             f"nothing was read for this job: job {document['same_as']} had read the same", soft_wrap=True
         )
+    for sentence in document["end"]:
+        out.print(f"[bold red]{sentence}[/]", soft_wrap=True)
     for decision in document["decisions"]:
         mark = "[green]✓[/]" if decision["agrees"] else "[red]✗[/]"
         out.print(f"{mark} {' '.join(decision['sentences'])}", soft_wrap=True)
     for escalation in document["escalations"]:
         out.print(f"[bold red]![/] {escalation['sentence']}", soft_wrap=True)
-    if not document["decisions"]:
+    if not document["decisions"] and not document["end"]:
         out.print("nothing was decided about this job yet")
 
 

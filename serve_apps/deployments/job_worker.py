@@ -16,7 +16,7 @@ from ray.serve.handle import DeploymentHandle
 
 from core.priority import QueuePlace
 from core.private_files import write_privately
-from ledger import Ledger, TakenTurn
+from ledger import FormerReports, Ledger, TakenTurn
 from observability.event_log import configure_logging
 from serve_apps.adapters.after_job import ServeAfterJob
 from serve_apps.adapters.archives import Archives
@@ -28,6 +28,7 @@ from serve_apps.adapters.tracing import build_tracer, pseudonymiser
 from serve_apps.application.analyse_study import SiteRules, Workplace
 from serve_apps.application.end_job import EndingContext, JobEnding
 from serve_apps.application.executors import run_in
+from serve_apps.application.failure_report import FailureReporter
 from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.lost_workers import LostWorkers
 from serve_apps.application.messages import JobOutcome
@@ -132,6 +133,12 @@ class JobWorker(RoutingReplica):
                 after=self._after,
                 ledger=self._pools.ledger,
                 background=self._pools.background,
+                failure_report=FailureReporter(
+                    lambda: self._routing.snapshot,
+                    self._former_reports,
+                    self._pools.cpu,
+                    by_default=settings.failure_sr,
+                ).report,
             )
         )
         return JobRunner(
@@ -148,15 +155,15 @@ class JobWorker(RoutingReplica):
                     self._port,
                     self._rules,
                     self._pools.cpu,
-                    former_report=self._former_report,
+                    former_reports=self._former_reports,
                     take_turn=self._take_turn,
                 ),
                 ledger=self._pools.ledger,
             )
         )
 
-    async def _former_report(self, study_uid: str, model: str, before: datetime) -> bytes | None:
-        return await run_in(self._pools.ledger, self._ledger.jobs.former_report, study_uid, model, before)
+    async def _former_reports(self, study_uid: str, model: str, before: datetime) -> FormerReports:
+        return await run_in(self._pools.ledger, self._ledger.jobs.former_reports, study_uid, model, before)
 
     async def _take_turn(self, token: str, key: str) -> TakenTurn:
         return await run_in(self._pools.ledger, self._ledger.readings.take_turn, token, key)

@@ -76,21 +76,43 @@ def test_a_study_that_no_model_reads_is_422_with_the_reasons(
     assert "3 slices, at least 8 needed" in problem["detail"]
 
 
-def test_a_child_is_outside_the_intended_use(stack: LiveStack, pacs: Orthanc, tmp_path: Path) -> None:
+def test_a_child_is_outside_the_intended_use_and_the_pacs_is_told_that_nothing_was_read(
+    stack: LiveStack, pacs: Orthanc, receiver: Receiver, tmp_path: Path
+) -> None:
     datasets = make_ct_study(seed="child", size=64)
     for dataset in datasets:
         dataset.PatientAge = "007Y"
+    study, before = stored(pacs, tmp_path, datasets), pacs.count_instances()
     status, problem = waited(
-        stack, study_uid=stored(pacs, tmp_path, datasets), source="pacs", model="ich-triage"
+        stack,
+        study_uid=study,
+        source="pacs",
+        model="ich-triage",
+        outputs=["json", "sr", "failure-sr"],
+        callback=receiver.url,
+        context={"ward": "children's ward"},
     )
     assert (status, problem["code"]) == (422, "outside-intended-use")
     assert "7" not in problem["detail"].replace("18", "")
 
+    assert eventually(lambda: pacs.count_instances() == before + 1 or None, 30, "an SR of the failure")
+    with stack.http() as http:
+        wanted = {"params": {"document": "failure-sr"}, "headers": {"Accept": "application/dicom"}}
+        document = http.get(f"/v1/jobs/{problem['job']}/results", **wanted).content
+        (_, said) = http.get(f"/v1/jobs/{problem['job']}/explain").json()["end"][-2:]
+    assert said == "An SR in the archive says so."
+    assert "No algorithms succeeded" in assert_valid_sr(document, tmp_path)
+    told = eventually(lambda: receiver.calls[1:] or None, 30, "a callback that is taken")[0][1]
+    assert json.loads(told)["error"]["code"] == "outside-intended-use"
+    assert json.loads(told)["context"] == {"ward": "children's ward"}
 
-def test_a_waiting_study_can_be_cancelled(stack: LiveStack, pacs: Orthanc) -> None:
+
+def test_a_waiting_study_can_be_cancelled_and_whoever_asked_is_called_back(
+    stack: LiveStack, pacs: Orthanc, receiver: Receiver
+) -> None:
     pacs.stop()
     try:
-        job = stack.submit("2.25.77", "pacs", model="ich-triage")
+        job = stack.submit("2.25.77", "pacs", model="ich-triage", callback=receiver.url)
         with stack.http() as http:
             cancelled = eventually(
                 lambda: http.delete(f"/v1/jobs/{job}").json().get("state") == "canceled" or None,
@@ -102,6 +124,8 @@ def test_a_waiting_study_can_be_cancelled(stack: LiveStack, pacs: Orthanc) -> No
             assert http.delete(f"/v1/jobs/{job}").json()["code"] == "not-cancelable"
     finally:
         pacs.start()
+    told = eventually(lambda: receiver.calls[1:] or None, 30, "a callback that is taken")[0][1]
+    assert (json.loads(told)["job"], json.loads(told)["state"]) == (job, "canceled")
 
 
 @pytest.mark.parametrize(

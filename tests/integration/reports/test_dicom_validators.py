@@ -50,7 +50,7 @@ def test_both_validators_accept_a_failure(tmp_path: Path) -> None:
 def test_both_validators_accept_a_report_that_supersedes_another(tmp_path: Path) -> None:
     former = to_sr(classification(CT, stamp=RESEARCH), CONTEXT, created=CREATED)
     predecessor = FormerReport.of(to_part10(former)).name
-    document = to_sr(classification(CT), CONTEXT, created=CREATED, predecessor=predecessor)
+    document = to_sr(classification(CT), CONTEXT, created=CREATED, predecessors=[predecessor])
     assert_valid_sr(document, tmp_path)
     assert deviations(document) == []
 

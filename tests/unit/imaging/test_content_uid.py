@@ -15,7 +15,15 @@ from pydicom.dataset import Dataset
 from imaging import report_sr
 from imaging.encoded import to_part10
 from imaging.finding import ModelStamp, Presence, Urgency
-from imaging.report_sr import FormerReport, ReportContext, ReportName, to_failure_sr, to_sr
+from imaging.report_sr import (
+    FormerReport,
+    ReportContext,
+    ReportName,
+    says_the_same,
+    says_the_same_failure,
+    to_failure_sr,
+    to_sr,
+)
 from imaging.segmentation import to_seg
 from tests.reports import BRAIN, CREATED, STAMP, classification, finding, prediction, segmentation, source
 from tests.sr_tree import deviations
@@ -52,13 +60,13 @@ predictions = st.builds(
 contexts = st.sampled_from([CONTEXT, ReportContext.of(source(slices=3, PatientName="Other^Name"))])
 moments = st.sampled_from([CREATED, CREATED + timedelta(microseconds=1)])
 reports = st.builds(
-    lambda said, context, created, predecessor: to_sr(
-        said, context, created=created, predecessor=predecessor
+    lambda said, context, created, predecessors: to_sr(
+        said, context, created=created, predecessors=predecessors
     ),
     predictions,
     contexts,
     moments,
-    st.sampled_from([None, FORMER, replace(FORMER, instance_uid="1.2.3.4.6")]),
+    st.sampled_from([(), (FORMER,), (replace(FORMER, instance_uid="1.2.3.4.6"),)]),
 )
 
 
@@ -133,7 +141,7 @@ def test_a_segmentation_is_named_by_its_mask_and_its_clearance() -> None:
 def test_a_report_names_the_one_that_it_supersedes() -> None:
     former = to_sr(classification(CT, stamp=replace(STAMP, research_only=True)), CONTEXT, created=CREATED)
     predecessor = FormerReport.of(to_part10(former)).name
-    later = to_sr(classification(CT), CONTEXT, created=CREATED, predecessor=predecessor)
+    later = to_sr(classification(CT), CONTEXT, created=CREATED, predecessors=[predecessor])
     stored = pydicom.dcmread(BytesIO(to_part10(later)))
     (study,) = stored.PredecessorDocumentsSequence
     (series,) = study.ReferencedSeriesSequence
@@ -143,6 +151,24 @@ def test_a_report_names_the_one_that_it_supersedes() -> None:
     assert instance.ReferencedSOPInstanceUID == former.SOPInstanceUID
     assert instance.ReferencedSOPClassUID == former.SOPClassUID
     assert deviations(stored) == []
+
+
+def test_a_report_may_supersede_two_and_says_the_same_again() -> None:
+    former = [
+        to_sr(classification(CT, stamp=replace(STAMP, research_only=True)), CONTEXT, created=CREATED),
+        to_failure_sr(STAMP, CONTEXT, reason="it failed", created=CREATED),
+    ]
+    both = [FormerReport.of(to_part10(document)).name for document in former]
+    later = FormerReport.of(to_part10(to_sr(classification(CT), CONTEXT, created=CREATED, predecessors=both)))
+    assert set(later.predecessors) == set(both)
+    assert says_the_same(later, classification(CT), CONTEXT)
+
+
+def test_a_failure_says_the_same_as_one_of_the_same_version_and_reason() -> None:
+    former = FormerReport.of(to_part10(to_failure_sr(STAMP, CONTEXT, reason="a gap", created=CREATED)))
+    assert says_the_same_failure(former, STAMP, CONTEXT, reason="a gap")
+    assert not says_the_same_failure(former, STAMP, CONTEXT, reason="too slow")
+    assert not says_the_same_failure(former, replace(STAMP, version="9"), CONTEXT, reason="a gap")
 
 
 def test_a_first_report_names_no_predecessor() -> None:

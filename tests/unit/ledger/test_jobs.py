@@ -19,10 +19,10 @@ from core.errors import (
     UnknownResultVersion,
 )
 from core.study import StudyRef
-from ledger import JobRequest, JobState, LeaseLost, Ledger
+from ledger import Delivery, FormerReports, JobRequest, JobState, LeaseLost, Ledger
 from ledger.tables import UtcTime, jobs
 from tests.unit.ledger.conftest import after
-from tests.unit.ledger.studies import arrive, claim, claim_one, complete, submit
+from tests.unit.ledger.studies import arrive, carry, claim, claim_one, complete, submit
 
 
 def report(ledger: Ledger, content: bytes, at: datetime, study: str = "1.2.3", model: str = "ich") -> None:
@@ -38,14 +38,76 @@ def report(ledger: Ledger, content: bytes, at: datetime, study: str = "1.2.3", m
 
 
 def test_the_report_that_a_new_one_supersedes_is_the_models_newest_of_the_study(ledger: Ledger) -> None:
-    assert ledger.jobs.former_report("1.2.3", "ich", after(1)) is None
+    assert ledger.jobs.former_reports("1.2.3", "ich", after(1)) == FormerReports()
     report(ledger, b"first", after(0))
     report(ledger, b"second", after(1))
     report(ledger, b"of another study", after(2), study="9.9")
     report(ledger, b"of another model", after(3), model="lung")
     submit(ledger, "1.2.3", after(4))  # not read yet
-    newest = [ledger.jobs.former_report("1.2.3", "ich", after(seconds)) for seconds in (0, 1, 2, 9)]
+    newest = [ledger.jobs.former_reports("1.2.3", "ich", after(seconds)).sr for seconds in (0, 1, 2, 9)]
     assert newest == [None, b"first", b"second", b"second"]
+
+
+def failure(ledger: Ledger, content: bytes, at: datetime, model: str | None = "ich") -> str:
+    job = submit(ledger, "1.2.3", at, outputs=("json", "failure-sr"))
+    ledger.leases.fail(
+        claim_one(ledger, at),
+        "model-error",
+        "NaN",
+        documents_by_kind={"failure-sr": content},
+        deliveries_to_make=[Delivery("stow", "pacs", "failure-sr")],
+        model=model,
+    )
+    return job.id
+
+
+def test_the_sr_of_a_failure_stands_until_a_result_supersedes_it(ledger: Ledger) -> None:
+    report(ledger, b"first", after(0))
+    failure(ledger, b"it failed", after(1))
+    failure(ledger, b"it failed again", after(2))
+    report(ledger, b"second", after(3))
+    asked = [ledger.jobs.former_reports("1.2.3", "ich", after(seconds)) for seconds in (1, 2, 3, 4)]
+    assert asked == [
+        FormerReports(b"first"),
+        FormerReports(b"first", b"it failed"),
+        FormerReports(b"first", b"it failed again"),
+        FormerReports(b"second"),
+    ]
+
+
+def test_a_failed_job_whose_sr_is_delivered_stays_failed(ledger: Ledger) -> None:
+    job = failure(ledger, b"it failed", after(0))
+    (delivery,) = carry(ledger, after(1))
+    assert delivery.document == "failure-sr"
+    ledger.outbox.delivered(delivery.id)
+    assert (ledger.jobs.get(job).state, ledger.jobs.get(job).model) == (JobState.FAILED, "ich")
+    assert ledger.jobs.document(job, "failure-sr") == b"it failed"
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_who_asked_to_be_called_back_hears_of_a_cancel(ledger: Ledger, is_running: bool) -> None:
+    job = submit(ledger, callback="https://ris.example/jobs", context={"ward": "ED"})
+    if is_running:
+        claim_one(ledger)
+    ledger.jobs.cancel(job.id)
+    (told,) = carry(ledger)
+    assert told.payload == {
+        "job": job.id,
+        "state": "canceled",
+        "study_uid": "1.2.3",
+        "context": {"ward": "ED"},
+        "error": {"code": "canceled", "detail": "the job was cancelled"},
+    }
+    ledger.outbox.delivered(told.id)
+    assert ledger.jobs.get(job.id).state is JobState.CANCELED
+
+
+def test_a_cancel_that_is_refused_tells_nobody(ledger: Ledger) -> None:
+    job = submit(ledger, callback="https://ris.example/jobs")
+    complete(ledger, claim_one(ledger))
+    with pytest.raises(JobNotCancelable):
+        ledger.jobs.cancel(job.id)
+    assert carry(ledger) == ()
 
 
 def test_an_accepted_job_is_there_for_another_process(ledger: Ledger, ledger_url: str) -> None:

@@ -171,8 +171,9 @@ class Site:
             study_key="st-1",
         )
 
-    def fail(self, code: str) -> None:
-        (due,) = self.ledger.leases.due(1, unclaimed_s=0)
-        claimed = self.ledger.leases.claim(due.id, "t", 60)
+    def fail(self, code: str, job: str | None = None, documents: Mapping[str, bytes] | None = None) -> None:
+        """Have a job end with an error: the first that is due, unless one is named."""
+        due = [job] if job else [found.id for found in self.ledger.leases.due(1, unclaimed_s=0)]
+        claimed = self.ledger.leases.claim(due[0], "t", 60)
         assert claimed is not None
-        self.ledger.leases.fail(claimed.token, code, "why")
+        self.ledger.leases.fail(claimed.token, code, "why", documents_by_kind=documents or {})

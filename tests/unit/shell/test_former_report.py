@@ -12,11 +12,13 @@ from canary.gates import SitePolicy
 from core.priority import QueueOrder
 from core.study import StudyRef
 from imaging.finding import Prediction
-from imaging.report_sr import ReportContext
+from imaging.report_sr import FormerReport, ReportContext
+from ledger import FormerReports
 from observability.redaction import Pseudonymiser
 from serve_apps.application.analyse_study import Analysis, SiteRules, StudyOrder, Workplace, analyse_study
 from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, ServedVersion
 from serve_apps.application.priority_gate import PriorityGate
+from serve_apps.application.report import failure_report_of
 from tests.reports import CREATED, STAMP, classification, source
 from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.inline import Here
@@ -56,19 +58,19 @@ class Hospital(Deployments):
 class Reports:
     """The reports of earlier jobs."""
 
-    def __init__(self, content: bytes | None) -> None:
-        self.content = content
+    def __init__(self, sr: bytes | None, failure_sr: bytes | None = None) -> None:
+        self.standing = FormerReports(sr, failure_sr)
         self.asked: list[tuple[str, str, datetime]] = []
 
-    async def former(self, study_uid: str, model: str, before: datetime) -> bytes | None:
+    async def former(self, study_uid: str, model: str, before: datetime) -> FormerReports:
         self.asked.append((study_uid, model, before))
-        return self.content
+        return self.standing
 
 
 async def read(order: StudyOrder, reports: Reports, *, research_only: bool = False) -> Analysis:
     snapshot = a_snapshot(replace(a_version("1"), research_only=research_only))
     hospital = Hospital(classification(CT, stamp=STAMP))
-    place = Workplace(lambda: snapshot, hospital, RULES, Here(), former_report=reports.former)
+    place = Workplace(lambda: snapshot, hospital, RULES, Here(), former_reports=reports.former)
     async with PriorityGate(1).slot(order.queue) as slot:
         return await analyse_study(order, place, slot)
 
@@ -104,6 +106,25 @@ async def test_a_report_that_superseded_another_is_kept_too() -> None:
         Reports(cleared.documents["sr"]),
     )
     assert again.documents == cleared.documents
+
+
+def superseded_by(content: bytes) -> set[str]:
+    return {name.instance_uid for name in FormerReport.of(content).predecessors}
+
+
+async def test_a_result_supersedes_the_report_that_there_was_none_and_what_stood_before_it() -> None:
+    """It does so even when it says what the last result said: that one stands beside a failure."""
+    first = await read(ORDER, Reports(None))
+    failed = failure_report_of(STAMP, CONTEXT, "it failed", CREATED, FormerReports(first.documents["sr"]))
+    later = await read(
+        replace(ORDER, created_at=CREATED + timedelta(days=1)),
+        Reports(first.documents["sr"], failed.content),
+    )
+    assert superseded_by(failed.content) == set()
+    assert superseded_by(later.documents["sr"]) == {
+        first.result.sr_sop_instance_uid,
+        FormerReport.of(failed.content).name.instance_uid,
+    }
 
 
 async def test_a_retry_of_one_job_gives_the_same_bytes() -> None:

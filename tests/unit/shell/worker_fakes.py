@@ -16,10 +16,11 @@ from core.retry import RetryPolicy
 from core.study import StudyRef
 from imaging.patient_facts import PatientFacts
 from imaging.series import SeriesRule
-from ledger import ClaimedJob, Job, JobState, LeaseLost, TakenTurn
+from ledger import ClaimedJob, FormerReports, Job, JobState, LeaseLost, TakenTurn
 from observability.redaction import Pseudonymiser
 from serve_apps.application.analyse_study import SiteRules, Workplace
 from serve_apps.application.end_job import EndingContext, JobEnding
+from serve_apps.application.failure_report import FailureReporter
 from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, ServedVersion
 from serve_apps.application.routing_snapshot import RoutingSnapshot
@@ -201,6 +202,7 @@ class Deployments:
         self.fetch_errors: list[SerinusError] = []
         self.predict_errors: dict[str, list[SerinusError]] = {}
         self.hanging: dict[str, asyncio.Event] = {}
+        self.study = a_study()
 
     async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchedStudy:
         self.fetches.append(request)
@@ -208,7 +210,7 @@ class Deployments:
         if self.fetch_errors:
             raise self.fetch_errors.pop(0)
         await self._hang(request.study.study_uid)
-        return a_study()
+        return self.study
 
     async def predict(
         self, version: ServedVersion, study: FetchedStudy, deadline_s: float, order: QueueOrder
@@ -279,7 +281,10 @@ class Workshop:
         policy: RetryPolicy | None = None,
         stage_shown_after_s: float = 60.0,
         ledger: Any = None,
+        failure_sr: bool = False,
     ) -> None:
+        self.former = FormerReports()
+        self.failure_sr = failure_sr
         self.ledger = ledger or MemoryLedger(*jobs)
         self.deployments = Deployments()
         self.notes = Notes()
@@ -323,11 +328,20 @@ class Workshop:
                 after=self.notes,
                 ledger=Here(),
                 background=Here(),
+                failure_report=FailureReporter(
+                    lambda: self.snapshot,
+                    lambda *asked: self.former_reports(*asked),
+                    Here(),
+                    by_default=self.failure_sr,
+                ).report,
                 trace_after_s=0.0,
                 clock=lambda: self.now,
                 sleep=self._sleep,
             )
         )
+
+    async def former_reports(self, study_uid: str, model: str, before: datetime) -> FormerReports:
+        return self.former
 
     def begin(self, job: Job) -> asyncio.Task[Any]:
         return asyncio.create_task(self.runner.run(job.id, job.place))
