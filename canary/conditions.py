@@ -30,6 +30,7 @@ def conditions_of(
     """The conditions of one model. `aliases` are those to go by; `champion` is the version that answers."""
     return (
         *_of_registry(observation, aliases, champion),
+        *_of_aliases(observation, aliases),
         *_of_weight(observation, aliases),
         *_of_rules(observation, table),
         *_of_shares(observation, aliases),
@@ -80,6 +81,26 @@ def _of_registry(
                 f"was deleted in MLflow; {goes_on if version == champion else 'it goes on as it is loaded'}"
             )
             yield Condition(f"version {version}", f"version {version} ({', '.join(roles)}) {told}", True)
+
+
+def _of_aliases(observation: ModelObservation, aliases: Mapping[str, str]) -> Iterator[Condition]:
+    """What MLflow says of an alias and does not count yet: that it was taken away a moment ago, or under a freeze."""
+    registry = observation.registry
+    if registry is None or not registry.exists:
+        return
+    grace = f"{observation.keep.alias_grace_s:g} s"
+    for alias in sorted(filter(is_ours, {*aliases, *registry.aliases})):
+        version, named = aliases.get(alias), registry.aliases.get(alias)
+        if observation.site.frozen and version != named:
+            now = "is taken away" if named is None else f"names version {named}"
+            yield Condition(
+                f"alias {alias}", f"the alias {alias} {now} in MLflow; it counts after the freeze"
+            )
+        elif named is None and alias != CHAMPION:
+            yield Condition(
+                f"alias {alias}",
+                f"the alias {alias} was taken from version {version}: its role ends unless it is back in {grace}",
+            )
 
 
 def _of_weight(observation: ModelObservation, aliases: Mapping[str, str]) -> Iterator[Condition]:

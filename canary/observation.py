@@ -94,15 +94,17 @@ class SiteRouting:
 
 @dataclass(frozen=True, slots=True)
 class KeepWarm:
-    """How long an application outlives its last role, in seconds.
+    """How long an application outlives its last role, and a role its alias, in seconds.
 
     `rollback_window_s` for the previous champion, `scale_down_delay_s` for any other (an alias is soon deleted by
-    accident), `drain_s` for one that may or can do nothing: as long as the longest request.
+    accident), `drain_s` for one that may or can do nothing: as long as the longest request. `alias_grace_s`: an
+    alias that comes back by then was never away; it is short, for deleting `challenger` aborts a rollout.
     """
 
     rollback_window_s: float = 24 * 3600.0
     scale_down_delay_s: float = 600.0
     drain_s: float = 60.0
+    alias_grace_s: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class ReconcilerState:
     them while Serve replaces their replicas. `table_epoch` is the epoch in which the table got its generation.
     `granted_salt` is the salt of the rollout whose version is the challenger, or empty; `spent_salt` that of one
     whose version became the champion: its weight does not resume, should the alias move back before it was ended.
+    `missing_since`: aliases of ours that the registry has no more, and since when.
     """
 
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -136,6 +139,7 @@ class ReconcilerState:
     table_epoch: int = 0
     granted_salt: str = ""
     spent_salt: str = ""
+    missing_since: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Two observations at the same present give the same target: a lost tick, a restar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 from canary.conditions import Condition, conditions_of, is_granted, is_in_advance, is_spent
@@ -88,7 +88,7 @@ def target_of(observation: ModelObservation) -> ModelTarget:
 
     The alias `champion` is a desire: the version that answered until now goes on until the desired one may
     answer and is ready. A champion alias that is missing, like a registry that is, changes nothing. Any other
-    alias that is missing ends its version's role at once, and its application after a while.
+    alias that stays missing for the grace time ends its version's role, and its application after a while.
     """
     known = _known(observation)
     champion = _champion(known)
@@ -109,6 +109,7 @@ def target_of(observation: ModelObservation) -> ModelTarget:
         table_epoch=table_epoch,
         granted_salt=_granted_salt(known),
         spent_salt=_spent_salt(observation, champion),
+        missing_since={a: since for a, since in known.missing_since.items() if a in known.aliases},
     )
     return ModelTarget(
         model=observation.model,
@@ -130,6 +131,7 @@ class _Known:
     observation: ModelObservation
     aliases: dict[str, str]
     versions: dict[str, VersionView]
+    missing_since: Mapping[str, float]
 
     @property
     def ready(self) -> frozenset[str]:
@@ -169,16 +171,28 @@ def _known(observation: ModelObservation) -> _Known:
 
     A version's gate is always the newest that is known, frozen or not: a withdrawal takes effect.
     """
-    last = dict(observation.state.aliases)
+    state, last = observation.state, dict(observation.state.aliases)
     if observation.registry is None:
-        return _Known(observation, last, dict(observation.state.versions))
-    versions = {**observation.state.versions, **observation.registry.versions}
+        return _Known(observation, last, dict(state.versions), state.missing_since)
+    versions = {**state.versions, **observation.registry.versions}
+    missing_since = _missing_since(observation)
     if observation.site.frozen and last:
-        return _Known(observation, last, versions)
+        return _Known(observation, last, versions, missing_since)
     aliases = {alias: v for alias, v in observation.registry.aliases.items() if v in versions}
     if CHAMPION not in aliases and CHAMPION in last:
         aliases[CHAMPION] = last[CHAMPION]
-    return _Known(observation, aliases, versions)
+    missing_at_most = observation.now_s - observation.keep.alias_grace_s
+    for alias, since in missing_since.items():
+        if since > missing_at_most:
+            aliases[alias] = last[alias]
+    return _Known(observation, aliases, versions, missing_since)
+
+
+def _missing_since(observation: ModelObservation) -> dict[str, float]:
+    """The aliases that gave a role until now and that the registry has no more, since when."""
+    state, named = observation.state, observation.registry.aliases if observation.registry else {}
+    gone = (alias for alias in sorted(state.aliases) if is_ours(alias) and alias not in named)
+    return {alias: state.missing_since.get(alias, observation.now_s) for alias in gone}
 
 
 def _champion(known: _Known) -> str | None:
@@ -298,7 +312,9 @@ def _spent_weight(known: _Known, champion: str | None) -> str | None:
     observation, rollout = known.observation, known.observation.rollout
     if rollout is None or rollout.weight_bp == 0 or observation.registry is None or observation.site.frozen:
         return None
-    aliases = observation.registry.aliases
+    aliases = known.aliases | dict(
+        observation.registry.aliases
+    )  # also those of versions that are not admitted yet
     if rollout.version == aliases.get(CHAMPION) or is_spent(observation, champion):
         return rollout.version
     if is_granted(observation, aliases) or is_in_advance(observation):

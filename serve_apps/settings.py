@@ -115,6 +115,7 @@ class Settings(BaseSettings):
     infer_wait_s: float = 30.0
     rollback_window_s: float = 3600.0
     scale_down_delay_s: float = 600.0
+    alias_grace_s: float = Field(default=3.0, ge=0.0)  # an alias that is back by then was never away
     assignment_key: AssignmentKey = AssignmentKey.PATIENT
     stable_reserve_s: float = 20.0
     canary_timeout_s: float = 30.0

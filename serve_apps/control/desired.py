@@ -123,6 +123,7 @@ def _observation(model: str, world: World) -> ModelObservation:
             rollback_window_s=settings.rollback_window_s,
             scale_down_delay_s=settings.scale_down_delay_s,
             drain_s=settings.forward_timeout_s + settings.stable_reserve_s,
+            alias_grace_s=settings.alias_grace_s,
         ),
         state=world.state.of(model),
         epoch=world.epoch,

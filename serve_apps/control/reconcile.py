@@ -222,8 +222,9 @@ class Reconciler:
             )
             if self._may_publish(seen):
                 models = {model.model: model.state for model in result.models}
-                self._state = ControllerState(models, self._p.applications.deployed)
-                publisher.offer(snapshot_of(findings), self._state, moves(state, result))
+                registered = registered_aliases(seen, state)
+                self._state = ControllerState(models, self._p.applications.deployed, registered)
+                publisher.offer(snapshot_of(findings), self._state, moves(state, self._state))
             return _Decision(result, desired, endpoints)
 
     def _desired(self) -> DesiredState:
@@ -350,12 +351,25 @@ def _run_all(work: Sequence[Callable[[], object]]) -> None:
         one()
 
 
-def moves(before: ControllerState, after: Target) -> tuple[Move, ...]:
-    """Aliases of ours that moved: MLflow keeps no history of them."""
+def registered_aliases(seen: Observation, before: ControllerState) -> Mapping[str, Mapping[str, str]]:
+    """The aliases of ours as MLflow has them, by model; as it had them last while it is silent."""
+    if seen.registry is None:
+        return before.registered
+    ours = {
+        name: {a: v for a, v in model.aliases.items() if is_ours(a)} for name, model in seen.registry.items()
+    }
+    gone: dict[str, dict[str, str]] = {name: {} for name in before.models if name not in ours}
+    return ours | gone
+
+
+def moves(before: ControllerState, after: ControllerState) -> tuple[Move, ...]:
+    """Aliases of ours that moved in MLflow, which keeps no history of them: also to a version that is refused, while
+    routing is frozen, and away from every version.
+    """
     return tuple(
-        Move(model.model, alias, old, new, model.state.generation)
-        for model in after.models
-        for alias, old, new in moved(before.of(model.model).aliases, model.state.aliases)
+        Move(name, alias, old, new, after.of(name).generation)
+        for name in sorted({*before.registered, *after.registered})
+        for alias, old, new in moved(before.registered_of(name), after.registered.get(name, {}))
     )
 
 

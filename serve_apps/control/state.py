@@ -22,11 +22,17 @@ class DeployedApp:
 class ControllerState:
     """What a controller leaves for the next: kept in the ledger beside the snapshot that came of it.
 
+    `registered` are the aliases as MLflow had them last, by model; those of a model's state are the ones to go by.
     Empty at the first start, and where it was lost.
     """
 
     models: Mapping[str, ReconcilerState] = field(default_factory=dict)
     applications: Mapping[str, DeployedApp] = field(default_factory=dict)
+    registered: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def of(self, model: str) -> ReconcilerState:
         return self.models.get(model, ReconcilerState())
+
+    def registered_of(self, model: str) -> Mapping[str, str]:
+        """The model's aliases in MLflow; those to go by where an older release left no others."""
+        return self.registered.get(model, self.of(model).aliases)

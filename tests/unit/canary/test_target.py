@@ -133,15 +133,72 @@ def test_a_rollout_of_another_version_grants_nothing() -> None:
     assert answering(then(settled(), seen, {"1": READY, "3": READY}, rollout=rollout())) == {"champion": "1"}
 
 
-def test_deleting_the_challenger_alias_ends_its_weight_at_once_and_its_application_later() -> None:
+def test_deleting_the_challenger_alias_ends_its_weight_after_the_grace_and_its_application_later() -> None:
     apps = {"1": READY, "2": READY}
     live = then(settled(), registry(champion="1", challenger="2"), apps, rollout=rollout())
-    gone = then(live, registry(champion="1"), apps, rollout=rollout())
+    pending = then(live, registry(champion="1"), apps, rollout=rollout(), now_s=1_010.0)
+    gone = then(pending, registry(champion="1"), apps, rollout=rollout(), now_s=1_013.0)
     assert (answering(gone), shadowing(gone), running(gone)) == ({"champion": "1"}, {}, ["1", "2"])
+    assert (gone.spent_weight, gone.state.missing_since) == ("2", {})
     again = then(gone, registry(champion="1", challenger="2"), apps, rollout=rollout(), now_s=1_300.0)
     assert answering(again) == {"champion": "1", "canary": "2"}
     later = then(gone, registry(champion="1"), apps, now_s=1_700.0)
     assert later.delete == ("2",)
+
+
+def test_an_alias_that_is_back_within_the_grace_was_never_away() -> None:
+    """A script that deletes an alias and sets it again ends no rollout, no shadow and no test."""
+    seen = registry(champion="1", challenger="2", shadow_x="3")
+    apps = {"1": READY, "2": READY, "3": READY}
+    live = then(settled(), seen, apps, rollout=rollout())
+    away = then(live, registry(champion="1"), apps, rollout=rollout(), now_s=1_010.0)
+    longer = then(away, registry(champion="1"), apps, rollout=rollout(), now_s=1_012.9)
+    back = then(longer, seen, apps, rollout=rollout(), now_s=1_013.5)
+    assert [step.table for step in (away, longer, back)] == [live.table] * 3
+    assert [step.spent_weight for step in (away, longer, back)] == [None] * 3
+    assert [c.subject for c in longer.conditions] == ["alias challenger", "alias shadow-x"]
+    once_more = then(back, registry(champion="1"), apps, rollout=rollout(), now_s=1_014.0)
+    assert once_more.table == live.table, "the grace begins anew"
+
+
+def test_an_arm_that_is_away_for_a_moment_ends_no_ab_test() -> None:
+    seen = registry(champion="1", arm_a="2", arm_b="3")
+    apps = {"1": READY, "2": READY, "3": READY}
+    live = then(settled(), seen, apps, ab_test=AB)
+    away = then(live, registry(champion="1", arm_a="2"), apps, ab_test=AB, now_s=1_010.0)
+    assert set(answering(away)) == {"champion", "arm-a", "arm-b"}
+    ended = then(away, registry(champion="1", arm_a="2"), apps, ab_test=AB, now_s=1_013.0)
+    assert set(answering(ended)) == {"champion"}
+
+
+def test_within_the_grace_a_weight_of_0_a_freeze_a_withdrawal_and_another_version_count_at_once() -> None:
+    apps = {"1": READY, "2": READY, "3": READY}
+    live = then(settled(), registry(champion="1", challenger="2"), apps, rollout=rollout())
+    away = then(live, registry(champion="1"), apps, rollout=rollout(), now_s=1_010.0)
+    stopped = then(away, registry(champion="1"), apps, rollout=rollout(0), now_s=1_010.5)
+    assert stopped.table is not None
+    assert stopped.table.canary is not None
+    assert stopped.table.canary.weight_bp == 0
+    frozen = then(away, registry(champion="1"), apps, rollout=rollout(), site=SiteRouting(frozen=True))
+    assert frozen.table is not None
+    assert frozen.table.frozen
+    withdrawn = RegistryView({"champion": "1"}, {"1": view("1"), "2": view("2", "withdrawn")})
+    assert answering(then(away, withdrawn, apps, rollout=rollout())) == {"champion": "1"}
+    moved = then(away, registry(champion="1", challenger="3"), apps, rollout=rollout(), now_s=1_010.5)
+    assert shadowing(moved) == {"challenger": 10_000}
+
+
+def test_an_alias_that_was_taken_away_under_a_freeze_counts_as_soon_as_it_ends() -> None:
+    apps = {"1": READY, "2": READY}
+    live = then(settled(), registry(champion="1", challenger="2"), apps, rollout=rollout())
+    frozen = SiteRouting(frozen=True)
+    held = then(live, registry(champion="1"), apps, rollout=rollout(), site=frozen, now_s=1_010.0)
+    assert answering(held) == {"champion": "1", "canary": "2"}
+    (told,) = held.conditions
+    assert told.sentence == "the alias challenger is taken away in MLflow; it counts after the freeze"
+    assert answering(then(held, registry(champion="1"), apps, rollout=rollout(), now_s=1_020.0)) == {
+        "champion": "1"
+    }
 
 
 def test_a_shadow_that_is_away_for_a_moment_goes_on_owing_studies() -> None:

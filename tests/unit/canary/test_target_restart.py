@@ -87,7 +87,8 @@ def test_after_a_promotion_the_champion_moved_back_gets_everybody() -> None:
 @pytest.mark.parametrize("aliases", [{}, {"challenger": "3"}])
 def test_a_weight_ends_with_its_candidacy(aliases: dict[str, str]) -> None:
     seen = registry(champion="1", **aliases)
-    assert then(with_canary(), seen, BOTH, rollout=HALF).spent_weight == "2"
+    away = then(with_canary(), seen, BOTH, rollout=HALF)
+    assert then(away, seen, BOTH, rollout=HALF, now_s=1_100.0).spent_weight == "2"
 
 
 def test_no_weight_ends_while_the_registry_is_silent_or_routing_is_frozen() -> None:

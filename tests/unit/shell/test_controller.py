@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -265,7 +266,7 @@ async def test_a_model_that_was_deleted_goes_on_and_is_told(site: ControllerSite
     await site.settled_canary(0)
     site.mlflow.aliases.clear()
     site.mlflow.tags.clear()
-    held = await site.tick(3)
+    held = await site.tick(5)
     assert answering(held) == {"champion": "1"}
     assert held.alarms[f"{MODEL}/model"] == "the model was deleted in MLflow; version 1 goes on answering"
 
@@ -294,6 +295,56 @@ async def test_every_alias_that_moved_is_noted_once(site: ControllerSite) -> Non
     site.mlflow.alias("champion", "2")
     await site.tick(3)
     assert [(m.alias, m.old, m.new) for m in site.moves] == [("champion", "1", "2")]
+
+
+async def test_a_move_to_a_refused_version_and_a_deletion_are_noted_too(site: ControllerSite) -> None:
+    await site.settled_canary()
+    site.moves.clear()
+    site.mlflow.alias("challenger", "9")  # which is not registered
+    await site.tick(2)
+    del site.mlflow.aliases[MODEL]["champion"]
+    await site.tick(2)
+    site.kill()
+    await site.tick(2)
+    noted = [(m.alias, m.old, m.new) for m in site.moves]
+    assert noted == [("challenger", "2", "9"), ("champion", "1", None)]
+
+
+async def test_each_of_several_moves_under_a_freeze_is_noted(site: ControllerSite) -> None:
+    await site.settled_canary()
+    site.moves.clear()
+    site.control.frozen = True
+    for version in ("1", "2"):
+        site.mlflow.alias("challenger", version)
+        await site.tick(2)
+    assert [(m.alias, m.old, m.new) for m in site.moves] == [
+        ("challenger", "2", "1"),
+        ("challenger", "1", "2"),
+    ]
+
+
+async def test_while_mlflow_is_away_no_alias_moves(site: ControllerSite) -> None:
+    await site.settled_canary()
+    site.moves.clear()
+    site.mlflow.away = True
+    await site.tick(3)
+    site.mlflow.away = False
+    await site.tick(3)
+    assert site.moves == []
+
+
+async def test_the_state_of_an_older_release_notes_no_move_that_was_none(site: ControllerSite) -> None:
+    """It kept the aliases to go by, and not those of MLflow."""
+    await site.settled_canary()
+    site.moves.clear()
+    record = site.control.record
+    assert record is not None
+    former = json.loads(record.states_json)
+    del former["registered"]
+    record.states_json = json.dumps(former)
+    site.kill()
+    await site.tick(3)
+    assert site.moves == []
 
 
 async def test_alarms_of_the_watch_are_in_the_snapshot(site: ControllerSite) -> None:
