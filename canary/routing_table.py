@@ -70,8 +70,27 @@ class Slot:
 
     def excludes(self, other: Slot) -> bool:
         """Whether no patient can lie in both."""
-        same_layer = (self.layer, self.salt) == (other.layer, other.salt)
-        return same_layer and (self.stop <= other.start or other.stop <= self.start)
+        return self._shares_layer(other) and (self.stop <= other.start or other.stop <= self.start)
+
+    def contains(self, other: Slot) -> bool:
+        """Whether every patient of the other lies in this one."""
+        return self._shares_layer(other) and self.start <= other.start and other.stop <= self.stop
+
+    @property
+    def share_bp(self) -> int:
+        """The share of all patients that lies in it."""
+        return self.stop - self.start
+
+    def _shares_layer(self, other: Slot) -> bool:
+        return (self.layer, self.salt) == (other.layer, other.salt)
+
+    def __str__(self) -> str:
+        return f"{self.layer} {self.start / 100:g} to {self.stop / 100:g} %"
+
+
+def are_exclusive(one: Slot | None, other: Slot | None) -> bool:
+    """Whether no patient can lie in both slots; without a slot an experiment is open to all."""
+    return one is not None and other is not None and one.excludes(other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +114,11 @@ class Canary:
         start = max(half, self.weight_bp)
         baseline = Segment(BASELINE, start, max(start, min(BASIS_POINTS, half + self.weight_bp)))
         return (Segment(CANARY, 0, self.weight_bp), baseline)
+
+    @property
+    def share_bp(self) -> int:
+        """The share of all patients that it reads: its weight is one of those in its slot."""
+        return self.weight_bp * (self.slot.share_bp if self.slot else BASIS_POINTS) // BASIS_POINTS
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -222,5 +246,5 @@ class RoutingTable:
 def _check_exclusive(canary: Canary | None, ab_test: ABTest | None) -> None:
     if canary is None or ab_test is None:
         return
-    if canary.slot is None or ab_test.slot is None or not canary.slot.excludes(ab_test.slot):
+    if not are_exclusive(canary.slot, ab_test.slot):
         raise ValueError("a canary beside an A/B test needs disjoint slots of one layer")

@@ -5,10 +5,11 @@ Two observations at the same present give the same target: a lost tick, a restar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from canary.conditions import Condition, conditions_of, is_granted, is_in_advance, is_spent
+from canary.known import Known, known_of
 from canary.observation import (
     CHALLENGER,
     SHADOW_PREFIX,
@@ -28,8 +29,7 @@ from canary.routing_table import (
     Canary,
     RoutingTable,
     Shadow,
-    Slot,
-    Variant,
+    are_exclusive,
 )
 
 
@@ -90,7 +90,7 @@ def target_of(observation: ModelObservation) -> ModelTarget:
     answer and is ready. A champion alias that is missing, like a registry that is, changes nothing. Any other
     alias that stays missing for the grace time ends its version's role, and its application after a while.
     """
-    known = _known(observation)
+    known = known_of(observation)
     champion = _champion(known)
     with_role = _with_role(known, champion)
     retired = _retired(observation, with_role)
@@ -124,78 +124,7 @@ def target_of(observation: ModelObservation) -> ModelTarget:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """An observation with the aliases and versions to go by."""
-
-    observation: ModelObservation
-    aliases: dict[str, str]
-    versions: dict[str, VersionView]
-    missing_since: Mapping[str, float]
-
-    @property
-    def ready(self) -> frozenset[str]:
-        return frozenset(v for v, phase in self.observation.apps.items() if phase is AppPhase.READY)
-
-    def may_answer(self, version: str) -> bool:
-        return version in self.versions and self.versions[version].gate.may_answer
-
-    def can_begin(self, version: str) -> bool:
-        """Whether the version may become the champion: ready at this moment."""
-        return version in self.ready and self.may_answer(version)
-
-    def can_answer(self, version: str) -> bool:
-        """Whether an experiment may name the version: ready, or ready before and only its replica is replaced.
-
-        Callers fall back to the champion meanwhile; a patient who moved away and back would be worse.
-        """
-        is_back_soon = (
-            version in self.observation.state.ready_once
-            and self.observation.apps.get(version) is AppPhase.UNWELL
-        )
-        return self.may_answer(version) and (version in self.ready or is_back_soon)
-
-    def may_run(self, version: str) -> bool:
-        return version in self.versions and bool(self.versions[version].gate.permissions)
-
-    def only(self, chosen: Set[str]) -> dict[str, VersionView]:
-        return {v: self.versions[v] for v in sorted(chosen) if v in self.versions}
-
-    def variant(self, name: str, version: str) -> Variant:
-        view = self.versions[version]
-        return Variant(name, view.version, view.digest, view.app)
-
-
-def _known(observation: ModelObservation) -> _Known:
-    """Go by the registry, or by what was last known where it is silent or routing is frozen.
-
-    A version's gate is always the newest that is known, frozen or not: a withdrawal takes effect.
-    """
-    state, last = observation.state, dict(observation.state.aliases)
-    if observation.registry is None:
-        return _Known(observation, last, dict(state.versions), state.missing_since)
-    versions = {**state.versions, **observation.registry.versions}
-    missing_since = _missing_since(observation)
-    if observation.site.frozen and last:
-        return _Known(observation, last, versions, missing_since)
-    aliases = {alias: v for alias, v in observation.registry.aliases.items() if v in versions}
-    if CHAMPION not in aliases and CHAMPION in last:
-        aliases[CHAMPION] = last[CHAMPION]
-    missing_at_most = observation.now_s - observation.keep.alias_grace_s
-    for alias, since in missing_since.items():
-        if since > missing_at_most:
-            aliases[alias] = last[alias]
-    return _Known(observation, aliases, versions, missing_since)
-
-
-def _missing_since(observation: ModelObservation) -> dict[str, float]:
-    """The aliases that gave a role until now and that the registry has no more, since when."""
-    state, named = observation.state, observation.registry.aliases if observation.registry else {}
-    gone = (alias for alias in sorted(state.aliases) if is_ours(alias) and alias not in named)
-    return {alias: state.missing_since.get(alias, observation.now_s) for alias in gone}
-
-
-def _champion(known: _Known) -> str | None:
+def _champion(known: Known) -> str | None:
     """The version that answers: the desired one once it may and can, until then the one that did.
 
     If neither may answer any more, the last champion that is still warm does; else nobody.
@@ -210,13 +139,13 @@ def _champion(known: _Known) -> str | None:
     return next((r.version for r in former if known.can_begin(r.version)), None)
 
 
-def _with_role(known: _Known, champion: str | None) -> frozenset[str]:
+def _with_role(known: Known, champion: str | None) -> frozenset[str]:
     """The versions with a role: those of our aliases that may do anything, and the one that answers."""
     named = {v for alias, v in known.aliases.items() if is_ours(alias) and known.may_run(v)}
     return frozenset(named | ({champion} if champion else set()))
 
 
-def _awake(known: _Known, champion: str | None) -> frozenset[str | None]:
+def _awake(known: Known, champion: str | None) -> frozenset[str | None]:
     """The versions that answer, or are to: they need a replica before their first study comes."""
     observation = known.observation
     arms = observation.ab_test.weights_bp if observation.ab_test else ()
@@ -237,7 +166,7 @@ def _retired(observation: ModelObservation, with_role: frozenset[str]) -> tuple[
     return tuple(since[v] for v in sorted(since) if v not in with_role)
 
 
-def _running(known: _Known, with_role: frozenset[str], retired: tuple[Retired, ...]) -> frozenset[str]:
+def _running(known: Known, with_role: frozenset[str], retired: tuple[Retired, ...]) -> frozenset[str]:
     """All that should run: what has a role, and what is kept warm. A freeze stops nothing.
 
     The previous champion is started again if it died; whatever else is kept warm is only not deleted.
@@ -253,14 +182,14 @@ def _running(known: _Known, with_role: frozenset[str], retired: tuple[Retired, .
     return with_role | warm | (frozenset(observation.apps) if observation.site.frozen else frozenset())
 
 
-def _kept_s(known: _Known, retired: Retired, *, is_previous: bool) -> float:
+def _kept_s(known: Known, retired: Retired, *, is_previous: bool) -> float:
     keep = known.observation.keep
     if known.observation.apps.get(retired.version) is AppPhase.FAILED or not known.may_run(retired.version):
         return keep.drain_s
     return keep.rollback_window_s if is_previous else keep.scale_down_delay_s
 
 
-def _table(known: _Known, champion: str | None, ready_once: frozenset[str]) -> RoutingTable | None:
+def _table(known: Known, champion: str | None, ready_once: frozenset[str]) -> RoutingTable | None:
     if champion is None:
         return None
     site = known.observation.site
@@ -282,20 +211,22 @@ def _table(known: _Known, champion: str | None, ready_once: frozenset[str]) -> R
     )
 
 
-def _canary(known: _Known, champion: str) -> Canary | None:
+def _canary(known: Known, champion: str) -> Canary | None:
     """The challenger with the weight that its rollout grants; none unless it may answer and is ready."""
     rollout = known.observation.rollout
     if rollout is None or not is_granted(known.observation, known.aliases) or rollout.version == champion:
         return None
     if is_spent(known.observation, champion):
         return None
-    idle = rollout.weight_bp == 0 and known.observation.ab_test is not None  # it would shut the test out
-    if idle or not known.can_answer(rollout.version):
+    test = known.observation.ab_test
+    if rollout.weight_bp == 0 and test is not None and not are_exclusive(rollout.slot, test.slot):
+        return None  # it would shut the test out
+    if not known.can_answer(rollout.version):
         return None
     return Canary(known.variant(CANARY, rollout.version), rollout.weight_bp, rollout.salt, rollout.slot)
 
 
-def _granted_salt(known: _Known) -> str:
+def _granted_salt(known: Known) -> str:
     rollout = known.observation.rollout
     return rollout.salt if rollout is not None and is_granted(known.observation, known.aliases) else ""
 
@@ -304,7 +235,7 @@ def _spent_salt(observation: ModelObservation, champion: str | None) -> str:
     return observation.rollout.salt if observation.rollout and is_spent(observation, champion) else ""
 
 
-def _spent_weight(known: _Known, champion: str | None) -> str | None:
+def _spent_weight(known: Known, champion: str | None) -> str | None:
     """A weight ends when its version is promoted, when it is the challenger no more, and unused after its time.
 
     Should an alias come back, so must a decision. Nothing ends while routing is frozen or the registry is silent.
@@ -322,10 +253,10 @@ def _spent_weight(known: _Known, champion: str | None) -> str | None:
     return rollout.version
 
 
-def _ab_test(known: _Known, canary: Canary | None) -> ABTest | None:
+def _ab_test(known: Known, canary: Canary | None) -> ABTest | None:
     """The A/B test, if all its arms may answer and are ready: one arm alone would be no test."""
     desired = known.observation.ab_test
-    if desired is None or (canary is not None and not _excludes(canary.slot, desired.slot)):
+    if desired is None or (canary is not None and not are_exclusive(canary.slot, desired.slot)):
         return None
     versions = {alias: known.aliases.get(alias) for alias in sorted(desired.weights_bp)}
     arms = tuple(
@@ -338,11 +269,7 @@ def _ab_test(known: _Known, canary: Canary | None) -> ABTest | None:
     return ABTest(arms, desired.salt, desired.coverage_bp, desired.slot)
 
 
-def _excludes(one: Slot | None, other: Slot | None) -> bool:
-    return one is not None and other is not None and one.excludes(other)
-
-
-def _shadows(known: _Known, table: RoutingTable, ready_once: frozenset[str]) -> tuple[Shadow, ...]:
+def _shadows(known: Known, table: RoutingTable, ready_once: frozenset[str]) -> tuple[Shadow, ...]:
     """The shadows, each version once: shadow aliases, the challenger, and all that may not answer."""
     shadows: dict[str, Shadow] = {}
     for alias, version in sorted(known.aliases.items()):
@@ -354,7 +281,7 @@ def _shadows(known: _Known, table: RoutingTable, ready_once: frozenset[str]) -> 
     return tuple(shadows.values())
 
 
-def _is_shadow(known: _Known, alias: str, version: str) -> bool:
+def _is_shadow(known: Known, alias: str, version: str) -> bool:
     if alias == CHALLENGER or alias.startswith(SHADOW_PREFIX):
         return True
     return is_ours(alias) and not known.may_answer(version)
@@ -381,7 +308,7 @@ def _numbered(observation: ModelObservation, table: RoutingTable | None) -> tupl
 
 
 def _version_statuses(
-    known: _Known, champion: str | None, table: RoutingTable | None
+    known: Known, champion: str | None, table: RoutingTable | None
 ) -> tuple[VersionStatus, ...]:
     version_statuses = [
         VersionStatus(version, alias, _reason(known, version, table))
@@ -394,14 +321,15 @@ def _version_statuses(
     return tuple(version_statuses)
 
 
-def _reason(known: _Known, version: str, table: RoutingTable | None) -> str:
+def _reason(known: Known, version: str, table: RoutingTable | None) -> str:
     phase = known.observation.apps.get(version, AppPhase.LOADING).value
     gate = known.versions[version].gate
     if not gate.may_answer:
         return f"{phase}: {gate.reason}"
     names = [v.name for v in table.answering.values() if v.version == version] if table else []
     if table is not None and table.canary is not None and CANARY in names:
-        return f"{phase}: answers {table.canary.weight_bp / 100:g} % as canary"
+        of = f" of {table.canary.slot}" if table.canary.slot else ""
+        return f"{phase}: answers {table.canary.weight_bp / 100:g} %{of} as canary"
     if names:
         return f"{phase}: answers as {' and '.join(names)}"
     is_shadow = table is not None and any(s.variant.version == version for s in table.shadows)

@@ -366,6 +366,6 @@ class UnknownVariant(RequestError):
 
 
 class ExperimentUnderWay(RequestError):
-    """A rollout and an A/B test of one model exclude each other."""
+    """A rollout and an A/B test of one model exclude each other, unless their slots share no patient."""
 
     code = "experiment-under-way"

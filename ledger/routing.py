@@ -30,6 +30,7 @@ from ledger.routing_records import (
     routing_of,
     shadow_name,
 )
+from ledger.routing_slots import keeps_everybody, require_exclusive, slot_document
 from ledger.tables import decisions, routing, routing_site
 
 SITE = "site"  # the subject of the freeze in the audit
@@ -113,19 +114,43 @@ class Routing:
     ) -> ModelRouting:
         """Send `version` that share. It keeps its salt while its candidacy lasts, so a correction moves nobody.
 
-        Raises ExperimentUnderWay while an A/B test runs, and RoutingConflict when the model's routing is not of
-        `expected_revision` any more.
+        Raises ExperimentUnderWay while an A/B test has the same patients, and RoutingConflict when the model's
+        routing is not of `expected_revision` any more.
         """
 
         def apply(before: ModelRouting) -> ModelRouting:
             if weight_bp > 0 and before.ab is not None:
-                raise ExperimentUnderWay("an A/B test of this model is running; end it first")
+                require_exclusive(
+                    before.slot, before.ab.slot, "an A/B test of this model is running; end it first"
+                )
             salts = {**before.salts, version: before.salts.get(version) or self._new_salt()}
             return replace(before, version=version, weight_bp=weight_bp, salts=salts)
 
         asked = {"version": version, "weight_bp": weight_bp}
         require_fits(decisions, {"version": version})
         change = _Change("route-weight", asked, _weight, apply, (WEIGHT, in_advance_until))
+        return self._change(model, change, actor, expected_revision)
+
+    def set_slot(
+        self, model: str, slot: Slot | None, *, actor: str, expected_revision: int | None = None
+    ) -> ModelRouting:
+        """Give the model's rollouts a slot of a layer, or all patients.
+
+        Raises ExperimentUnderWay for a slot that would take patients from a version with a weight, or give it those
+        of an A/B test, and RoutingConflict as `set_weight` does.
+        """
+
+        def apply(before: ModelRouting) -> ModelRouting:
+            if before.weight_bp > 0 and not keeps_everybody(before.slot, slot):
+                share = f"version {before.version} has a weight of {before.weight_bp / 100:g} %"
+                within = f", or choose a slot that contains {before.slot}" if before.slot else ""
+                raise ExperimentUnderWay(f"{share} and would lose patients: set it to 0 first{within}")
+            if before.ab is not None and (before.weight_bp > 0 or slot is not None):
+                require_exclusive(slot, before.ab.slot, "an A/B test of this model is running; end it first")
+            return replace(before, slot=slot)
+
+        asked = {"slot": slot_document(slot)}
+        change = _Change("route-layer", asked, lambda r: slot_document(r.slot), apply)
         return self._change(model, change, actor, expected_revision)
 
     def end_candidacy(
@@ -254,18 +279,18 @@ class Routing:
     ) -> ModelRouting:
         """Begin an A/B test of `arm-…` aliases, or open a running one wider. Other weights are another test.
 
-        Raises ExperimentUnderWay while a candidate has a weight.
+        Raises ExperimentUnderWay while a candidate has a weight among the same patients.
         """
 
         def apply(before: ModelRouting) -> ModelRouting:
             if before.weight_bp > 0:
-                raise ExperimentUnderWay("a rollout is under way; set its weight to 0 first")
+                require_exclusive(before.slot, slot, "a rollout is under way; set its weight to 0 first")
             ab = before.ab
             same = ab is not None and (dict(ab.weights_bp), ab.slot) == (dict(weights_bp), slot)
             salt = ab.salt if ab is not None and same else self._new_salt()
             return replace(before, ab=ABView(salt, dict(weights_bp), coverage_bp, slot))
 
-        asked = {"weights_bp": dict(weights_bp), "coverage_bp": coverage_bp}
+        asked = {"weights_bp": dict(weights_bp), "coverage_bp": coverage_bp, "slot": slot_document(slot)}
         change = _Change("ab-set", asked, lambda r: ab_document(r.ab), apply)
         return self._change(model, change, actor)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from canary.observation import ABView, RolloutView, SiteRouting
-from canary.routing_table import BASIS_POINTS, AssignmentKey, Rule
+from canary.routing_table import BASIS_POINTS, AssignmentKey, Rule, Slot
 from core.codec import from_plain, to_plain
 
 WEIGHT: Final = "weight"
@@ -42,7 +42,8 @@ class Freeze:
 
 @dataclass(frozen=True, slots=True)
 class ModelRouting:
-    """One model's traffic as people want it. `weight_bp` is for `version` alone, drawn with its salt of `salts`.
+    """One model's traffic as people want it. `weight_bp` is for `version` alone, drawn with its salt of `salts` among
+    the patients of `slot`, the part of a layer that the model's rollouts have; without one, among all.
 
     `salts` remembers the salt of each version that was given a weight, until its candidacy ends. `in_advance` names
     what was asked for before its version or variant existed (`weight`, `rules`, `shadow/<alias>`, `pin/<key>`), and
@@ -60,6 +61,7 @@ class ModelRouting:
     pins: tuple[Pin, ...] = ()
     rules: tuple[Rule, ...] = ()
     ab: ABView | None = None
+    slot: Slot | None = None
     in_advance: Mapping[str, datetime] = field(default_factory=dict)
     changed_at: datetime | None = None
     revision: int = 0
@@ -81,7 +83,7 @@ class ModelRouting:
         """The candidate's weight as an observation of the model takes it; None while nobody has set one."""
         if self.version is None:
             return None
-        return RolloutView(self.version, self.salt, self.weight_bp, self.mirror_bp)
+        return RolloutView(self.version, self.salt, self.weight_bp, self.mirror_bp, self.slot)
 
     def site(self, key: AssignmentKey, *, frozen: bool) -> SiteRouting:
         """The rest as an observation takes it; a pin goes before any rule."""

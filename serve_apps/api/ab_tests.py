@@ -9,14 +9,13 @@ from typing import Any
 from fastapi import APIRouter
 
 from canary.ab_report import ArmMetrics, Share
-from canary.routing_table import Slot
 from serve_apps.api.dependencies import MUST_READ, Actor, ModelName, Site
 from serve_apps.api.problems import problems
-from serve_apps.api.routing_schemas import ABTestIn, SlotIn
+from serve_apps.api.routing_mapping import slot_document, slot_of
+from serve_apps.api.routing_schemas import ABTestIn
 from serve_apps.api.strict_json import StrictRoute
 from serve_apps.application.ab_tests import ABReport
 
-LAYER_SALT = "layer/"  # every experiment of a layer draws its place in it alike
 router = APIRouter(prefix="/v1/ab-tests", tags=["routing"], responses=problems(409), route_class=StrictRoute)
 
 
@@ -40,17 +39,12 @@ async def end(services: Site, actor: Actor, model: ModelName) -> None:
     await services.ab_tests.end(model, actor=actor)
 
 
-def slot_of(slot: SlotIn | None) -> Slot | None:
-    if slot is None:
-        return None
-    return Slot(slot.layer, f"{LAYER_SALT}{slot.layer}", slot.start, slot.stop)
-
-
 def report_document(report: ABReport) -> dict[str, Any]:
     return {
         "model": report.model,
         "serving": report.is_serving,
         "coverage_bp": report.test.coverage_bp,
+        "slot": slot_document(report.test.slot),
         "sample_ratio": asdict(report.ratio),
         "arms": [arm_document(report, name) for name in sorted(report.test.weights_bp)],
     }

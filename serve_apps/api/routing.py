@@ -19,10 +19,17 @@ from serve_apps.api.dependencies import (
     Version,
 )
 from serve_apps.api.problems import problems
-from serve_apps.api.routing_mapping import audit_document, explanation_document, freeze_out, routes_document
+from serve_apps.api.routing_mapping import (
+    audit_document,
+    explanation_document,
+    freeze_out,
+    routes_document,
+    slot_of,
+)
 from serve_apps.api.routing_schemas import (
     FreezeIn,
     FreezeOut,
+    LayerIn,
     PinIn,
     RulesIn,
     SafetyNetIn,
@@ -64,6 +71,18 @@ async def set_weight(services: Site, actor: Actor, model: ModelName, change: Wei
         actor=actor,
         expected_revision=change.expected_revision,
         in_advance=change.expires_in,
+    )
+    return await _routes(services)
+
+
+@router.put("/routes/{model}/layer")
+async def set_layer(services: Site, actor: Actor, model: ModelName, change: LayerIn) -> dict[str, Any]:
+    """Give the model's rollouts a slot of a layer, beside which an A/B test may have another.
+
+    409 while that would take patients from a version that has a weight, or give it those of an A/B test.
+    """
+    await services.routing.set_slot(
+        model, slot_of(change.slot), actor=actor, expected_revision=change.expected_revision
     )
     return await _routes(services)
 

@@ -6,12 +6,24 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from canary.routing_table import BASIS_POINTS, RoutingTable
+from canary.routing_table import BASIS_POINTS, RoutingTable, Slot
 from ledger import ModelRouting
 from serve_apps.api.problems import Problem
-from serve_apps.api.routing_schemas import ConfirmedOut, FreezeOut
+from serve_apps.api.routing_schemas import ConfirmedOut, FreezeOut, SlotIn
 from serve_apps.application.freeze import FreezeOutcome
 from serve_apps.application.routing import AuditTrail, JobExplanation, Routes
+
+LAYER_SALT = "layer/"  # every experiment of a layer draws its place in it alike
+
+
+def slot_of(slot: SlotIn | None) -> Slot | None:
+    if slot is None:
+        return None
+    return Slot(slot.layer, f"{LAYER_SALT}{slot.layer}", slot.start, slot.stop)
+
+
+def slot_document(slot: Slot | None) -> dict[str, Any] | None:
+    return None if slot is None else {"layer": slot.layer, "start": slot.start, "stop": slot.stop}
 
 
 def routes_document(routes: Routes) -> dict[str, Any]:
@@ -40,12 +52,16 @@ def routes_document(routes: Routes) -> dict[str, Any]:
 def desired_document(routes: Routes, model: str) -> dict[str, Any]:
     """What people want of the model's traffic now; `revision` is for `expected_revision` of the next change."""
     routing = routes.desired.get(model, ModelRouting(model)).in_force(routes.at)
-    return {"revision": routing.revision, "desired_weight_bp": routing.weight_bp}
+    return {
+        "revision": routing.revision,
+        "desired_weight_bp": routing.weight_bp,
+        "desired_slot": slot_document(routing.slot),
+    }
 
 
 def table_document(table: RoutingTable) -> dict[str, Any]:
-    canary = table.canary
-    champion_bp = BASIS_POINTS - (canary.weight_bp if canary else 0)
+    canary, test = table.canary, table.ab_test
+    champion_bp = BASIS_POINTS - (canary.share_bp if canary else 0)
     return {
         "model": table.model,
         "generation": table.generation,
@@ -53,11 +69,16 @@ def table_document(table: RoutingTable) -> dict[str, Any]:
         "champion": {"version": table.champion.version, "weight_bp": champion_bp},
         "canary": None
         if canary is None
-        else {"version": canary.variant.version, "weight_bp": canary.weight_bp},
+        else {
+            "version": canary.variant.version,
+            "weight_bp": canary.weight_bp,
+            "slot": slot_document(canary.slot),
+        },
         "arms": [
             {"name": arm.variant.name, "version": arm.variant.version, "weight_bp": arm.weight_bp}
-            for arm in (table.ab_test.arms if table.ab_test else ())
+            for arm in (test.arms if test else ())
         ],
+        "ab_slot": slot_document(test.slot if test else None),
         "shadows": [
             {
                 "name": shadow.variant.name,

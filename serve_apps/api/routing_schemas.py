@@ -106,7 +106,9 @@ class PinIn(InAdvance):
 
 
 class SlotIn(Wire):
-    """A share of a layer: tests in disjoint slots of one layer never share a patient, in any model."""
+    """A share of a layer, in basis points: experiments in disjoint slots of one layer never share a patient, in any
+    model.
+    """
 
     layer: Name
     start: SlotStart
@@ -117,6 +119,15 @@ class SlotIn(Wire):
         if self.start >= self.stop:
             raise ValueError("a slot ends after its start")
         return self
+
+
+class LayerIn(Wire):
+    """The slot that the model's rollouts have; null: all patients."""
+
+    slot: SlotIn | None
+    expected_revision: Revision | None = Field(
+        default=None, description="409 if the model's routing is of another revision by now"
+    )
 
 
 class ABTestIn(Wire):

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from canary.explain import DecisionRow, Explanation, explain
-from canary.routing_table import Rule
+from canary.routing_table import Rule, Slot
 from core.clock import now
 from core.errors import InvalidField
 from ledger import AuditRow, EscalationEvent, Freeze, Ledger, ModelRouting
@@ -121,6 +121,17 @@ class RoutingService:
             actor=actor,
             expected_revision=expected_revision,
             in_advance_until=until,
+        )
+
+    async def set_slot(
+        self, model: str, slot: Slot | None, *, actor: str, expected_revision: int | None = None
+    ) -> None:
+        """Give the model's rollouts a slot of a layer, None for all patients. Raises ExperimentUnderWay while that
+        would take patients from a version with a weight, or give it those of an A/B test.
+        """
+        self._snapshot().table(model)
+        await self._change(
+            self._ledger.routing.set_slot, model, slot, actor=actor, expected_revision=expected_revision
         )
 
     async def set_shadow(

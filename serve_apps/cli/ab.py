@@ -10,6 +10,7 @@ import typer
 from serve_apps.cli.api_call import ask
 from serve_apps.cli.output import AsJson, fail, out, print_json, table
 from serve_apps.cli.percent import in_percent, to_basis_points
+from serve_apps.cli.slot import SLOT_HELP, slot_from, slot_in_words
 
 ab = typer.Typer(no_args_is_help=True)
 
@@ -19,6 +20,7 @@ def start(
     model: str,
     arms: Annotated[list[str], typer.Argument(help="arm-…=PERCENT, two or more; they sum to 100.")],
     coverage: Annotated[float, typer.Option(help="Percent of the patients that take part.")] = 100.0,
+    slot: Annotated[str | None, typer.Option(help=f"Only patients of a slot: {SLOT_HELP}")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Split the patients between the versions behind `arm-…` aliases."""
@@ -28,7 +30,9 @@ def start(
         }
     except ValueError:
         fail("write each arm as arm-NAME=PERCENT", as_json, "bad-argument")
-    body = {"weights_bp": weights, "coverage_bp": to_basis_points(coverage)}
+    body: dict[str, Any] = {"weights_bp": weights, "coverage_bp": to_basis_points(coverage)}
+    if slot is not None:
+        body["slot"] = slot_from(slot)
     _print(ask("PUT", f"/v1/ab-tests/{model}", as_json, body), as_json)
 
 
@@ -58,6 +62,8 @@ def _print(document: Mapping[str, Any], as_json: bool) -> None:
         ("arm", "weight", "version", "patients", "studies", "failed", "flagged (95 %)", "p50", "p95"),
         [_row(arm, version) for arm in document["arms"] for version in arm["versions"] or [None]],
     )
+    if document.get("slot"):
+        out.print(f"only patients of the slot {slot_in_words(document['slot'])} take part")
     ratio = document["sample_ratio"]
     out.print(f"split: {ratio['verdict']}, {ratio['reason']}")
 

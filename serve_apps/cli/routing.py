@@ -13,6 +13,7 @@ import typer
 from serve_apps.cli.api_call import ask
 from serve_apps.cli.output import AsJson, out, print_json, table
 from serve_apps.cli.percent import in_percent, to_basis_points
+from serve_apps.cli.slot import SLOT_HELP, slot_from, slot_in_words
 
 route = typer.Typer(no_args_is_help=True)
 InAdvance = Annotated[
@@ -53,6 +54,17 @@ def set_weight(
     """Send a share of the patients to the version behind `challenger`."""
     body = {"version": version, "weight_bp": to_basis_points(percent)}
     _change(f"/v1/routes/{quote(model)}/weight", body, in_advance, as_json)
+
+
+@route.command(name="set-layer")
+def set_layer(
+    model: str,
+    slot: Annotated[str | None, typer.Argument(help=f"{SLOT_HELP} Left out: all patients.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a model's rollouts a slot of a layer, so that an A/B test can run beside them in another one."""
+    body = {"slot": None if slot is None else slot_from(slot)}
+    _change(f"/v1/routes/{quote(model)}/layer", body, False, as_json)
 
 
 @route.command()
@@ -181,11 +193,19 @@ def _print_routes(document: Mapping[str, Any], as_json: bool) -> None:
         ("model", "champion", "canary", "weight", "shadows", "arms", "key"),
         [_route_row(model) for model in document["models"]],
     )
+    for model in document["models"]:
+        _print_slots(model)
     for change in document.get("in_advance") or ():
         until = str(change["expires_at"])[:19]
         out.print(f"{change['model']} {change['what']} was set in advance and expires at {until}")
     for pending in document["pending"]:
         out.print(f"{pending['model']} {pending['version']} has {pending['shadows']} shadows pending")
+
+
+def _print_slots(model: Mapping[str, Any]) -> None:
+    for experiment, slot in (("rollouts", model.get("desired_slot")), ("A/B test", model.get("ab_slot"))):
+        if slot:
+            out.print(f"{model['model']} {experiment}: only patients of the slot {slot_in_words(slot)}")
 
 
 def _route_row(model: Mapping[str, Any]) -> tuple[object, ...]:

@@ -211,7 +211,9 @@ def test_two_arms_share_the_patients_until_the_test_ends(story: LiveStack, studi
         report = story.run("ab", "show", MODEL)
         story.run("ab", "end", MODEL)
         assert set(load.everybody_once().values()) == {"1"}
+        beside = a_canary_runs_beside_a_test_in_another_slot(story, registry, load)
     assert load.failures == []
+    assert share_fits(len(readers(beside, "2")), PATIENTS, 7_500), "all of one half, and half of the other"
     assert share_fits(len(readers(who, "2")), PATIENTS, 5_000)
     patients = {arm["name"]: arm["versions"][0]["patients"] for arm in report["arms"]}
     assert patients["arm-b"] == len(readers(who, "2"))
@@ -219,6 +221,24 @@ def test_two_arms_share_the_patients_until_the_test_ends(story: LiveStack, studi
     assert report["sample_ratio"]["verdict"] == "Successful"
     for alias in ("arm-a", "arm-b"):
         registry.delete_alias(MODEL, alias)
+
+
+def a_canary_runs_beside_a_test_in_another_slot(
+    story: LiveStack, registry: RegistryClient, load: Load
+) -> dict[str, str]:
+    registry.set_alias(MODEL, "challenger", "2")
+    story.run("route", "set-layer", MODEL, "reading:0-50")
+    story.run("route", "set-weight", MODEL, "2", "100")
+    story.run("ab", "start", MODEL, "arm-a=50", "arm-b=50", "--slot", "reading:50-100")
+    eventually(lambda: story.run("ab", "show", MODEL)["serving"] or None, 30, "the test to serve")
+    (routes,) = (m for m in story.run("route", "get")["models"] if m["model"] == MODEL)
+    assert (routes["canary"]["slot"]["stop"], routes["ab_slot"]["start"]) == (5_000, 5_000)
+    who = load.everybody_once()
+    story.run("ab", "end", MODEL)
+    story.run("route", "set-weight", MODEL, "2", "0")
+    story.run("route", "set-layer", MODEL)
+    registry.delete_alias(MODEL, "challenger")
+    return who
 
 
 def test_a_tester_is_read_by_the_variant_that_he_names(story: LiveStack, studies: dict[str, str]) -> None:

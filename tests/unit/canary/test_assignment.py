@@ -269,6 +269,19 @@ def test_a_canary_beside_an_ab_test_each_keep_to_their_slot(key: str) -> None:
     assert (assign(facts(key), routing).arm == "canary") == inside
 
 
+@given(
+    key=keys, weight_bp=weights, ends=st.lists(st.integers(0, 10_000), min_size=4, max_size=4, unique=True)
+)
+def test_a_slot_that_is_widened_sends_no_patient_back(key: str, weight_bp: int, ends: list[int]) -> None:
+    low, start, stop, high = sorted(ends)
+    narrow, wide = Slot("ct", "layer", start, stop), Slot("ct", "layer", low, high)
+    assert wide.contains(narrow)
+    before, after = (
+        assign(facts(key), table(canary=canary(weight_bp, slot=slot))).arm for slot in (narrow, wide)
+    )
+    assert before != "canary" or after == "canary"
+
+
 def test_each_decision_says_why_in_one_sentence_without_naming_the_patient() -> None:
     grounds = [
         assign(facts("secret"), table()),

@@ -52,6 +52,7 @@ ROUTINGS = st.builds(
     pins=st.lists(PINS, max_size=3).map(tuple),
     rules=st.lists(RULES, max_size=3).map(tuple),
     ab=st.none() | TESTS,
+    slot=st.none() | st.just(Slot("layer", "salt", 5_000, 10_000)),
     in_advance=st.dictionaries(NAMES, st.just(NOON), max_size=2),
     changed_at=st.just(NOON),
     revision=st.integers(1, 9),
@@ -240,6 +241,64 @@ def test_a_rollout_and_an_ab_test_exclude_each_other_and_the_refused_leaves_no_t
     with pytest.raises(ExperimentUnderWay):
         ledger.routing.set_ab("ich", arms, **WHO)
     assert ledger.routing.revision() == revision
+
+
+LOW = Slot("reading", "layer/reading", 0, 5_000)
+HIGH, MIDDLE = replace(LOW, start=5_000, stop=10_000), replace(LOW, start=4_000, stop=6_000)
+ARMS = {"arm-a": 5_000, "arm-b": 5_000}
+
+
+def test_a_rollout_and_an_ab_test_run_beside_each_other_in_slots_that_share_no_patient(
+    ledger: Ledger,
+) -> None:
+    ledger.routing.set_slot("ich", LOW, **WHO)
+    ledger.routing.set_weight("ich", "2", 500, **WHO)
+    both = ledger.routing.set_ab("ich", ARMS, slot=HIGH, **WHO)
+    assert (both.weight_bp, both.ab is not None) == (500, True)
+    assert both.rollout is not None
+    assert both.rollout.slot == LOW
+    assert ledger.routing.set_weight("ich", "2", 1_000, **WHO).salt == both.salt, "a raise moves nobody"
+    assert ledger.audit.rows(subject="ich")[-1].detail["slot"] == {
+        "layer": "reading",
+        "start": 0,
+        "stop": 5_000,
+    }
+
+
+@pytest.mark.parametrize("slot", [None, MIDDLE, replace(HIGH, layer="other", salt="layer/other")])
+def test_slots_that_overlap_are_refused_and_named(ledger: Ledger, slot: Slot | None) -> None:
+    ledger.routing.set_slot("ich", LOW, **WHO)
+    ledger.routing.set_weight("ich", "2", 500, **WHO)
+    revision = ledger.routing.revision()
+    with pytest.raises(ExperimentUnderWay) as refused:
+        ledger.routing.set_ab("ich", ARMS, slot=slot, **WHO)
+    assert f"the rollout has reading 0 to 50 %, the test {slot or 'all patients'}" in refused.value.detail
+    assert ledger.routing.revision() == revision
+
+
+def test_a_rollouts_slot_may_not_reach_into_that_of_a_test(ledger: Ledger) -> None:
+    ledger.routing.set_ab("ich", ARMS, slot=HIGH, **WHO)
+    with pytest.raises(ExperimentUnderWay, match="the rollout has reading 40 to 60 %"):
+        ledger.routing.set_slot("ich", MIDDLE, **WHO)
+    with pytest.raises(ExperimentUnderWay, match="all patients"):
+        ledger.routing.set_weight("ich", "2", 500, **WHO)
+    assert ledger.routing.set_slot("ich", LOW, **WHO).slot == LOW
+
+
+@pytest.mark.parametrize(("slot", "fits"), [(MIDDLE, False), (HIGH, False), (LOW, True), (None, True)])
+def test_under_a_weight_a_slot_only_widens(ledger: Ledger, slot: Slot | None, fits: bool) -> None:
+    """No patient who had the version loses it, without its weight being set to 0 first."""
+    ledger.routing.set_slot("ich", replace(LOW, stop=2_000), **WHO)
+    ledger.routing.set_weight("ich", "2", 500, **WHO)
+    if fits:
+        assert ledger.routing.set_slot("ich", slot, **WHO).slot == slot
+        return
+    with pytest.raises(
+        ExperimentUnderWay, match="to 0 first, or choose a slot that contains reading 0 to 20 %"
+    ):
+        ledger.routing.set_slot("ich", slot, **WHO)
+    ledger.routing.set_weight("ich", "2", 0, **WHO)
+    assert ledger.routing.set_slot("ich", slot, **WHO).slot == slot
 
 
 @given(patients=st.sets(st.text(PRINTABLE, min_size=1, max_size=6), min_size=5, max_size=30))

@@ -12,7 +12,7 @@ import pytest
 
 from canary.assignment import StudyFacts, assign
 from canary.explain import decision_row
-from canary.routing_table import ABTest, Arm, RoutingTable
+from canary.routing_table import ABTest, Arm, RoutingTable, are_exclusive
 from serve_apps.application.routing_snapshot import VariantState, VariantStatus
 from tests.unit.shell.builders import a_snapshot, a_variant, a_version
 from tests.unit.shell.site import BODY, STUDY, Site
@@ -69,6 +69,35 @@ async def test_a_rollout_and_a_test_exclude_each_other(with_arms: Site, http: ht
     assert (await http.delete(PATH)).status_code == 204
     assert (await http.put(weight, json={"version": "2", "weight_bp": 500})).status_code == 200
     assert (await http.put(PATH, json=ASKED)).status_code == 409
+
+
+async def test_in_slots_of_one_layer_they_run_beside_each_other(
+    with_arms: Site, http: httpx.AsyncClient
+) -> None:
+    layer, weight = "/v1/routes/ich-triage/layer", "/v1/routes/ich-triage/weight"
+    low, high = ({"layer": "reading", "start": start, "stop": start + 5_000} for start in (0, 5_000))
+    assert (await http.put(layer, json={"slot": low})).status_code == 200
+    assert (await http.put(weight, json={"version": "2", "weight_bp": 500})).status_code == 200
+    overlapping = await http.put(PATH, json={**ASKED, "slot": {**high, "start": 4_000}})
+    assert (overlapping.status_code, overlapping.json()["code"]) == (409, "experiment-under-way")
+    assert "the rollout has reading 0 to 50 %, the test reading 40 to 100 %" in overlapping.json()["detail"]
+    started = await http.put(PATH, json={**ASKED, "slot": high})
+    assert (started.status_code, started.json()["slot"]) == (200, high)
+    narrower = await http.put(layer, json={"slot": {**low, "stop": 100}})
+    assert (narrower.status_code, narrower.json()["code"]) == (409, "experiment-under-way")
+    routing = with_arms.ledger.routing.get("ich-triage")
+    assert routing.rollout is not None
+    assert routing.ab is not None
+    assert are_exclusive(routing.rollout.slot, routing.ab.slot)
+    (shown,) = (await http.get("/v1/routes")).json()["models"]
+    assert shown["desired_slot"] == low
+
+
+async def test_a_slot_that_somebody_else_has_changed_meanwhile_is_a_conflict(
+    with_arms: Site, http: httpx.AsyncClient
+) -> None:
+    answer = await http.put("/v1/routes/ich-triage/layer", json={"slot": None, "expected_revision": 7})
+    assert (answer.status_code, answer.json()["code"]) == (409, "routing-conflict")
 
 
 async def test_without_a_test_there_is_no_report(site: Site, http: httpx.AsyncClient) -> None:

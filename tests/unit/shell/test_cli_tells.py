@@ -11,7 +11,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from registry.process_group import Ended
-from serve_apps.api.routing_schemas import ConfirmedOut, FreezeOut, PinIn, SafetyNetIn, ShadowIn, WeightIn
+from serve_apps.api.routing_schemas import (
+    ConfirmedOut,
+    FreezeOut,
+    LayerIn,
+    PinIn,
+    SafetyNetIn,
+    ShadowIn,
+    WeightIn,
+)
 from serve_apps.api.schemas import DeadLetterOut, PendingShadowsOut, QueueOut
 from serve_apps.cli import freeze, output, routing
 from serve_apps.cli.main import app
@@ -19,7 +27,7 @@ from serve_apps.cli.percent import in_percent, to_basis_points
 from serve_apps.cli.status import print_status
 from serve_apps.embedded import lifecycle
 
-WIRE = {"weight": WeightIn, "shadow": ShadowIn, "pin": PinIn, "safety-net": SafetyNetIn}
+WIRE = {"weight": WeightIn, "layer": LayerIn, "shadow": ShadowIn, "pin": PinIn, "safety-net": SafetyNetIn}
 ROUTES = {"generation": 7, "frozen": None, "models": [], "pending": []}
 
 
@@ -80,6 +88,12 @@ def test_a_freeze_says_whether_it_holds(run: Any, answer: dict[str, Any], exit_c
         (["shadow", "ich", "shadow-b", "20"], "shadow", {"alias": "shadow-b", "percent": 20}),
         (["pin", "ich", "PAT1", "canary"], "pin", {"patient_id": "PAT1", "variant": "canary"}),
         (["safety-net", "ich", "0.01"], "safety-net", {"share_bp": 1}),
+        (
+            ["set-layer", "ich", "reading:0-12.5"],
+            "layer",
+            {"slot": {"layer": "reading", "start": 0, "stop": 1_250}},
+        ),
+        (["set-layer", "ich"], "layer", {"slot": None}),
     ],
 )
 def test_a_share_is_said_in_percent_and_sent_as_the_api_wants_it(
@@ -116,6 +130,14 @@ def test_rules_in_advance_come_from_a_file(run: Any, tmp_path: Any) -> None:
 def test_a_share_above_100_percent_is_refused_before_it_is_sent(run: Any) -> None:
     api = FakeApi(ROUTES)
     assert run(api, "route", "set-weight", "ich", "2", "100.5").exit_code != 0
+    assert api.asked == []
+
+
+@pytest.mark.parametrize("text", ["reading", "reading:0", "reading:50-0-1", ":0-50", "reading:a-b"])
+def test_what_is_no_slot_is_refused_before_it_is_sent(run: Any, text: str) -> None:
+    api = FakeApi(ROUTES)
+    refused = run(api, "route", "set-layer", "ich", text)
+    assert refused.exit_code != 0
     assert api.asked == []
 
 
