@@ -38,7 +38,7 @@ Every study that we know how to make wrong, {how}. The cases are those of
 - An object that is no readable DICOM harms itself only. Folder, bucket and PACS pass it over alike, the notes count
   it, and if a slice is missing for it the geometry rules refuse the series. By STOW-RS it is a failed instance.
 - What pixels decode to is checked before a byte is decoded: `SERINUS_MAX_IMAGE_BYTES` for an image,
-  `SERINUS_MAX_DECODED_BYTES` for a study. Here they are 64 and 256 MiB.
+  `SERINUS_MAX_DECODED_BYTES` for a study. Here they are 64 and 256 MiB. A frame of an enhanced object is an image.
 - A study that keeps to these limits and still fills the memory ends the process that reads it, and no other: that
   may hold `SERINUS_READER_MEMORY_BYTES`. The study is read once more, alone, and then no more: 422 `poison-study`,
   and an alarm in `serinus status`. Studies that stood beside it are read (`tests/e2e/test_bombs.py`).

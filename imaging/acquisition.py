@@ -22,12 +22,16 @@ _OTHER_VIEW: Final = "OTHER"
 def has_contrast(images: Iterable[Dataset]) -> bool:
     """Whether any image names a contrast agent, or a volume of one (PS3.3 C.7.6.4).
 
-    A blank ContrastBolusAgent says nothing: scanners write it into every header.
+    A blank ContrastBolusAgent says nothing: scanners write it into every header. A frame of an enhanced image may
+    say that none of its object's agents was given by then (C.7.6.16.2.12).
     """
     return any(_names_agent(image) for image in images)
 
 
 def _names_agent(image: Dataset) -> bool:
+    usage = image.get("ContrastBolusUsageSequence")
+    if usage and all(text(agent, "ContrastBolusAgentAdministered") == "NO" for agent in usage):
+        return False
     if text(image, "ContrastBolusAgent").upper() not in _NO_AGENT:
         return True
     if "ContrastBolusAgentSequence" in image and len(image.ContrastBolusAgentSequence) > 0:

@@ -46,7 +46,7 @@ class StudyInstances:
     bytes_received: int
     pixel_digests: Mapping[str, bytes] = field(
         default_factory=dict, repr=False
-    )  # by instance, for `to_volume`
+    )  # by single-frame instance, for `to_volume`
     notes: tuple[str, ...] = ()
 
 

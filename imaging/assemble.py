@@ -29,6 +29,7 @@ from core.errors import (
 )
 from imaging.decode import Pixels, modality_values, pixel_digest, stored_pixels
 from imaging.elements import floats, raw, text
+from imaging.enhanced import Frame
 from imaging.evidence import encode_evidence
 from imaging.geometry import Floats, check_orientations, check_plausible, stack_slices
 from imaging.pixel_layout import LAYOUT_TAGS, PixelLayout, pixel_layout, transfer_syntax
@@ -83,7 +84,7 @@ def to_volume(
     limits: PixelLimits = _LIMITS,
     notes: tuple[str, ...] = (),
 ) -> Volume:
-    """Sort, check, decode and rescale one series; localizers in it are left out.
+    """Sort, check, decode and rescale one series, of single images or of frames; localizers in it are left out.
 
     Voxels are int16 when that loses nothing, else float32. Raises BrokenGeometry (gap, tilt, duplicate
     position, mixed size, spacing or orientation, missing position or spacing), UnsupportedSeries (colour,
@@ -114,6 +115,7 @@ def to_volume(
         evidence=encode_evidence(first),
         input_digest=_input_digest(instance_uids, digests),
         notes=(*notes, *said, *blank),
+        frame_numbers=tuple(item.dataset.frame_number for item in ordered if isinstance(item.dataset, Frame)),
     )
 
 
@@ -124,6 +126,7 @@ def _read_slices(datasets: Sequence[Dataset]) -> list[_Slice]:
     images = readable_images(datasets)
     if not images:
         raise UnsupportedSeries("the series holds no image")
+    _refuse_mixture(images)
     uids = [text(images[0], keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID")]
     uids += [text(dataset, "SOPInstanceUID") for dataset in images]
     if not all(map(_UID.fullmatch, uids)):
@@ -132,6 +135,15 @@ def _read_slices(datasets: Sequence[Dataset]) -> list[_Slice]:
         raise MixedPatients("the images of the series name different patients")
     known: dict[tuple[object, ...], _Layout] = {}
     return [_read_slice(dataset, known) for dataset in images]
+
+
+def _refuse_mixture(images: Sequence[Dataset]) -> None:
+    """A report names all images of a series by their frames, or none, and as of one class."""
+    frames = [image for image in images if isinstance(image, Frame)]
+    if frames and (len(frames) < len(images) or len({text(frame, "SOPClassUID") for frame in frames}) > 1):
+        raise UnsupportedSeries(
+            "the series holds single-frame and multi-frame images, or several kinds of these"
+        )
 
 
 def _left_out(datasets: Sequence[Dataset]) -> tuple[str, ...]:

@@ -81,10 +81,14 @@ def pixel_digest(dataset: Dataset, stored: Pixels) -> bytes:
     """BLAKE3 of the stored values, little-endian: the same for every lossless transfer syntax."""
     element = dataset.get_item("PixelData")
     if element is not None and is_view(element.value):
-        return blake3(element.value).digest()  # they are those bytes; no need to convert
+        return _digest_of(element.value)  # they are those bytes; no need to convert
     values = np.ascontiguousarray(stored, stored.dtype.newbyteorder("<"))
-    odd = bytes(values.nbytes % 2)  # PS3.5 §8.1.1 pads to even length
-    return blake3(values.tobytes() + odd).digest()
+    return _digest_of(values.tobytes())
+
+
+def _digest_of(value: bytes | memoryview) -> bytes:
+    """Of bytes padded to an even length (PS3.5 8.1.1), as those of an image are, and not those of a frame."""
+    return blake3(bytes(value) + b"\0" if len(value) % 2 else value).digest()
 
 
 def is_view(value: object) -> TypeGuard[memoryview]:

@@ -71,7 +71,8 @@ NOT_CHECKED: Final = InputCheck()
 class Finding:
     """One coded finding with the version's probability in [0, 1] and the threshold that was applied.
 
-    `key_instance_uid` is the SOP Instance UID of the image that speaks most for it, when there is one.
+    `key_instance_uid` is the SOP Instance UID of the image that speaks most for it, when there is one; of a
+    multi-frame object, `key_frame` is the number of the frame, from 1.
     """
 
     concept: Code
@@ -81,6 +82,7 @@ class Finding:
     urgency: Urgency
     site: Code | None = None
     key_instance_uid: str | None = None
+    key_frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,10 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle on one image, in pixels: `row`/`column` from the top left corner, end exclusive."""
+    """A rectangle on one image, in pixels: `row`/`column` from the top left corner, end exclusive.
+
+    `frame` is the number of the image in a multi-frame object, from 1, else None.
+    """
 
     concept: Code
     instance_uid: str
@@ -103,6 +108,7 @@ class Box:
     column_start: int
     row_stop: int
     column_stop: int
+    frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

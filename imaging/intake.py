@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 
 from core.errors import StudyError
 from imaging.archive import StudyInstances, group_by_series
+from imaging.enhanced import unfolded
 from imaging.instance import Inflate, parse_instance
 
 _NO_DIGESTS: Final[Mapping[str, bytes]] = MappingProxyType({})
@@ -34,7 +35,9 @@ def to_study(
     left_out: int = 0,
     pixel_digests: Mapping[str, bytes] = _NO_DIGESTS,
 ) -> StudyInstances:
-    """What could be read, by series; None among the `objects`, and `left_out` besides, is counted in the notes.
+    """What could be read, by series, the frames of an enhanced image each as an image of its own.
+
+    None among the `objects`, and `left_out` besides, is counted in the notes.
 
     Raises StudyError when nothing could be read.
     """
@@ -44,7 +47,8 @@ def to_study(
     if not readable:
         raise StudyError(f"nothing of the study can be read: {_counted(left_out)} no readable DICOM of it")
     notes = (f"{_counted(left_out)} no readable DICOM of this study, and left out",) if left_out else ()
-    return StudyInstances(group_by_series(readable), bytes_received, pixel_digests, notes)
+    series = {uid: unfolded(images) for uid, images in group_by_series(readable).items()}
+    return StudyInstances(series, bytes_received, pixel_digests, notes)
 
 
 def _counted(count: int) -> str:

@@ -79,7 +79,9 @@ def pixel_layout(dataset: Dataset) -> PixelLayout:
     another type it raises what pydicom raises.
     """
     if int(dataset.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in dataset:
-        raise UnsupportedSeries("multi-frame images are not supported; only single-frame instances are")
+        raise UnsupportedSeries(
+            "multi-frame images are read by their frames, and the frames of one cannot be"
+        )
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     if photometric not in MONOCHROME:
         raise UnsupportedSeries("colour images cannot be read as one intensity")

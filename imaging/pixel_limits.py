@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class PixelLimits:
     """Decoded bytes (rows x columns x bytes of a voxel) of one image, and of all images of a study together.
 
+    Each frame of a multi-frame object is an image.
+
     A deflated object counts with what it inflates to.
     """
 

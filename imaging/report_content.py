@@ -26,6 +26,7 @@ from core.errors import ModelFailed
 from imaging import report_codes as words
 from imaging.finding import Box, Code, Finding, Measurement, ModelStamp, Prediction, Presence, Urgency
 from imaging.report_frame import ReportContext, device_uid, tracking_uid
+from imaging.volume import ImageName
 
 TITLE: Final = codes.DCM.ImagingMeasurementReport
 _CONTAINS = sr.RelationshipTypeValues.CONTAINS
@@ -65,14 +66,22 @@ def failure_content(stamp: ModelStamp, context: ReportContext, reason: str) -> s
 
 def require_sound(prediction: Prediction, context: ReportContext) -> None:
     """Raises ModelFailed when an image that is pointed at is not of the series."""
-    if not set(key_images(prediction)) <= set(context.instance_uids):
+    if not set(key_images(prediction)) <= set(context.images):
         raise ModelFailed("the model points at an image that is not of the series it read")
 
 
-def key_images(prediction: Prediction) -> tuple[str, ...]:
-    """SOP Instance UIDs of the images a reader should see, each once."""
-    named = [finding.key_instance_uid for finding in prediction.findings if finding.key_instance_uid]
-    return tuple(dict.fromkeys([*named, *(box.instance_uid for box in prediction.boxes)]))
+def key_images(prediction: Prediction) -> tuple[ImageName, ...]:
+    """The images a reader should see, each once."""
+    named = [image for finding in prediction.findings if (image := key_image(finding))]
+    return tuple(
+        dict.fromkeys([*named, *(ImageName(box.instance_uid, box.frame) for box in prediction.boxes)])
+    )
+
+
+def key_image(finding: Finding) -> ImageName | None:
+    """The image that speaks most for the finding."""
+    uid = finding.key_instance_uid
+    return None if uid is None else ImageName(uid, finding.key_frame)
 
 
 def _report(stamp: ModelStamp, context: ReportContext, groups: Sequence[Group]) -> sr.MeasurementReport:
@@ -199,7 +208,9 @@ def _outline(box: Box, context: ReportContext) -> sr.ImageRegion:
     return sr.ImageRegion(
         graphic_type=sr.GraphicTypeValues.POLYLINE,
         graphic_data=np.array(corners, float),
-        source_image=sr.SourceImageForRegion(context.sop_class_uid, box.instance_uid),
+        source_image=sr.SourceImageForRegion(
+            context.sop_class_uid, box.instance_uid, _frames(ImageName(box.instance_uid, box.frame))
+        ),
     )
 
 
@@ -251,8 +262,15 @@ def _sites(site: Code | None) -> list[sr.FindingSite] | None:
 def _source_images(
     finding: Finding, context: ReportContext
 ) -> list[sr.SourceImageForMeasurementGroup] | None:
-    uid = finding.key_instance_uid
-    return None if uid is None else [sr.SourceImageForMeasurementGroup(context.sop_class_uid, uid)]
+    image = key_image(finding)
+    if image is None:
+        return None
+    return [sr.SourceImageForMeasurementGroup(context.sop_class_uid, image.instance_uid, _frames(image))]
+
+
+def _frames(image: ImageName) -> list[int] | None:
+    """Only of a multi-frame object is a frame named (PS3.3 10.3)."""
+    return None if image.frame is None else [image.frame]
 
 
 def _comment(group: Group, texts: Iterable[str]) -> None:
@@ -271,7 +289,9 @@ def rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _image_library(uids: Sequence[str], context: ReportContext, header: Dataset) -> sr.ContainerContentItem:
+def _image_library(
+    images: Sequence[ImageName], context: ReportContext, header: Dataset
+) -> sr.ContainerContentItem:
     """One group (TID 1600), whose descriptors (TID 1602) all images share. Only key images: a library of
     the whole series would be most of the report."""
     group = sr.ContainerContentItem(codes.DCM.ImageLibraryGroup, relationship_type=_CONTAINS)
@@ -280,10 +300,11 @@ def _image_library(uids: Sequence[str], context: ReportContext, header: Dataset)
         sr.ImageContentItem(
             SrCode("260753009", "SCT", "Source"),
             context.sop_class_uid,
-            uid,
+            image.instance_uid,
+            referenced_frame_numbers=_frames(image),
             relationship_type=_CONTAINS,
         )
-        for uid in uids
+        for image in images
     )
     library = sr.ContainerContentItem(codes.DCM.ImageLibrary, relationship_type=_CONTAINS)
     library.ContentSequence = sr.ContentSequence([group])

@@ -26,14 +26,15 @@ from pydicom.valuerep import DS, EXPLICIT_VR_LENGTH_32
 from imaging.content_uid import encoded_element
 from imaging.encoded_items import encode_codes, even
 from imaging.finding import InputCheck, Prediction
-from imaging.report_content import content_of, key_images, percent, require_sound, rounded
+from imaging.report_content import content_of, key_image, key_images, percent, require_sound, rounded
 from imaging.report_frame import ReportContext, device_uid, tracking_uid
 from imaging.source_texts import is_ascii
+from imaging.volume import ImageName
 
 Content = DataElement | RawDataElement
 CONTENT: Final = Tag("ContentSequence")
 MOST_FORMS: Final = 256  # of 5 to 30 kB
-_UIDS: Final = frozenset(map(Tag, ("UID", "ReferencedSOPInstanceUID")))
+_IMAGES: Final = frozenset(map(Tag, ("UID", "ReferencedSOPInstanceUID", "ReferencedFrameNumber")))
 _NUMBERS: Final = frozenset(map(Tag, ("FloatingPointValue", "NumericValue")))
 _ITEM: Final = Tag(0xFFFE, 0xE000)
 _TAG: Final = Struct("<HH")
@@ -123,7 +124,7 @@ def _blanks(content: bytes, at: int, end: int) -> Iterator[tuple[int, int]]:
             at, length = at + 8, _SHORT.unpack_from(content, at + 6)[0]
         if tag == _ITEM or vr == "SQ":
             yield from _blanks(content, at, at + length)
-        elif tag in _UIDS or tag in _NUMBERS:
+        elif tag in _IMAGES or tag in _NUMBERS:
             yield at, length
         at += length
 
@@ -139,13 +140,14 @@ def _values(prediction: Prediction, context: ReportContext, header: Dataset) -> 
     )
 
 
-def _of_image_library(images: Sequence[str], header: Dataset) -> Iterator[bytes]:
+def _of_image_library(images: Sequence[ImageName], header: Dataset) -> Iterator[bytes]:
     if not images:
         return
     if header.get("FrameOfReferenceUID"):
         yield _uid(header.FrameOfReferenceUID)
     yield from (*_number(header.Rows), *_number(header.Columns))
-    yield from map(_uid, images)
+    for image in images:
+        yield from _image(image)
 
 
 def _of_groups(prediction: Prediction) -> Iterator[bytes]:
@@ -157,8 +159,8 @@ def _of_groups(prediction: Prediction) -> Iterator[bytes]:
         yield _uid(tracking_uid(stamp, series_uid, finding.concept.value, number))
         if not prediction.input_check.is_foreign:
             yield from _number(percent(finding.probability))
-        if finding.key_instance_uid is not None:
-            yield _uid(finding.key_instance_uid)
+        if image := key_image(finding):
+            yield from _image(image)
     if prediction.measurements:
         yield _uid(tracking_uid(stamp, series_uid, "measurements"))
         for measurement in prediction.measurements:
@@ -167,6 +169,12 @@ def _of_groups(prediction: Prediction) -> Iterator[bytes]:
 
 def _uid(uid: str) -> bytes:
     return even(uid.encode("ascii", "replace"))
+
+
+def _image(image: ImageName) -> Iterator[bytes]:
+    yield _uid(image.instance_uid)
+    if image.frame is not None:
+        yield even(str(image.frame).encode(), b" ")
 
 
 def _number(value: float) -> Iterator[bytes]:
@@ -187,7 +195,8 @@ def _kind(prediction: Prediction, context: ReportContext, values: Sequence[bytes
             replace(
                 finding,
                 probability=0.0,
-                key_instance_uid=finding.key_instance_uid and str(images.index(finding.key_instance_uid)),
+                key_instance_uid=(image := key_image(finding)) and str(images.index(image)),
+                key_frame=None if finding.key_frame is None else 0,
             )
             for finding in prediction.findings
         ),

@@ -26,7 +26,7 @@ from imaging.finding import ModelStamp
 from imaging.report_codes import PROCESSING_EQUIPMENT
 from imaging.source_texts import choose_character_set
 from imaging.uids import derived_uid
-from imaging.volume import Volume
+from imaging.volume import ImageName, Volume
 
 MANUFACTURER: Final = "Serinus"
 _LONG_STRING: Final = 64  # characters of VR LO
@@ -54,6 +54,7 @@ class ReportContext:
     series_uid: str
     modality: str
     body_part: str
+    frame_numbers: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, volume: Volume) -> Self:
@@ -64,7 +65,15 @@ class ReportContext:
             series_uid=volume.series_uid,
             modality=volume.modality,
             body_part=volume.body_part,
+            frame_numbers=volume.frame_numbers,
         )
+
+    @property
+    def images(self) -> tuple[ImageName, ...]:
+        """The slices that were read, in their order."""
+        if not self.frame_numbers:
+            return tuple(map(ImageName, self.instance_uids))
+        return tuple(map(ImageName, self.instance_uids, self.frame_numbers))
 
     @classmethod
     def of_instances(cls, instances: Sequence[Dataset]) -> Self:

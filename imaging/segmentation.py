@@ -11,6 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.sr.codedict import codes
+from pydicom.uid import CTImageStorage
 
 from core.errors import ModelFailed
 from imaging.content_uid import UNNAMED, name_by_content
@@ -31,7 +32,7 @@ from imaging.report_frame import (
     tracking_uid,
 )
 from imaging.uids import derived_uid
-from imaging.volume import Geometry
+from imaging.volume import Geometry, ImageName
 
 SERIES_NUMBER: Final = 9902
 _ANY_STRUCTURE: Final = Code("123037004", "SCT", "Body structure")
@@ -72,6 +73,8 @@ def to_seg(
         contributing_equipment=[algorithm_equipment(stamp, created)],
     )
     _name_dimensions(segmentation, context.series_uid)
+    if context.frame_numbers:
+        _name_frames(segmentation, context)
     finish(segmentation, header, created)
     correct_ambiguous_vr(segmentation, is_little_endian=True)
     name_by_content(segmentation, "seg")
@@ -83,6 +86,35 @@ def _name_dimensions(segmentation: Dataset, series_uid: str) -> None:
     uid = derived_uid("dimensions", series_uid)
     for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
         item.DimensionOrganizationUID = uid
+
+
+def _name_frames(segmentation: Dataset, context: ReportContext) -> None:
+    """Put the frames of multi-frame sources where `_stand_in` named each as an image of its own (PS3.3 10.3)."""
+    names = {_stand_in(image): image for image in context.images}
+    for groups in segmentation.PerFrameFunctionalGroupsSequence:
+        for derivation in groups.get("DerivationImageSequence", ()):
+            for source in derivation.SourceImageSequence:
+                image = names[source.ReferencedSOPInstanceUID]
+                source.ReferencedSOPClassUID = context.sop_class_uid
+                source.ReferencedSOPInstanceUID, source.ReferencedFrameNumber = image
+    for series in segmentation.ReferencedSeriesSequence:
+        uids = [names[item.ReferencedSOPInstanceUID][0] for item in series.ReferencedInstanceSequence]
+        series.ReferencedInstanceSequence = [_reference(context, uid) for uid in dict.fromkeys(uids)]
+
+
+def _reference(context: ReportContext, instance_uid: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = context.sop_class_uid, instance_uid
+    return item
+
+
+def _stand_in(image: ImageName) -> str:
+    """A UID for one image, also where it is a frame: highdicom takes several images or one object with all frames,
+    not some frames of perhaps several objects.
+    """
+    if image.frame is None:
+        return image.instance_uid
+    return derived_uid("frame", image.instance_uid, str(image.frame))
 
 
 def _checked_mask(prediction: Prediction, context: ReportContext) -> np.ndarray:
@@ -128,12 +160,15 @@ def _sources(
     template: Dataset, context: ReportContext, geometry: Geometry, indices: np.ndarray
 ) -> Iterator[Dataset]:
     """The images under the mask, as far as highdicom looks at them, placed by the volume's own geometry."""
+    images = context.images
     normal = np.cross(geometry.row_cosine, geometry.column_cosine) * geometry.spacing_mm[0]
     for index in indices:
         image = Dataset()
         encoded_as(template, image)
         image.update(template)
-        image.update(as_source(template, context, context.instance_uids[index]))
+        image.update(as_source(template, context, _stand_in(images[index])))
+        if context.frame_numbers:
+            image.SOPClassUID = CTImageStorage  # by its class, highdicom knows a multi-frame image
         image.update(_place(template, geometry, np.asarray(geometry.origin_mm) + normal * index))
         yield image
 

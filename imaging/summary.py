@@ -13,11 +13,12 @@ from pydicom.uid import UID, CTImageStorage, MRImageStorage
 
 from core.errors import InconsistentHeader
 from imaging.elements import floats, text
+from imaging.enhanced import MODALITIES, is_multi_frame, why_not_unfolded
 from imaging.pixel_layout import MONOCHROME
 from imaging.series import Plane, SeriesHeader
 
 OWN_MANUFACTURER: Final = "serinus"
-_MODALITY_OF: Final[Mapping[str, str]] = {CTImageStorage: "CT", MRImageStorage: "MR"}
+_MODALITY_OF: Final[Mapping[str, str]] = {CTImageStorage: "CT", MRImageStorage: "MR", **MODALITIES}
 _SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 _LOCALIZER: Final = re.compile(r"\b(localizer|scout|topogram|surview|survey|scanogram)\b", re.IGNORECASE)
 _DOSE: Final = re.compile(r"\b(dose (report|info|record|summary)|patient protocol)\b", re.IGNORECASE)
@@ -69,19 +70,11 @@ def _obstacle(first: Dataset, images: Sequence[Dataset]) -> str | None:
         return "it is of no image storage class of the standard"
     if _is_screen(first):
         return "it is a screen capture, not an acquired image"
-    if not _is_single_frame(first):
-        return "multi-frame images are not supported"
+    if is_multi_frame(first):
+        return why_not_unfolded(first)
     if text(first, "PhotometricInterpretation") not in MONOCHROME:
         return "it is in colour"
     return None
-
-
-def _is_single_frame(dataset: Dataset) -> bool:
-    try:
-        frames = int(text(dataset, "NumberOfFrames") or 1)
-    except ValueError:
-        return False
-    return frames <= 1 and "PerFrameFunctionalGroupsSequence" not in dataset
 
 
 def _is_image(dataset: Dataset) -> bool:

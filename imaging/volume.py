@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +24,19 @@ class Geometry:
     slice_thickness_mm: float | None
 
 
+class ImageName(NamedTuple):
+    """An image that a report may point at; `frame` is its number in a multi-frame object, from 1, else None."""
+
+    instance_uid: str
+    frame: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Volume:
     """Voxels `(slices, rows, columns)` after the Modality LUT (HU for CT), slices sorted along their normal.
 
-    `instance_uids` are the SOP Instance UIDs in slice order. `evidence` is one DICOM dataset without pixels,
+    `instance_uids` are the SOP Instance UIDs in slice order; where slices are frames of multi-frame objects, the
+    UIDs repeat, and `frame_numbers` tell the frames apart. `evidence` is one DICOM dataset without pixels,
     encoded as a Part 10 file: the patient, study, equipment and series modules a report must repeat. It holds
     patient data: never log it. `input_digest` is a sha256 over UIDs and BLAKE3 digests of
     stored pixels, in slice order.
@@ -45,3 +54,8 @@ class Volume:
     evidence: bytes = field(repr=False)
     input_digest: str
     notes: tuple[str, ...] = ()
+    frame_numbers: tuple[int, ...] = ()
+
+    def image(self, index: int) -> ImageName:
+        """The name of a slice."""
+        return ImageName(self.instance_uids[index], self.frame_numbers[index] if self.frame_numbers else None)

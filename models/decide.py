@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from core.errors import ModelFailed
 from imaging.finding import Finding, Presence, Urgency
+from imaging.volume import ImageName
 from models.spec import Activation, Aggregation, FindingSpec, OutputSpec
 
 TOLERANCE = 1e-4  # how far rounding may carry a probability out of [0, 1]
@@ -38,9 +39,10 @@ def aggregate(items: Floats, how: Aggregation) -> float:
             return float(items[0])
 
 
-def decide(spec: FindingSpec, probability: float, key_instance_uid: str | None) -> Finding:
-    """Apply the version's operating point. Only what is present is urgent."""
+def decide(spec: FindingSpec, probability: float, image: ImageName | None) -> Finding:
+    """Apply the version's operating point. Only what is present is urgent. `image` speaks most for the finding."""
     presence = presence_of(spec, probability)
+    key = image if presence is not Presence.ABSENT else None
     return Finding(
         concept=spec.concept,
         presence=presence,
@@ -48,7 +50,8 @@ def decide(spec: FindingSpec, probability: float, key_instance_uid: str | None) 
         threshold=spec.threshold,
         urgency=spec.urgency if presence is Presence.PRESENT else Urgency.NONE,
         site=spec.site,
-        key_instance_uid=key_instance_uid if presence is not Presence.ABSENT else None,
+        key_instance_uid=None if key is None else key.instance_uid,
+        key_frame=None if key is None else key.frame,
     )
 
 

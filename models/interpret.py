@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from core.errors import ModelFailed
 from imaging.finding import ModelStamp, Prediction
-from imaging.volume import Volume
+from imaging.volume import ImageName, Volume
 from models.boxes import best_items, boxes_on_source
 from models.decide import aggregate, decide, most_urgent, priority_score, probabilities
 from models.masks import clean, mask_on_source, volume_of
@@ -48,7 +48,7 @@ def _classification(
         decide(
             rule,
             aggregate(values[:, column], spec.output.aggregation),
-            _instance(volume, prepared, items[int(outputs[:, column].argmax())]),
+            _image(volume, prepared, items[int(outputs[:, column].argmax())]),
         )
         for column, rule in enumerate(rules)
     )
@@ -82,9 +82,9 @@ def _localisation(
     rules = spec.output.boxes
     _expect(outputs, (len(prepared.slices), len(rules), 5))
     scores = probabilities(outputs[:, :, 0], spec.output.activation)
-    boxes = boxes_on_source(outputs[:, :, 1:], scores, prepared, rules, volume.instance_uids)
+    boxes = boxes_on_source(outputs[:, :, 1:], scores, prepared, rules, volume.image)
     least = int(scores.max(axis=0).argmin())
-    key = _instance(volume, prepared, best_items(scores)[least])
+    key = _image(volume, prepared, best_items(scores)[least])
     findings = tuple(decide(rule, float(scores.max(axis=0)[least]), key) for rule in spec.output.findings)
     return replace(blank, findings=findings, boxes=boxes)
 
@@ -120,6 +120,6 @@ def _real_items(prepared: Prepared, layout: Layout) -> list[int]:
     return [item for item, position in enumerate(prepared.slices) if position is not None]
 
 
-def _instance(volume: Volume, prepared: Prepared, item: int) -> str | None:
+def _image(volume: Volume, prepared: Prepared, item: int) -> ImageName | None:
     position = prepared.slices[item]
-    return None if position is None else volume.instance_uids[position]
+    return None if position is None else volume.image(position)

@@ -13,12 +13,14 @@ from pydicom.dataset import Dataset
 
 from imaging.assemble import to_volume
 from imaging.encoded import to_part10
+from imaging.enhanced import frames_of
 from imaging.evidence import encode_evidence
 from imaging.finding import Box, Code, Finding, Measurement, ModelStamp, Prediction, Presence, Urgency
 from imaging.report_sr import ReportContext, to_sr
 from imaging.samples.synthetic import make_ct_study
 from imaging.samples.writer import SampleIdentity, SampleImage, SampleModality, to_series
 from imaging.volume import Geometry, Volume
+from tests.enhanced import enhanced
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 BLEED = Code("1386000", "SCT", "Intracranial hemorrhage")
@@ -51,6 +53,11 @@ def source(slices: int = 5, size: int = 16, seed: str = "report", **header: Any)
         evidence=encode_evidence(first),
         input_digest="cd" * 32,
     )
+
+
+def enhanced_source(slices: int = 5, size: int = 16) -> Volume:
+    """A small CT in one multi-frame object."""
+    return to_volume(frames_of(enhanced(make_ct_study("report", slices=slices, size=size))))
 
 
 def film_source() -> Volume:
@@ -89,8 +96,8 @@ def prediction(volume: Volume, **changes: Any) -> Prediction:
 
 
 def classification(volume: Volume, **changes: Any) -> Prediction:
-    key = volume.instance_uids[len(volume.instance_uids) // 2]
-    found = finding(key_instance_uid=key)
+    uid, frame = volume.image(len(volume.instance_uids) // 2)
+    found = finding(key_instance_uid=uid, key_frame=frame)
     values = {"findings": (found,), "priority_score": 87, "urgency": Urgency.CRITICAL}
     return prediction(volume, **(values | changes))
 
@@ -104,9 +111,10 @@ def segmentation(volume: Volume, **changes: Any) -> Prediction:
 
 
 def localisation(volume: Volume, **changes: Any) -> Prediction:
+    uid, frame = volume.image(0)
     boxes = (
-        Box(LUNG, volume.instance_uids[0], 1, 2, 9, 7),
-        Box(LUNG, volume.instance_uids[0], 1, 8, 9, 13),
+        Box(LUNG, uid, 1, 2, 9, 7, frame),
+        Box(LUNG, uid, 1, 8, 9, 13, frame),
     )
     usable = finding(concept=Code("399208008", "SCT", "Plain chest X-ray"), urgency=Urgency.NONE, site=None)
     return prediction(volume, **({"findings": (usable,), "boxes": boxes} | changes))

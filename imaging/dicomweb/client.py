@@ -38,6 +38,7 @@ from imaging.dicomweb.stow import Receipt, encode_multipart, read_receipt, rejec
 from imaging.dicomweb.wado import Endpoint, get, read_parts
 from imaging.elements import text
 from imaging.encoded import EncodedInstance
+from imaging.enhanced import is_multi_frame
 from imaging.intake import read_object, to_study
 from imaging.pydicom_config import configure_pydicom
 from imaging.retry import Deadline, Transient, retry_after_s, retrying
@@ -208,7 +209,7 @@ class _Fetch:
         if dataset is None or text(dataset, "StudyInstanceUID") != self.study_uid:
             return None
         element = dataset.get_item("PixelData")
-        if element is not None and is_view(element.value):
+        if element is not None and is_view(element.value) and not is_multi_frame(dataset):
             self.digests[text(dataset, "SOPInstanceUID")] = self.hashing.submit(_digest, element.value)
         return dataset
 

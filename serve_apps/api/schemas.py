@@ -86,6 +86,7 @@ class FindingOut(Wire):
     threshold: float
     urgency: str
     key_instance_uid: str | None = None
+    key_frame: int | None = None
 
 
 class MeasurementOut(Wire):
@@ -99,6 +100,7 @@ class BoxOut(Wire):
     instance_uid: str
     rows: tuple[int, int]
     columns: tuple[int, int]
+    frame: int | None = None
 
 
 class ModelOut(Wire):

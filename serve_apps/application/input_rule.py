@@ -87,4 +87,6 @@ def _indeterminate(prediction: Prediction, note: str) -> Prediction:
 
 
 def _undetermined(finding: Finding) -> Finding:
-    return replace(finding, presence=Presence.INDETERMINATE, urgency=Urgency.NONE, key_instance_uid=None)
+    return replace(
+        finding, presence=Presence.INDETERMINATE, urgency=Urgency.NONE, key_instance_uid=None, key_frame=None
+    )

@@ -34,6 +34,7 @@ class ReportedFinding:
     threshold: float
     urgency: str
     key_instance_uid: str | None = field(default=None, repr=False)
+    key_frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,16 @@ class ReportedMeasurement:
 
 @dataclass(frozen=True, slots=True)
 class ReportedBox:
-    """A box around a finding, by rows and columns of the image `instance_uid`, the end not included."""
+    """A box around a finding, by rows and columns of the image `instance_uid`, the end not included.
+
+    `frame` is the number of the image in a multi-frame object, from 1.
+    """
 
     concept: Code
     instance_uid: str = field(repr=False)
     rows: tuple[int, int]
     columns: tuple[int, int]
+    frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,7 @@ def to_result(
                 box.instance_uid,
                 (box.row_start, box.row_stop),
                 (box.column_start, box.column_stop),
+                box.frame,
             )
             for box in prediction.boxes
         ),
@@ -157,6 +163,7 @@ def _finding(finding: Finding) -> ReportedFinding:
         threshold=finding.threshold,
         urgency=finding.urgency.value,
         key_instance_uid=finding.key_instance_uid,
+        key_frame=finding.key_frame,
     )
 
 

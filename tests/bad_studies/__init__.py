@@ -5,13 +5,14 @@ Used by tests/unit/imaging/test_bad_studies.py and by `python -m benchmarks.bad_
 
 from __future__ import annotations
 
-from tests.bad_studies import headers, objects, pixels
+from tests.bad_studies import frames, headers, objects, pixels
 from tests.bad_studies.case import Case
 from tests.bad_studies.pixels import LIMITS
 
 GROUPS: dict[str, tuple[Case, ...]] = {
     "Headers": headers.CASES,
     "Pixels": pixels.CASES,
+    "Frames of an enhanced CT": frames.CASES,
     "Objects that are no DICOM": objects.CASES,
 }
 CASES: tuple[Case, ...] = tuple(case for cases in GROUPS.values() for case in cases)

@@ -77,8 +77,9 @@ def read(content: bytes) -> str:
 def nothing_found(volume: Volume) -> Prediction:
     stamp = ModelStamp("fuzzed", "1", "0" * 64, "Nobody", research_only=True)
     concept = Code("1386000", "SCT", "Intracranial hemorrhage")
+    uid, frame = volume.image(0)
     finding = Finding(
-        concept, Presence.ABSENT, 0.1, 0.5, Urgency.CRITICAL, key_instance_uid=volume.instance_uids[0]
+        concept, Presence.ABSENT, 0.1, 0.5, Urgency.CRITICAL, key_instance_uid=uid, key_frame=frame
     )
     return Prediction(stamp, volume.series_uid, volume.input_digest, (finding,))
 

@@ -1,4 +1,7 @@
-"""One small image in every transfer syntax that is read: `python -m tests.fuzzing.make_corpus` writes them anew."""
+"""One small image in every transfer syntax that is read, and one multi-frame object of every kind.
+
+`python -m tests.fuzzing.make_corpus` writes them anew.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,24 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.uid import (
     JPEG2000,
     DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
     JPEGLSNearLossless,
+    LegacyConvertedEnhancedCTImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
     RLELossless,
 )
 
 from tests.ct import ct_slice, encoded
+from tests.enhanced import enhanced
 
 CORPUS = Path(__file__).parent / "corpus"
 NATIVE = {
@@ -53,6 +62,38 @@ def image(dtype: type[np.generic] = np.uint16, top: int = 4096) -> Dataset:
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "CTHEAD", "99LOCAL", "CT of a head"
     made.ProcedureCodeSequence = [code]
     return made
+
+
+def frames(modality: str, kind: str) -> Dataset:
+    """Three images in one object."""
+    images = [image() for _ in range(3)]
+    for number, one in enumerate(images):
+        one.Modality, one.ImagePositionPatient = modality, [-10, -20, 2.5 * number]
+    return enhanced(images, SOPClassUID=kind)
+
+
+def compressed_frames(modality: str, kind: str, syntax: str, plugin: str) -> Dataset:
+    whole = frames(modality, kind)
+    whole.compress(syntax, encoding_plugin=plugin, generate_instance_uid=False)
+    return whole
+
+
+def multi_frame_files() -> dict[str, bytes]:
+    """Each has its frames listed in another way: not at all, in a basic or an extended offset table, without one."""
+    basic = compressed_frames("MR", EnhancedMRImageStorage, JPEGLSLossless, "pyjpegls")
+    bare = compressed_frames("CT", LegacyConvertedEnhancedCTImageStorage, RLELossless, "pylibjpeg")
+    bare.PixelData = encapsulate(list(generate_frames(bare.PixelData, number_of_frames=3)), has_bot=False)
+    extended = compressed_frames("MR", LegacyConvertedEnhancedMRImageStorage, JPEG2000Lossless, "pylibjpeg")
+    parts = encapsulate_extended(list(generate_frames(extended.PixelData, number_of_frames=3)))
+    extended.PixelData, extended.ExtendedOffsetTable, extended.ExtendedOffsetTableLengths = parts
+    for whole in (bare, extended):
+        whole["PixelData"].is_undefined_length = True
+    return {
+        "enhanced-ct": encoded(frames("CT", EnhancedCTImageStorage)),
+        "enhanced-mr": encoded(basic),
+        "converted-ct": encoded(bare),
+        "converted-mr": encoded(extended),
+    }
 
 
 def files() -> dict[str, bytes]:
@@ -105,7 +146,7 @@ def write_by_gdcm(name: str, syntax: str, folder: Path) -> None:
 
 def main() -> None:
     CORPUS.mkdir(exist_ok=True)
-    for name, content in files().items():
+    for name, content in (files() | multi_frame_files()).items():
         (CORPUS / f"{name}.dcm").write_bytes(content)
     for name, syntax in BY_GDCM.items():
         write_by_gdcm(name, syntax, CORPUS)

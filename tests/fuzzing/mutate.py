@@ -22,6 +22,8 @@ ATTACKED = (
     "ImagePositionPatient", "ImageOrientationPatient", "SliceThickness", "PixelData", "SpecificCharacterSet",
     "Modality", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID",
     "PatientBirthDate", "ProcedureCodeSequence", "ImageType", "BodyPartExamined", "TransferSyntaxUID",
+    "NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "PlanePositionSequence",
+    "FrameContentSequence", "DimensionIndexValues", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
 )  # fmt: skip
 TEXTS = (
     b"0",

@@ -13,7 +13,9 @@ from core.errors import SourceUnavailable, StudyNotFound, StudyTooLarge, Unsuppo
 from imaging.archive import FetchLimits
 from imaging.assemble import to_volume
 from imaging.dicomweb import DicomwebArchive, DicomwebSource
+from imaging.enhanced import frames_of
 from tests.ct import SERIES, STUDY, ct_series, ct_slice, encoded, files
+from tests.enhanced import enhanced
 from tests.orthanc import Orthanc, free_port
 
 
@@ -72,6 +74,23 @@ async def test_a_compressed_series_comes_as_it_is_stored(pacs: Orthanc, archive:
     (received,) = (await archive.fetch_study(STUDY)).series[SERIES]
     assert received.file_meta.TransferSyntaxUID == JPEGLSLossless
     np.testing.assert_array_equal(to_volume([received]).voxels[0], plane)
+
+
+@pytest.mark.parametrize("syntax", [None, JPEGLSLossless])
+async def test_an_enhanced_series_comes_frame_by_frame(
+    pacs: Orthanc, archive: DicomwebArchive, syntax: str | None
+) -> None:
+    noise = np.random.default_rng(0).integers(-1024, 3000, (7, 64, 48), np.int16)
+    images = [ct_slice(index, pixels=plane) for index, plane in enumerate(noise)]
+    whole = enhanced(images)
+    if syntax:
+        whole.compress(syntax, encoding_plugin="pyjpegls", generate_instance_uid=False)
+    push(pacs, [whole])
+    study = await archive.fetch_study(STUDY)
+    read = to_volume(study.series[SERIES], pixel_digests=study.pixel_digests)
+    np.testing.assert_array_equal(read.voxels, noise)
+    assert read.geometry == to_volume(images).geometry
+    assert read.input_digest == to_volume(frames_of(enhanced(images))).input_digest
 
 
 @pytest.mark.parametrize("limits", [FetchLimits(max_instances=3), FetchLimits(max_bytes=2000)])

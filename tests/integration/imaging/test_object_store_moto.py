@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote_plus
 
+import numpy as np
 import pytest
 
 from core.errors import RequestError, SourceUnavailable, StudyError, StudyNotFound, StudyTooLarge
 from imaging.archive import FetchLimits
+from imaging.assemble import to_volume
 from imaging.object_store import ObjectArchive, ObjectSource
 from tests.bad_studies.objects import corrupt_deflated
 from tests.ct import SERIES, STUDY, ct_series, ct_slice, encoded
+from tests.enhanced import enhanced
 from tests.orthanc import free_port
 
 
@@ -39,6 +42,13 @@ async def test_a_study_lies_below_its_uid(archive: ObjectArchive) -> None:
     assert study.bytes_received == sum(len(encoded(dataset)) for dataset in ct_series(4))
     with pytest.raises(StudyNotFound):
         await archive.fetch_study("1.9.9")
+
+
+async def test_an_enhanced_series_comes_frame_by_frame(archive: ObjectArchive, bucket: Any) -> None:
+    images = ct_series(5, StudyInstanceUID="1.2.9")
+    bucket.put_object(Key="in/1.2.9/whole.dcm", Body=encoded(enhanced(images)))
+    study = await archive.fetch_study("1.2.9")
+    np.testing.assert_array_equal(to_volume(study.series[SERIES]).voxels, to_volume(images).voxels)
 
 
 async def test_junk_among_the_objects_is_left_out_and_counted(archive: ObjectArchive, bucket: Any) -> None:

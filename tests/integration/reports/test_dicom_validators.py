@@ -14,6 +14,7 @@ from tests.reports import (
     CREATED,
     STAMP,
     classification,
+    enhanced_source,
     film_source,
     localisation,
     prediction,
@@ -59,6 +60,18 @@ def test_both_validators_accept_a_report_on_a_film(tmp_path: Path) -> None:
     film = film_source()
     document = to_sr(localisation(film), ReportContext.of(film), created=CREATED)
     assert_valid_sr(document, tmp_path)
+
+
+@pytest.mark.parametrize("say", [classification, localisation])
+def test_both_validators_accept_a_report_on_frames(say, tmp_path: Path) -> None:
+    frames = enhanced_source()
+    assert_valid_sr(to_sr(say(frames), ReportContext.of(frames), created=CREATED), tmp_path)
+
+
+def test_dciodvfy_accepts_a_segmentation_of_frames(tmp_path: Path) -> None:
+    frames = enhanced_source(slices=12, size=32)
+    document = to_seg(segmentation(frames), ReportContext.of(frames), frames.geometry, created=CREATED)
+    assert_valid_seg(document, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_a_series_is_described_by_its_images() -> None:
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "it is a screen capture, not an acquired image"),
         ({"Manufacturer": "Serinus"}, "it is a result of ours"),
         ({"Rows": None}, "it has no images"),
-        ({"NumberOfFrames": 20}, "multi-frame images are not supported"),
+        ({"NumberOfFrames": 20}, "multi-frame images of its kind are not supported"),
         ({"PhotometricInterpretation": "RGB"}, "it is in colour"),
         ({}, None),
     ],
