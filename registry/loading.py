@@ -7,14 +7,16 @@ one in `registry.pt2_archive`, which every cached artifact has passed (docs/adr/
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.export.passes import move_to_device_pass
 
 from core.errors import ModelFailed, ModelRefused
-from models.forward import Network, Outputs, forward_items
+from models.forward import Network, Outputs, forward, forward_items
 from models.input_check.reference import Reference
+from models.prepare import Prepared
 from models.spec import ModelSpec
 from registry.admission import AdmittedArtifact, ArtifactFormat
 from registry.cache import CachedModel
@@ -38,10 +40,17 @@ class LoadedNetwork:
     device: torch.device
     reference: Reference | None = None
 
+    def forward(self, studies: Sequence[Prepared]) -> list[Outputs | ModelFailed]:
+        """One result per study; raises nothing."""
+        return forward(self.network, studies, self.max_batch, self.device)
+
     def golden_fault(self) -> str | None:
-        """What is wrong with the network now, by its golden input; None when it gives its golden answer."""
-        outputs = forward_items(torch.from_numpy(self.golden.inputs), self.network, 1, self.device)
-        return _fault(outputs, self.golden)
+        """What is wrong with the network now, by its golden input; None when it gives its golden answer.
+
+        It takes the way of a study: on this device, in the precision and the batches that serve.
+        """
+        item = torch.from_numpy(self.golden.inputs)
+        return _fault(forward_items(item, self.network, self.max_batch, self.device), self.golden)
 
 
 def load_network(cached: CachedModel, device: torch.device) -> LoadedNetwork:

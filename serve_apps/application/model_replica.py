@@ -32,7 +32,7 @@ from observability.stage_clock import StageClock
 from serve_apps.application.alone import AloneGate
 from serve_apps.application.input_rule import UNGUARDED, InputGuard
 from serve_apps.application.messages import Inference
-from serve_apps.application.priority_batcher import PriorityBatcher
+from serve_apps.application.priority_batcher import BatchLimit, PriorityBatcher
 from serve_apps.application.priority_gate import PriorityGate
 from serve_apps.application.replica_health import ReplicaHealth
 
@@ -66,13 +66,14 @@ class ReplicaThreads:
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """A version that is loaded here. `forward` gives one result per study and raises nothing; `golden_fault` says
-    what is wrong with the network now, None when it gives its golden answer.
+    what is wrong with the network now, None when it gives its golden answer. `sharing` says how many studies may
+    share a forward, and how many items the network takes in one.
     """
 
     spec: ModelSpec
     stamp: ModelStamp
     device: str
-    studies_per_forward: int
+    sharing: BatchLimit
     forward: Callable[[Sequence[Prepared]], Sequence[Outputs | ModelFailed]]
     golden_fault: Callable[[], str | None]
     guard: InputGuard = UNGUARDED
@@ -149,10 +150,10 @@ class ModelReplica:
         self._threads = threads
         self._preparing = PriorityGate(PREPARING_AT_ONCE)
         self._batcher: PriorityBatcher[Prepared, _Forwarded] = PriorityBatcher(
-            self._forward, max_items=model.studies_per_forward, shape_of=_shape
+            self._forward, limit=model.sharing, shape_of=_shape, size_of=_items
         )
         self._shadows: PriorityBatcher[Volume, Inference] = PriorityBatcher(
-            self._shadow, max_items=1, shape_of=lambda _: None
+            self._shadow, limit=BatchLimit(1, 1), shape_of=lambda _: None
         )
         self._golden: asyncio.Task[None] | None = None
         self._has_given_up = False
@@ -340,3 +341,7 @@ async def _in(pool: Executor, work: Callable[[], T]) -> T:
 
 def _shape(prepared: Prepared) -> tuple[int, ...]:
     return tuple(prepared.tensor.shape[1:])
+
+
+def _items(prepared: Prepared) -> int:
+    return len(prepared.tensor)

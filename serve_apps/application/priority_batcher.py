@@ -22,25 +22,45 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Waiting(Generic[Item, Result]):
-    """An item in the queue: by order, and among equals by arrival. Items of one `shape` may share a batch."""
+    """An item in the queue: by order, and among equals by arrival. Items of one `shape` may share a batch, in which
+    each takes as much room as its `size`.
+    """
 
     order: QueueOrder
     arrival: int
     shape: Hashable = field(compare=False)
+    size: int = field(compare=False)
     item: Item = field(compare=False)
     result: asyncio.Future[Result] = field(compare=False)
 
 
-def next_batch(queue: Sequence[Waiting[Item, Result]], max_items: int) -> list[Waiting[Item, Result]]:
-    """Of a sorted queue the first item, and after it in order those that agree with it in shape.
+@dataclass(frozen=True, slots=True)
+class BatchLimit:
+    """At most so many `items` in a batch, and of more than one item at most so much `room` taken by all of them."""
+
+    items: int
+    room: int
+
+    def __post_init__(self) -> None:
+        if self.items < 1 or self.room < 1:
+            raise ValueError("a batch has room for one item")
+
+
+def next_batch(queue: Sequence[Waiting[Item, Result]], limit: BatchLimit) -> list[Waiting[Item, Result]]:
+    """Of a sorted queue the first item, and after it in order those that agree with it in shape, while there is room.
 
     A batch is all STAT or holds none: a STAT study does not wait for the arithmetic of others.
     """
-    head = queue[0]
-    fitting = (
-        waiting for waiting in queue if (waiting.shape, waiting.order.rank) == (head.shape, head.order.rank)
-    )
-    return list(itertools.islice(fitting, max_items))
+    head, *others = queue
+    batch, taken = [head], head.size
+    for waiting in others:
+        if (waiting.shape, waiting.order.rank) != (head.shape, head.order.rank):
+            continue
+        taken += waiting.size
+        if len(batch) == limit.items or taken > limit.room:
+            break
+        batch.append(waiting)
+    return batch
 
 
 class PriorityBatcher(Generic[Item, Result]):
@@ -50,12 +70,14 @@ class PriorityBatcher(Generic[Item, Result]):
         self,
         run: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         *,
-        max_items: int,
+        limit: BatchLimit,
         shape_of: Callable[[Item], Hashable],
+        size_of: Callable[[Item], int] = lambda _: 1,
     ) -> None:
         self._run = run
-        self._max_items = max_items
+        self._limit = limit
         self._shape_of = shape_of
+        self._size_of = size_of
         self._queue: list[Waiting[Item, Result]] = []
         self._running: dict[asyncio.Task[None], list[Waiting[Item, Result]]] = {}
         self._overtaken: set[asyncio.Task[None]] = set()
@@ -72,7 +94,9 @@ class PriorityBatcher(Generic[Item, Result]):
         if self._closed is not None:
             raise self._closed
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        waiting = Waiting(order, next(self._arrivals), self._shape_of(item), item, result)
+        waiting = Waiting(
+            order, next(self._arrivals), self._shape_of(item), self._size_of(item), item, result
+        )
         bisect.insort(self._queue, waiting)
         self._start_next()
         try:
@@ -98,7 +122,7 @@ class PriorityBatcher(Generic[Item, Result]):
     def _start_next(self) -> None:
         if not self._queue or self._running.keys() - self._overtaken:
             return
-        batch = next_batch(self._queue, self._max_items)
+        batch = next_batch(self._queue, self._limit)
         self._queue = [waiting for waiting in self._queue if waiting not in batch]
         # a context of its own: the batch is not part of the request that happened to start it
         task = asyncio.get_running_loop().create_task(self._run_batch(batch), context=Context())

@@ -19,7 +19,6 @@ from core.private_files import write_privately
 from imaging.finding import ModelStamp
 from imaging.volume import Volume
 from models.device import choose_device
-from models.forward import forward
 from models.input_check.check import check_input
 from observability.event_log import configure_logging
 from registry.cache import NodeCache
@@ -33,6 +32,7 @@ from serve_apps.adapters.memory_watcher import held_bytes
 from serve_apps.application.input_rule import UNGUARDED, InputGuard, no_check
 from serve_apps.application.messages import Inference
 from serve_apps.application.model_replica import LoadedModel, ModelReplica, ReplicaThreads
+from serve_apps.application.priority_batcher import BatchLimit
 from serve_apps.application.replica_health import HealthLimits, ReplicaHealth
 from serve_apps.settings import Settings
 
@@ -115,13 +115,16 @@ def input_guard(network: LoadedNetwork, settings: Settings) -> InputGuard:
 
 
 def loaded_model(network: LoadedNetwork, stamp: ModelStamp, guard: InputGuard = UNGUARDED) -> LoadedModel:
-    """On a GPU several studies share a forward. A CPU computes them no faster together, and each waits for all."""
+    """On a GPU studies share a forward that the network takes whole; a study for which it needs several has them to
+    itself, so that none waits for the forward of another. A CPU computes studies no faster together.
+    """
+    studies = 1 if network.device.type == "cpu" else MAX_STUDIES_PER_FORWARD
     return LoadedModel(
         spec=network.spec,
         stamp=stamp,
         device=str(network.device),
-        studies_per_forward=1 if network.device.type == "cpu" else MAX_STUDIES_PER_FORWARD,
-        forward=partial(forward, network.network, max_batch=network.max_batch, device=network.device),
+        sharing=BatchLimit(studies, network.max_batch),
+        forward=network.forward,
         golden_fault=network.golden_fault,
         guard=guard,
     )

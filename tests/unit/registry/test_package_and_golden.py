@@ -15,6 +15,8 @@ from models.forward import Network, forward_items
 from models.input_check.descriptor import DescriptorKind, kind_for, names_of
 from models.input_check.fit import fit_reference
 from models.input_check.reference import Reference
+from models.placement import place
+from models.prepare import Prepared
 from registry.client import ArtifactFile
 from registry.digest import tree_digest
 from registry.download import target_of
@@ -23,6 +25,7 @@ from registry.input_reference import read_reference, write_reference
 from registry.loading import LoadedNetwork, probe
 from registry.package import Package, RegulatoryTags, flat_metrics
 from tests.integration.registry.tiny import TinyNetwork, tiny_spec
+from tests.unit.models.builders import geometry
 
 CPU = torch.device("cpu")
 GOLDEN = Golden(np.full((1, 3), 2, np.float32), np.full((1, 1), 4, np.float32))
@@ -99,6 +102,30 @@ def test_the_golden_input_takes_the_way_that_a_study_takes(monkeypatch: pytest.M
     monkeypatch.setattr("registry.loading.forward_items", watched)
     assert probe(square, GOLDEN, 4, CPU) == 4
     assert ways == [1, 4]
+
+
+class Watched:
+    """A network that notes how it is called."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        precision = torch.is_autocast_enabled("cpu"), torch.is_inference_mode_enabled()
+        self.calls.append((batch.shape, batch.dtype, batch.device, *precision))
+        return square(batch)
+
+
+def test_golden_input_and_study_are_computed_alike() -> None:
+    network = Watched()
+    loaded = LoadedNetwork(network, tiny_spec("x"), 4, GOLDEN, CPU)
+    item = torch.from_numpy(GOLDEN.inputs)
+    (answer,) = loaded.forward([Prepared(item, place((1, 1, 1), geometry(), tiny_spec("x").input), (0,))])
+    assert loaded.golden_fault() is None
+    assert isinstance(answer, np.ndarray)
+    assert GOLDEN.agrees(answer)
+    of_study, of_golden = network.calls
+    assert of_study == of_golden
 
 
 def test_a_loaded_network_says_why_it_no_longer_gives_its_golden_answer() -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from core.errors import ModelUnavailable
 from core.priority import Priority, QueueOrder, queue_order
-from serve_apps.application.priority_batcher import PriorityBatcher, Waiting, next_batch
+from serve_apps.application.priority_batcher import BatchLimit, PriorityBatcher, Waiting, next_batch
 
+EIGHT = BatchLimit(8, 100)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -49,8 +50,9 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def batcher(network: Network, max_items: int = 8) -> PriorityBatcher[str, str]:
-    return PriorityBatcher(network, max_items=max_items, shape_of=lambda item: item[0])
+def batcher(network: Network, limit: BatchLimit = EIGHT) -> PriorityBatcher[str, str]:
+    """The first letter of an item is its shape, the number of its letters its size."""
+    return PriorityBatcher(network, limit=limit, shape_of=lambda item: item[0], size_of=len)
 
 
 async def submitted(
@@ -80,10 +82,24 @@ async def test_what_comes_while_a_batch_runs_shares_the_next_one() -> None:
 
 async def test_a_batch_holds_one_shape_and_no_more_than_it_may() -> None:
     network = Network()
-    await submitted(batcher(network, max_items=2), "a0", "a1", "b1", "a2", "a3")
+    await submitted(batcher(network, BatchLimit(2, 100)), "a0", "a1", "b1", "a2", "a3")
     for _ in range(4):
         await network.finish()
     assert network.batches == [["a0"], ["a1", "a2"], ["b1"], ["a3"]]
+
+
+async def test_a_batch_holds_what_has_room_in_it_together_and_an_item_too_large_is_alone() -> None:
+    network = Network()
+    await submitted(batcher(network, BatchLimit(8, 5)), "a0", "a1", "a22", "a333", "a4444444", "a5")
+    for _ in range(5):
+        await network.finish()
+    assert network.batches == [["a0"], ["a1", "a22"], ["a333"], ["a4444444"], ["a5"]]
+
+
+@pytest.mark.parametrize(("items", "room"), [(0, 1), (1, 0)])
+def test_a_batch_without_room_for_one_item_is_an_error(items: int, room: int) -> None:
+    with pytest.raises(ValueError, match="room for one"):
+        BatchLimit(items, room)
 
 
 async def test_stat_overtakes_all_that_waits_and_shares_its_batch_with_no_other() -> None:
@@ -159,27 +175,29 @@ async def test_closing_ends_what_waits_what_runs_and_what_comes() -> None:
     assert network.batches == [["a0"]]
 
 
-items = st.tuples(st.sampled_from(Priority), st.integers(0, 5000), st.sampled_from("ab"))
+items = st.tuples(st.sampled_from(Priority), st.integers(0, 5000), st.sampled_from("ab"), st.integers(1, 9))
+limits = st.builds(BatchLimit, st.integers(1, 4), st.integers(1, 12))
 
 
-@given(items=st.lists(items, min_size=1, max_size=20), max_items=st.integers(1, 4))
+@given(items=st.lists(items, min_size=1, max_size=20), limit=limits)
 def test_the_head_of_the_queue_leads_and_stat_comes_before_all_else(
-    items: list[tuple[Priority, int, str]], max_items: int
+    items: list[tuple[Priority, int, str, int]], limit: BatchLimit
 ) -> None:
     """So an item waits for at most as many batches as items stand before it, and STAT only for STAT."""
     loop = asyncio.new_event_loop()
     queue = sorted(
-        Waiting(order(priority, age), arrival, shape, arrival, loop.create_future())
-        for arrival, (priority, age, shape) in enumerate(items)
+        Waiting(order(priority, age), arrival, shape, size, arrival, loop.create_future())
+        for arrival, (priority, age, shape, size) in enumerate(items)
     )
     loop.close()
     place = {waiting.arrival: index for index, waiting in enumerate(queue)}
     ranks: list[int] = []
     batches = 0
     while queue:
-        batch = next_batch(queue, max_items)
+        batch = next_batch(queue, limit)
         assert batch[0] is queue[0]
-        assert len(batch) <= max_items
+        assert len(batch) <= limit.items
+        assert len(batch) == 1 or sum(waiting.size for waiting in batch) <= limit.room
         assert len({(waiting.shape, waiting.order.rank) for waiting in batch}) == 1
         assert all(batches <= place[waiting.arrival] for waiting in batch)
         assert batch == sorted(batch)

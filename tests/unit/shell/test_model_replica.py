@@ -21,11 +21,13 @@ from observability.names import Stage
 from serve_apps.application.input_rule import UNGUARDED, InputGuard
 from serve_apps.application.messages import Inference
 from serve_apps.application.model_replica import LoadedModel, ModelReplica, ReplicaThreads
+from serve_apps.application.priority_batcher import BatchLimit
 from serve_apps.application.replica_health import HealthLimits, ReplicaHealth
 from tests.unit.models.builders import STAMP, model_spec, volume
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE_S = 20
+EIGHT = BatchLimit(8, 100)
 
 
 def order(priority: Priority = Priority.ROUTINE, age_s: float = 0) -> QueueOrder:
@@ -86,7 +88,10 @@ class Bench:
     """A replica on a device that a test can break, and the clock of its health."""
 
     def __init__(
-        self, golden_s: float = 10.0, studies_per_forward: int = 8, guard: InputGuard = UNGUARDED
+        self,
+        golden_s: float = 10.0,
+        sharing: BatchLimit = EIGHT,
+        guard: InputGuard = UNGUARDED,
     ) -> None:
         self.device, self.clock = Device(), Clock()
         self.health = ReplicaHealth(HealthLimits(60, 300, golden_s), self.clock)
@@ -97,7 +102,7 @@ class Bench:
                 model_spec(),
                 STAMP,
                 "cpu",
-                studies_per_forward,
+                sharing,
                 self.device.forward,
                 self.device.golden_fault,
                 guard,
@@ -268,6 +273,27 @@ async def test_the_ninth_study_is_prepared_while_eight_are_in_the_forward(bench:
     bench.device.held[8].set()
     await asyncio.gather(first, *eight, ninth)
     assert [len(batch) for batch in bench.device.batches] == [1, 8, 1]
+
+
+async def test_four_studies_of_a_network_that_takes_one_are_answered_one_by_one() -> None:
+    """A study has two items here, so that none of them finds room in the forward of another."""
+    bench = Bench(sharing=BatchLimit(8, 1))
+    try:
+        bench.device.held = {0: threading.Event(), 2: threading.Event()}
+        running = bench.start(0)
+        await until(bench.device.began.is_set)
+        first, *others = [bench.start(value, order(age_s=9 - value)) for value in (1, 2, 3, 4)]
+        await until(lambda: bench.replica.waiting == 4)
+        bench.device.held[0].set()
+        assert await running
+        assert await first
+        assert bench.device.batches[:2] == [[0], [1]]
+        assert not any(task.done() for task in others)
+        bench.device.held[2].set()
+        await asyncio.gather(*others)
+        assert bench.device.batches == [[0], [1], [2], [3], [4]]
+    finally:
+        bench.release()
 
 
 async def test_stat_is_the_next_forward(bench: Bench) -> None:

@@ -17,6 +17,7 @@ from registry.golden import Golden
 from registry.loading import LoadedNetwork
 from serve_apps.adapters.cpu_priority import use_idle_scheduling
 from serve_apps.application.model_replica import ReplicaThreads
+from serve_apps.application.priority_batcher import BatchLimit
 from serve_apps.deployments.model_server import (
     MAX_STUDIES_PER_FORWARD,
     ModelServer,
@@ -36,8 +37,8 @@ def mean(batch: Tensor, /) -> Tensor:
     return batch.mean((1, 2, 3))[:, None]
 
 
-def network(device: torch.device = CPU) -> LoadedNetwork:
-    return LoadedNetwork(mean, model_spec(), 32, GOLDEN, device)
+def network(device: torch.device = CPU, max_batch: int = 32) -> LoadedNetwork:
+    return LoadedNetwork(mean, model_spec(), max_batch, GOLDEN, device)
 
 
 def test_the_next_batch_can_be_prepared_while_one_is_in_the_forward() -> None:
@@ -56,8 +57,12 @@ def test_no_live_study_waits_in_serves_queue_which_knows_no_stat() -> None:
 
 
 @pytest.mark.parametrize(("device", "studies"), [("cpu", 1), ("cuda", MAX_STUDIES_PER_FORWARD)])
-def test_studies_share_a_forward_where_that_is_faster(device: str, studies: int) -> None:
-    assert loaded_model(network(torch.device(device)), STAMP).studies_per_forward == studies
+@pytest.mark.parametrize("max_batch", [1, 32])
+def test_studies_share_a_forward_where_that_is_faster_and_the_network_takes_them(
+    device: str, studies: int, max_batch: int
+) -> None:
+    sharing = loaded_model(network(torch.device(device), max_batch), STAMP).sharing
+    assert sharing == BatchLimit(studies, max_batch)
 
 
 def test_a_loaded_model_forwards_and_gives_its_golden_answer() -> None:

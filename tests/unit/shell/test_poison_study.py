@@ -15,6 +15,7 @@ from imaging.volume import Volume
 from ledger import JobState
 from serve_apps.app import build
 from serve_apps.application.model_replica import LoadedModel, ModelReplica, ReplicaThreads
+from serve_apps.application.priority_batcher import BatchLimit
 from serve_apps.application.replica_health import HealthLimits, ReplicaHealth
 from tests.unit.models.builders import STAMP, model_spec
 from tests.unit.shell.builders import a_snapshot, a_version
@@ -101,7 +102,7 @@ class Recorder:
 @asynccontextmanager
 async def a_replica(recorder: Recorder) -> AsyncIterator[ModelReplica]:
     device = Device()
-    model = LoadedModel(model_spec(), STAMP, "cpu", 8, device.forward, device.golden_fault)
+    model = LoadedModel(model_spec(), STAMP, "cpu", BatchLimit(8, 100), device.forward, device.golden_fault)
     health = ReplicaHealth(HealthLimits(60, 300, 60), Clock())
     replica = ModelReplica(model, health, ReplicaThreads(lambda: None), recorder)
     yield replica
