@@ -195,6 +195,7 @@ class StatePaths:
         self.root = root
         self.ledger = root / "ledger.db"
         self.mlflow = root / "mlflow"
+        self.demo_mark = root / "mlflow" / "demo-models"
         self.keys = root / "keys"
         self.signing_key = root / "keys" / "signing.key"
         self.verify_key = root / "keys" / "signing.pub"

@@ -11,7 +11,7 @@ from typing import Final
 
 from serve_apps.adapters import memory_watcher
 
-SHARE_OF_THE_MACHINE: Final = 3  # a reader may hold a third, if the site says nothing else
+SHARE_OF_THE_MACHINE: Final = 3
 FIRST_OF_ALL: Final = 1000
 BEFORE_ROUTERS: Final = 750
 ROUTERS: Final = 500  # what Ray gives each of its workers here; only a privileged process may lower its own
@@ -19,9 +19,14 @@ ROUTERS: Final = 500  # what Ray gives each of its workers here; only a privileg
 
 def guard_memory(limit_bytes: int | None) -> subprocess.Popen[bytes]:
     """Have a process of its own end this one when it holds more, or when the machine is short while it holds much."""
-    limit = limit_bytes or memory_watcher.machine_bytes()[0] // SHARE_OF_THE_MACHINE
+    limit = limit_bytes or third_of_the_machine()
     command = [sys.executable, "-I", "-S", str(Path(memory_watcher.__file__)), str(os.getpid()), str(limit)]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def third_of_the_machine() -> int:
+    """What a process may hold of which nobody says anything else, in bytes."""
+    return memory_watcher.machine_bytes()[0] // SHARE_OF_THE_MACHINE
 
 
 def offer_to_the_oom_killer(score: int) -> None:

@@ -186,6 +186,9 @@ class VariantOut(Wire):
     digest: str | None = None
     reason: str | None = None
     regulatory_status: str | None = None
+    limits: str | None = Field(
+        default=None, description="what a replica may take for a study and hold: 120 s, a third of memory"
+    )
 
 
 class ModelsOut(Wire):

@@ -84,4 +84,5 @@ def variant_out(variant: VariantStatus) -> VariantOut:
         digest=variant.digest,
         reason=variant.reason,
         regulatory_status=variant.regulatory_status,
+        limits=variant.limits,
     )

@@ -2,8 +2,9 @@
 
 A study that fails first may have broken the device, so its failure is its own. Every other failed study waits for the
 golden input: if that is not answered either, the study is told that the version is unavailable and is tried again
-elsewhere, and this replica is to be replaced. A live study under which a process of the version died is read alone;
-if one died again, it is read no more.
+elsewhere, and this replica is to be replaced. A live study whose forward outlasts its time has failed, and the
+replica is replaced for it. A live study under which a process of the version died is read alone; if one died again,
+it is read no more.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from core.errors import ModelFailed, ModelUnavailable, PoisonStudy, SerinusError
 from core.priority import QueueOrder
@@ -156,7 +157,8 @@ class ModelReplica:
             self._shadow, limit=BatchLimit(1, 1), shape_of=lambda _: None
         )
         self._golden: asyncio.Task[None] | None = None
-        self._has_given_up = False
+        self._computing: dict[int, asyncio.Future[Any]] = {}
+        self._ended: str | None = None  # why nobody is answered here any more
 
     @property
     def waiting(self) -> int:
@@ -213,36 +215,48 @@ class ModelReplica:
 
     def close(self) -> None:
         """Tell whoever waits that the version is unavailable here, and let the threads go."""
-        self._flights.land()
-        self._close_queues("the replica is shut down")
+        self._end("the replica is shut down")
         self._threads.close()
 
     # ---- forwards, noted in the replica's health as they begin and end
 
     async def _forward(self, studies: Sequence[Prepared]) -> list[_Forwarded]:
         clock = StageClock()
-        forward_id = self._health.forward_begun(is_live=True)
-        try:
-            with clock.stage(Stage.FORWARD):
-                results = await _in(self._threads.forward, lambda: self._model.forward(studies))
-        finally:
-            self._health.forward_ended(forward_id)
+        with clock.stage(Stage.FORWARD):
+            results = await self._compute(
+                self._threads.forward, lambda: self._model.forward(studies), is_live=True
+            )
         (timing,) = clock.timings
         return [_Forwarded(result, self._note(result), timing) for result in results]
 
     async def _shadow(self, volumes: Sequence[Volume]) -> list[Inference]:
         (volume,) = volumes
-        forward_id = self._health.forward_begun(is_live=False)
-        try:
-            computed = await _in(self._threads.idle, lambda: self._predict_alone(volume))
-        finally:
-            self._health.forward_ended(forward_id)
+        computed = await self._compute(self._threads.idle, lambda: self._predict_alone(volume), is_live=False)
         if isinstance(computed, _FailedAlone):
             is_first = self._note(computed.failure)
             failed = await self._blame(computed.failure, is_first=is_first)
             raise self._model.guard.failure(failed, computed.check)
         self._note(computed)
         return [computed]
+
+    async def _compute(self, pool: Executor, work: Callable[[], T], *, is_live: bool) -> T:
+        """Have a thread do a forward. When the replica ends meanwhile, raises ModelFailed if it ends for the sake of
+        this forward, else ModelUnavailable.
+        """
+        forward_id = self._health.forward_begun(is_live=is_live)
+        computing = _in(pool, work)
+        self._computing[forward_id] = computing
+        try:
+            return await computing
+        except asyncio.CancelledError:
+            if self._ended is None:
+                raise
+            if self._health.outlasts_the_replica(forward_id):
+                raise ModelFailed("the network took longer for the study than its version may") from None
+            raise ModelUnavailable(self._ended) from None
+        finally:
+            del self._computing[forward_id]
+            self._health.forward_ended(forward_id)
 
     def _predict_alone(self, volume: Volume) -> Inference | _FailedAlone:
         clock = StageClock()
@@ -313,15 +327,18 @@ class ModelReplica:
             return f"the golden input is not answered within {self._health.limits.golden_s:.0f} s"
 
     def _give_up(self) -> None:
-        if not self._has_given_up:
-            self._has_given_up = True
-            self._flights.land()
+        if self._ended is None:
             logger.error("replica.unwell", extra=self._names | {"reason": self._health.reason})
-            self._close_queues(f"the replica is replaced: {self._health.reason}")
+            self._end(f"the replica is replaced: {self._health.reason}")
 
-    def _close_queues(self, why: str) -> None:
+    def _end(self, why: str) -> None:
+        """Answer nobody any more. A thread that is in a forward goes on, and nobody waits for it."""
+        self._ended = why
+        self._flights.land()
         for queue in (self._batcher, self._shadows):
             queue.close(ModelUnavailable(why))
+        for computing in self._computing.values():
+            computing.cancel()
 
     def _require_well(self) -> None:
         if self._health.reason is not None:
@@ -335,8 +352,8 @@ class ModelReplica:
         return {"model": self._model.stamp.name, "version": self._model.stamp.version}
 
 
-async def _in(pool: Executor, work: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(pool, work)
+def _in(pool: Executor, work: Callable[[], T]) -> asyncio.Future[T]:
+    return asyncio.get_running_loop().run_in_executor(pool, work)
 
 
 def _shape(prepared: Prepared) -> tuple[int, ...]:

@@ -112,10 +112,10 @@ class PriorityBatcher(Generic[Item, Result]):
         self._start_next()
 
     def close(self, error: Exception) -> None:
-        """End every item in the queue and in a batch, and each one to come, with `error`."""
+        """End every item in the queue, and each one to come, with `error`. A batch that runs ends as `run` does."""
         self._closed = error
         queued, self._queue = self._queue, []
-        for waiting in (*queued, *itertools.chain.from_iterable(self._running.values())):
+        for waiting in queued:
             if not waiting.result.done():
                 waiting.result.set_exception(error)
 

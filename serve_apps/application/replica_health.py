@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class HealthLimits:
-    """`forward_hang_s`: how long a forward may run before the golden input is asked. `forward_lost_s`: after that
-    no caller waits for a live forward any more. `golden_s`: the deadline of the golden input itself.
+    """`forward_hang_s`: how long a forward may run before the golden input is asked. `forward_lost_s`: how long a
+    live forward may run at all. `golden_s`: the deadline of the golden input itself.
     """
 
     forward_hang_s: float
@@ -44,6 +44,7 @@ class ReplicaHealth:
         self._failures = 0  # in a row, since an answer or a golden answer
         self._failures_before_golden = 0
         self._fault: str | None = None
+        self._is_fault_of_forwards = False
         self.studies_at_fault = 0
 
     @property
@@ -53,7 +54,7 @@ class ReplicaHealth:
             forward.is_live and self._age(forward) > self.limits.forward_lost_s
             for forward in self._forwards.values()
         ):
-            self._fault = f"a forward has not ended within {self.limits.forward_lost_s:.0f} s"
+            self._blame_forwards(f"a forward has not ended within {self.limits.forward_lost_s:.0f} s")
         return self._fault
 
     @property
@@ -76,6 +77,11 @@ class ReplicaHealth:
 
     def forward_ended(self, forward_id: int) -> None:
         self._forwards.pop(forward_id, None)
+
+    def outlasts_the_replica(self, forward_id: int) -> bool:
+        """Whether the replica is to be replaced for the sake of this forward, which runs long."""
+        forward = self._forwards[forward_id]
+        return self._is_fault_of_forwards and self._age(forward) > self.limits.forward_hang_s
 
     def study_answered(self) -> None:
         self._failures = self._failures_before_golden = 0
@@ -101,11 +107,14 @@ class ReplicaHealth:
         for forward in overdue:
             forward.is_cleared = True
         if live and sum(f.is_live and f.is_cleared for f in self._forwards.values()) > len(live):
-            self._fault = "a second forward runs long beside the first"
+            self._blame_forwards("a second forward runs long beside the first")
         return bool(live)
 
     def golden_failed(self, fault: str) -> None:
         self._fault = fault
+
+    def _blame_forwards(self, fault: str) -> None:
+        self._fault, self._is_fault_of_forwards = fault, True
 
     def _overdue(self) -> list[_Forward]:
         return [

@@ -26,7 +26,7 @@ class VariantState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VariantStatus:
-    """One version as `serinus status` shows it; `reason` says in words why it is not warm."""
+    """One version as `serinus status` shows it: `reason` says why it is not warm, `limits` what bounds it."""
 
     model: str
     version: str
@@ -35,6 +35,7 @@ class VariantStatus:
     digest: str | None = None
     reason: str | None = None
     regulatory_status: str | None = None
+    limits: str | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -29,22 +29,26 @@ EXPECTED = (
 
 
 def demo_settings() -> Settings:
-    """The site's settings; one that says nothing else is a research site, since nobody cleared the demo models."""
+    """The site's settings; one that says nothing else is a research site, since nobody cleared the demo models. A
+    site with a registry of its own gets no demo models, and stays as strict as it is.
+    """
     settings = load_settings()
-    if "site_policy" in settings.model_fields_set:
+    if "site_policy" in settings.model_fields_set or settings.mlflow_url is not None:
         return settings
     return settings.model_copy(update={"site_policy": SitePolicy.RESEARCH})
 
 
 def bring_up(settings: Settings, demo: bool, as_json: bool) -> dict[str, Any]:
-    """Start what is missing, wait until it is ready, and read the sample study. Raises one of EXPECTED."""
+    """Start what is missing, wait until it is ready, and have a demo model read the sample study, if there is one.
+    Raises one of EXPECTED.
+    """
     with progress(as_json) as say:
         stack = lifecycle.prepare_state(settings)
         lifecycle.start_servers(settings, stack, say)
         if demo:
-            from serve_apps.embedded.demo_models import register_demo_models
+            from serve_apps.embedded.demo_registry import register_demo_models
 
-            register_demo_models(settings, say)
+            demo = register_demo_models(settings, say)
         say("serve deploy serve_config.yaml")
         lifecycle.serve_deploy(settings)
         lifecycle.subscribe_to_registry(settings)

@@ -32,8 +32,11 @@ def variants(as_json: AsJson = False) -> None:
         return
     table(
         f"variants (generation {document['generation']}, registry {document['registry']})",
-        ("model", "version", "role", "state", "reason"),
-        [(v["model"], v["version"], v["role"], v["state"], v["reason"]) for v in document["variants"]],
+        ("model", "version", "role", "state", "limits", "reason"),
+        [
+            (v["model"], v["version"], v["role"], v["state"], v["limits"], v["reason"])
+            for v in document["variants"]
+        ],
     )
 
 

@@ -53,7 +53,7 @@ def _up_or_down(answers: bool) -> str:
 def _print_versions(models: Mapping[str, Any]) -> None:
     table(
         f"versions (generation {models['generation']}, registry {models['registry']})",
-        ("model", "version", "role", "state", "regulatory", "digest", "reason"),
+        ("model", "version", "role", "state", "regulatory", "digest", "limits", "reason"),
         [
             (
                 variant["model"],
@@ -62,6 +62,7 @@ def _print_versions(models: Mapping[str, Any]) -> None:
                 variant["state"],
                 variant["regulatory_status"],
                 (variant["digest"] or "").removeprefix("sha256:")[:12],
+                variant["limits"],
                 variant["reason"],
             )
             for variant in models["variants"]

@@ -121,7 +121,7 @@ class Applications:
         if self._has_gpu is None:
             self._has_gpu = self._settings.device != "cpu" and await self._in_thread(self._serve.has_gpu)
         options = deployment_options(version.resources, has_gpu=self._has_gpu, may_sleep=may_sleep)
-        spec = AppSpec(version, options, f"{PLATFORM}-{version.digest}-{version.resources.memory_bytes}")
+        spec = AppSpec(version, options, code_of(version))
         name, fingerprint = version.app_name, spec.fingerprint(self._settings_json)
         former = self._deployed.get(name)
         if former is not None and former.fingerprint == fingerprint:
@@ -187,6 +187,12 @@ class Applications:
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def code_of(version: ServedVersion) -> str:
+    """What a replica takes when it starts: the platform, the artifact, and the version's limits."""
+    resources = version.resources
+    return f"{PLATFORM}-{version.digest}-{resources.memory_bytes}-{resources.study_timeout_s}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,7 @@ class RayServe:
         version = spec.version
         # with a code version of ours, Serve restarts replicas only for what needs it
         deployment = self._server.options(**spec.options, version=spec.code, _internal=True)
-        application = deployment.bind(
-            self._settings, version.model, version.version, version.resources.memory_bytes
-        )
+        application = deployment.bind(self._settings, version.model, version.version, version.resources)
         target = serve.RunTarget(application, name=version.app_name, route_prefix=None)
         serve.run_many([target], wait_for_applications_running=False)
 

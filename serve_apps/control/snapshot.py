@@ -17,6 +17,7 @@ from serve_apps.application.routing_snapshot import (
 )
 from serve_apps.control.admission import Missing, Refused
 from serve_apps.control.observe import Observation
+from serve_apps.resources import limits_in_words
 
 ON_THEIR_WAY = "its files are being fetched and verified"
 
@@ -176,6 +177,7 @@ def _of_model(model: ModelTarget, findings: Findings) -> Iterator[VariantStatus]
             version.digest if version else None,
             reason_of(status.reason, version, failure),
             version.regulatory_status if version else None,
+            limits_in_words(version.resources) if version else None,
         )
 
 

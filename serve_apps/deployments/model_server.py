@@ -27,17 +27,19 @@ from registry.loading import LoadedNetwork, load_network
 from registry.signing import load_verify_key
 from serve_apps.adapters.cpu_priority import lower_priority, use_idle_scheduling
 from serve_apps.adapters.flight_recorder import FlightRecorder
-from serve_apps.adapters.memory_guard import BEFORE_ROUTERS, offer_to_the_oom_killer
+from serve_apps.adapters.memory_guard import BEFORE_ROUTERS, offer_to_the_oom_killer, third_of_the_machine
 from serve_apps.adapters.memory_watcher import held_bytes
 from serve_apps.application.input_rule import UNGUARDED, InputGuard, no_check
 from serve_apps.application.messages import Inference
 from serve_apps.application.model_replica import LoadedModel, ModelReplica, ReplicaThreads
 from serve_apps.application.priority_batcher import BatchLimit
 from serve_apps.application.replica_health import HealthLimits, ReplicaHealth
+from serve_apps.resources import Resources
 from serve_apps.settings import Settings
 
 MAX_STUDIES_PER_FORWARD: Final = 8
 MAX_ONGOING: Final = 32  # above what four workers ask at once: here STAT is first, in Serve's queue it is not
+UNASKED: Final = Resources()
 LEAST_GOLDEN_S: Final = 10.0
 GOLDEN_SLACK: Final = 10.0  # the golden input may take this many times as long as when nothing else ran
 
@@ -54,13 +56,14 @@ GOLDEN_SLACK: Final = 10.0  # the golden input may take this many times as long 
 class ModelServer:
     """Predicts with one version. An inference names the version that really made it."""
 
-    def __init__(self, settings: Settings, model: str, version: str, memory_bytes: int = 0) -> None:
+    def __init__(self, settings: Settings, model: str, version: str, resources: Resources = UNASKED) -> None:
         write_privately()
         configure_logging("INFO")
         offer_to_the_oom_killer(BEFORE_ROUTERS)
         lower_priority()
         torch.set_num_threads(1)
-        self._memory_bytes = memory_bytes
+        asked = resources.memory_bytes
+        self._memory_bytes = third_of_the_machine() if asked is None else asked
         device = choose_device(settings.device)
         cache = NodeCache(
             settings.paths.models,
@@ -79,7 +82,9 @@ class ModelServer:
         self._digest = cached.digest
         self._replica = ModelReplica(
             loaded_model(network, stamp, input_guard(network, settings)),
-            ReplicaHealth(health_limits(settings, golden_seconds(network)), time.monotonic),
+            ReplicaHealth(
+                health_limits(settings, golden_seconds(network), resources.study_timeout_s), time.monotonic
+            ),
             ReplicaThreads(use_idle_scheduling),
             FlightRecorder(settings.paths.flights / f"{model}-{version}"),
         )
@@ -100,7 +105,10 @@ class ModelServer:
         """Raise when the version no longer computes here, or when the replica holds more memory than it may."""
         await self._replica.check_health()
         if self._memory_bytes and held_bytes(os.getpid()) > self._memory_bytes:
-            raise RuntimeError("the replica holds more memory than its version may")
+            raise RuntimeError(
+                f"the replica holds more than the {self._memory_bytes >> 20} MiB that its version may "
+                "(tag serinus.resources.memory_bytes)"
+            )
 
     def __del__(self) -> None:
         if hasattr(self, "_replica"):  # its constructor may have failed
@@ -137,10 +145,13 @@ def golden_seconds(network: LoadedNetwork) -> float:
     return time.monotonic() - started
 
 
-def health_limits(settings: Settings, golden_s: float) -> HealthLimits:
-    """A forward is suspected at the latest when no caller waits for it any more."""
+def health_limits(settings: Settings, golden_s: float, study_timeout_s: float = 0) -> HealthLimits:
+    """A forward is suspected at the latest when it is given up: after the version's own time for a study, or when no
+    caller waits for it any more.
+    """
+    lost_s = min(study_timeout_s or settings.forward_timeout_s, settings.forward_timeout_s)
     return HealthLimits(
-        forward_hang_s=min(settings.forward_hang_s, settings.forward_timeout_s),
-        forward_lost_s=settings.forward_timeout_s,
+        forward_hang_s=min(settings.forward_hang_s, lost_s),
+        forward_lost_s=lost_s,
         golden_s=min(settings.forward_timeout_s, max(LEAST_GOLDEN_S, GOLDEN_SLACK * golden_s)),
     )

@@ -17,13 +17,12 @@ from models.zoo.demo import fetch_weights
 from models.zoo.ich import versions as ich
 from models.zoo.ich.datasets import evaluation_digest, training_digest
 from models.zoo.references import reference_of
-from registry.client import ModelVersion, RegistryClient
+from registry.client import ModelVersion
 from registry.register import DatasetRef, Package, RegulatoryTags, register_model
 from registry.signing import load_signing_key
 from serve_apps.settings import Settings
 
 Progress = Callable[[str], None]
-CHAMPION = "champion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class DemoVersion:
 
 @dataclass(frozen=True, slots=True)
 class DemoModel:
-    """A registered model with its versions in order; the first one becomes champion."""
+    """A registered model with its versions in order."""
 
     name: str
     versions: tuple[DemoVersion, ...]
@@ -115,22 +114,15 @@ def card_of(model: str) -> str:
     return (resources.files("models.zoo.cards") / f"{model}.md").read_text()
 
 
-def register_demo_models(settings: Settings, progress: Progress) -> None:
-    """Register what is missing and set `champion` on the first version; an existing alias is never touched."""
-    client = RegistryClient(settings.registry_url)
-    present = client.models()
-    for model in DEMO_MODELS:
-        if model.name not in present:
-            register(settings, model, progress)
-
-
-def register(settings: Settings, model: DemoModel, progress: Progress) -> None:
-    """Register all versions of a model, sign them, and make the first one champion."""
-    fetch_published_weights(settings, model, progress)
-    for number, version in enumerate(model.versions, start=1):
-        progress(f"registering {model.name} version {number}")
+def register_missing(settings: Settings, name: str, present: int, progress: Progress) -> None:
+    """Register the versions of a demo model of which the first `present` are there already."""
+    (model,) = (model for model in DEMO_MODELS if model.name == name)
+    missing = model.versions[present:]
+    if missing:
+        fetch_published_weights(settings, model, progress)
+    for number, version in enumerate(missing, start=present + 1):
+        progress(f"registering {name} version {number}")
         register_version(settings, version)
-    RegistryClient(settings.registry_url).set_alias(model.name, CHAMPION, "1")
 
 
 def register_version(settings: Settings, version: DemoVersion) -> ModelVersion:

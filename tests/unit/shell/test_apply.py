@@ -89,13 +89,14 @@ async def test_a_changed_setting_is_brought_to_the_applications(site: Site) -> N
     assert site.serve.runs[0].code == site.serve.runs[1].code, "and restarts no replica"
 
 
-async def test_numbers_of_replicas_restart_nothing_and_memory_or_another_artifact_do(site: Site) -> None:
+async def test_numbers_of_replicas_restart_nothing_and_limits_or_another_artifact_do(site: Site) -> None:
     apps = site.applications()
-    for version in (ONE, resized(max_replicas=4), resized(memory_bytes=1 << 30), replace(ONE, digest="x")):
+    limits = (resized(memory_bytes=1 << 30), resized(study_timeout_s=5))
+    for version in (ONE, resized(max_replicas=4), *limits, replace(ONE, digest="x")):
         await apps.ensure(version, may_sleep=False)
     codes = [spec.code for spec in site.serve.runs]
     assert codes[0] == codes[1]
-    assert len(set(codes)) == 3
+    assert len(set(codes)) == 4
 
 
 async def test_serve_has_news_when_it_says_something_else_than_at_the_last_look(site: Site) -> None:

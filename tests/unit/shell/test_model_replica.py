@@ -247,14 +247,34 @@ async def test_a_study_that_hangs_alone_holds_up_no_other(bench: Bench) -> None:
     await bench.replica.check_health()
 
 
-async def test_a_forward_for_which_nobody_waits_any_more_ends_the_replica(bench: Bench) -> None:
+async def test_a_study_that_outlasts_its_time_has_failed_and_ends_the_replica_and_no_other_study(
+    bench: Bench,
+) -> None:
     bench.device.held = {0: threading.Event()}
     stuck = bench.start(0)
     await until(bench.device.began.is_set)
+    waits = bench.start(1)
+    await until(lambda: bench.replica.waiting == 1)
     bench.clock.now = 301
     with pytest.raises(RuntimeError, match="within 300 s"):
         await bench.replica.check_health()
-    assert await failure(stuck) is ModelUnavailable
+    assert [await failure(task) for task in (stuck, waits)] == [ModelFailed, ModelUnavailable]
+    assert await failure(bench.start(2)) is ModelUnavailable
+
+
+async def test_of_two_studies_that_run_long_beside_each_other_both_have_failed(bench: Bench) -> None:
+    """Were they only told to try again elsewhere, they would end one replica after the other."""
+    bench.device.held = {0: threading.Event(), 1: threading.Event()}
+    both = []
+    for value, now in ((0, 61), (1, 122)):
+        both.append(bench.start(value))
+        await until(lambda value=value: [value] in bench.device.batches)
+        bench.clock.now = now
+        await bench.replica.check_health()
+        await until(lambda: bench.health.suspicion is None)
+    assert [await failure(task) for task in both] == [ModelFailed, ModelFailed]
+    with pytest.raises(RuntimeError, match="second forward"):
+        await bench.replica.check_health()
 
 
 # ---- the queue

@@ -10,7 +10,7 @@ from ray.serve.config import AutoscalingConfig
 
 from serve_apps.control.admission import resources_of
 from serve_apps.control.apply import deployment_options, scaling_of
-from serve_apps.resources import Resources
+from serve_apps.resources import Resources, limits_in_words
 from serve_apps.settings import Settings
 
 counts = st.integers(0, 8)
@@ -32,6 +32,7 @@ def test_a_tag_goes_before_the_sites_default() -> None:
         ("num_gpus", "nan", "is no number from 0 on"),
         ("memory_bytes", "1e999", "is no number from 0 on"),
         ("min_replicas", "1.5", "is no whole number"),
+        ("study_timeout_s", "soon", "is no number"),
         ("max_replicas", "100000", "is more than 1000"),
     ],
 )
@@ -71,6 +72,28 @@ def test_a_gpu_share_is_asked_for_only_where_there_is_a_gpu() -> None:
         for gpu in (True, False)
     ]
     assert shares == [0.25, 0]
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        (Resources(), "120 s, a third of memory"),
+        (Resources(memory_bytes=3 << 29, study_timeout_s=7.5), "7.5 s, 1.5 GiB"),
+        (Resources(memory_bytes=0, study_timeout_s=0), "any time, any memory"),
+    ],
+)
+def test_a_version_is_bounded_unless_its_tags_say_otherwise(resources: Resources, words: str) -> None:
+    assert limits_in_words(resources) == words
+
+
+def test_only_memory_that_a_tag_asks_for_is_reserved() -> None:
+    reserved = [
+        deployment_options(Resources(memory_bytes=asked), has_gpu=False, may_sleep=False)[
+            "ray_actor_options"
+        ].get("memory")
+        for asked in (None, 0, 1 << 30)
+    ]
+    assert reserved == [None, None, 1 << 30]
 
 
 def test_a_site_sets_its_defaults_in_one_setting() -> None:
