@@ -6,7 +6,6 @@ thread waits for a host that is gone. No error's text holds a parameter.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import time
@@ -32,8 +31,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 import core.clock
 from core.errors import LedgerUnavailable
 from core.sqlite_changes import SqliteChanges
-from ledger.engines import READING, UNSYNCED, postgresql_engine, sqlite_engine
-from ledger.tables import SCHEMA_VERSION, metadata, schema
+from ledger.engines import READING, UNSYNCED, engine_of, is_sqlite, serialise
+from ledger.revision import SCHEMA, make_schema_once, require_current, revision_of
 
 logger = logging.getLogger("serinus.ledger")
 PATIENCE_S: Final = 5.0  # for a lock, a statement, a connection of the pool
@@ -44,10 +43,6 @@ Clock = Callable[[], datetime]
 T = TypeVar("T")
 
 
-class WrongSchema(RuntimeError):
-    """The database was made by another version of Serinus."""
-
-
 class Database:
     """Short transactions. `clock` stands for the database's time in tests; `patience_s` bounds every wait for it."""
 
@@ -56,9 +51,8 @@ class Database:
         self._clock = clock
         self._inserts: dict[tuple[str, ...], sa.Insert] = {}
         self._answers: dict[str, tuple[object, Any]] = {}
-        self.is_sqlite = self._url.get_backend_name() == "sqlite"
-        engine = sqlite_engine if self.is_sqlite else postgresql_engine
-        self.engine = engine(self._url, patience_s)
+        self.is_sqlite = is_sqlite(self._url)
+        self.engine = engine_of(self._url, patience_s)
         self._file = self._url.database if self.is_sqlite and self._url.database != ":memory:" else None
         self._create()
         self._identity = self._identify()
@@ -84,7 +78,7 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """One transaction: all of it or nothing. Raises LedgerUnavailable."""
         self._require_same_file()
-        with _told(), self.engine.begin() as connection:
+        with told(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -96,14 +90,14 @@ class Database:
         """
         self._require_same_file()
         unsynced = self.engine.execution_options(**{UNSYNCED: True})
-        with _told(), unsynced.begin() as connection:
+        with told(), unsynced.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A look at one moment. Raises LedgerUnavailable."""
         self._require_same_file()
-        with _told(), self.engine.connect().execution_options(**{READING: True}) as connection:
+        with told(), self.engine.connect().execution_options(**{READING: True}) as connection:
             yield connection
 
     def mark(self) -> object:
@@ -133,9 +127,7 @@ class Database:
 
     def serialise(self, connection: Connection, name: str) -> None:
         """Let one transaction at a time work on what `name` stands for; SQLite has one writer anyway."""
-        if not self.is_sqlite:
-            key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+        serialise(connection, name)
 
     def held(self, query: sa.Select[Any]) -> sa.Select[Any]:
         """Lock the rows of a query, waiting for whoever holds them."""
@@ -172,13 +164,18 @@ class Database:
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     def _create(self) -> None:
-        """Make the schema; several processes may try at the same time, one wins and the others find it."""
+        """Make the schema of an empty database; several processes may try at once, and one does.
+
+        Raises WrongSchema when the database has another revision than ours.
+        """
         end = time.monotonic() + CREATE_S
         while True:
             try:
                 with self.engine.begin() as connection:
-                    metadata.create_all(connection)
-                    _check_version(connection)
+                    if revision_of(connection) is None:
+                        serialise(connection, SCHEMA)
+                        make_schema_once(connection)
+                    require_current(connection)
                 return
             except (OperationalError, ProgrammingError, IntegrityError, DatabaseError) as error:
                 if time.monotonic() > end or _is_damaged(error):
@@ -202,13 +199,13 @@ class Database:
         self.engine.dispose()
         if identity is None:
             raise LedgerUnavailable(f"{AWAY}: its file is gone")
-        with _told(), self.engine.begin() as connection:
-            _check_version(connection)
+        with told(), self.engine.begin() as connection:
+            require_current(connection)
         self._identity = identity
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Turn what the driver says of a database that is away into LedgerUnavailable."""
     try:
         yield
@@ -229,11 +226,3 @@ def _is_away(error: Exception) -> bool:
 
 def _is_damaged(error: DBAPIError) -> bool:
     return type(error) is DatabaseError
-
-
-def _check_version(connection: Connection) -> None:
-    version = connection.execute(sa.select(schema.c.version)).scalar()
-    if version is None:
-        connection.execute(sa.insert(schema).values(version=SCHEMA_VERSION))
-    elif version != SCHEMA_VERSION:
-        raise WrongSchema(f"the ledger has schema {version}, this version needs {SCHEMA_VERSION}")

@@ -5,6 +5,7 @@ An error's text must not carry a study's UID.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Generator
@@ -30,6 +31,22 @@ KEEPALIVE: Final = {
     "keepalives_count": 2,
 }
 T = TypeVar("T")
+
+
+def engine_of(url: sa.URL, patience_s: float) -> Engine:
+    """An engine for the database at `url`; `patience_s` bounds every wait for it."""
+    return sqlite_engine(url, patience_s) if is_sqlite(url) else postgresql_engine(url, patience_s)
+
+
+def is_sqlite(url: sa.URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def serialise(connection: Connection, name: str) -> None:
+    """Let one transaction at a time work on what `name` stands for; SQLite has one writer anyway."""
+    if connection.dialect.name != "sqlite":
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
 def sqlite_engine(url: sa.URL, patience_s: float) -> Engine:

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-SCHEMA_VERSION = 6
+REVISION = "0002"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
+SCHEMA_VERSION = 7  # stays: it keeps away a Serinus that reads `schema_version` and knows of no revisions
 RESULT_VERSION = 1  # of the JSON that `jobs.result` holds
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,6 +36,13 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 schema = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
+
+revisions = sa.Table(  # one row, kept by Alembic; apart from the others, as Alembic makes it by itself
+    "ledger_revision",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="ledger_revision_pkc"),
+)
 
 jobs = sa.Table(
     "jobs",

@@ -6,9 +6,11 @@ from typing import Any
 
 from canary.gates import SitePolicy
 from core.errors import SerinusError
+from ledger.migrate import migrate
+from ledger.revision import WrongSchema
 from registry.server import EmbeddedServerError
 from serve_apps.cli.client import ApiError
-from serve_apps.cli.output import progress
+from serve_apps.cli.output import Say, progress
 from serve_apps.cli.stack import addresses
 from serve_apps.cli.study import run_study
 from serve_apps.embedded import lifecycle
@@ -25,6 +27,7 @@ EXPECTED = (
     ApiError,
     NoSample,
     SerinusError,
+    WrongSchema,
 )
 
 
@@ -44,6 +47,7 @@ def bring_up(settings: Settings, demo: bool, as_json: bool) -> dict[str, Any]:
     """
     with progress(as_json) as say:
         stack = lifecycle.prepare_state(settings)
+        _migrate_ledger(settings, say)
         lifecycle.start_servers(settings, stack, say)
         if demo:
             from serve_apps.embedded.demo_registry import register_demo_models
@@ -65,3 +69,10 @@ def bring_up(settings: Settings, demo: bool, as_json: bool) -> dict[str, Any]:
             }
             document["demo"] = run_study(settings, body, show=not as_json)
     return document
+
+
+def _migrate_ledger(settings: Settings, say: Say) -> None:
+    """Before anything opens it; once all run, one of another revision would be refused by each of them."""
+    migrated = migrate(settings.ledger)
+    if migrated is not None:
+        say(f"migrated the ledger from {migrated.before} to {migrated.after}")

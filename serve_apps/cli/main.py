@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from core.private_files import write_privately
-from serve_apps.cli import ab, freeze, models, routing, samples, stack, status, study
+from serve_apps.cli import ab, freeze, models, routing, samples, stack, status, study, upkeep
 
 app = typer.Typer(
     name="serinus",
@@ -16,6 +16,7 @@ app = typer.Typer(
 app.command()(stack.up)
 app.command()(stack.down)
 app.command()(status.status)
+app.command()(upkeep.migrate)
 app.command()(study.submit)
 app.command()(study.job)
 app.command()(routing.variants)

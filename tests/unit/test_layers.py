@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "ledger": {"ledger", "canary", "observability", "core"},
     "serve_apps": set(OURS),
 }
-ONLY_IN = {"ray": "serve_apps", "mlflow": "registry", "sqlalchemy": "ledger"}
+ONLY_IN = {"ray": "serve_apps", "mlflow": "registry", "sqlalchemy": "ledger", "alembic": "ledger"}
 
 
 def modules() -> list[Path]:

@@ -18,7 +18,7 @@ from core.clock import now
 from core.errors import LedgerUnavailable
 from core.study import StudyRef
 from ledger import JobRequest, Ledger
-from ledger.database import Database, WrongSchema
+from ledger.database import Database
 from ledger.tables import SCHEMA_VERSION, jobs, schema
 
 STUDY = "1.2.840.99"
@@ -98,13 +98,6 @@ def test_a_ledger_that_cannot_be_opened_is_away(tmp_path: Path) -> None:
     damaged.write_bytes(b"garbage " * 1000)
     with pytest.raises(LedgerUnavailable):
         Ledger.open(f"sqlite:///{damaged}")
-
-
-def test_a_ledger_of_another_schema_is_not_touched(impatient: Ledger, file: Path) -> None:
-    with impatient.database.write() as connection:
-        connection.execute(sa.update(schema).values(version=4))
-    with pytest.raises(WrongSchema, match="schema 4"):
-        Database(f"sqlite:///{file}")
 
 
 def test_a_mistake_of_ours_is_not_called_away(ledger: Ledger) -> None:
