@@ -6,8 +6,6 @@ from typing import Any
 
 from canary.gates import SitePolicy
 from core.errors import SerinusError
-from ledger.migrate import migrate
-from ledger.revision import WrongSchema
 from registry.server import EmbeddedServerError
 from serve_apps.cli.client import ApiError
 from serve_apps.cli.output import Say, progress
@@ -27,7 +25,6 @@ EXPECTED = (
     ApiError,
     NoSample,
     SerinusError,
-    WrongSchema,
 )
 
 
@@ -72,7 +69,15 @@ def bring_up(settings: Settings, demo: bool, as_json: bool) -> dict[str, Any]:
 
 
 def _migrate_ledger(settings: Settings, say: Say) -> None:
-    """Before anything opens it; once all run, one of another revision would be refused by each of them."""
-    migrated = migrate(settings.ledger)
+    """Before anything opens it: every process would refuse one of another revision. Raises NotReady."""
+    if settings.ledger_url is None and not settings.paths.ledger.exists():
+        return
+    from ledger.migrate import migrate
+    from ledger.revision import WrongSchema
+
+    try:
+        migrated = migrate(settings.ledger)
+    except WrongSchema as error:
+        raise lifecycle.NotReady(str(error)) from None
     if migrated is not None:
         say(f"migrated the ledger from {migrated.before} to {migrated.after}")

@@ -1,10 +1,18 @@
-"""`migrate`: what an administrator does to the ledger and the state folder."""
+"""`migrate`, `backup`, `restore`: what an administrator does to the ledger and the state folder."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from core.errors import SerinusError
 from serve_apps.cli.output import AsJson, fail, out, print_json
 from serve_apps.settings import load_settings
+
+if TYPE_CHECKING:
+    from serve_apps.embedded.site_backup import SiteBackup
 
 
 def migrate(as_json: AsJson = False) -> None:
@@ -24,3 +32,43 @@ def migrate(as_json: AsJson = False) -> None:
         out.print("nothing to migrate")
     else:
         out.print(f"migrated the ledger from {migrated.before} to {migrated.after}")
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False)], as_json: AsJson = False
+) -> None:
+    """Write the state folder to one file, also while the stack runs. It holds keys and patient data."""
+    from serve_apps.embedded.site_backup import back_up_site
+    from serve_apps.embedded.state_archive import NoBackup
+
+    try:
+        made = back_up_site(load_settings(), file)
+    except NoBackup as error:
+        fail(str(error), as_json, "no-backup")
+    _tell(made, f"{file} holds", as_json)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Make the state folder from a backup; the stack is down, and the folder empty or not there. Then: `up`."""
+    from serve_apps.embedded.site_backup import restore_site
+    from serve_apps.embedded.state_archive import NoBackup
+
+    settings = load_settings()
+    try:
+        made = restore_site(settings, file)
+    except NoBackup as error:
+        fail(str(error), as_json, "no-backup")
+    _tell(made, f"{settings.paths.root} has", as_json)
+
+
+def _tell(made: SiteBackup, has: str, as_json: bool) -> None:
+    at, files = made.contents.made_at, len(made.contents.files)
+    if as_json:
+        print_json({"made_at": at, "files": files, "elsewhere": made.elsewhere})
+        return
+    out.print(f"{has} {files} files as of {at:%Y-%m-%d %H:%M:%S} UTC", soft_wrap=True)
+    for part in made.elsewhere:
+        out.print(f"[bold yellow]not in it:[/] {part}", soft_wrap=True)
