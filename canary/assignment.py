@@ -8,7 +8,7 @@ Buckets come straight from the hash: a weight of c basis points is a share of c 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Final
@@ -83,7 +83,8 @@ class Assignment:
     """Who reads the study for its caller, who reads it as a shadow, and why.
 
     `arm` is the variant's name, or `baseline` for the champion readings that a canary is compared with.
-    `safety_net` asks the champion to read too, beside a variant that is not the champion's version.
+    `safety_net` asks the champion to read too, beside a variant that is not the champion's version. `facts` and
+    `table` are what it was made of.
     """
 
     variant: Variant
@@ -96,6 +97,8 @@ class Assignment:
     generation: int
     rule: str | None = None
     draw: BucketDraw | None = None
+    facts: StudyFacts | None = field(default=None, repr=False)
+    table: RoutingTable | None = field(default=None, repr=False)
 
     @property
     def bucket(self) -> int | None:
@@ -135,6 +138,8 @@ def assign(facts: StudyFacts, table: RoutingTable) -> Assignment:
         generation=table.generation,
         rule=choice.rule,
         draw=choice.draw,
+        facts=facts,
+        table=table,
     )
 
 
@@ -246,7 +251,7 @@ def _shadows(facts: StudyFacts, table: RoutingTable, answering: Variant) -> tupl
 
     A version does not shadow itself.
     """
-    bucket = bucket_of(f"shadow/{table.model}", facts.study_key)
+    bucket = shadow_bucket(table.model, facts.study_key)
     return tuple(
         s.variant for s in table.shadows if bucket < s.share_bp and s.variant.version != answering.version
     )
@@ -255,4 +260,14 @@ def _shadows(facts: StudyFacts, table: RoutingTable, answering: Variant) -> tupl
 def _needs_safety_net(facts: StudyFacts, table: RoutingTable, answering: Variant) -> bool:
     if answering.version == table.champion.version:
         return False
-    return bucket_of(f"safety-net/{table.model}", facts.study_key) < table.safety_net_bp
+    return safety_net_bucket(table.model, facts.study_key) < table.safety_net_bp
+
+
+def shadow_bucket(model: str, study_key: str) -> int:
+    """The bucket by which a study is read by shadows, in [0, 10000)."""
+    return bucket_of(f"shadow/{model}", study_key)
+
+
+def safety_net_bucket(model: str, study_key: str) -> int:
+    """The bucket by which the champion reads a canary's study too, in [0, 10000)."""
+    return bucket_of(f"safety-net/{model}", study_key)

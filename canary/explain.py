@@ -6,10 +6,35 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from canary.assignment import Assignment, AssignmentReason, BucketDraw, bucket_of, draw_reason
-from canary.routing_table import BASELINE, BASIS_POINTS, CHAMPION, Segment, Slot
+from canary.assignment import (
+    Assignment,
+    AssignmentReason,
+    BucketDraw,
+    NoSuchVariant,
+    StudyFacts,
+    assign,
+    bucket_of,
+    draw_reason,
+    safety_net_bucket,
+    shadow_bucket,
+)
+from canary.decision_inputs import facts_text, read_facts, read_table, table_text
+from canary.routing_table import BASELINE, BASIS_POINTS, CHAMPION, RoutingTable, Segment, Slot, Variant
 
 FOREIGN_INPUT: Final = "input-out-of-distribution"  # the error's code
+OF_THE_DECISION: Final = (  # what a row keeps of an assignment, and what it is called
+    ("identity", "identity"),
+    ("model", "model"),
+    ("generation", "table"),
+    ("assignment_reason", "kind of reason"),
+    ("arm", "arm"),
+    ("salt", "salt"),
+    ("bucket", "bucket"),
+    ("weight_bp", "weight"),
+    ("segments", "segments"),
+    ("slot", "slot"),
+    ("rule", "rule"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +46,10 @@ class DecisionRow:
     is `answered`, `failed`, `shadow` or `safety-net`. `counts` is false for a failure that says nothing of the
     variant, such as a study outside its intended use or
     unlike all that it knows. `assigned_at` is the moment of writing when it is None.
+
+    `facts` and `table` are what the decision was made of, as `canary.decision_inputs` writes them; all that a row
+    says of it follows from these two. `table_digest` names the table, which is kept once. They are empty in rows of
+    releases that kept neither.
     """
 
     identity: str
@@ -44,6 +73,9 @@ class DecisionRow:
     epoch: int = 0
     assigned_at: datetime | None = None
     counts: bool = True
+    facts: str = ""
+    table: str = ""
+    table_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +98,7 @@ def decision_row(
     counts: bool = True,
 ) -> DecisionRow:
     """The row of the variant that was assigned. A shadow's differs in variant, version, digest and role."""
-    draw = assignment.draw
+    draw, text = assignment.draw, table_text(assignment.table) if assignment.table else None
     return DecisionRow(
         identity=assignment.identity,
         model=model,
@@ -89,11 +121,14 @@ def decision_row(
         epoch=epoch,
         assigned_at=assigned_at,
         counts=counts,
+        facts=facts_text(assignment.facts) if assignment.facts else "",
+        table=text.json if text else "",
+        table_digest=text.digest if text else "",
     )
 
 
 def explain(row: DecisionRow) -> Explanation:
-    """Say why, and check it: the bucket is hashed again, and the arm found again in the stored segments."""
+    """Say why, and check it: the study is assigned again by the table of then, and the row compared with that."""
     check, agrees = _recompute(row)
     return Explanation((_what(row), _why(row), check), agrees)
 
@@ -118,12 +153,65 @@ def _did_not(row: DecisionRow) -> str:
 def _why(row: DecisionRow) -> str:
     weight = f", of which {row.weight_bp / 100:g} % went to the candidate" if row.weight_bp else ""
     kind = row.identity.partition(":")[0]
-    return f"By table {row.generation}, keyed by {kind}{weight}: {row.reason}."
+    slot = f" in its slot of the layer {row.slot.partition(':')[0]}" if row.slot else ""
+    return f"By table {row.generation}, keyed by {kind}{weight}{slot}: {row.reason}."
 
 
 def _recompute(row: DecisionRow) -> tuple[str, bool]:
+    return _assigned_again(row) if row.facts or row.table_digest else _drawn_again(row)
+
+
+def _assigned_again(row: DecisionRow) -> tuple[str, bool]:
+    try:
+        facts, table = read_facts(row.facts), read_table(row.table, row.table_digest)
+        again = assign(facts, table)
+    except ValueError:
+        return "The row is damaged: what the decision was made of cannot be read.", False
+    except NoSuchVariant:
+        return "Computed again, the variant that was asked for may not answer: the row does not agree.", False
+    differing = ", ".join(_differences(row, again, table))
+    verdict = f"it does not agree with the row in {differing}" if differing else "the row agrees"
+    return f"Computed again, {again.reason}{_sampling(row, facts, table)}: {verdict}.", not differing
+
+
+def _differences(row: DecisionRow, again: Assignment, table: RoutingTable) -> list[str]:
+    """What the row says otherwise than the assignment that was computed again."""
+    expected = decision_row(again, table.model, role=row.role, outcome=row.outcome)
+    differing = [said for name, said in OF_THE_DECISION if getattr(row, name) != getattr(expected, name)]
+    if not row.reason.startswith(again.reason):  # a fallback adds what befell the variant
+        differing.append("reason")
+    if (row.variant, row.version, row.digest) not in {
+        (v.name, v.version, v.digest) for v in _readers(row.role, again, table)
+    }:
+        differing.append("who read it")
+    return differing
+
+
+def _readers(role: str, again: Assignment, table: RoutingTable) -> tuple[Variant, ...]:
+    """The variants that may have read the study in that role: in another's place the champion may answer, or fail."""
+    if role == "shadow":
+        return again.shadows
+    if role == "safety-net":
+        return (table.champion,) if again.safety_net else ()
+    return again.variant, table.champion
+
+
+def _sampling(row: DecisionRow, facts: StudyFacts, table: RoutingTable) -> str:
+    """The part of the hash that says whether a study is read in that role."""
+    if row.role == "safety-net":
+        bucket, share_bp = safety_net_bucket(table.model, facts.study_key), table.safety_net_bp
+    elif row.role == "shadow":
+        share_bp = next((s.share_bp for s in table.shadows if s.variant.name == row.variant), 0)
+        bucket = shadow_bucket(table.model, facts.study_key)
+    else:
+        return ""
+    return f"; as {row.role}, {row.variant} reads the buckets [0, {share_bp}), and the study's is {bucket}"
+
+
+def _drawn_again(row: DecisionRow) -> tuple[str, bool]:
+    """What can be computed again of a row that keeps its draw only."""
     if row.assignment_reason != AssignmentReason.DRAW:
-        return "No hash was drawn, so there is nothing to compute again.", row.bucket is None
+        return "A former release kept nothing that this could be computed from again.", row.bucket is None
     try:
         draw = _read_draw(row)
     except ValueError:

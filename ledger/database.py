@@ -51,6 +51,7 @@ class Database:
         self._clock = clock
         self._inserts: dict[tuple[str, ...], sa.Insert] = {}
         self._answers: dict[str, tuple[object, Any]] = {}
+        self.kept: set[str] = set()  # digests of rows that never change and that are surely there
         self.is_sqlite = is_sqlite(self._url)
         self.engine = engine_of(self._url, patience_s)
         self._file = self._url.database if self.is_sqlite and self._url.database != ":memory:" else None
@@ -197,6 +198,7 @@ class Database:
         if not self._file or (identity := self._identify()) == self._identity:
             return
         self.engine.dispose()
+        self.kept.clear()
         if identity is None:
             raise LedgerUnavailable(f"{AWAY}: its file is gone")
         with told(), self.engine.begin() as connection:

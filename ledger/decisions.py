@@ -15,12 +15,13 @@ from canary.data_plane import Served
 from canary.explain import DecisionRow, read_segments
 from canary.routing_table import BASELINE, CHAMPION
 from ledger.database import Database
-from ledger.tables import EPOCH, decisions, exposures
+from ledger.tables import EPOCH, decisions, exposures, routing_tables
 
 ANSWERED: Final = "answered"
 FAILED: Final = "failed"
 KEY: Final = ("job_id", "role", "version")
 DRAW_ONCE: Final = ("model", "salt", "identity")
+INPUTS: Final = ("facts", "table", "table_digest")  # of which older rows have none
 _COLUMNS: Final = tuple(field.name for field in fields(DecisionRow))
 
 
@@ -80,8 +81,10 @@ class Decisions:
 
     def of_job(self, job_id: str) -> tuple[StoredDecision, ...]:
         """Who was to answer comes first."""
+        table = routing_tables.c.document.label("table")
         query = (
-            sa.select(decisions)
+            sa.select(decisions, table)
+            .outerjoin(routing_tables, routing_tables.c.digest == decisions.c.table_digest)
             .where(decisions.c.job_id == job_id)
             .order_by(_shadows_last(), decisions.c.role.desc(), decisions.c.version)
         )
@@ -178,14 +181,28 @@ def write_decisions(
     about = {"job_id": job_id, "study_key": study_key, "at": now}
     by_key = {(row.role, row.version): decision_values(row, now) | about for row in rows}
     connection.execute(database.insert_over(decisions, KEY), list(by_key.values()))
+    keep_tables(database, connection, rows, now)
     drawn = next((row for row in rows if _is_exposure(row)), None)
     if drawn is not None:
         connection.execute(database.insert_once(exposures, DRAW_ONCE), _exposure_row(drawn) | about)
 
 
 def decision_values(row: DecisionRow, now: datetime) -> dict[str, Any]:
-    """A decision as columns."""
-    return asdict(row) | {"assigned_at": row.assigned_at or now}
+    """A decision as columns: its table is kept apart."""
+    values = asdict(row) | {"assigned_at": row.assigned_at or now}
+    del values["table"]
+    return values
+
+
+def keep_tables(
+    database: Database, connection: Connection, rows: Sequence[DecisionRow], now: datetime
+) -> None:
+    """Write the tables that rows were decided by, within a transaction, but for those that are surely there."""
+    texts = {row.table_digest: row for row in rows if row.table}
+    for digest in texts.keys() - database.kept:
+        row = {"digest": digest, "model": texts[digest].model, "document": texts[digest].table, "at": now}
+        if connection.execute(database.insert_once(routing_tables, ("digest",)), row).rowcount == 0:
+            database.kept.add(digest)  # it was there before this transaction, which may yet be rolled back
 
 
 def assigned_variant(arm: str) -> str:
@@ -219,7 +236,8 @@ def _shadows_last() -> sa.Case[int]:
 
 
 def _stored(row: Mapping[str, Any]) -> StoredDecision:
-    decision = DecisionRow(**{name: row[name] for name in _COLUMNS})
+    known = {name: row[name] for name in _COLUMNS}
+    decision = DecisionRow(**known | {name: row[name] or "" for name in INPUTS})
     return StoredDecision(row["job_id"], row["study_key"], row["at"], decision)
 
 

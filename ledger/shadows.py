@@ -23,7 +23,7 @@ from core.retry import RetryPolicy
 from core.study import StudyRef
 from ledger.audit import Audit
 from ledger.database import Database
-from ledger.decisions import decision_values, write_decisions
+from ledger.decisions import decision_values, keep_tables, write_decisions
 from ledger.records import LeaseLost
 from ledger.shadow_records import RANK, ClaimedShadow, PairedResult, ShadowResult, ShadowTask
 from ledger.tables import decisions, shadow_outcomes, shadow_tasks
@@ -272,6 +272,7 @@ def enqueue_shadows(
     about = {"job_id": job_id, "study_key": study_key, "at": now}
     due = [decision_values(_decision(task), now) | about for task in tasks]
     connection.execute(database.insert_once(decisions, ("job_id", "role", "version")), due)
+    keep_tables(database, connection, [task.decision for task in tasks], now)
 
 
 def _pending_apps() -> sa.Select[Any]:
@@ -328,7 +329,7 @@ def _row(job_id: str, study_key: str, task: ShadowTask, now: datetime) -> dict[s
         "inputs": list(task.study.inputs),
         "rule": dict(task.rule),
         "study_key": study_key,
-        "decision": to_plain(_decision(task)),
+        "decision": to_plain(replace(_decision(task), table="")),  # its digest names it
         "delivered": dict(task.delivered),
         "created_at": now,
         "state": DUE,

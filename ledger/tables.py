@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-REVISION = "0002"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
+REVISION = "0003"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
 SCHEMA_VERSION = 7  # stays: it keeps away a Serinus that reads `schema_version` and knows of no revisions
 RESULT_VERSION = 1  # of the JSON that `jobs.result` holds
 
@@ -230,8 +230,19 @@ decisions = sa.Table(
     sa.Column("slot", sa.Text, nullable=False),
     sa.Column("rule", sa.Text),
     sa.Column("latency_ms", sa.Float),
+    sa.Column("facts", sa.Text),
+    sa.Column("table_digest", sa.String(64)),
     sa.Index("decisions_by_time", "model", "at"),
     sa.Index("decisions_by_assignment", "model", "assigned_at"),
+)
+
+routing_tables = sa.Table(  # the tables that decisions were made by, each once, by the digest of its text
+    "routing_tables",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
 )
 
 exposures = sa.Table(  # the first draw of each identity under each salt: its later studies are no new draw

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from canary.explain import DecisionRow
 from canary.routing_table import BASIS_POINTS, RoutingTable, Slot
 from ledger import ModelRouting
 from serve_apps.api.problems import Problem
@@ -100,11 +101,16 @@ def explanation_document(explained: JobExplanation, end: Sequence[str]) -> dict[
         "same_as": explained.same_as,
         "end": list(end),
         "decisions": [
-            {"sentences": list(words.sentences), "agrees": words.agrees, "row": asdict(row)}
+            {"sentences": list(words.sentences), "agrees": words.agrees, "row": row_document(row)}
             for row, words in explained.decisions
         ],
         "escalations": [dict(escalation) for escalation in explained.escalations],
     }
+
+
+def row_document(row: DecisionRow) -> dict[str, Any]:
+    """The stored row; its table is named by its digest."""
+    return {name: value for name, value in asdict(row).items() if name != "table"}
 
 
 def audit_document(trail: AuditTrail) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +14,10 @@ from canary.data_plane import Intent, Served, intent_of, verify_data_plane
 from canary.explain import explain
 from canary.verdict import Verdict
 from ledger import AssignedGroup, LeaseLost, Ledger
+from ledger.decisions import keep_tables
+from ledger.tables import decisions, routing_tables, shadow_tasks
 from tests.unit.ledger.conftest import NOON, PRINTABLE, after, set_time
-from tests.unit.ledger.routed import complete_study, decided, read_study, stood_in, table
+from tests.unit.ledger.routed import complete_study, decided, pending, read_study, stood_in, table
 
 HOUR = timedelta(hours=1)
 
@@ -150,4 +153,34 @@ def test_a_study_that_failed_is_explained(ledger: Ledger) -> None:
     row = replace(decided(), role="failed", outcome="model-error")
     ledger.decisions.record("job", "s", [row])
     (stored,) = ledger.decisions.of_job("job")
+    assert explain(stored.row).agrees
+
+
+def test_a_table_is_kept_once_however_many_studies_it_decided(ledger: Ledger) -> None:
+    under_one = [read_study(ledger, [decided(patient, table(1_000))], [pending()]) for patient in "abc"]
+    other = read_study(ledger, [decided("d", table(2_000, generation=2))])
+    with ledger.database.read() as connection:
+        digests = connection.execute(sa.select(routing_tables.c.digest)).scalars().all()
+        tasks = connection.execute(sa.select(shadow_tasks.c.decision)).scalars().all()
+    stored = [one.row for job in (*under_one, other) for one in ledger.decisions.of_job(job)]
+    assert set(digests) == {row.table_digest for row in stored}
+    assert len(digests) == 3, "one of each of the two tables, and that of the shadow's own decision"
+    assert [task["table"] for task in tasks] == [""] * 3, "a task names its table by the digest"
+    assert all(explain(row).agrees for row in stored if row.role == "answered")
+
+
+def test_a_table_whose_transaction_was_rolled_back_is_written_by_the_next(ledger: Ledger) -> None:
+    with ledger.database.write() as connection:
+        keep_tables(ledger.database, connection, [decided()], NOON)
+        connection.rollback()
+    (stored,) = ledger.decisions.of_job(read_study(ledger, [decided()]))
+    assert explain(stored.row).agrees
+
+
+def test_a_row_of_a_former_release_is_read(ledger: Ledger) -> None:
+    job = read_study(ledger, [decided()])
+    with ledger.database.write() as connection:
+        connection.execute(sa.update(decisions).values(facts=None, table_digest=None))
+    (stored,) = ledger.decisions.of_job(job)
+    assert (stored.row.facts, stored.row.table, stored.row.table_digest) == ("", "", "")
     assert explain(stored.row).agrees
