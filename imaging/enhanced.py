@@ -60,10 +60,11 @@ _BODY_PART: Final = Tag("BodyPartExamined")
 _PER_FRAME: Final = Tag("PerFrameFunctionalGroupsSequence")
 _SHARED: Final = Tag("SharedFunctionalGroupsSequence")
 _PIXEL_DATA: Final = Tag("PixelData")
-_FRAMES_ONLY: Final = frozenset(
-    tag for keywords in _MACROS.values() if keywords is not _CONVERTED for tag in keywords
-)
-_OF_THE_OBJECT: Final = _FRAMES_ONLY | {
+_SAID_OF_FRAMES_ALONE: Final = frozenset(map(Tag, (
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "RescaleSlope",
+    "RescaleIntercept", "RescaleType", "FrameType", "StackID", "DimensionIndexValues",
+)))  # fmt: skip
+_OF_THE_OBJECT: Final = _SAID_OF_FRAMES_ALONE | {
     _PER_FRAME, _SHARED, *FRAME_PIXELS, Tag("NumberOfFrames"), Tag("DimensionIndexSequence"),
     Tag("DimensionOrganizationSequence"),
 }  # fmt: skip
@@ -104,8 +105,7 @@ def frames_of(image: Dataset) -> tuple[Frame, ...]:
         raise UnsupportedSeries("multi-frame images of its kind are not supported")
     with told_as(UnsupportedSeries("the functional groups of its frames cannot be read")):
         groups = _groups(image)
-        shared = _flattened(image[_SHARED].value[0]) if _SHARED in image and len(image[_SHARED].value) else {}
-        base = _base(image) | shared
+        base = _base(image) | _flattened(_only_item(image, _SHARED) or Dataset())
         frames = tuple(_frame(image, base, _flattened(group)) for group in groups)
         for number, (frame, pixels) in enumerate(
             zip(frames, frame_pixels(image, len(frames)), strict=True), 1
@@ -149,12 +149,17 @@ def _flattened(groups: Dataset) -> _Elements:
     """What a set of functional groups says of a frame, at one level."""
     elements: _Elements = {}
     for sequence, tags in _MACROS.items():
-        items = groups[sequence].value if sequence in groups else ()
-        if len(items):
-            elements |= {tag: items[0].get_item(tag) for tag in tags if tag in items[0]}
+        if item := _only_item(groups, sequence):
+            elements |= {tag: item.get_item(tag) for tag in tags if tag in item}
     if _USAGE in groups:
         elements[_USAGE] = groups[_USAGE]
     return elements
+
+
+def _only_item(dataset: Dataset, sequence: BaseTag) -> Dataset | None:
+    """The item of a sequence that has one at most."""
+    items = dataset[sequence].value if sequence in dataset else None
+    return items[0] if items else None
 
 
 def _frame(image: Dataset, base: _Elements, own: _Elements) -> Frame:

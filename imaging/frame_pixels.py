@@ -6,7 +6,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRBigEndian
 
 from core.errors import UndecodablePixels
@@ -61,6 +61,6 @@ def _encapsulated(image: Dataset, value: bytes, count: int) -> tuple[bytes | Non
     return (*whole, *[None] * (count - len(whole)))
 
 
-def _table(image: Dataset, tag: object) -> bytes:
+def _table(image: Dataset, tag: BaseTag) -> bytes:
     value = image[tag].value if tag in image else b""
     return bytes(value or b"")

@@ -14,6 +14,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
@@ -134,7 +135,7 @@ def test_a_large_object_may_come_in_several_parts() -> None:
 @pytest.mark.parametrize(
     "syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
 )
-def test_every_native_syntax_holds_the_same_frames(syntax: str) -> None:
+def test_every_native_syntax_holds_the_same_frames(syntax: UID) -> None:
     images = heads()
     whole = enhanced(images)
     whole.file_meta.TransferSyntaxUID = syntax
@@ -413,6 +414,12 @@ def test_contrast_counts_where_a_frame_does_not_say_that_none_was_given_yet(
 
     assert facts_of(enhanced(heads(), usage, ContrastBolusAgentSequence=[agent])).has_contrast is contrast
     assert facts_of(enhanced(heads(), ContrastBolusAgentSequence=[agent])).has_contrast
+
+
+def test_what_the_object_says_of_all_its_frames_counts() -> None:
+    whole = enhanced(heads(), BodyPartExamined="CHEST", ContrastBolusAgent="Iohexol")
+    assert header_of(whole).body_part == "CHEST"
+    assert facts_of(whole).has_contrast
 
 
 def test_the_contrast_of_converted_images_is_found() -> None:
