@@ -304,6 +304,16 @@ class Forbidden(RequestError):
     code = "forbidden"
 
 
+class KeyNotFound(RequestError):
+    code = "key-not-found"
+
+
+class KeyRefused(RequestError):
+    """What was asked for would leave the site without a key that can undo it."""
+
+    code = "key-refused"
+
+
 class Overloaded(RequestError):
     code = "overloaded"
     failure = FailureClass.MODEL_AWAY

@@ -11,6 +11,7 @@ from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
 from ledger.escalations import EscalationEvent, Escalations
 from ledger.failures import Failures
 from ledger.jobs import Jobs
+from ledger.keys import ApiKey, Keys, NewKey, new_key_id
 from ledger.leases import Leases
 from ledger.log_size import WriteAheadLog
 from ledger.outbox import Outbox
@@ -61,6 +62,7 @@ class Ledger:
         self.ab_results = ABResults(database)
         self.shadows = ShadowTasks(database, self.audit, policy)
         self.escalations = Escalations(database)
+        self.keys = Keys(database, self.audit)
 
     @classmethod
     def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":
@@ -80,6 +82,7 @@ __all__ = [
     "FINISHED",
     "HAS_RESULT",
     "SR",
+    "ApiKey",
     "AssignedGroup",
     "Audience",
     "AuditRow",
@@ -101,6 +104,7 @@ __all__ = [
     "LeaseLost",
     "Ledger",
     "ModelRouting",
+    "NewKey",
     "PairedResult",
     "Pin",
     "Priority",
@@ -112,4 +116,5 @@ __all__ = [
     "Transition",
     "callback_of_failure",
     "callback_of_result",
+    "new_key_id",
 ]

@@ -18,6 +18,7 @@ from sqlalchemy.engine import RowMapping
 from canary.disclosure import Audience
 from ledger.database import Database
 from ledger.tables import escalations
+from ledger.tenants import own_job
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,21 @@ class Escalations:
             return tuple(connection.execute(query).scalars())
 
     def since(
-        self, cursor: int = 0, limit: int = 200, audience: Audience | None = Audience.CALLER
+        self,
+        cursor: int = 0,
+        limit: int = 200,
+        audience: Audience | None = Audience.CALLER,
+        tenant: str | None = None,
     ) -> tuple[EscalationEvent, ...]:
-        """What one audience may hear, or all with None, after the event with that sequence, oldest first."""
+        """What one audience may hear, or all with None, after the event with that sequence, oldest first.
+
+        Of one tenant: the escalations of his jobs, and of the job whose reading answered one of his, under the name
+        of his own job.
+        """
+        job = escalations.c.job_id if tenant is None else own_job(escalations.c.job_id, tenant)
         query = (
-            sa.select(escalations)
-            .where((escalations.c.sequence > cursor) & _heard_by(audience))
+            sa.select(escalations, job.label("told_as"))
+            .where((escalations.c.sequence > cursor) & _heard_by(audience) & job.is_not(None))
             .order_by(escalations.c.sequence)
             .limit(limit)
         )
@@ -84,5 +94,5 @@ def _heard_by(audience: Audience | None) -> sa.ColumnElement[bool]:
 
 def _event(row: RowMapping) -> EscalationEvent:
     return EscalationEvent(
-        row["sequence"], row["at"], row["job_id"], row["detail"], Audience(row["audience"])
+        row["sequence"], row["at"], row["told_as"], row["detail"], Audience(row["audience"])
     )

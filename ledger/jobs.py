@@ -121,6 +121,7 @@ class Jobs:
     def list_jobs(
         self,
         *,
+        tenant: str | None = None,
         study_uid: str | None = None,
         state: JobState | None = None,
         model: str | None = None,
@@ -132,6 +133,14 @@ class Jobs:
         query = sa.select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
         for column, asked in ((jobs.c.study_uid, study_uid), (jobs.c.state, state), (jobs.c.model, model)):
             query = query if asked is None else query.where(column == asked)
+        if tenant is not None:
+            # a study has few jobs, a tenant very many: SQLite would go by the tenant's index, which is in order
+            mine = (
+                jobs.c.tenant == tenant
+                if study_uid is None
+                else sa.func.coalesce(jobs.c.tenant, "") == tenant
+            )
+            query = query.where(mine)
         query = query if since is None else query.where(jobs.c.created_at >= since)
         query = query if cursor is None else query.where(_before(cursor))
         with self._db.read() as connection:

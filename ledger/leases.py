@@ -169,9 +169,11 @@ class Leases:
         deliveries_to_make: Sequence[Delivery],
         stages_s: Mapping[str, float],
         model: str,
+        is_foreign: bool = False,
     ) -> None:
         """End the job with the result of the job `same_as`, which has read the same: its documents are copied.
 
+        `is_foreign` says that another tenant asked for that job.
         Nothing was decided and nothing is shadowed; only who asked to be called back hears of it.
         """
         with self._db.write() as connection:
@@ -181,7 +183,7 @@ class Leases:
             connection.execute(sa.insert(documents).from_select(["job_id", "kind", "content"], copied))
             add_deliveries(connection, job["id"], deliveries_to_make, now)
             ended = _with_result(result, stages_s, model, now, storing=bool(deliveries_to_make))
-            _update(connection, job, {**ended, "same_as": same_as})
+            _update(connection, job, {**ended, "same_as": same_as, "same_as_foreign": is_foreign})
 
     def retry(
         self,

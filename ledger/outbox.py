@@ -107,10 +107,12 @@ class Outbox:
                 dead, now = {"state": DEAD, "error_code": error_code}, self._db.now(connection)
                 self._end(connection, delivery_id, dead, (DUE,), now)
 
-    def dead_letters(self, limit: int = 100) -> tuple[DeadLetter, ...]:
-        """Deliveries that were given up, the newest first."""
+    def dead_letters(self, limit: int = 100, tenant: str | None = None) -> tuple[DeadLetter, ...]:
+        """Deliveries that were given up, of one tenant's jobs or of all, the newest first."""
         columns = [deliveries.c[name] for name in DeadLetter.__dataclass_fields__]
         dead = sa.select(*columns).where(deliveries.c.state == DEAD)
+        if tenant is not None:
+            dead = dead.join(jobs, jobs.c.id == deliveries.c.job_id).where(jobs.c.tenant == tenant)
         query = dead.order_by(deliveries.c.ended_at.desc(), deliveries.c.id).limit(limit)
         with self._db.read() as connection:
             return tuple(DeadLetter(**row) for row in connection.execute(query).mappings())

@@ -24,11 +24,14 @@ DEAD: Final = "dead"
 
 @dataclass(frozen=True, slots=True)
 class TakenTurn:
-    """What a job is to do. For `SAME` the job that has read the study, and its result."""
+    """What a job is to do. For `SAME` the job that has read the study, its result, and whether another tenant
+    asked for it.
+    """
 
     turn: Turn
     job_id: str = ""
     result: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    is_foreign: bool = False
 
 
 class Readings:
@@ -53,7 +56,7 @@ class Readings:
                 belong(self._db, connection, key, job["id"])
             if other is None or turn is not Turn.SAME:
                 return TakenTurn(turn)
-            return TakenTurn(turn, other["id"], other["result"])
+            return TakenTurn(turn, other["id"], other["result"], other["tenant"] != job["tenant"])
 
     def _mine(self, connection: Connection, token: str) -> RowMapping:
         row = connection.execute(_MINE, {"this_token": token}).mappings().first()
@@ -86,7 +89,7 @@ def _is_reading(job: RowMapping, now: datetime) -> bool:
     return job["state"] == JobState.RUNNING and job["lease_until"] is not None and job["lease_until"] > now
 
 
-_MINE: Final = sa.select(jobs.c.id, jobs.c.outputs, jobs.c.force).where(
+_MINE: Final = sa.select(jobs.c.id, jobs.c.tenant, jobs.c.outputs, jobs.c.force).where(
     (jobs.c.token == sa.bindparam("this_token")) & (jobs.c.state == JobState.RUNNING)
 )
 _LET_GO: Final = sa.delete(readings).where(
@@ -94,7 +97,13 @@ _LET_GO: Final = sa.delete(readings).where(
 )
 _OTHER: Final = (
     sa.select(
-        jobs.c.id, jobs.c.state, jobs.c.lease_until, jobs.c.outputs, jobs.c.result, jobs.c.result_version
+        jobs.c.id,
+        jobs.c.tenant,
+        jobs.c.state,
+        jobs.c.lease_until,
+        jobs.c.outputs,
+        jobs.c.result,
+        jobs.c.result_version,
     )
     .join(readings, readings.c.job_id == jobs.c.id)
     .where((readings.c.key == sa.bindparam("this_key")) & (jobs.c.id != sa.bindparam("this_job")))

@@ -50,7 +50,7 @@ class Job:
     `attempt` counts the attempts that were begun and did not end for a reason of somebody else's; `losses` how often
     its worker was lost. The error is that of its last failure, also while it is queued again; `failing_kind` is its
     class, and `failing_since` when the failures of that kind began. `same_as` is the job whose reading answered this
-    one.
+    one; that of another tenant is not told to anybody (`same_as_told`).
     """
 
     id: str
@@ -76,11 +76,17 @@ class Job:
     tester_variant: str | None = None
     force: bool = False
     same_as: str | None = None
+    same_as_foreign: bool | None = None
     failing_kind: str | None = None
 
     def wants_failure_sr(self, *, by_default: bool) -> bool:
         """Whether an SR is to tell the archive of its failure: its caller wants it, or its site of all SRs."""
         return FAILURE_SR in self.outputs or (by_default and SR in self.outputs)
+
+    @property
+    def same_as_told(self) -> str | None:
+        """The job that read the same, unless it is another tenant's."""
+        return None if self.same_as_foreign else self.same_as
 
     @property
     def is_suspect(self) -> bool:

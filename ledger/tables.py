@@ -88,11 +88,19 @@ jobs = sa.Table(
     sa.Column("result", sa.JSON(none_as_null=True)),
     sa.Column("result_version", sa.Integer),
     sa.Column("same_as", sa.String(32)),  # the job whose reading answered this one
+    sa.Column("same_as_foreign", sa.Boolean),  # whether that is another tenant's, which nobody is told
     sa.Index("jobs_to_claim", "state", "rank", "scheduled_at", "not_before"),
     sa.Index("jobs_by_study", "study_uid", "state"),
     sa.Index("jobs_by_model", "model", "created_at", "id"),
     sa.Index("jobs_by_age", "created_at", "id"),
+    sa.Index("jobs_by_tenant", "tenant", "created_at", "id"),
     sa.Index("jobs_to_purge", "finished_at"),
+)
+sa.Index(
+    "jobs_by_same_as",
+    jobs.c.same_as,
+    sqlite_where=jobs.c.same_as.is_not(None),
+    postgresql_where=jobs.c.same_as.is_not(None),
 )
 
 idempotency = sa.Table(
@@ -141,6 +149,21 @@ deliveries = sa.Table(
     sa.Column("error_code", sa.String(64)),
     sa.Column("ended_at", UtcTime),
     sa.Index("deliveries_due", "state", "not_before"),
+)
+
+api_keys = sa.Table(  # of a key only its digest is kept
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("created_by", sa.String(128), nullable=False),
+    sa.Column("expires_at", UtcTime),
+    sa.Column("revoked_at", UtcTime),
+    sa.Column("last_used_on", sa.Date),
 )
 
 audit = sa.Table(

@@ -204,6 +204,7 @@ class StatePaths:
         self.callback_key = root / "keys" / "callback.key"
         self.api_keys = root / "keys" / "api_keys.json"
         self.api_key = root / "keys" / "api_key"
+        self.orchestrator_key = root / "keys" / "orchestrator_key"
         self.ray_token = root / "keys" / "ray_token"
         self.ray = root / "ray"
         self.models = root / "model-cache"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from serve_apps.api import ab_tests, events, jobs, routing, studies, system
+from serve_apps.api import ab_tests, events, jobs, keys, routing, studies, system
 from serve_apps.api.dependencies import FindServices, Services
 from serve_apps.api.edge.edge import Edge, Guard
 from serve_apps.api.edge.intake import Limits
@@ -16,9 +16,18 @@ TAGS = [
     {"name": "jobs", "description": "Read a study and fetch its result"},
     {"name": "studies", "description": "Push studies by STOW-RS, or say that one is complete"},
     {"name": "routing", "description": "Who reads what, why, and how to change it"},
+    {"name": "keys", "description": "Who may call: make, list and revoke keys"},
     {"name": "system", "description": "Health and what is in service"},
 ]
-ROUTERS = (jobs.router, studies.router, routing.router, ab_tests.router, events.router, system.router)
+ROUTERS = (
+    jobs.router,
+    studies.router,
+    routing.router,
+    ab_tests.router,
+    events.router,
+    keys.router,
+    system.router,
+)
 
 
 def create_app(find_services: FindServices) -> FastAPI:

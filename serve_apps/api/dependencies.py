@@ -21,6 +21,7 @@ from serve_apps.application.ab_tests import ABService
 from serve_apps.application.callers import MAX_ACTOR, MAX_CALLER_NAME, Caller, Scope
 from serve_apps.application.freeze import FreezeService
 from serve_apps.application.jobs import JobService
+from serve_apps.application.keys import KeyService
 from serve_apps.application.overview import OverviewService
 from serve_apps.application.routing import RoutingService
 from serve_apps.settings import Settings
@@ -39,6 +40,7 @@ class Services:
     freeze: FreezeService
     overview: OverviewService
     keys: Authenticates
+    key_service: KeyService
     inbox: Inbox
     webhooks: WebhookReceiver
     listeners: Listeners = field(default_factory=Listeners)
@@ -88,5 +90,6 @@ async def actor_of(
 
 Actor = Annotated[str, Depends(actor_of)]
 JobId = Annotated[str, Path(max_length=64, pattern=NO_NUL)]
+KeyRef = Annotated[str, Path(pattern=NAME_PATTERN)]
 ModelName = Annotated[str, Path(pattern=NAME_PATTERN)]
 Version = Annotated[str, Path(pattern=NAME_PATTERN)]

@@ -15,7 +15,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from core.errors import LedgerUnavailable
 from ledger import EscalationEvent
-from serve_apps.api.dependencies import MUST_READ, Site
+from serve_apps.api.dependencies import Reader, Site
 from serve_apps.api.listeners import Listeners
 from serve_apps.api.problems import problems
 from serve_apps.api.strict_json import StrictRoute
@@ -37,23 +37,28 @@ Read = Callable[[int], Awaitable[Sequence[EscalationEvent]]]
 Pause = Callable[[float], Awaitable[None]]
 
 
-@router.get("/events", dependencies=[MUST_READ], responses={200: {"content": STREAMED}})
+@router.get("/events", responses={200: {"content": STREAMED}})
 async def events(
     services: Site,
+    caller: Reader,
     cursor: Annotated[int, Query(ge=0, le=LAST)] = 0,
     accept: Annotated[str, Header(include_in_schema=False)] = "",
     last_event_id: Annotated[int | None, Header(ge=0, le=LAST)] = None,
 ) -> Response:
-    """Critical disagreements, oldest first; ask again with the cursor that came back.
+    """Critical disagreements about the tenant's jobs, oldest first; ask again with the cursor that came back.
 
     By `Accept: text/event-stream` they come as server-sent events, whose ids are cursors: a client that lost its
     connection sends `Last-Event-ID` and misses nothing.
     """
     start = cursor if last_event_id is None else last_event_id
+
+    async def read(after: int) -> Sequence[EscalationEvent]:
+        return await services.routing.events(after, caller)
+
     if EVENT_STREAM in accept:
         services.listeners.require_room()
-        return EventSourceResponse(event_stream(services.routing.events, start, services.listeners))
-    page = await services.routing.events(start)
+        return EventSourceResponse(event_stream(read, start, services.listeners))
+    page = await read(start)
     return JSONResponse(
         {
             "events": [event_document(event) for event in page],

@@ -22,6 +22,7 @@ STORED_NONE = {
 }
 _JOB_OUT = {
     "id": JOB,
+    "tenant": "orchestrator",
     "state": "queued",
     "study_uid": STUDY,
     "source": "samples",
@@ -30,6 +31,17 @@ _JOB_OUT = {
     "attempt": 0,
     "created_at": AT,
     "links": {"self": f"/v1/jobs/{JOB}", "results": f"/v1/jobs/{JOB}/results"},
+}
+_KEY_OUT = {
+    "id": "srn_1a2b3c4d",
+    "name": "orchestrator",
+    "tenant": "orchestrator",
+    "scopes": ["jobs:write", "results:read"],
+    "state": "valid",
+    "created_at": AT,
+    "created_by": "admin/ada",
+    "expires_at": "2027-05-01T08:00:00Z",
+    "last_used_on": "2026-05-01",
 }
 _FREEZE_OUT = {
     "frozen": True,
@@ -142,6 +154,13 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
     "ABTestIn": {"weights_bp": {"arm-a": 5000, "arm-b": 5000}},
     "FreezeIn": {"reason": "the on-call physicist asked for it"},
     "FreezeOut": _FREEZE_OUT,
+    "KeyIn": {"name": "orchestrator", "scopes": ["jobs:write", "results:read"]},
+    "KeyMadeOut": _KEY_OUT | {"last_used_on": None, "key": "srn_1a2b3c4d_(43 letters, told once)"},
+    "KeysOut": {"keys": [_KEY_OUT]},
+    "RevokedOut": {
+        "revoked": [_KEY_OUT | {"state": "revoked", "revoked_at": "2026-06-01T08:00:00Z"}],
+        "in_force_within_s": 2.0,
+    },
 }
 """What a body looks like, by the name of its schema."""
 

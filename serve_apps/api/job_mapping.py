@@ -50,6 +50,7 @@ def job_out(job: Job) -> JobOut:
     base = f"/v1/jobs/{job.id}"
     return JobOut(
         id=job.id,
+        tenant=job.tenant,
         state=job.state.value,
         stage=job.stage,
         study_uid=job.study.study_uid,
@@ -62,7 +63,7 @@ def job_out(job: Job) -> JobOut:
         stages_s=dict(job.stages_s),
         error=None if job.error_code is None else last_error(job).body(),
         undelivered=tuple(job.undelivered),
-        same_as=job.same_as,
+        same_as=job.same_as_told,
         links={"self": base, "results": f"{base}/results"},
     )
 

@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BeforeValidator
 
 from core.errors import NoSuchDocument
 from ledger import FINISHED, Job, JobState
-from serve_apps.api.dependencies import MUST_READ, JobId, Site, Submitter
+from serve_apps.api.dependencies import JobId, Reader, Site, Submitter
 from serve_apps.api.job_mapping import (
     ending_problem,
     job_out,
@@ -26,6 +25,7 @@ from serve_apps.api.schemas import (
     NAME_PATTERN,
     VARIANT_PATTERN,
     InferCall,
+    IsoTime,
     JobOut,
     JobPage,
     JobSubmission,
@@ -41,14 +41,6 @@ router = APIRouter(prefix="/v1", tags=["jobs"], responses=problems(), route_clas
 DICOM = {"application/dicom": {"schema": {"type": "string", "format": "binary"}, "example": "a Part 10 file"}}
 
 
-def _is_iso(text: str) -> str:
-    """Pydantic would also take `1.5` for a second and a half of 1970."""
-    if "T" not in text.upper():
-        raise ValueError("no ISO 8601 time")
-    return text
-
-
-Since = Annotated[AwareDatetime, BeforeValidator(_is_iso)]
 ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {"model": JobOut, "description": "the job runs; see Location"}
 }
@@ -91,43 +83,51 @@ async def submit_job(
     return await result_or_accepted(services.jobs, outcome, headers)
 
 
-@router.get("/jobs", dependencies=[MUST_READ])
+@router.get("/jobs")
 async def list_jobs(
     services: Site,
+    caller: Reader,
     study_uid: Uid | None = None,
     state: JobState | None = None,
     model: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
-    since: Since | None = None,
+    since: IsoTime | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,17}\.[0-9a-f]{32}$")] = None,
+    tenant: Annotated[
+        str | None, Query(pattern=NAME_PATTERN, description="whose; another's needs the scope `admin`")
+    ] = None,
 ) -> JobPage:
-    """All jobs, newest first; an orchestrator reconciles with this after its own restart."""
-    jobs, after = await services.jobs.list(JobQuery(study_uid, state, model, since, limit, cursor))
+    """The tenant's jobs, newest first; an orchestrator reconciles with this after its own restart.
+
+    An administrator sees everybody's.
+    """
+    query = JobQuery(study_uid, state, model, since, limit, cursor, tenant)
+    jobs, after = await services.jobs.list(query, caller)
     return JobPage(jobs=tuple(job_out(job) for job in jobs), next_cursor=after)
 
 
-@router.get("/jobs/{job_id}", dependencies=[MUST_READ])
+@router.get("/jobs/{job_id}")
 async def get_job(
-    services: Site, job_id: JobId, wait: Annotated[float, Query(ge=0, le=MAX_WAIT_S)] = 0.0
+    services: Site, caller: Reader, job_id: JobId, wait: Annotated[float, Query(ge=0, le=MAX_WAIT_S)] = 0.0
 ) -> JobOut:
     """How the job stands; `wait=N` answers when it has ended, after N seconds at the latest."""
-    return job_out(await services.jobs.wait(job_id, wait))
+    return job_out(await services.jobs.wait(job_id, wait, caller))
 
 
 @router.delete("/jobs/{job_id}", status_code=202, responses=problems(409))
-async def cancel_job(services: Site, _: Submitter, job_id: JobId) -> JobOut:
-    """Cancel a job that has not been read yet; any key with the scope may."""
-    return job_out(await services.jobs.cancel(job_id))
+async def cancel_job(services: Site, caller: Submitter, job_id: JobId) -> JobOut:
+    """Cancel a job that has not been read yet; any key of the tenant with the scope may."""
+    return job_out(await services.jobs.cancel(job_id, caller))
 
 
 @router.get(
     "/jobs/{job_id}/results",
-    dependencies=[MUST_READ],
     response_model=ResultOut,
     responses={200: {"content": DICOM}, **problems(406, *JOB_STATUSES)},
 )
 async def get_results(
     services: Site,
+    caller: Reader,
     job_id: JobId,
     accept: Annotated[str, Header(include_in_schema=False)] = "",
     document: Annotated[str, Query(max_length=16, description="`sr`, `seg` or `failure-sr`")] = "sr",
@@ -138,7 +138,7 @@ async def get_results(
     a document that will never exist is 404 `no-such-document` at once, with the job's error in `error`.
     """
     is_dicom = wants_dicom(accept)
-    job = await services.jobs.get(job_id)
+    job = await services.jobs.get(job_id, caller)
     if is_dicom:
         return await dicom_answer(services.jobs, job, document)
     require_no_bad_end(job)
@@ -149,7 +149,7 @@ async def get_results(
 async def infer(services: Site, caller: Submitter, call: InferCall) -> Response:
     """Take one object of a study, as an S3-triggered function sends it. All calls for a study share one job."""
     job = await services.jobs.object_arrived(object_arrival(call), caller)
-    job = await services.jobs.wait(job.id, services.settings.infer_wait_s)
+    job = await services.jobs.wait(job.id, services.settings.infer_wait_s, caller)
     return await result_or_accepted(services.jobs, job, {})
 
 

@@ -14,6 +14,7 @@ from serve_apps.api.dependencies import (
     Actor,
     JobId,
     ModelName,
+    Reader,
     Services,
     Site,
     Version,
@@ -48,11 +49,11 @@ async def get_routes(services: Site) -> dict[str, Any]:
     return await _routes(services)
 
 
-@router.get("/jobs/{job_id}/explain", dependencies=[MUST_READ])
-async def explain(services: Site, job_id: JobId) -> dict[str, Any]:
+@router.get("/jobs/{job_id}/explain")
+async def explain(services: Site, caller: Reader, job_id: JobId) -> dict[str, Any]:
     """Why which version read this study, recomputed from the ledger; why nobody did, if the job failed."""
-    explained = await services.routing.explain(job_id)
-    return explanation_document(explained, await services.jobs.end_in_words(job_id))
+    explained = await services.routing.explain(job_id, caller)
+    return explanation_document(explained, await services.jobs.end_in_words(job_id, caller))
 
 
 @router.get("/audit", dependencies=[MUST_ADMINISTER])

@@ -6,7 +6,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from core.priority import Priority
 from core.uid import MAX_UID_LENGTH, UID_PATTERN
@@ -24,6 +32,23 @@ NO_NUL = r"^[^\x00]*$"  # no database finds it, and PostgreSQL refuses to look
 Address = Annotated[str, StringConstraints(pattern=NO_NUL, max_length=500)]
 ContextName = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=1, max_length=64)]
 ContextValue = Annotated[str, StringConstraints(pattern=NO_NUL, max_length=1000)]
+
+
+MAX_TIME = 40
+
+
+def _is_iso(text: str) -> str:
+    """Pydantic would also take `1.5` for a second and a half of 1970."""
+    if "T" not in text.upper() or len(text) > MAX_TIME:
+        raise ValueError("no ISO 8601 time")
+    return text
+
+
+IsoTime = Annotated[
+    AwareDatetime,
+    BeforeValidator(_is_iso, json_schema_input_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "maxLength": MAX_TIME}),
+]
 
 
 class Wire(BaseModel):
@@ -144,7 +169,9 @@ class ResultOut(Wire):
     input_digest: str
     sr_sop_instance_uid: str | None = None
     routing: dict[str, Any] = Field(default_factory=dict)
-    same_as: str | None = Field(default=None, description="the earlier job that read the same, if one did")
+    same_as: str | None = Field(
+        default=None, description="the earlier job of this tenant that read the same, if one did"
+    )
     escalations: tuple[dict[str, Any], ...] = Field(
         default=(),
         description="critical findings that another version saw and this one missed, or the reverse",
@@ -153,6 +180,7 @@ class ResultOut(Wire):
 
 class JobOut(Wire):
     id: str
+    tenant: str
     state: str
     stage: str | None = None
     study_uid: str
@@ -165,7 +193,9 @@ class JobOut(Wire):
     stages_s: dict[str, float] = Field(default_factory=dict)
     error: dict[str, Any] | None = None
     undelivered: tuple[str, ...] = ()
-    same_as: str | None = Field(default=None, description="the job whose reading answered this one")
+    same_as: str | None = Field(
+        default=None, description="the job of this tenant whose reading answered this one"
+    )
     links: dict[str, str] = Field(default_factory=dict)
 
 

@@ -6,7 +6,7 @@ FastAPI reads the annotations of the routes at run time, so they are not postpon
 from fastapi import APIRouter, Request
 
 from ledger import DeadLetter
-from serve_apps.api.dependencies import MUST_READ, Site
+from serve_apps.api.dependencies import MUST_READ, Reader, Site
 from serve_apps.api.problems import problems
 from serve_apps.api.schemas import DeadLetterOut, ModelsOut, PendingShadowsOut, QueueOut, VariantOut
 from serve_apps.api.strict_json import StrictRoute
@@ -48,10 +48,10 @@ async def mlflow_webhook(services: Site, request: Request) -> None:
     await services.webhooks.receive(request.headers, request.stream())
 
 
-@router.get("/v1/queue", dependencies=[MUST_READ])
-async def queue(services: Site) -> QueueOut:
-    """Jobs by state, and what waits or was given up beside them."""
-    state = await services.overview.queue()
+@router.get("/v1/queue")
+async def queue(services: Site, caller: Reader) -> QueueOut:
+    """Jobs of the site by state, and what waits or was given up beside them; dead letters of the caller's tenant."""
+    state = await services.overview.queue(caller.confined_to)
     return QueueOut(
         **state.jobs,
         pending_shadows=tuple(

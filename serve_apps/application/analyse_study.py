@@ -171,7 +171,7 @@ async def analyse_study(
     key = reading_key(order.study, study, assignment.variant, in_force)
     taken = await turn_at(key, order.token, place.take_turn, slot, place.pause)
     if taken.turn is Turn.SAME:
-        return SameReading(taken.job_id, taken.result, study)
+        return SameReading(taken.job_id, taken.result, study, taken.is_foreign)
     routed = progress.routed = RoutedStudy(study.model, assignment, snapshot.epoch, place.clock())
     wanted = await _report_order(order, study, place)  # its absence would be no variant's fault
     progress.stage = Stage.FORWARD

@@ -81,6 +81,7 @@ class JobEndings(Protocol):
         deliveries_to_make: Sequence[Delivery],
         stages_s: Mapping[str, float],
         model: str,
+        is_foreign: bool,
     ) -> None: ...
 
     def retry(
@@ -189,7 +190,7 @@ class JobEnding:
     async def completed_as(self, claimed: ClaimedJob, same: SameReading, clock: StageClock) -> JobOutcome:
         """Another job has read the same: its result is this job's too, and nothing is stored again."""
         job, result = claimed.job, {**same.result, "same_as": same.job_id}
-        deliveries = callback_of_result(job, result)
+        deliveries = callback_of_result(job, {**result, "same_as": None if same.is_foreign else same.job_id})
         await self._write(
             self._c.endings.complete_as,
             claimed.token,
@@ -198,6 +199,7 @@ class JobEnding:
             deliveries_to_make=deliveries,
             stages_s=seconds_by_stage((*clock.timings, *same.stages)),
             model=same.study.model,
+            is_foreign=same.is_foreign,
         )
         logger.info("jobs.same", extra={"job": job.id, "same_as": same.job_id})
         return self._done(job.id, deliveries, result)

@@ -55,7 +55,7 @@ class ObjectArrival:
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """Which jobs to list; None: any. `cursor` is where the last page ended."""
+    """Which jobs to list; None: any. `tenant` is whose, and `cursor` is where the last page ended."""
 
     study_uid: str | None = field(default=None, repr=False)
     state: JobState | None = None
@@ -63,6 +63,7 @@ class JobQuery:
     since: datetime | None = None
     limit: int = 50
     cursor: str | None = None
+    tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class JobFollower(Protocol):
 
 
 class JobService:
-    """Submits, shows and cancels jobs for an authenticated caller."""
+    """Submits, shows and cancels jobs for an authenticated caller, to whom another tenant's job does not exist."""
 
     def __init__(
         self,
@@ -149,7 +150,7 @@ class JobService:
                 self._ledger.jobs.submit,
                 request,
                 idempotency_key=idempotency_key,
-                tenant=caller.name,
+                tenant=caller.tenant,
                 join=not request.force,
                 durable=waiter_s is None,
             )
@@ -165,7 +166,7 @@ class JobService:
         if idempotency_key is None:
             return None
         return await run_in(
-            self._executor, self._ledger.jobs.replay, request, idempotency_key, tenant=caller.name
+            self._executor, self._ledger.jobs.replay, request, idempotency_key, tenant=caller.tenant
         )
 
     async def object_arrived(self, arrival: ObjectArrival, caller: Caller) -> Job:
@@ -188,22 +189,25 @@ class JobService:
 
     async def complete_study(self, study_uid: str, caller: Caller) -> int:
         """The caller says that a study is complete; returns how many waiting jobs may run now."""
-        released = await run_in(self._executor, self._ledger.jobs.complete_study, study_uid, caller.name)
+        released = await run_in(self._executor, self._ledger.jobs.complete_study, study_uid, caller.tenant)
         for job in released:
             self._follower.begin(job)
         return len(released)
 
-    async def get(self, job_id: str) -> Job:
+    async def get(self, job_id: str, caller: Caller) -> Job:
         """The job as it stands. Raises JobNotFound."""
-        return await run_in(self._executor, self._ledger.jobs.get, job_id)
+        job = await run_in(self._executor, self._ledger.jobs.get, job_id)
+        caller.require_sight(job.tenant)
+        return job
 
-    async def wait(self, job_id: str, seconds: float) -> Job:
+    async def wait(self, job_id: str, seconds: float, caller: Caller) -> Job:
         """The job when it has ended, or as it stands after `seconds`; at once when too many callers wait.
 
         A wait is a preference (RFC 7240): callers that wait must not keep others from being accepted.
         """
+        job = await self.get(job_id, caller)
         if seconds <= 0 or self.waiting >= self._settings.max_waiting_callers:
-            return await self.get(job_id)
+            return job
         self.waiting += 1
         try:
             return await self._follower.follow(job_id, seconds)
@@ -236,11 +240,12 @@ class JobService:
             await run_in(self._executor, self._ledger.jobs.secure, job.id)
         return job
 
-    async def list(self, query: JobQuery) -> tuple[tuple[Job, ...], str | None]:
-        """A page of jobs, newest first, and the cursor of the next page if there may be one."""
+    async def list(self, query: JobQuery, caller: Caller) -> tuple[tuple[Job, ...], str | None]:
+        """A page of jobs, newest first, and the cursor of the next page if there may be one. Raises Forbidden."""
         return await run_in(
             self._executor,
             self._ledger.jobs.list_jobs,
+            tenant=caller.tenant_named(query.tenant),
             study_uid=query.study_uid,
             state=query.state,
             model=query.model,
@@ -249,8 +254,9 @@ class JobService:
             cursor=query.cursor,
         )
 
-    async def cancel(self, job_id: str) -> Job:
+    async def cancel(self, job_id: str, caller: Caller) -> Job:
         """Cancel the job, and wake those who wait for it. Raises JobNotFound or JobNotCancelable."""
+        await self.get(job_id, caller)
         job = await run_in(self._executor, self._ledger.jobs.cancel, job_id)
         await self._follower.tell_ended(job_id)
         return job
@@ -260,11 +266,11 @@ class JobService:
         stored = await run_in(self._executor, self._ledger.jobs.result, job.id)
         read_by = job.same_as or job.id
         escalations = await run_in(self._executor, self._ledger.escalations.of_job, read_by)
-        return JobResult(stored, tuple(escalations))
+        return JobResult({**stored, "same_as": job.same_as_told}, tuple(escalations))
 
-    async def end_in_words(self, job_id: str) -> tuple[str, ...]:
+    async def end_in_words(self, job_id: str, caller: Caller) -> tuple[str, ...]:
         """How the job came to its end, if it has no result. Raises JobNotFound."""
-        job = await self.get(job_id)
+        job = await self.get(job_id, caller)
         wants_report = job.wants_failure_sr(by_default=self._settings.failure_sr)
         return end_in_words(job, wants_report=wants_report, has_report=await self._has(job, FAILURE_SR))
 
@@ -295,7 +301,7 @@ class JobService:
             model=request.model,
             priority=request.priority,
             inference_type=request.inference_type,
-            tenant=caller.name,
+            tenant=caller.tenant,
             stable_age_s=self._settings.stable_age_s,
         )
         if not submitted.replayed:

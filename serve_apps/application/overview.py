@@ -95,11 +95,12 @@ class OverviewService:
             raise NotReady(f"not warm yet: {', '.join(snapshot.not_ready)}")
         await run_in(self._executor, self._ledger.routing.revision)
 
-    async def queue(self) -> QueueState:
+    async def queue(self, tenant: str | None = None) -> QueueState:
+        """What the site has to do, by state; dead letters of one tenant's jobs, or of all."""
         jobs = await run_in(self._executor, self._ledger.jobs.counts)
         pending = await run_in(self._executor, self._ledger.shadows.backlog)
         oldest = await run_in(self._executor, self._ledger.shadows.oldest_pending)
-        letters = await run_in(self._executor, self._ledger.outbox.dead_letters, DEAD_LETTERS_SHOWN)
+        letters = await run_in(self._executor, self._ledger.outbox.dead_letters, DEAD_LETTERS_SHOWN, tenant)
         failures = self._ledger.failures.number
         poison = await run_in(self._executor, failures, PoisonStudy.code, POISON_SHOWN)
         return QueueState(jobs, pending, oldest, letters, poison)

@@ -17,6 +17,7 @@ from core.clock import now
 from core.errors import InvalidField
 from ledger import AuditRow, EscalationEvent, Freeze, Ledger, ModelRouting
 from observability.redaction import Pseudonymiser
+from serve_apps.application.callers import Caller
 from serve_apps.application.executors import run_in
 from serve_apps.application.fresh_snapshot import SnapshotChecks
 from serve_apps.application.routing_checks import (
@@ -47,7 +48,7 @@ class Routes:
 class JobExplanation:
     """Why which version read the job's study, by stored row, and what one version saw and another missed.
 
-    Both are of the job `same_as` where that one had read the same before.
+    Both are of the job `same_as` where that one had read the same before; another tenant's is not named.
     """
 
     job_id: str
@@ -182,18 +183,23 @@ class RoutingService:
             reason=reason,
         )
 
-    async def explain(self, job_id: str) -> JobExplanation:
-        """Why which version read the job's study, in words, and whether the stored rows still compute to it."""
+    async def explain(self, job_id: str, caller: Caller) -> JobExplanation:
+        """Why which version read the job's study, in words, and whether the stored rows still compute to it.
+
+        Raises JobNotFound.
+        """
         job = await run_in(self._executor, self._ledger.jobs.get, job_id)
+        caller.require_sight(job.tenant)
         read_by = job.same_as or job_id
         stored = await run_in(self._executor, self._ledger.decisions.of_job, read_by)
         escalations = await run_in(self._executor, self._ledger.escalations.of_job, read_by)
         decisions = tuple((decision.row, explain(decision.row)) for decision in stored)
-        return JobExplanation(job_id, decisions, tuple(escalations), job.same_as)
+        return JobExplanation(job_id, decisions, tuple(escalations), job.same_as_told)
 
-    async def events(self, cursor: int, limit: int = 200) -> tuple[EscalationEvent, ...]:
-        """The caller's escalations since `cursor`, oldest first."""
-        return await run_in(self._executor, self._ledger.escalations.since, cursor, limit)
+    async def events(self, cursor: int, caller: Caller, limit: int = 200) -> tuple[EscalationEvent, ...]:
+        """The escalations that the caller may hear since `cursor`, oldest first."""
+        since = self._ledger.escalations.since
+        return await run_in(self._executor, since, cursor, limit, tenant=caller.confined_to)
 
     async def audit(self, limit: int) -> AuditTrail:
         """Who did what, newest first, and whether the chain of rows is whole."""

@@ -39,11 +39,14 @@ async def nobody_else_reads(token: str, key: str) -> TakenTurn:
 
 @dataclass(frozen=True, slots=True)
 class SameReading:
-    """Another job has read this: its id and its result, as the ledger keeps it."""
+    """Another job has read this: its id and its result, as the ledger keeps it. One of another tenant is foreign:
+    the reading is shared, its name is told to nobody.
+    """
 
     job_id: str
     result: Mapping[str, Any] = field(repr=False)
     study: FetchedStudy
+    is_foreign: bool = False
 
     @property
     def stages(self) -> tuple[StageTiming, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serve_apps.settings import Settings
@@ -55,8 +56,17 @@ class ApiClient:
     @classmethod
     def of(cls, settings: Settings, actor: str | None = None) -> ApiClient:
         """A client with the administrator's key of the state folder. Raises ApiAway where there is none."""
+        return cls._with_key_in(settings.paths.api_key, settings, actor)
+
+    @classmethod
+    def of_orchestrator(cls, settings: Settings) -> ApiClient:
+        """A client with the key of the state folder that reads studies and may do nothing else. Raises ApiAway."""
+        return cls._with_key_in(settings.paths.orchestrator_key, settings)
+
+    @classmethod
+    def _with_key_in(cls, file: Path, settings: Settings, actor: str | None = None) -> ApiClient:
         try:
-            key = settings.paths.api_key.read_text().strip()
+            key = file.read_text().strip()
         except FileNotFoundError:
             raise ApiAway(settings.api_url) from None
         return cls(settings.api_url, key, actor=actor)

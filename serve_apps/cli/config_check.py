@@ -16,6 +16,7 @@ from serve_apps.settings import Settings
 
 FREE_FORM = frozenset({"args", "user_config", "runtime_env", "policy_kwargs", "resources", "label_selector"})
 NESTED: Mapping[str, type[BaseModel]] = {"autoscaling_config": AutoscalingConfig}
+IN_ENVIRONMENT = frozenset({"ledger_url", "state_dir"})
 OUR_APPLICATION = "serve_apps.app:build"
 
 
@@ -97,10 +98,13 @@ def _unknown_deployments(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _bad_args(config: Mapping[str, Any]) -> Iterator[str]:
     for index, app in enumerate(config.get("applications") or ()):
+        where, args = f"applications[{index}].args", app.get("args") or {}
+        for name in sorted(IN_ENVIRONMENT & args.keys()):
+            variable = f"SERINUS_{name.upper()}"
+            yield f"{where}.{name}: set {variable}: Serve's proxy, which reads no args, finds the keys by it"
         try:
-            Settings(**(app.get("args") or {}))
+            Settings(**args)
         except ValidationError as error:
-            where = f"applications[{index}].args"
             yield from (f"{where}.{_path(fault['loc'])}: {fault['msg']}" for fault in error.errors())
 
 

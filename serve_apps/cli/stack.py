@@ -58,7 +58,8 @@ def addresses(settings: Settings) -> dict[str, str]:
         "docs": f"{settings.api_url}/docs",
         "mlflow": settings.registry_url,
         "ray": settings.dashboard_url,
-        "api_key_file": str(settings.paths.api_key),
+        "api_key_file": str(settings.paths.orchestrator_key),
+        "admin_key_file": str(settings.paths.api_key),
     }
 
 

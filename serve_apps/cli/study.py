@@ -76,10 +76,13 @@ def job(
 def run_study(
     settings: Settings, body: Mapping[str, Any], show: bool, variant: str | None = None
 ) -> dict[str, Any]:
-    """Submit, follow, and keep the SR in the state folder. Raises ApiError when the job fails."""
+    """Submit, follow, and keep the SR in the state folder. Raises ApiError when the job fails.
+
+    It calls as the orchestrator does; who names a variant, as an administrator.
+    """
     from rich.live import Live
 
-    client = ApiClient.of(settings)
+    client = ApiClient.of(settings) if variant else ApiClient.of_orchestrator(settings)
     submitted = client.submit(
         {key: value for key, value in body.items() if value is not None}, variant=variant
     )

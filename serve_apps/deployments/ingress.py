@@ -16,10 +16,10 @@ from ray.serve.handle import DeploymentHandle
 from core.private_files import write_privately
 from ledger import Ledger
 from observability.event_log import configure_logging
-from serve_apps.adapters.api_keys import ApiKeys
 from serve_apps.adapters.broadcast import Broadcast
 from serve_apps.adapters.controller_calls import ControllerCalls
 from serve_apps.adapters.job_deployments import JobBroadcast, ServeJobWorkers
+from serve_apps.adapters.key_follower import KeyFollower
 from serve_apps.adapters.serve_applications import without_replica
 from serve_apps.adapters.tracing import pseudonymiser
 from serve_apps.api.app import create_app
@@ -32,6 +32,8 @@ from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
 from serve_apps.application.fresh_snapshot import SnapshotChecks
 from serve_apps.application.jobs import JobService
+from serve_apps.application.key_ring import KeyRing
+from serve_apps.application.keys import KeyService
 from serve_apps.application.messages import ServedVersion
 from serve_apps.application.overview import OverviewService
 from serve_apps.application.routing import RoutingService
@@ -71,6 +73,10 @@ class Ingress(RoutingReplica):
             self._ledger.jobs.get,
             self._pools.ledger,
         )
+        self._ring = KeyRing()
+        self._keys = KeyFollower(self._ring, lambda: self._ledger, settings.paths.api_keys)
+        await asyncio.to_thread(self._keys.look)
+        self._keys.follow()
         self._services = self._make_services(settings)
         loops = (self._routing.follow_forever(), self._services.freeze.record_forever())
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -98,7 +104,8 @@ class Ingress(RoutingReplica):
                 settings.shadow_backlog_alarm_s,
                 others=replicas,
             ),
-            keys=ApiKeys(settings.paths.api_keys),
+            keys=self._ring,
+            key_service=KeyService(ledger, pools.ledger, self._keys.look),
             inbox=Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes, pools.inbox),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
@@ -113,6 +120,7 @@ class Ingress(RoutingReplica):
     async def __del__(self) -> None:
         for loop in self._loops:
             loop.cancel()
+        self._keys.close()
         self._routing.close()
         self._pools.close()
         self._ledger.close()

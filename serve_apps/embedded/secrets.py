@@ -10,13 +10,18 @@ from serve_apps.application.callers import Scope
 from serve_apps.settings import StatePaths
 
 KEY_BYTES = 32
+ORCHESTRATOR = (Scope.JOBS_WRITE, Scope.RESULTS_READ, Scope.STUDIES_WRITE)
 
 
 def ensure_secrets(paths: StatePaths) -> None:
-    """Create what is missing: the administrator's key, the signing pair, and four random secrets."""
+    """Create what is missing: the first two keys of callers, the signing pair, and four random secrets."""
     paths.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not paths.api_key.exists():
-        write_private(paths.api_key, create_key(paths.api_keys, "admin", [Scope.ADMIN]))
+    for file, name, scopes in (
+        (paths.api_key, "admin", (Scope.ADMIN,)),
+        (paths.orchestrator_key, "orchestrator", ORCHESTRATOR),
+    ):
+        if not file.exists():
+            write_private(file, create_key(paths.api_keys, name, scopes))
     for key in (paths.pseudonym_key, paths.callback_key, paths.webhook_key, paths.ray_token):
         if not key.exists():
             write_private(key, secrets.token_hex(KEY_BYTES))

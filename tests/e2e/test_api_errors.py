@@ -11,10 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from serve_apps.adapters.api_keys import create_key
-from serve_apps.application.callers import Scope
 from tests.orthanc import Orthanc
-from tests.stack import LiveStack
+from tests.stack import LiveStack, eventually
 from tests.unit.shell.test_inbox import HEADERS, an_instance
 
 UID = "2.25.4242424242"
@@ -68,11 +66,25 @@ def test_no_key_is_401_and_a_small_key_403(stack: LiveStack) -> None:
     with stack.http(key="wrong") as http:
         assert http.get("/v1/jobs").status_code == 401
         assert http.get("/healthz").status_code == 200
-    key = create_key(stack.settings.paths.api_keys, "reader", [Scope.RESULTS_READ])
-    with stack.http(key=key) as http:
+    with stack.http(key=stack.run("keys", "create", "reader", "--scope", "results:read")["key"]) as http:
+        eventually(lambda: http.get("/v1/jobs").is_success or None, 10, "the new key to be known")
         answer = http.post("/v1/jobs", json={"study_uid": UID, "source": "samples"})
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-        assert http.get("/v1/jobs").status_code == 200
+
+
+def test_a_tenants_key_reads_sees_its_own_jobs_and_ends_without_a_restart(stack: LiveStack) -> None:
+    foreign = stack.submit(UID, "pacs")
+    made = stack.run("keys", "create", "north", "--scope", "jobs:write", "--scope", "results:read")
+    with stack.http(key=made["key"]) as http:
+        eventually(lambda: http.get("/v1/jobs").is_success or None, 10, "the new key to be known")
+        own = http.post("/v1/jobs", json={"study_uid": UID, "source": "pacs"}).json()["id"]
+        assert [job["id"] for job in http.get("/v1/jobs").json()["jobs"]] == [own]
+        assert http.get(f"/v1/jobs/{own}").json()["tenant"] == "north"
+        assert http.get(f"/v1/jobs/{foreign}").json()["code"] == "job-not-found"
+        assert stack.run("keys", "revoke", made["id"])["revoked"][0]["state"] == "revoked"
+        eventually(
+            lambda: http.get("/v1/jobs").status_code == 401 or None, 10, "the revoked key to be refused"
+        )
 
 
 def test_the_same_key_and_body_is_the_same_job_and_another_body_a_conflict(stack: LiveStack) -> None:

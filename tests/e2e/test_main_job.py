@@ -28,7 +28,7 @@ def test_the_first_up_reads_a_real_study_and_says_where_everything_is(first_up: 
         demo["job"]["stages_s"]
     )
     assert Path(demo["documents"]["sr"]).is_file()
-    assert set(printed["addresses"]) == {"api", "docs", "mlflow", "ray", "api_key_file"}
+    assert set(printed["addresses"]) == {"api", "docs", "mlflow", "ray", "api_key_file", "admin_key_file"}
 
 
 def test_the_addresses_answer(stack: LiveStack) -> None:

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from datetime import UTC, datetime
 
 import httpx
 import psutil
@@ -20,12 +20,13 @@ from ray.serve.config import HTTPOptions
 from starlette.types import Receive, Send
 from starlette.types import Scope as Asked
 
-from serve_apps.adapters.api_keys import ApiKeys, create_key
+from ledger import ApiKey
 from serve_apps.api.edge.around_serve import around_serve
 from serve_apps.api.edge.connections import TimedProtocol
 from serve_apps.api.edge.edge import Guard
 from serve_apps.api.edge.intake import Lane, Limits
-from serve_apps.application.callers import Scope
+from serve_apps.application.callers import Scope, digest_of
+from serve_apps.application.key_ring import KeyRing
 from serve_apps.embedded.ports import free_ports
 from tests.e2e.hostile import Heard, dribble, head_of
 from tests.stack import eventually
@@ -51,12 +52,13 @@ class Talker(Recorder):
 class Served:
     """Serve's HTTP server around an application that says yes to everything, in a thread of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        keys = folder / "keys.json"
-        self.key = create_key(keys, "ris", [Scope.ADMIN])
+    def __init__(self) -> None:
+        self.key, ring = "a key", KeyRing()
+        digest, made_at = digest_of(self.key), datetime.now(UTC)
+        ring.take([ApiKey("srn_1", "ris", "ris", (Scope.ADMIN.value,), digest, made_at, "the test")])
         (self.port,) = free_ports(1)
         self.limits = replace(LIMITS, places=dict.fromkeys(Lane, 400) | {Lane.PAGE: 4})
-        self._guard = Guard(ApiKeys(keys), self.limits)
+        self._guard = Guard(ring, self.limits)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
         self._thread.start()
@@ -79,11 +81,11 @@ class Served:
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setattr(TimedProtocol, "head_s", 6.0)  # a busy machine needs seconds to accept a crowd
     monkeypatch.setattr(TimedProtocol, "unread_s", 1.0)
     monkeypatch.setattr(uvicorn.config, "HTTP_PROTOCOLS", dict(uvicorn.config.HTTP_PROTOCOLS))
-    server = Served(tmp_path)
+    server = Served()
     yield server
     server.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -13,19 +14,20 @@ from fastapi import FastAPI
 
 from core.errors import LedgerUnavailable
 from core.priority import QueueOrder
-from ledger import JobState, Ledger, ShadowTask
+from ledger import JobState, Ledger, NewKey, ShadowTask
 from observability.redaction import Pseudonymiser
-from serve_apps.adapters.api_keys import ApiKeys, create_key
 from serve_apps.api.app import create_app
 from serve_apps.api.dependencies import Services
 from serve_apps.api.stow import Inbox
 from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
-from serve_apps.application.callers import Scope
+from serve_apps.application.callers import Scope, digest_of
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
 from serve_apps.application.fresh_snapshot import SnapshotChecks
 from serve_apps.application.jobs import JobService
+from serve_apps.application.key_ring import KeyRing
+from serve_apps.application.keys import KeyService
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.overview import OverviewService
 from serve_apps.application.result import to_result
@@ -100,9 +102,9 @@ class Site:
         self.announced = 0
         self.looks_again: list[RoutingSnapshot] = []  # what the controller's next looks at MLflow will give
         self.replicas = Replicas(self)
-        self.keys = folder / "keys.json"
-        self.key = create_key(self.keys, "ris", [Scope.ADMIN])
-        self.reader_key = create_key(self.keys, "reader", [Scope.RESULTS_READ])
+        self.ring = KeyRing()
+        self.key = self.new_key("ris", Scope.ADMIN)
+        self.reader_key = self.new_key("reader", Scope.RESULTS_READ, tenant="ris")
         self.threads = ThreadPoolExecutor(4, "ledger")
         self.services = self._services(folder)
 
@@ -122,10 +124,23 @@ class Site:
             overview=OverviewService(
                 ledger, lambda: self.snapshot, lambda: self.alarm, threads, others=self.replicas
             ),
-            keys=ApiKeys(self.keys),
+            keys=self.ring,
+            key_service=KeyService(ledger, threads, self.read_keys),
             inbox=Inbox(folder / "inbox", "inbox", 1 << 20, threads),
             webhooks=WebhookReceiver("secret", self.announce),
         )
+
+    def new_key(self, name: str, *scopes: Scope, tenant: str | None = None) -> str:
+        """A key that counts from now on; its tenant is called like it unless another is named."""
+        secret = f"{name}-{secrets.token_hex(8)}"
+        key = NewKey(name, tenant or name, scopes, digest_of(secret))
+        self.ledger.keys.adopt([key])
+        self.read_keys()
+        return secret
+
+    def read_keys(self) -> None:
+        """What every process does twice a second."""
+        self.ring.take(self.ledger.keys.all())
 
     async def look_again(self) -> None:
         if self.looks_again:

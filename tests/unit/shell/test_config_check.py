@@ -36,6 +36,7 @@ def test_our_own_config_is_sound() -> None:
         ),
         (lambda c: c["applications"][0]["deployments"][0]["ray_actor_options"].update(num_cpu=1), "num_cpu"),
         (lambda c: c["applications"][0]["args"].update(quiet_seconds=1), "args.quiet_seconds"),
+        (lambda c: c["applications"][0]["args"].update(ledger_url="sqlite:///x"), "set SERINUS_LEDGER_URL"),
         (lambda c: c["applications"][0].update(name="mv-ich-1"), "rollout controller"),
         (lambda c: c["applications"][0]["deployments"][0].update(name="Rooter"), "unknown deployment Rooter"),
     ],

@@ -32,7 +32,7 @@ class Keys:
     def authenticate(self, presented: str | None) -> Caller:
         if presented != "good":
             raise Unauthenticated("send a valid key")
-        return Caller("ris", frozenset())
+        return Caller("ris", frozenset(), "ris")
 
 
 def edge(app: Any, limits: Limits = LIMITS, clock: Any = None) -> Edge:

@@ -9,8 +9,11 @@ import pytest
 import uvicorn.config
 from ray.serve._private.http_util import validate_http_proxy_callback_return
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as Asked
 
 from serve_apps.adapters.api_keys import create_key
+from serve_apps.adapters.key_follower import KeyFollower
 from serve_apps.api.edge import connections, refusal
 from serve_apps.application.callers import Scope
 from serve_apps.embedded.ray_head import ray_environment
@@ -25,6 +28,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(connections, "_open_files", lambda: 1024)
     monkeypatch.setattr(connections.TimedProtocol, "idle", None, raising=False)
     monkeypatch.setenv("SERINUS_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(KeyFollower, "follow", KeyFollower.look)  # once, and in this thread
     return Settings(state_dir=tmp_path)
 
 
@@ -35,11 +39,16 @@ def named(settings: Settings) -> list[Middleware]:
     return validate_http_proxy_callback_return(getattr(import_module(module), function)())
 
 
+def in_proxy(settings: Settings, app: ASGIApp) -> ASGIApp:
+    for middleware in named(settings):  # as Serve puts them on
+        app = middleware.cls(app, *middleware.args, **middleware.kwargs)
+    return app
+
+
 async def test_the_proxy_asks_for_the_keys_of_the_state_folder(settings: Settings) -> None:
     key = create_key(settings.paths.api_keys, "ris", [Scope.JOBS_WRITE])
-    app = recorder = Recorder()
-    for middleware in named(settings):  # as Serve puts them on
-        app = middleware.cls(app, *middleware.args, **middleware.kwargs)  # type: ignore[assignment]
+    recorder = Recorder()
+    app = in_proxy(settings, recorder)
     without = await Exchange("POST", "/v1/jobs", {"Content-Length": "5"}, (NEVER,)).of(app)
     with_key = await Exchange("POST", "/v1/jobs", {"Content-Length": "5", "X-API-Key": key}, (b"12345",)).of(
         app
@@ -48,19 +57,20 @@ async def test_the_proxy_asks_for_the_keys_of_the_state_folder(settings: Setting
 
 
 async def test_what_a_replica_does_not_say_is_said_for_it(settings: Settings) -> None:
-    create_key(settings.paths.api_keys, "ris", [Scope.JOBS_WRITE])
-
-    async def silent(scope: object, receive: object, send: object) -> None:
+    async def silent(scope: Asked, receive: Receive, send: Send) -> None:
         return
 
-    app = silent
-    for middleware in named(settings):
-        app = middleware.cls(app, *middleware.args, **middleware.kwargs)  # type: ignore[assignment, arg-type]
+    app = in_proxy(settings, silent)
     asked = await Exchange("GET", "/healthz").of(app)
     assert (asked.status, asked.code) == (503, "api-unavailable")
 
 
-def test_a_proxy_without_keys_does_not_start(settings: Settings) -> None:
+async def test_a_proxy_that_has_read_no_keys_yet_tells_callers_to_come_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Better no answer than one to anybody."""
-    with pytest.raises(FileNotFoundError):
-        named(settings)
+    monkeypatch.setattr(KeyFollower, "follow", lambda self: None)
+    app = in_proxy(settings, Recorder())
+    asked = await Exchange("GET", "/v1/jobs", {"X-API-Key": "any"}).of(app)
+    assert (asked.status, asked.code, asked.headers["retry-after"]) == (503, "ledger-unavailable", "2")
+    assert (await Exchange("GET", "/v1/jobs").of(app)).status == 401

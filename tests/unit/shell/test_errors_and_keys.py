@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +11,10 @@ import pytest
 
 from core import errors as tree
 from core.errors import SerinusError
-from serve_apps.adapters.api_keys import ApiKeys, create_key
+from serve_apps.adapters.api_keys import create_key
+from serve_apps.adapters.key_follower import keys_in
 from serve_apps.api.problems import STATUS_BY_CODE, Problem, problem_of
-from serve_apps.application.callers import Scope
+from serve_apps.application.callers import Caller, Scope, digest_of
 
 
 def every_error(kind: type[SerinusError] = SerinusError) -> list[type[SerinusError]]:
@@ -53,46 +53,25 @@ def test_only_the_digest_of_a_key_is_kept(tmp_path: Path) -> None:
     key = create_key(path, "orchestrator", [Scope.JOBS_WRITE])
     assert key not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert ApiKeys(path).authenticate(key).name == "orchestrator"
 
 
-@pytest.mark.parametrize("presented", [None, "", "wrong"])
-def test_a_wrong_key_is_401(tmp_path: Path, presented: str | None) -> None:
-    create_key(tmp_path / "k.json", "orchestrator", [Scope.ADMIN])
-    with pytest.raises(tree.Unauthenticated) as refused:
-        ApiKeys(tmp_path / "k.json").authenticate(presented)
-    assert problem_of(refused.value).status == 401
+def test_a_wrong_key_is_401() -> None:
+    assert problem_of(tree.Unauthenticated("send a valid key")).status == 401
 
 
-def test_a_key_does_no_more_than_its_scopes(tmp_path: Path) -> None:
-    key = create_key(tmp_path / "k.json", "reader", [Scope.RESULTS_READ])
-    caller = ApiKeys(tmp_path / "k.json").authenticate(key)
+def test_a_key_does_no_more_than_its_scopes() -> None:
+    caller = Caller("reader", frozenset({Scope.RESULTS_READ}), "reader")
     caller.require(Scope.RESULTS_READ)
     with pytest.raises(tree.Forbidden) as refused:
         caller.require(Scope.JOBS_WRITE)
     assert problem_of(refused.value).status == 403
 
 
-def test_a_key_that_is_added_counts_without_a_restart(tmp_path: Path) -> None:
-    path = tmp_path / "k.json"
-    create_key(path, "first", [Scope.ADMIN])
-    keys = ApiKeys(path)
-    second = create_key(path, "second", [Scope.RESULTS_READ])
-    assert keys.authenticate(second).name == "second"
-
-
-def test_an_unknown_scope_in_the_file_fails_at_the_door(tmp_path: Path) -> None:
-    (tmp_path / "k.json").write_text(json.dumps([{"name": "x", "sha256": "0", "scopes": ["everything"]}]))
-    with pytest.raises(ValueError, match="everything"):
-        ApiKeys(tmp_path / "k.json")
-
-
 def test_keys_that_are_made_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     with ThreadPoolExecutor(8) as threads:
         made = list(threads.map(lambda n: create_key(path, f"caller-{n}", [Scope.RESULTS_READ]), range(16)))
-    keys = ApiKeys(path)
-    assert {keys.authenticate(key).name for key in made} == {f"caller-{n}" for n in range(16)}
+    assert {key.digest for key in keys_in(path)} == {digest_of(key) for key in made}
 
 
 def test_a_name_that_no_ledger_could_hold_is_refused_when_the_key_is_made(tmp_path: Path) -> None:

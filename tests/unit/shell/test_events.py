@@ -12,6 +12,7 @@ from core.errors import LedgerUnavailable
 from ledger import Audience, EscalationEvent
 from serve_apps.api.events import event_stream
 from serve_apps.api.listeners import Listeners
+from serve_apps.application.callers import Caller
 from tests.unit.shell.site import BODY, Site
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -93,7 +94,7 @@ class Once:
         self._ledger = site.ledger
         self._reads = 0
 
-    async def read(self, cursor: int) -> tuple[EscalationEvent, ...]:
+    async def read(self, cursor: int, caller: Caller) -> tuple[EscalationEvent, ...]:
         self._reads += 1
         if self._reads > 1:
             raise LedgerUnavailable("the database does not answer")

@@ -25,6 +25,7 @@ from tests.unit.shell.worker_fakes import a_job
 
 LONG_S = 60.0
 JOB = a_job()
+CALLER = Caller("ris", frozenset(), JOB.tenant)
 DONE = JobOutcome(JOB.id, JobState.COMPLETED, {})
 Answer = JobOutcome | Exception
 
@@ -128,7 +129,7 @@ async def test_who_waits_hears_at_once_of_a_cancellation_also_before_a_worker_ca
     service = job_service(site, tmp_path)
     site.follower.begin(JOB)
     waiting = [
-        asyncio.create_task(service.wait(JOB.id, LONG_S)),
+        asyncio.create_task(service.wait(JOB.id, LONG_S, CALLER)),
         asyncio.create_task(service.wait_for_result(JOB, LONG_S)),
     ]
     await settle()
@@ -244,21 +245,22 @@ class Complete:
 async def test_a_study_that_is_declared_complete_is_run_without_waiting_for_recovery(tmp_path: Path) -> None:
     site, ledger = Site(DONE), cast(Any, Complete())
     service = JobService(Settings(state_dir=tmp_path), ledger, a_snapshot, site.follower, Here())
-    assert await service.complete_study("1.2.3", Caller("ris", frozenset())) == 1
+    assert await service.complete_study("1.2.3", CALLER) == 1
     await settle()
     assert site.asked == [(JOB.id, JOB.place)]
 
 
 def job_service(site: Site, folder: Path, **settings: Any) -> JobService:
-    ledger: Any = Secured()
+    ledger: Any = Secured(site)
     return JobService(Settings(state_dir=folder, **settings), ledger, a_snapshot, site.follower, Here())
 
 
 class Secured:
-    """A ledger that has every job on its disk, and knows nothing else."""
+    """A ledger that has every job of the site on its disk."""
 
-    def __init__(self) -> None:
+    def __init__(self, site: Site) -> None:
         self.jobs = self
+        self.get = site.get
 
     def secure(self, job_id: str) -> None: ...
 

@@ -10,12 +10,13 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from serve_apps.api import routing_schemas, schemas
+from serve_apps.api import key_schemas, routing_schemas, schemas
 from serve_apps.api.app import create_app
 from serve_apps.api.examples import BY_SCHEMA
 from serve_apps.api.problems import STATUS_BY_CODE
 
 DOCUMENT = create_app(lambda: pytest.fail("nobody asks")).openapi()
+WIRES = (schemas, routing_schemas, key_schemas)
 OPEN = {"/healthz", "/readyz", "/v1/webhooks/mlflow"}
 
 
@@ -74,7 +75,8 @@ def test_every_body_has_an_example(method: str, path: str, operation: dict[str, 
 
 @pytest.mark.parametrize("name", sorted(BY_SCHEMA.keys() - {"Problem"}))
 def test_an_example_is_valid(name: str) -> None:
-    model: type[BaseModel] = getattr(schemas, name, None) or getattr(routing_schemas, name)
+    (model,) = {vars(module)[name] for module in WIRES if name in vars(module)}
+    assert issubclass(model, BaseModel)
     assert model.model_validate_json(json.dumps(BY_SCHEMA[name]))
 
 

@@ -17,7 +17,7 @@ from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.inline import Here
 from tests.unit.shell.worker_fakes import a_job
 
-CALLER = Caller("ris", frozenset())
+CALLER = Caller("ris", frozenset(), "ris")
 REQUEST = JobRequest(StudyRef(INBOX, "1.2.3"))
 JOB = a_job()
 RESULT = JobOutcome(JOB.id, JobState.COMPLETED, {"findings": []})

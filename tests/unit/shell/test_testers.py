@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import httpx
 import pytest
 
-from serve_apps.adapters.api_keys import create_key
 from serve_apps.application.callers import Scope
 from serve_apps.application.run_job import order_of
 from tests.unit.shell.builders import a_snapshot, a_version
@@ -28,12 +25,11 @@ async def test_a_testers_wish_stands_in_the_job(with_canary: Site, http: httpx.A
 
 
 async def test_a_caller_without_the_scope_cannot_choose(with_canary: Site, http: httpx.AsyncClient) -> None:
-    keys = Path(with_canary.settings.state_dir) / "keys.json"
-    plain = create_key(keys, "plain", [Scope.JOBS_WRITE])
+    plain = with_canary.new_key("plain", Scope.JOBS_WRITE)
     refused = await http.post("/v1/jobs", json=BODY, headers=CANARY | {"X-API-Key": plain})
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     assert with_canary.ledger.jobs.open_jobs() == 0
-    tester = create_key(keys, "tester", [Scope.JOBS_WRITE, Scope.VARIANTS_CHOOSE])
+    tester = with_canary.new_key("tester", Scope.JOBS_WRITE, Scope.VARIANTS_CHOOSE)
     assert (await http.post("/v1/jobs", json=BODY, headers=CANARY | {"X-API-Key": tester})).status_code == 202
 
 
