@@ -40,8 +40,8 @@ class Marked(Protocol):
 
     def marked(self) -> Sequence[Process]: ...
 
-    def wait_gone(self, processes: Sequence[Process], seconds: float) -> None:
-        """Wait until all of them have ended, `seconds` at most."""
+    def wait_gone(self, processes: Sequence[Process], seconds: float) -> Sequence[Process]:
+        """Wait until all of them have ended, `seconds` at most; returns those that live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +72,16 @@ class MarkedProcesses:
             ours |= heirs
         return tuple(processes[pid] for pid in sorted(ours - {os.getpid()}))
 
-    def wait_gone(self, processes: Sequence[Process], seconds: float) -> None:
+    def wait_gone(self, processes: Sequence[Process], seconds: float) -> tuple[psutil.Process, ...]:
         """A zombie has ended, although nobody may ever reap it; `psutil.wait_procs` alone would wait for that."""
-        remaining = [process for process in processes if isinstance(process, psutil.Process)]
+        remaining = [
+            process for process in processes if isinstance(process, psutil.Process) and _lives(process)
+        ]
         deadline = time.monotonic() + seconds
         while remaining and time.monotonic() < deadline:
             _, remaining = psutil.wait_procs(remaining, timeout=POLL_S)
             remaining = [process for process in remaining if _lives(process)]
+        return tuple(remaining)
 
     def _carries(self, process: psutil.Process) -> bool:
         try:
@@ -114,25 +117,42 @@ def end_marked(
     `leaders` are the ids of those that stop their own children in order (`ray start --block`). Takes at most
     `grace_s`, TERMINATE_S and KILL_ROUNDS times `kill_s` together.
     """
-    remaining = system.marked()
-    ended = {process.pid for process in remaining}
-    leading = [process for process in remaining if process.pid in leaders]
+    group = _Group(system)
+    leading = [process for process in group.alive() if process.pid in leaders]
     if leading:
         _signal(leading, signal.SIGTERM)
-        system.wait_gone(remaining, grace_s)
-        remaining = system.marked()
-    _signal(remaining, signal.SIGTERM)
-    system.wait_gone(remaining, TERMINATE_S if leading else grace_s)
+        group.wait(grace_s)
+    _signal(group.alive(), signal.SIGTERM)
+    group.wait(TERMINATE_S if leading else grace_s)
     for _ in range(KILL_ROUNDS):
-        remaining = system.marked()
-        ended |= {process.pid for process in remaining}
-        if not remaining:
+        if not (remaining := group.alive()):
             break
         _signal(remaining, signal.SIGKILL)
-        system.wait_gone(remaining, kill_s)
-    remaining = system.marked()
+        group.wait(kill_s)
+    remaining = group.alive()
     names = {process.pid: _name(process) for process in remaining}
-    return Ended(len(ended - set(names)), names)
+    return Ended(len(group.known) - len(names), names)
+
+
+class _Group:
+    """All that carried the mark once, by process id: who is orphaned may lose what showed that it is ours."""
+
+    def __init__(self, system: Marked) -> None:
+        self._system = system
+        self.known: dict[int, Process] = {}
+        self._alive: Sequence[Process] = ()
+
+    def alive(self) -> Sequence[Process]:
+        """Who lives of those that were known before and of those that carry the mark now."""
+        marked = self._system.marked()
+        ids = {process.pid for process in marked}
+        orphans = [process for process in self._system.wait_gone(self._alive, 0.0) if process.pid not in ids]
+        self._alive = [*marked, *orphans]
+        self.known |= {process.pid: process for process in self._alive}
+        return self._alive
+
+    def wait(self, seconds: float) -> None:
+        self._alive = self._system.wait_gone(self._alive, seconds)
 
 
 def _name(process: Process) -> str:

@@ -20,9 +20,10 @@ import httpx
 import psutil
 import yaml
 
+from registry.process_group import MarkedProcesses
 from serve_apps.embedded.lifecycle import effective_config, serve_deploy
 from serve_apps.embedded.ports import free_ports
-from serve_apps.embedded.processes import end_processes, owned_processes
+from serve_apps.embedded.processes import STACK_ID, end_processes, owned_processes
 from serve_apps.embedded.stack_record import Stack
 from serve_apps.settings import Settings
 
@@ -78,7 +79,12 @@ class LiveStack:
         return self.run("up", "--demo" if demo else "--no-demo")
 
     def down(self) -> None:
+        """`serinus down`; when it returns nothing that it has to end lives, not even what lost its mark meanwhile."""
+        stack = Stack.load(self.settings.paths.stack)
+        before = MarkedProcesses(STACK_ID, stack.id).marked() if stack else ()
         self.run("down")
+        left = [process for process in before if process.is_running() and process.status() != "zombie"]
+        assert left == [], "serinus down has returned"
 
     def deploy(self, change: Callable[[dict[str, Any]], None]) -> None:
         """`serve deploy` of the stack's config as `change` leaves its application."""

@@ -36,9 +36,11 @@ class FakeSystem:
     def marked(self) -> tuple[FakeProcess, ...]:
         return tuple(process for process in self.processes if process.alive)
 
-    def wait_gone(self, processes: Sequence[FakeProcess], seconds: float) -> None:
-        if any(process.alive for process in processes):
+    def wait_gone(self, processes: Sequence[FakeProcess], seconds: float) -> Sequence[FakeProcess]:
+        alive = [process for process in processes if process.alive]
+        if alive:
             self.waited_s += seconds
+        return alive
 
 
 TERM_OR_KILL = (signal.SIGTERM, signal.SIGKILL)
@@ -69,9 +71,9 @@ def test_the_leaders_are_asked_first_so_that_they_end_their_own_children_in_orde
     child = FakeProcess(2, dies_of=TERM_OR_KILL)
 
     class LeaderTakesItsChild(FakeSystem):
-        def wait_gone(self, processes: Sequence[FakeProcess], seconds: float) -> None:
+        def wait_gone(self, processes: Sequence[FakeProcess], seconds: float) -> Sequence[FakeProcess]:
             child.alive = child.alive and leader.alive
-            super().wait_gone(processes, seconds)
+            return super().wait_gone(processes, seconds)
 
     assert end_marked(LeaderTakesItsChild(leader, child), leaders=[1]) == Ended(2, {})
     assert (leader.signals, child.signals) == ([signal.SIGTERM], [])
@@ -81,9 +83,10 @@ def test_a_process_that_starts_meanwhile_is_ended_too() -> None:
     late = FakeProcess(2, dies_of=[signal.SIGKILL])
 
     class StartsOne(FakeSystem):
-        def wait_gone(self, processes: Sequence[FakeProcess], seconds: float) -> None:
+        def wait_gone(self, processes: Sequence[FakeProcess], seconds: float) -> Sequence[FakeProcess]:
             if late not in self.processes:
                 self.processes.append(late)
+            return super().wait_gone(processes, seconds)
 
     assert end_marked(StartsOne(FakeProcess(1, dies_of=TERM_OR_KILL))) == Ended(2, {})
 
@@ -95,3 +98,16 @@ def test_a_leader_that_carries_no_mark_is_left_alone(leaders: list[int]) -> None
     system = FakeSystem(FakeProcess(1, dies_of=TERM_OR_KILL))
     assert end_marked(system, leaders=leaders) == Ended(1, {})
     assert stranger.signals == []
+
+
+def test_who_loses_its_mark_with_its_parent_is_ended_all_the_same() -> None:
+    """Ray's agents overwrite their environment with their title, and are ours by their parent, which ends first."""
+    leader = FakeProcess(1, dies_of=TERM_OR_KILL)
+    agent = FakeProcess(2, dies_of=TERM_OR_KILL)
+
+    class OrphansAreStrangers(FakeSystem):
+        def marked(self) -> tuple[FakeProcess, ...]:
+            return super().marked() if leader.alive else ()
+
+    assert end_marked(OrphansAreStrangers(leader, agent), leaders=[1]) == Ended(2, {})
+    assert agent.signals == [signal.SIGTERM]
