@@ -20,7 +20,8 @@ _AGE: Final = re.compile(r"(\d{3})([DWMY])")
 _DATE: Final = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _DAYS_PER_YEAR: Final = 365.25
 _YEARS_PER_UNIT: Final = {"D": 1 / _DAYS_PER_YEAR, "W": 7 / _DAYS_PER_YEAR, "M": 1 / 12, "Y": 1.0}
-_OLDEST_YEARS: Final = 130.0
+_LONGEST_YEAR: Final = 366
+_OLDEST_YEARS: Final = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,28 @@ def age_years(age: str) -> float | None:
 
 
 def years_between(birth: str, study: str) -> float | None:
-    """Years from one DICOM date (PS3.5 6.2, VR DA) to another; None where either is no date, or no life fits."""
+    """Years from one DICOM date (PS3.5 6.2, VR DA) to another; None where either is no date, or no life fits.
+
+    Whole from birthday to birthday, which a limit of the intended use counts by: who was born on 29 February has
+    that on 1 March in other years.
+    """
     born, examined = _date(birth), _date(study)
-    if born is None or examined is None:
+    if born is None or examined is None or examined < born:
         return None
-    years = (examined - born).days / _DAYS_PER_YEAR
-    return years if 0 <= years <= _OLDEST_YEARS else None
+    years = examined.year - born.year - (_day(examined) < _day(born))
+    since_birthday = (examined - _birthday(born, born.year + years)).days
+    return years + since_birthday / _LONGEST_YEAR if years <= _OLDEST_YEARS else None
+
+
+def _day(moment: date) -> tuple[int, int]:
+    return moment.month, moment.day
+
+
+def _birthday(born: date, year: int) -> date:
+    try:
+        return born.replace(year=year)
+    except ValueError:
+        return date(year, 3, 1)
 
 
 def _date(text: str) -> date | None:
