@@ -1,4 +1,7 @@
-"""The simplest source: DICOM files anywhere below a folder, found by their headers."""
+"""The simplest source: DICOM files anywhere below a folder, found by their headers.
+
+Reports may lie in a folder of ours beside the studies, which is passed over.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,9 @@ from imaging.elements import text
 from imaging.instance import names_of
 from imaging.intake import read_object, to_study
 from imaging.pydicom_config import configure_pydicom
+
+OWN_FOLDER: Final = "serinus-reports"
+"""What lies in this folder of a root is no study: results of ours."""
 
 _THREADS: Final = 4
 _DIRECTORY: Final = "DICOMDIR"  # of a medium, beside its images (PS3.10 8)
@@ -122,9 +128,16 @@ def _content(path: Path) -> bytes:
 
 
 def _files_below(root: Path) -> list[Path]:
-    """Regular files, sorted; links that lead out of the root are not followed."""
-    files = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
+    """Regular files, sorted, but those in our own folder; links that lead out of the root are not followed."""
+    own = str(root / OWN_FOLDER)
+    files = (Path(folder) / name for folder, _, names in _walk(root, own) for name in names)
     return sorted(path for path in files if path.is_file() and path.resolve().is_relative_to(root))
+
+
+def _walk(root: Path, left_out: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if os.path.join(folder, name) != left_out]
+        yield folder, folders, names
 
 
 def _read_entry(path: Path, status: os.stat_result) -> _FileEntry:

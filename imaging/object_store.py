@@ -1,6 +1,7 @@
 """Studies in S3-compatible object stores: single objects by URI, or all objects below a study's prefix.
 
-A study lies at `<allowed prefix>/<StudyInstanceUID>/…`. Only URIs below the allowed prefixes are read.
+A study lies at `<allowed prefix>/<StudyInstanceUID>/…`. Only URIs below the allowed prefixes are read, and only below
+`reports` is written.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 from pydicom.dataset import Dataset
 
-from core.errors import RequestError, SourceTimeout, SourceUnavailable, StudyNotFound
+from core.errors import ReportRefused, SourceTimeout, SourceUnavailable, StudyNotFound
 from imaging.archive import (
     Budget,
     FetchLimits,
@@ -29,62 +30,30 @@ from imaging.archive import (
     wanted_series,
 )
 from imaging.elements import text
+from imaging.encoded import EncodedInstance
 from imaging.intake import read_object, to_study
+from imaging.object_location import Location, parse_prefix, parse_uri, require_inside
+from imaging.object_reports import BucketReports
 from imaging.pydicom_config import configure_pydicom
 from imaging.retry import Deadline
 
 _THREADS: Final = 8
+_WRITING_THREADS: Final = 2
 _MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectSource:
-    """`allowed_prefixes` are URIs (`s3://bucket/prefix/`). Credentials come from where boto3 finds them."""
+    """`allowed_prefixes` and `reports` are URIs (`s3://bucket/prefix/`); without `reports` nothing is written.
+
+    Credentials come from where boto3 finds them.
+    """
 
     id: str
     allowed_prefixes: tuple[str, ...]
     endpoint_url: str | None = None
     region: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """A bucket with a key, or with a prefix of keys that ends in `/` (or is empty: the whole bucket)."""
-
-    bucket: str
-    key: str
-
-    @property
-    def is_prefix(self) -> bool:
-        return not self.key or self.key.endswith("/")
-
-    def contains(self, other: Location) -> bool:
-        return self.bucket == other.bucket and other.key.startswith(self.key)
-
-
-def parse_uri(uri: str) -> Location:
-    """Split `s3://bucket/key`. Raises RequestError, which does not repeat the URI."""
-    scheme, _, rest = uri.partition("://")
-    bucket, _, key = rest.partition("/")
-    if scheme != "s3" or not bucket or any(part in (".", "..") for part in key.split("/")):
-        raise RequestError("an object's address must look like s3://bucket/key")
-    return Location(bucket, key)
-
-
-def _as_prefix(uri: str) -> Location:
-    location = parse_uri(uri)
-    return location if location.is_prefix else Location(location.bucket, location.key + "/")
-
-
-def permitted(uri: str, allowed_prefixes: Sequence[str]) -> Location:
-    """Where a URI points. Raises RequestError when that is outside the prefixes a source may read."""
-    return _require_inside(parse_uri(uri), [_as_prefix(prefix) for prefix in allowed_prefixes])
-
-
-def _require_inside(location: Location, allowed: Sequence[Location]) -> Location:
-    if not any(root.contains(location) for root in allowed):
-        raise RequestError("the object lies outside the prefixes this source may read")
-    return location
+    reports: str | None = None
 
 
 class ObjectArchive:
@@ -92,10 +61,12 @@ class ObjectArchive:
 
     def __init__(self, source: ObjectSource, limits: FetchLimits | None = None) -> None:
         configure_pydicom()
-        self._allowed = tuple(_as_prefix(uri) for uri in source.allowed_prefixes)
+        self._allowed = tuple(parse_prefix(uri) for uri in source.allowed_prefixes)
         self._limits = limits or FetchLimits()
-        self._client = _client(source)
+        self._client = _client(source, attempts=3)
+        self.reports = _reports(source)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="object-store")
+        self._writing = ThreadPoolExecutor(_WRITING_THREADS, thread_name_prefix="object-reports")
 
     async def fetch_study(
         self,
@@ -124,12 +95,24 @@ class ObjectArchive:
         places = [self._permitted(parse_uri(uri)) for uri in uris]
         return await self._fetch(places, study_uid, series_uids, modalities)
 
+    async def store(self, report: EncodedInstance) -> None:
+        """Write a report below the prefix for reports; ends after about half a minute.
+
+        Raises as `BucketReports.put`, and ReportRefused where the source has no such prefix.
+        """
+        if self.reports is None:
+            raise ReportRefused("the source has no place for reports")
+        await asyncio.get_running_loop().run_in_executor(self._writing, self.reports.put, report)
+
     async def aclose(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._writing):
+            pool.shutdown(wait=False, cancel_futures=True)
         self._client.close()
+        if self.reports is not None:
+            self.reports.client.close()
 
     def _permitted(self, location: Location) -> Location:
-        return _require_inside(location, self._allowed)
+        return require_inside(location, self._allowed)
 
     async def _fetch(
         self,
@@ -211,7 +194,14 @@ def _select(
     return replace(study, series={entry.series_uid: study.series[entry.series_uid] for entry in chosen})
 
 
-def _client(source: ObjectSource) -> Any:
+def _reports(source: ObjectSource) -> BucketReports | None:
+    """With a client that asks once: the outbox asks again, and meanwhile another report may go elsewhere."""
+    if source.reports is None:
+        return None
+    return BucketReports(_client(source, attempts=1), parse_prefix(source.reports))
+
+
+def _client(source: ObjectSource, attempts: int) -> Any:
     return boto3.session.Session().client(  # type: ignore[no-untyped-call]
         "s3",
         endpoint_url=source.endpoint_url,
@@ -220,7 +210,7 @@ def _client(source: ObjectSource) -> Any:
             connect_timeout=5,
             read_timeout=30,
             max_pool_connections=_THREADS,
-            retries={"mode": "standard", "max_attempts": 3},
+            retries={"mode": "standard", "max_attempts": attempts},
         ),
     )
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from canary.gates import SitePolicy
 from canary.input_check import InputPolicy, InputRule
 from canary.routing_table import AssignmentKey
+from core.errors import RequestError
 from core.retry import RetryPolicy
+from imaging.object_location import parse_prefix
 from imaging.pixel_limits import PixelLimits
 from serve_apps.resources import Resources
 
@@ -30,7 +32,10 @@ class _Source(BaseModel):
 
 
 class FolderSourceSettings(_Source):
-    """Studies in a folder of Part 10 files; reports are written beside it, to `reports`."""
+    """Studies in a folder of Part 10 files.
+
+    Reports are written to `reports`, else to `serinus-reports` in the folder.
+    """
 
     kind: Literal["folder"]
     root: Path
@@ -48,12 +53,26 @@ class DicomwebSourceSettings(_Source):
 
 
 class ObjectSourceSettings(_Source):
-    """Objects in a bucket; only keys under `allowed_prefixes` (`s3://bucket/prefix/`) are ever read."""
+    """Objects in a bucket; only keys under `allowed_prefixes` (`s3://bucket/prefix/`) are ever read.
+
+    Reports are written under `reports`, a prefix that no source reads; without one into the state folder.
+    """
 
     kind: Literal["s3"]
     allowed_prefixes: tuple[str, ...]
     endpoint_url: str | None = None
     region: str | None = None
+    reports: str | None = None
+
+    @field_validator("allowed_prefixes", "reports")
+    @classmethod
+    def _are_prefixes(cls, value: tuple[str, ...] | str | None) -> tuple[str, ...] | str | None:
+        for uri in (value,) if isinstance(value, str) else value or ():
+            try:
+                parse_prefix(uri)
+            except RequestError as error:
+                raise ValueError(error.detail) from None
+        return value
 
 
 SourceSettings = Annotated[
@@ -126,6 +145,20 @@ class Settings(BaseSettings):
 
     otlp_endpoint: str | None = None
     trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _no_report_is_read(self) -> Self:
+        """A report under a prefix that is read would announce its study again, and be fetched with it."""
+        buckets = [source for source in self.sources if isinstance(source, ObjectSourceSettings)]
+        for source in buckets:
+            for other in buckets:
+                if source.reports and other.endpoint_url == source.endpoint_url:
+                    reports = parse_prefix(source.reports)
+                    if any(reports.overlaps(parse_prefix(prefix)) for prefix in other.allowed_prefixes):
+                        raise ValueError(
+                            f"the reports of source {source.id} lie where source {other.id} reads studies"
+                        )
+        return self
 
     @property
     def all_sources(self) -> Mapping[str, SourceSettings]:

@@ -63,5 +63,8 @@ def open_archive(source: SourceSettings, limits: FetchLimits) -> Archive:
             )
         case ObjectSourceSettings():
             return ObjectArchive(
-                ObjectSource(source.id, source.allowed_prefixes, source.endpoint_url, source.region), limits
+                ObjectSource(
+                    source.id, source.allowed_prefixes, source.endpoint_url, source.region, source.reports
+                ),
+                limits,
             )

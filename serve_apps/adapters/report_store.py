@@ -1,4 +1,4 @@
-"""Where a source's reports are stored: back in the PACS, or as files beside a folder of studies."""
+"""Where a source's reports are stored: in its PACS, its bucket, or as files beside its studies."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from core.atomic_write import atomic_write
 from core.errors import ReportRejected
 from imaging.dicomweb import DicomwebArchive
 from imaging.encoded import EncodedInstance
+from imaging.folder import OWN_FOLDER
+from imaging.object_store import ObjectArchive
 from serve_apps.adapters.archives import Archives
 from serve_apps.application.executors import run_in
-from serve_apps.settings import FolderSourceSettings
+from serve_apps.settings import FolderSourceSettings, SourceSettings
 
 THREADS_PER_FOLDER: Final = 2
 
@@ -44,9 +46,10 @@ class ReportStores:
         if isinstance(archive, DicomwebArchive):
             await archive.store([report], deadline_s)
             return
-        source = self._archives.source(source_id)
-        own = source.reports if isinstance(source, FolderSourceSettings) else None
-        folder = own or self._reports
+        if isinstance(archive, ObjectArchive) and archive.reports:
+            await archive.store(report)
+            return
+        folder = reports_folder(self._archives.source(source_id)) or self._reports
         await run_in(self._disk_of(folder), self._write, folder, report)
 
     def close(self) -> None:
@@ -58,6 +61,13 @@ class ReportStores:
         if folder not in self._disks:
             self._disks[folder] = ThreadPoolExecutor(THREADS_PER_FOLDER, "reports")
         return self._disks[folder]
+
+
+def reports_folder(source: SourceSettings) -> Path | None:
+    """The folder for the reports of a folder's studies: the one that is set, else one of our own beside them."""
+    if not isinstance(source, FolderSourceSettings):
+        return None
+    return source.reports or source.root / OWN_FOLDER
 
 
 def report_path(folder: Path, report: EncodedInstance) -> Path:

@@ -25,7 +25,7 @@ from core.errors import (
     UrlRefused,
 )
 from core.study import StudyRef
-from imaging.object_store import permitted
+from imaging.object_location import permitted
 from ledger import FAILURE_SR, FINISHED, HAS_RESULT, Job, JobRequest, JobState, Ledger, Priority, Submitted
 from serve_apps.application.callers import Caller, Scope
 from serve_apps.application.executors import run_in

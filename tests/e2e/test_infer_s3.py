@@ -17,7 +17,8 @@ from imaging.samples.synthetic import make_ct_study
 from tests.ct import encoded
 from tests.e2e.conftest import NewStack
 from tests.recipes import recipe
-from tests.stack import LiveStack
+from tests.stack import LiveStack, eventually
+from tests.validators import assert_valid_sr
 
 OBJECTS = 24
 
@@ -36,22 +37,35 @@ def bucket() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def s3_stack(new_stack: NewStack, bucket: str) -> LiveStack:
-    source = {"id": "s3", "kind": "s3", "allowed_prefixes": ["s3://incoming/"], "endpoint_url": bucket}
+    source = {
+        "id": "s3",
+        "kind": "s3",
+        "allowed_prefixes": ["s3://incoming/"],
+        "reports": "s3://results/ai/",
+        "endpoint_url": bucket,
+    }
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
     return new_stack("s3", source, environment=keys)
+
+
+def client_of(bucket: str) -> Any:
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    return boto3.client("s3", endpoint_url=bucket, **keys)
+
+
+def contents(bucket: str, name: str) -> dict[str, bytes]:
+    """The objects of a bucket by key."""
+    s3 = client_of(bucket)
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=name).get("Contents", ())]
+    return {key: s3.get_object(Bucket=name, Key=key)["Body"].read() for key in keys}
 
 
 @pytest.fixture
 def study(bucket: str, tmp_path: Path) -> tuple[str, list[str]]:
     """A study in the bucket: its UID and the address of each object; one key has a space in it."""
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=bucket,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        region_name="us-east-1",
-    )
+    s3 = client_of(bucket)
     s3.create_bucket(Bucket="incoming")
+    s3.create_bucket(Bucket="results")
     datasets = make_ct_study(seed="s3", slices=OBJECTS, size=256)
     uris = []
     for index, dataset in enumerate(datasets):
@@ -63,7 +77,9 @@ def study(bucket: str, tmp_path: Path) -> tuple[str, list[str]]:
     return str(datasets[0].StudyInstanceUID), uris
 
 
-def test_calls_for_one_study_become_one_job(s3_stack: LiveStack, study: tuple[str, list[str]]) -> None:
+def test_calls_for_one_study_become_one_job_whose_report_lies_in_the_bucket(
+    s3_stack: LiveStack, bucket: str, study: tuple[str, list[str]], tmp_path: Path
+) -> None:
     study_uid, uris = study
 
     def infer(uri: str) -> httpx.Response:
@@ -78,7 +94,11 @@ def test_calls_for_one_study_become_one_job(s3_stack: LiveStack, study: tuple[st
     ]
     assert len({answer.headers["X-Serinus-Job"] for answer in answers}) == 1
     assert len({answer.json()["sr_sop_instance_uid"] for answer in answers}) == 1
-    assert answers[0].json()["model"]["name"] == "ich-triage"
+    answer = answers[0].json()
+    assert answer["model"]["name"] == "ich-triage"
+    key = f"ai/{study_uid}/{answer['sr_sop_instance_uid']}.dcm"
+    report = eventually(lambda: contents(bucket, "results").get(key), 30, "the report in the bucket")
+    assert_valid_sr(report, tmp_path)
 
 
 def test_the_lambda_function_makes_one_job_of_a_study(

@@ -9,12 +9,19 @@ from urllib.parse import quote_plus
 import numpy as np
 import pytest
 
-from core.errors import RequestError, SourceUnavailable, StudyError, StudyNotFound, StudyTooLarge
+from core.errors import (
+    ReportRejected,
+    RequestError,
+    SourceUnavailable,
+    StudyError,
+    StudyNotFound,
+    StudyTooLarge,
+)
 from imaging.archive import FetchLimits
 from imaging.assemble import to_volume
 from imaging.object_store import ObjectArchive, ObjectSource
 from tests.bad_studies.objects import corrupt_deflated
-from tests.ct import SERIES, STUDY, ct_series, ct_slice, encoded
+from tests.ct import SERIES, STUDY, ct_series, ct_slice, encoded, files
 from tests.enhanced import enhanced
 from tests.orthanc import free_port
 
@@ -49,6 +56,29 @@ async def test_an_enhanced_series_comes_frame_by_frame(archive: ObjectArchive, b
     bucket.put_object(Key="in/1.2.9/whole.dcm", Body=encoded(enhanced(images)))
     study = await archive.fetch_study("1.2.9")
     np.testing.assert_array_equal(to_volume(study.series[SERIES]).voxels, to_volume(images).voxels)
+
+
+async def test_a_report_lies_in_the_bucket_once_however_often_it_is_stored(bucket: Any, s3_url: str) -> None:
+    place = ObjectSource("lake", ("s3://images/in",), s3_url, "us-east-1", "s3://images/reports")
+    archive = ObjectArchive(place)
+    (report,) = files([ct_slice(0, Modality="SR")])
+    for _ in range(2):
+        await archive.store(report)
+    (stored,) = bucket.objects.all()
+    assert stored.key == f"reports/{STUDY}/{report.instance_uid}.dcm"
+    assert stored.get()["Body"].read() == report.content
+    await archive.aclose()
+
+
+async def test_a_report_for_a_bucket_that_is_missing_or_away_is_not_stored(bucket: Any, s3_url: str) -> None:
+    (report,) = files([ct_slice(0, Modality="SR")])
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    for url, error in ((s3_url, ReportRejected), (nowhere, SourceUnavailable)):
+        archive = ObjectArchive(ObjectSource("lake", ("s3://images/in",), url, "us-east-1", "s3://nowhere/"))
+        with pytest.raises(error) as raised:
+            await archive.store(report)
+        assert STUDY not in raised.value.detail
+        await archive.aclose()
 
 
 async def test_junk_among_the_objects_is_left_out_and_counted(archive: ObjectArchive, bucket: Any) -> None:

@@ -54,6 +54,29 @@ def test_more_replicas_at_least_than_at_most_are_refused() -> None:
     assert any("max_replicas" in problem for problem in problems(config))
 
 
+@pytest.mark.parametrize(
+    ("reports", "problem"),
+    [
+        ("s3://incoming/", "lie where source s3 reads"),
+        ("s3://incoming/a/reports/", "lie where source s3 reads"),
+        ("s3://other/in/reports", "lie where source other reads"),
+        ("s3://other", "lie where source other reads"),
+        ("http://incoming/x", "must look like s3://bucket/key"),
+        ("s3://reports/../incoming", "must look like s3://bucket/key"),
+        ("s3://reports/ai/", None),
+        ("s3://other/input/", None),
+    ],
+)
+def test_reports_may_not_lie_where_studies_are_read(reports: str, problem: str | None) -> None:
+    sources = [
+        {"id": "s3", "kind": "s3", "allowed_prefixes": ["s3://incoming/"], "reports": reports},
+        {"id": "other", "kind": "s3", "allowed_prefixes": ["s3://other/in"]},
+    ]
+    found = problems(changed(lambda c: c["applications"][0]["args"].update(sources=sources)))
+    assert len(found) == bool(problem), found
+    assert not problem or problem in found[0]
+
+
 def test_two_controllers_are_sound_for_the_newest_one_leads() -> None:
     def two(config: dict[str, Any]) -> None:
         deployments = config["applications"][0]["deployments"]
