@@ -9,6 +9,7 @@ BENCHMARKS = (
     "fetch_to_volume",
     "input_check",
     "ledger_latency",
+    "ledger_growth",
     "bad_input",
     "many_versions",
     "replica_memory",

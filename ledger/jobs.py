@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -26,9 +26,19 @@ from ledger.job_rows import FREE, fingerprint_of, job_of, request_of
 from ledger.limits import require_fits
 from ledger.outbox import add_deliveries
 from ledger.records import FAILURE_SR, SR, FormerReports, Job, JobRequest, Submitted
-from ledger.state import HAS_RESULT, OPEN, JobState, may_move
-from ledger.tables import RESULT_VERSION, deliveries, documents, idempotency, jobs, microseconds
+from ledger.state import FINISHED, HAS_RESULT, OPEN, JobState, may_move
+from ledger.tables import (
+    ENDED,
+    RESULT_VERSION,
+    deliveries,
+    documents,
+    idempotency,
+    jobs,
+    microseconds,
+    unindexed,
+)
 
+DAY = timedelta(days=1)
 ENDED_WITHOUT_RESULT = (JobState.FAILED, JobState.CANCELED)
 NO_VALUES: dict[str, Any] = dict.fromkeys(jobs.c.keys())
 _JOB: Final = sa.select(jobs).where(jobs.c.id == sa.bindparam("this_job"))
@@ -135,17 +145,15 @@ class Jobs:
             query = query if asked is None else query.where(column == asked)
         if tenant is not None:
             # a study has few jobs, a tenant very many: SQLite would go by the tenant's index, which is in order
-            mine = (
-                jobs.c.tenant == tenant
-                if study_uid is None
-                else sa.func.coalesce(jobs.c.tenant, "") == tenant
-            )
-            query = query.where(mine)
+            mine = jobs.c.tenant if study_uid is None else unindexed(jobs.c.tenant)
+            query = query.where(mine == tenant)
+        query = query.where(ENDED) if state in FINISHED else query  # or the index of ended jobs is not used
         query = query if since is None else query.where(jobs.c.created_at >= since)
         query = query if cursor is None else query.where(_before(cursor))
         with self._db.read() as connection:
             rows = connection.execute(query).mappings().all()
-            page = tuple(job_of(row, self._undelivered(connection, row["id"])) for row in rows)
+            undelivered = self._undelivered(connection, [row["id"] for row in rows])
+            page = tuple(job_of(row, undelivered.get(row["id"], ())) for row in rows)
         return page, _cursor(rows[-1]) if len(rows) == limit else None
 
     def cancel(self, job_id: str) -> Job:
@@ -197,10 +205,14 @@ class Jobs:
         content = {row["kind"]: bytes(row["content"]) for row in rows if row["kind"] == SR or row is newest}
         return FormerReports(content.get(SR), content.get(FAILURE_SR))
 
-    def counts(self) -> dict[str, int]:
-        """Jobs by state."""
-        query = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
+    def counts(self, within: timedelta = DAY) -> dict[str, int]:
+        """Open jobs by state, and those that have ended in the time until now; not whatever was read before."""
+        by_state = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
         with self._db.read() as connection:
+            ended = jobs.c.state.in_(sorted(FINISHED)) & (
+                jobs.c.finished_at > self._db.now(connection) - within
+            )
+            query = sa.union_all(by_state.where(jobs.c.state.in_(sorted(OPEN))), by_state.where(ended))
             numbers = {str(state): int(number) for state, number in connection.execute(query)}
         return {state.value: numbers.get(state.value, 0) for state in JobState}
 
@@ -330,13 +342,17 @@ class Jobs:
         return row
 
     def _job(self, connection: Connection, job_id: str) -> Job:
-        return job_of(self._row(connection, job_id), self._undelivered(connection, job_id))
+        row = self._row(connection, job_id)
+        return job_of(row, self._undelivered(connection, [job_id]).get(job_id, ()))
 
-    def _undelivered(self, connection: Connection, job_id: str) -> tuple[str, ...]:
-        dead = (deliveries.c.job_id == job_id) & (deliveries.c.state == "dead")
-        query = sa.select(deliveries.c.kind, deliveries.c.document, deliveries.c.error_code).where(dead)
-        rows = connection.execute(query)
-        return tuple(f"{kind} of {document or 'result'}: {code}" for kind, document, code in rows)
+    def _undelivered(self, connection: Connection, job_ids: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        """What was given up of the jobs' deliveries, in words; jobs without are left out."""
+        columns = [deliveries.c[name] for name in ("job_id", "kind", "document", "error_code")]
+        dead = deliveries.c.job_id.in_(job_ids) & (unindexed(deliveries.c.state) == "dead")
+        found: dict[str, tuple[str, ...]] = {}
+        for job_id, kind, document, code in connection.execute(sa.select(*columns).where(dead)):
+            found[job_id] = (*found.get(job_id, ()), f"{kind} of {document or 'result'}: {code}")
+        return found
 
 
 def _touch(connection: Connection, job_id: str) -> None:
@@ -364,9 +380,9 @@ def _newest(kind: str, states: frozenset[JobState]) -> sa.Select[Any]:
     newest = (
         sa.select(documents.c.kind, documents.c.content, jobs.c.created_at)
         .join(jobs, (jobs.c.id == documents.c.job_id) & (documents.c.kind == kind))
-        .where(jobs.c.study_uid == sa.bindparam("this_study"), jobs.c.model == sa.bindparam("this_model"))
-        .where(jobs.c.created_at < before, jobs.c.state.in_(sorted(states)))
-        .order_by(jobs.c.created_at.desc())
+        .where(jobs.c.study_uid == sa.bindparam("this_study"), jobs.c.state.in_(sorted(states)))
+        .where(unindexed(jobs.c.model) == sa.bindparam("this_model"), unindexed(jobs.c.created_at) < before)
+        .order_by(unindexed(jobs.c.created_at).desc())
         .limit(1)
     )
     return sa.select(newest.subquery())

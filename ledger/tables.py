@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-REVISION = "0004"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
+REVISION = "0005"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
 SCHEMA_VERSION = 7  # stays: it keeps away a Serinus that reads `schema_version` and knows of no revisions
 RESULT_VERSION = 1  # of the JSON that `jobs.result` holds
 
@@ -35,6 +35,11 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else EPOCH + value * MICROSECOND
 
 
+def unindexed(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """A column for a condition that no index shall serve: without statistics SQLite may take one that grows."""
+    return sa.func.coalesce(column, column)
+
+
 schema = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
 
 revisions = sa.Table(  # one row, kept by Alembic; apart from the others, as Alembic makes it by itself
@@ -43,6 +48,8 @@ revisions = sa.Table(  # one row, kept by Alembic; apart from the others, as Ale
     sa.Column("version_num", sa.String(32), nullable=False),
     sa.PrimaryKeyConstraint("version_num", name="ledger_revision_pkc"),
 )
+
+ENDED = sa.text("finished_at IS NOT NULL")
 
 jobs = sa.Table(
     "jobs",
@@ -94,7 +101,9 @@ jobs = sa.Table(
     sa.Index("jobs_by_model", "model", "created_at", "id"),
     sa.Index("jobs_by_age", "created_at", "id"),
     sa.Index("jobs_by_tenant", "tenant", "created_at", "id"),
-    sa.Index("jobs_to_purge", "finished_at"),
+    # these two hold only jobs that have ended, and are written once for each
+    sa.Index("jobs_ended", "state", "finished_at", sqlite_where=ENDED, postgresql_where=ENDED),
+    sa.Index("jobs_by_state", "state", "created_at", "id", sqlite_where=ENDED, postgresql_where=ENDED),
 )
 sa.Index(
     "jobs_by_same_as",

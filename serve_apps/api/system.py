@@ -50,7 +50,10 @@ async def mlflow_webhook(services: Site, request: Request) -> None:
 
 @router.get("/v1/queue")
 async def queue(services: Site, caller: Reader) -> QueueOut:
-    """Jobs of the site by state, and what waits or was given up beside them; dead letters of the caller's tenant."""
+    """Jobs of the site by state (ended ones of 24 hours), and what waits or was given up beside them.
+
+    Dead letters are those of the caller's tenant.
+    """
     state = await services.overview.queue(caller.confined_to)
     return QueueOut(
         **state.jobs,

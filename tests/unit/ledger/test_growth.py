@@ -1,0 +1,66 @@
+"""What is asked all day goes by an index to what it asks for, and passes by whatever was read before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from core.errors import PoisonStudy
+from ledger import JobState, Ledger
+from ledger.jobs import DAY
+from tests.unit.ledger.conftest import NOON
+from tests.unit.ledger.routed import decided, read_study
+from tests.unit.ledger.studies import submit
+
+Ask = Callable[[Ledger], object]
+GROWING = "jobs|documents|deliveries|decisions|exposures|readings|idempotency|shadow_tasks|audit"
+WHOLE_TABLE = re.compile(rf"^SCAN ({GROWING})\b(?! USING INDEX jobs_by_age)")  # the newest, up to a limit
+ASKED: dict[str, tuple[str, Ask]] = {
+    "the former report of a study": (
+        "jobs_by_study",
+        lambda of: of.jobs.former_reports("1.2.3", "ich", NOON),
+    ),
+    "the jobs of a study": ("jobs_by_study", lambda of: of.jobs.list_jobs(study_uid="1.2.3")),
+    "the newest jobs": ("jobs_by_age", lambda of: of.jobs.list_jobs()),
+    "the jobs of a model": ("jobs_by_model", lambda of: of.jobs.list_jobs(model="ich")),
+    "the jobs that failed": ("jobs_by_state", lambda of: of.jobs.list_jobs(state=JobState.FAILED)),
+    "jobs by state": ("jobs_ended", lambda of: of.jobs.counts()),
+    "open jobs": ("jobs_to_claim", lambda of: of.jobs.open_jobs()),
+    "jobs that are due": ("jobs_to_claim", lambda of: of.leases.due(4, 0.0)),
+    "failures of the day": ("jobs_ended", lambda of: of.failures.number(PoisonStudy.code, DAY)),
+    "who read of late": ("decisions_by_assignment", lambda of: of.decisions.assigned_since("ich", NOON)),
+    "failures of a champion": ("decisions_by_", lambda of: of.decisions.champion_failures("ich", NOON)),
+    "pending shadows": ("shadow_tasks_to_claim", lambda of: of.shadows.backlog()),
+    "dead letters": ("deliveries_due", lambda of: of.outbox.dead_letters()),
+}
+
+
+@contextmanager
+def plans_of(ledger: Ledger) -> Iterator[list[str]]:
+    """The steps that SQLite takes for each query that is asked meanwhile."""
+    steps: list[str] = []
+
+    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith(("SELECT", "WITH")):
+            plan = connection.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            steps.extend(str(row[3]) for row in plan)
+
+    event.listen(ledger.database.engine, "before_cursor_execute", explain)
+    yield steps
+    event.remove(ledger.database.engine, "before_cursor_execute", explain)
+
+
+@pytest.mark.parametrize("question", ASKED)
+def test_a_question_of_every_day_goes_by_its_index(question: str, ledger: Ledger) -> None:
+    index, ask = ASKED[question]
+    read_study(ledger, [decided()])
+    submit(ledger)
+    with plans_of(ledger) as steps:
+        ask(ledger)
+    assert any(index in step for step in steps), steps
+    assert not [step for step in steps if WHOLE_TABLE.match(step)], steps
