@@ -43,6 +43,15 @@ class VersionStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptWarm:
+    """A version that has lost its role and keeps its application until `until_s`, as after a promotion."""
+
+    version: str
+    until_s: float
+    was_champion: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ModelTarget:
     """What one model needs. `table` is None when nobody may answer. `state` goes into the next observation.
 
@@ -60,6 +69,7 @@ class ModelTarget:
     may_sleep: frozenset[str] = frozenset()
     conditions: tuple[Condition, ...] = ()
     spent_weight: str | None = None
+    kept_warm: tuple[KeptWarm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +104,8 @@ def target_of(observation: ModelObservation) -> ModelTarget:
     champion = _champion(known)
     with_role = _with_role(known, champion)
     retired = _retired(observation, with_role)
-    run = _running(known, with_role, retired)
+    kept_warm = _kept_warm(known, retired)
+    run = _running(known, with_role, kept_warm)
     ready_once = (observation.state.ready_once | known.ready) & run
     table, table_epoch = _numbered(observation, _table(known, champion, ready_once))
     state = ReconcilerState(
@@ -121,6 +132,7 @@ def target_of(observation: ModelObservation) -> ModelTarget:
         may_sleep=(with_role & ready_once) - _awake(known, champion),
         conditions=conditions_of(observation, known.aliases, champion, table),
         spent_weight=_spent_weight(known, champion),
+        kept_warm=kept_warm,
     )
 
 
@@ -166,20 +178,29 @@ def _retired(observation: ModelObservation, with_role: frozenset[str]) -> tuple[
     return tuple(since[v] for v in sorted(since) if v not in with_role)
 
 
-def _running(known: Known, with_role: frozenset[str], retired: tuple[Retired, ...]) -> frozenset[str]:
-    """All that should run: what has a role, and what is kept warm. A freeze stops nothing.
+def _running(known: Known, with_role: frozenset[str], kept_warm: tuple[KeptWarm, ...]) -> frozenset[str]:
+    """All that should run: what has a role, and what is kept warm. A freeze stops nothing."""
+    warm = {one.version for one in kept_warm}
+    return (
+        with_role
+        | warm
+        | (frozenset(known.observation.apps) if known.observation.site.frozen else frozenset())
+    )
+
+
+def _kept_warm(known: Known, retired: tuple[Retired, ...]) -> tuple[KeptWarm, ...]:
+    """The versions without a role whose time has not come.
 
     The previous champion is started again if it died; whatever else is kept warm is only not deleted.
     """
     observation = known.observation
     previous = max((r for r in retired if r.was_champion), key=lambda r: r.at_s, default=None)
-    warm = {
-        r.version
+    kept = (
+        KeptWarm(r.version, r.at_s + _kept_s(known, r, is_previous=r is previous), r.was_champion)
         for r in retired
-        if (r.version in observation.apps or (r is previous and r.version in known.versions))
-        and observation.now_s - r.at_s < _kept_s(known, r, is_previous=r is previous)
-    }
-    return with_role | warm | (frozenset(observation.apps) if observation.site.frozen else frozenset())
+        if r.version in observation.apps or (r is previous and r.version in known.versions)
+    )
+    return tuple(one for one in kept if observation.now_s < one.until_s)
 
 
 def _kept_s(known: Known, retired: Retired, *, is_previous: bool) -> float:
@@ -332,5 +353,7 @@ def _reason(known: Known, version: str, table: RoutingTable | None) -> str:
         return f"{phase}: answers {table.canary.weight_bp / 100:g} %{of} as canary"
     if names:
         return f"{phase}: answers as {' and '.join(names)}"
+    if phase == AppPhase.FAILED.value:
+        return f"{phase}: it cannot be started, which is tried again"
     is_shadow = table is not None and any(s.variant.version == version for s in table.shadows)
     return f"{phase}: reads as a shadow" if is_shadow else f"{phase}: waits"

@@ -25,10 +25,11 @@ DOWNLOAD_READ_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModel:
-    """A model and what its aliases point at now (alias → version)."""
+    """A model, what its aliases point at now (alias → version), and what its page says of it."""
 
     name: str
     aliases: Mapping[str, str]
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class ModelVersion:
     model_id: str = ""
     run_id: str = ""
     status: str = "READY"
+    description: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class RegistryClient:
         while True:
             page = self._get("/registered-models/search", {"max_results": "1000", "page_token": token})
             for entry in page.get("registered_models", []):
-                found[entry["name"]] = RegisteredModel(entry["name"], _aliases(entry))
+                found[entry["name"]] = _model(entry)
             token = page.get("next_page_token", "")
             if not token:
                 return found
@@ -92,6 +94,22 @@ class RegistryClient:
         page = self._get("/model-versions/search", {"filter": f"name='{escaped}'", "max_results": "1000"})
         return tuple(_version(entry) for entry in page.get("model_versions", []))
 
+    def all_versions(self) -> Mapping[str, tuple[ModelVersion, ...]]:
+        """Every version of every model, by model, with its tags: one request per thousand versions."""
+        found: dict[str, list[ModelVersion]] = {}
+        token = ""
+        while True:
+            page = self._get("/model-versions/search", {"max_results": "1000", "page_token": token})
+            for entry in page.get("model_versions", []):
+                found.setdefault(entry["name"], []).append(_version(entry))
+            token = page.get("next_page_token", "")
+            if not token:
+                return {name: tuple(versions) for name, versions in found.items()}
+
+    def model(self, name: str) -> RegisteredModel:
+        """One model; raises UnknownModel when it was deleted or never existed."""
+        return _model(self._get("/registered-models/get", {"name": name})["registered_model"])
+
     def version(self, name: str, version: str) -> ModelVersion:
         """One version with its tags; raises UnknownModel when it was deleted or never existed."""
         return _version(self._get("/model-versions/get", {"name": name, "version": version})["model_version"])
@@ -100,6 +118,15 @@ class RegistryClient:
         self._send(
             "POST", "/model-versions/set-tag", {"name": name, "version": version, "key": key, "value": value}
         )
+
+    def describe_version(self, name: str, version: str, description: str) -> None:
+        """Set what the version's page says of it; MLflow takes at most 5000 characters."""
+        body = {"name": name, "version": version, "description": description}
+        self._send("PATCH", "/model-versions/update", body)
+
+    def describe_model(self, name: str, description: str) -> None:
+        """Set what the model's page says of it; MLflow takes at most 5000 characters."""
+        self._send("PATCH", "/registered-models/update", {"name": name, "description": description})
 
     def delete_tag(self, name: str, version: str, key: str) -> None:
         self._send("DELETE", "/model-versions/delete-tag", {"name": name, "version": version, "key": key})
@@ -193,6 +220,10 @@ def _raise_for(reply: httpx.Response) -> None:
         raise RegistryUnavailable(f"MLflow answered {reply.status_code}")
 
 
+def _model(entry: Mapping[str, Any]) -> RegisteredModel:
+    return RegisteredModel(entry["name"], _aliases(entry), entry.get("description", ""))
+
+
 def _aliases(entry: Mapping[str, Any]) -> Mapping[str, str]:
     return {alias["alias"]: str(alias["version"]) for alias in entry.get("aliases", [])}
 
@@ -206,6 +237,7 @@ def _version(entry: Mapping[str, Any]) -> ModelVersion:
         model_id=_model_id(entry.get("source", "")),
         run_id=entry.get("run_id", ""),
         status=entry.get("status", "READY"),
+        description=entry.get("description", ""),
     )
 
 

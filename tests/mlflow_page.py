@@ -21,7 +21,7 @@ from urllib.parse import quote
 from playwright.sync_api import Browser, Error, Locator, Page, Playwright, expect, sync_playwright
 
 T = TypeVar("T")
-WINDOW_PX = (1400, 1000)
+WINDOW_PX = (1280, 900)  # a laptop's: what a page says must stand there without scrolling
 CLOSE_ASSISTANT = "mlflow.assistant.chat_panel.close"
 REMOVE_CHIP = "modelversionaliastag.tsx_23.close"
 
@@ -72,6 +72,10 @@ class MlflowPage:
     def tags(self, model: str, version: str) -> Mapping[str, str]:
         """Name → value as the version's page prints them, loaded anew."""
         return self._run(lambda: self._tags(model, version))
+
+    def first_screen(self, model: str, version: str | None, text: str, path: Path) -> bool:
+        """Whether a text is to be seen where the page of a version, or of the model, opens; leaves a picture."""
+        return self._run(lambda: self._first_screen(model, version, text, path))
 
     def screenshot(self, path: Path, *, showing: str = "") -> Path:
         """A PNG of the page as it stands, scrolled to the first element that reads exactly `showing`."""
@@ -139,6 +143,18 @@ class MlflowPage:
             cells = [row.locator("td").all_inner_texts() for row in rows.all()]
         return {name.strip(): value.strip() for name, value, *_ in cells}
 
+    def _first_screen(self, model: str, version: str | None, text: str, path: Path) -> bool:
+        if version is not None:
+            self._visit(model, version)
+        else:
+            self._visit_model(model)
+        shown = self._page.get_by_text(text).first
+        with self._looking_for(f"the text {text}"):
+            shown.wait_for()
+        self._page.screenshot(path=path)
+        box, (_, height) = shown.bounding_box(), WINDOW_PX
+        return box is not None and box["y"] + box["height"] <= height
+
     def _screenshot(self, path: Path, showing: str) -> Path:
         if showing:
             with self._looking_for(f"the text {showing}"):
@@ -153,6 +169,13 @@ class MlflowPage:
             self._page.goto(f"{self._base_url}/#/models/{quote(model, safe='')}/versions/{quote(version)}")
             self._page.get_by_role("heading", name=f"Version {version}", exact=True).wait_for()
             _alias_button(self._page).wait_for()
+            self._close_assistant()
+
+    def _visit_model(self, model: str) -> None:
+        with self._looking_for(f"the page of {model}"):
+            self._page.goto("about:blank")
+            self._page.goto(f"{self._base_url}/#/models/{quote(model, safe='')}")
+            self._page.get_by_role("heading", name=model, exact=True).wait_for()
             self._close_assistant()
 
     def _close_assistant(self) -> None:

@@ -30,6 +30,7 @@ REFUSED_RETRY_S = 30.0
 STATUS_TAG = "regulatory.status"
 CLEARED_DIGEST_TAG = "regulatory.digest"
 RESOURCES_PREFIX = "serinus.resources."
+PAGE_PREFIX = "rollout."  # of the tags that say how a version stands
 COUNTS = ("memory_bytes", "min_replicas", "max_replicas")
 SMALLEST_SHARE = 0.0001  # of a CPU or GPU: Ray counts no finer
 MOST_REPLICAS = 1000
@@ -99,6 +100,7 @@ class AdmissionController:
         self._verdicts: dict[Key, Verdict] = {}
         self._retry_at: dict[Key, float] = {}
         self._pending: dict[Key, asyncio.Task[None]] = {}
+        self._listed: dict[Key, ModelVersion] = {}
 
     def verdict(self, model: str, version: str) -> Verdict | None:
         """The verdict as it stands, None while the files are on their way for the first time. Starts what is due."""
@@ -113,14 +115,16 @@ class AdmissionController:
     def take_listing(self, model: str, listing: Mapping[str, ModelVersion], *, is_whole: bool) -> None:
         """MLflow's newest word on a model's versions: tags, digests, and which are gone if the listing is whole.
 
-        A version whose signed digest is another now is verified anew; what was refused is tried again.
+        A version whose signed digest is another now is verified anew; so is one that was refused and is listed
+        otherwise than before.
         """
         for key, verdict in list(self._verdicts.items()):
             if key[0] != model:
                 continue
             registered = listing.get(key[1])
             if not isinstance(verdict, Admitted):
-                self._retry_at[key] = 0.0
+                if self._is_news(key, registered):
+                    self._retry_at[key] = 0.0
             elif registered is None:
                 self._set(key, replace(verdict, deleted=verdict.deleted or is_whole))
             elif registered.tags.get(DIGEST_TAG) == verdict.digest:
@@ -128,11 +132,20 @@ class AdmissionController:
             else:
                 self._retry_at[key] = 0.0
 
+    def _is_news(self, key: Key, registered: ModelVersion | None) -> bool:
+        """Whether MLflow lists the version otherwise than before; what we write on its page is no news."""
+        former = self._listed.pop(key, None)
+        if registered is not None:
+            tags = {name: text for name, text in registered.tags.items() if not name.startswith(PAGE_PREFIX)}
+            self._listed[key] = replace(registered, tags=tags, description="")
+        return former != self._listed.get(key)
+
     def forget_all_but(self, keys: set[Key]) -> None:
         """Forget the verdicts of versions that nothing names any more."""
         for key in self._verdicts.keys() - keys - self._pending.keys():
             del self._verdicts[key]
             self._retry_at.pop(key, None)
+            self._listed.pop(key, None)
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Makes it so: one Serve application per model version, and the tags on the versions' pages in MLflow.
+"""Makes it so: one Serve application per model version.
 
 The applications are imperative and carry a reserved prefix, so a `serve deploy` of the declarative config leaves
 them alone. All calls are idempotent; each application is on its own, and what Serve refuses of one stops no other.
@@ -11,15 +11,13 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from typing import Any, Protocol
 
-from core.errors import RegistryUnavailable, UnknownModel
 from serve_apps.application.messages import ServedVersion
-from serve_apps.application.routing_snapshot import VariantStatus
 from serve_apps.control.observe import AppState, AppStatus
 from serve_apps.control.state import DeployedApp
 from serve_apps.resources import Resources
@@ -29,9 +27,6 @@ logger = logging.getLogger("serinus.apply")
 PLATFORM = installed_version("serinus")
 REFUSED_RETRY_S = 30.0
 MAX_MESSAGE_CHARS = 200
-# MLflow sorts tags and shows the first few: these come before those of the artifact
-STATE_TAG = "rollout.state"
-REASON_TAG = "rollout.reason"
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,55 +282,3 @@ class ReadinessProbes:
             self.answers += 1
             self._answered()
         return came
-
-
-class TagStore(Protocol):
-    """Where a version's tags are written; raises RegistryUnavailable or UnknownModel."""
-
-    def set_tag(self, name: str, version: str, key: str, value: str) -> None: ...
-
-
-class TagWriter:
-    """Writes each version's status back to MLflow, so that its page shows it.
-
-    Writes what changed; what MLflow did not take is tried again at the next tick, one version at a time.
-    """
-
-    def __init__(self, store: TagStore, executor: Executor | None = None) -> None:
-        self._store = store
-        self._executor = executor or ThreadPoolExecutor(1, "tags")
-        self._written: dict[tuple[str, str], tuple[str, str]] = {}
-
-    async def write(self, variants: Iterable[VariantStatus]) -> None:
-        rows = version_statuses(variants)
-        if any(self._written.get(key) != row for key, row in rows.items()):
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._write, rows)
-
-    def close(self) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
-
-    def _write(self, rows: Mapping[tuple[str, str], tuple[str, str]]) -> None:
-        for key, row in rows.items():
-            if self._written.get(key) == row:
-                continue
-            try:
-                self._store.set_tag(*key, STATE_TAG, row[0])
-                self._store.set_tag(*key, REASON_TAG, row[1])
-            except RegistryUnavailable as error:
-                logger.info("tags.not_written", extra={"error": error.code})
-                return
-            except UnknownModel:  # the version was deleted: nobody looks at its page
-                logger.info("tags.no_such_version", extra={"version": key[1]})
-            self._written[key] = row
-
-
-def version_statuses(variants: Iterable[VariantStatus]) -> dict[tuple[str, str], tuple[str, str]]:
-    """State and reason by (model, version); a version with several roles names them all."""
-    rows: dict[tuple[str, str], tuple[str, str]] = {}
-    for variant in variants:
-        key = (variant.model, variant.version)
-        roles = (
-            f"{rows[key][0]}, {variant.role}" if key in rows else f"{variant.state.value} as {variant.role}"
-        )
-        rows[key] = (roles, variant.reason or "")
-    return rows

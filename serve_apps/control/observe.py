@@ -1,8 +1,8 @@
 """What is true now: MLflow's aliases, the admitted versions, the phases of their applications.
 
-An idle observation costs next to nothing, however many versions there are. MLflow is asked every `registry_poll_s`,
-its embedded server only when something was written to its database; tags are read per model, when a webhook or an
-alias says that something changed, else slowly. Serve says every few seconds whether it has news.
+An idle observation costs next to nothing, however many versions there are. MLflow is asked for aliases and for tags
+every `registry_poll_s`, for tags less often if that takes long; its embedded server only when something was
+written to its database. Serve says every few seconds whether it has news.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from serve_apps.control.admission import (
 )
 from serve_apps.control.state import ControllerState
 
-TAGS_INTERVAL_S = 60.0
+TAGS_INTERVAL_S = 60.0  # of an MLflow whose database did not change
+TAGS_SHARE = 0.1  # of the time in which MLflow may be busy with our question for tags
+FEW_MODELS = 3  # up to so many are asked for one by one, else all versions at once
 LISTING_LIMIT = 1000
 RETRY_AFTER_S = 30.0
 UNWELL_S = 60.0
@@ -59,10 +61,11 @@ class AppStatus:
 
 
 class Registry(Protocol):
-    """MLflow; both raise RegistryUnavailable, `versions` UnknownModel too."""
+    """MLflow; all raise RegistryUnavailable, `versions` UnknownModel too."""
 
     def models(self) -> Mapping[str, RegisteredModel]: ...
     def versions(self, name: str) -> tuple[ModelVersion, ...]: ...
+    def all_versions(self) -> Mapping[str, tuple[ModelVersion, ...]]: ...
 
 
 class Admissions(Protocol):
@@ -90,12 +93,14 @@ class Observation:
     """What was seen at one moment. `registry` is None while MLflow does not answer; `last_registry` is then what it
     said last.
 
-    `pending` are versions whose verdict is not there yet. `failures` say why applications failed, `running` are the
-    applications that have a replica, `lost` those that have had none for a minute.
+    `listings` are the versions of each model as MLflow listed them last. `pending` are versions whose verdict is not
+    there yet. `failures` say why applications failed, `running` are the applications that have a replica, `lost`
+    those that have had none for a minute.
     """
 
     registry: Mapping[str, RegisteredModel] | None
     last_registry: Mapping[str, RegisteredModel] = field(default_factory=dict)
+    listings: Mapping[str, Mapping[str, ModelVersion]] = field(default_factory=dict)
     admitted: Mapping[Key, Admitted] = field(default_factory=dict)
     refused: Mapping[Key, Refused | Missing] = field(default_factory=dict)
     unavailable: Mapping[Key, Unavailable] = field(default_factory=dict)
@@ -139,25 +144,27 @@ class Observer:
         self._models: Mapping[str, RegisteredModel] | None = None
         self._last_models: Mapping[str, RegisteredModel] = {}
         self._ask_registry_at = 0.0
-        self._listed_at: dict[str, float] = {}
-        self._aliases_at_listing: dict[str, Mapping[str, str]] = {}
+        self._listed: dict[str, _Listed] = {}
+        self._listings: dict[str, Mapping[str, ModelVersion]] = {}
+        self._listing_takes_s = 0.0
         self._refresh: asyncio.Task[None] | None = None
 
     def expire(self) -> None:
         """Note that something changed in MLflow: ask for aliases and tags at the next observation."""
         self._ask_registry_at = self._unchanged_until = 0.0
-        self._listed_at.clear()
+        self._listed.clear()
 
     async def observe(self, state: ControllerState) -> Observation:
         registry = await self._aliases()
         keys = named_versions(self._last_models, state)
-        self._begin_refresh(registry, {model for model, _ in keys})
+        self._begin_refresh(registry, {model for model, _ in keys} | set(state.models))
         self._admissions.forget_all_but(keys)
         verdicts = {key: self._admissions.verdict(*key) for key in keys}
         phases = await self._phases.observe(ready_once(state))
         return Observation(
             registry=registry,
             last_registry=self._last_models,
+            listings=dict(self._listings),
             admitted={k: v for k, v in verdicts.items() if isinstance(v, Admitted)},
             refused={k: v for k, v in verdicts.items() if isinstance(v, Refused | Missing)},
             unavailable={k: v for k, v in verdicts.items() if isinstance(v, Unavailable)},
@@ -189,7 +196,7 @@ class Observer:
         except RegistryUnavailable:
             self._models, self._last_mark = None, None
         if was_away:
-            self._listed_at.clear()  # what changed in the meantime told nobody
+            self._listed.clear()  # what changed in the meantime told nobody
         return self._models
 
     def _begin_refresh(self, registry: Mapping[str, RegisteredModel] | None, models: set[str]) -> None:
@@ -201,31 +208,53 @@ class Observer:
         if not stale:
             return
         for model in stale:
-            self._listed_at[model] = self._clock()
-            self._aliases_at_listing[model] = aliases[model]
+            self._listed[model] = _Listed(self._clock(), self._last_mark, aliases[model])
         self._refresh = asyncio.create_task(self._list_all(stale))
 
     def _is_fresh(self, model: str, aliases: Mapping[str, str]) -> bool:
-        listed_at = self._listed_at.get(model, float("-inf"))
-        return self._clock() < listed_at + TAGS_INTERVAL_S and self._aliases_at_listing.get(model) == aliases
+        listed = self._listed.get(model)
+        if listed is None or listed.aliases != aliases:
+            return False
+        is_unchanged = self._last_mark is not None and listed.mark == self._last_mark
+        pause_s = max(self._poll_s, self._listing_takes_s / TAGS_SHARE)
+        return self._clock() < listed.at + (TAGS_INTERVAL_S if is_unchanged else pause_s)
 
     async def _list_all(self, models: list[str]) -> None:
-        for number, model in enumerate(models):
-            try:
-                await self._list_versions(model)
-            except RegistryUnavailable:
-                for left in models[number:]:
-                    self._listed_at.pop(left, None)
-                return
-
-    async def _list_versions(self, model: str) -> None:
-        loop = asyncio.get_running_loop()
+        loop, began = asyncio.get_running_loop(), self._clock()
         try:
-            versions = await loop.run_in_executor(self._executor, self._registry.versions, model)
+            if len(models) > FEW_MODELS:
+                everything = await loop.run_in_executor(self._executor, self._registry.all_versions)
+                for model in models:
+                    self._take_listing(model, everything.get(model, ()), is_whole=True)
+                return
+            for model in models:
+                versions = await loop.run_in_executor(self._executor, self._versions, model)
+                self._take_listing(model, versions, is_whole=len(versions) < LISTING_LIMIT)
+        except RegistryUnavailable:
+            for model in models:
+                self._listed.pop(model, None)
+        finally:
+            self._listing_takes_s = self._clock() - began
+
+    def _versions(self, model: str) -> tuple[ModelVersion, ...]:
+        try:
+            return self._registry.versions(model)
         except UnknownModel:
-            versions = ()
+            return ()
+
+    def _take_listing(self, model: str, versions: tuple[ModelVersion, ...], *, is_whole: bool) -> None:
         listing = {version.version: version for version in versions}
-        self._admissions.take_listing(model, listing, is_whole=len(versions) < LISTING_LIMIT)
+        self._listings[model] = listing
+        self._admissions.take_listing(model, listing, is_whole=is_whole)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """When a model's versions were asked for, what MLflow's mark was then, and the model's aliases."""
+
+    at: float
+    mark: object
+    aliases: Mapping[str, str]
 
 
 @dataclass(slots=True)

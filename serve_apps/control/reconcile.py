@@ -21,8 +21,9 @@ from canary.target import ModelTarget, Target, target
 from core.clock import now
 from core.errors import SerinusError
 from ledger import ModelRouting
+from registry.client import ModelVersion, RegisteredModel
 from serve_apps.application.messages import ServedVersion, app_name
-from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot, VariantStatus
+from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot
 from serve_apps.control.desired import (
     DesiredState,
     World,
@@ -32,6 +33,7 @@ from serve_apps.control.desired import (
     sizing_faults,
 )
 from serve_apps.control.observe import Observation, is_settled
+from serve_apps.control.pages import Pages, pages_of
 from serve_apps.control.publish import Move
 from serve_apps.control.snapshot import Findings, Refusal, refusals, snapshot_of
 from serve_apps.control.state import ControllerState, DeployedApp
@@ -94,8 +96,11 @@ class RefusalPort(Protocol):
     def note(self, refused: Iterable[Refusal]) -> None: ...
 
 
-class TagPort(Protocol):
-    async def write(self, variants: Iterable[VariantStatus]) -> None: ...
+class PagePort(Protocol):
+    """Writes MLflow's pages, as `page_writer.PageWriter` does."""
+
+    def take_listing(self, listings: Mapping[str, Mapping[str, ModelVersion]]) -> None: ...
+    def write(self, pages: Pages, models: Mapping[str, RegisteredModel]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ class Parts:
     routing: RoutingLedger
     head: Callable[[], Any]
     refusal_log: RefusalPort
-    tags: TagPort
+    pages: PagePort
     may_retry: Callable[[str], bool]
     alarms: Callable[[], Mapping[str, str]]
 
@@ -190,7 +195,7 @@ class Reconciler:
         decision = await self._decide(seen)
         await self._apply(decision, seen)
         await self._guarded("notes", lambda: self._note(decision, seen))
-        await self._guarded("tags", lambda: self._write_tags(seen))
+        await self._guarded("pages", lambda: self._write_pages(decision, seen))
 
     def close(self) -> None:
         for executor in (self._decisions, self._notes):
@@ -325,9 +330,13 @@ class Reconciler:
             ended = self._p.routing.end_candidacy(model.model, version, revision)
             logger.info("controller.weight_ended", extra={"model": model.model, "ended": ended})
 
-    async def _write_tags(self, seen: Observation) -> None:
-        if seen.registry is not None:
-            await self._p.tags.write(self._p.publisher.snapshot.variants)
+    async def _write_pages(self, decision: _Decision, seen: Observation) -> None:
+        if seen.registry is None:
+            return
+        variants = self._p.publisher.snapshot.variants
+        self._p.pages.take_listing(seen.listings)
+        frozen = decision.desired.freeze.frozen
+        self._p.pages.write(pages_of(decision.target, variants, frozen=frozen), seen.registry)
 
     async def _guarded(self, part: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do one part of the loop: its failure is logged, and the rest goes on."""

@@ -20,8 +20,9 @@ from registry.signing import load_verify_key
 from serve_apps.adapters.broadcast import Broadcast
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.admission import AdmissionController
-from serve_apps.control.apply import Applications, ReadinessProbes, TagWriter
+from serve_apps.control.apply import Applications, ReadinessProbes
 from serve_apps.control.observe import ApplicationPhases, Observer, unknown
+from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
 from serve_apps.control.ray_serve import RayServe, ask_replica
 from serve_apps.control.reconcile import Parts, Reconciler
@@ -70,7 +71,7 @@ class RolloutController:
         backlog = shadow_backlog(ledger.shadows.oldest_pending, settings.shadow_backlog_alarm_s)
         log = ledger_log(ledger.log.trim)
         self._watch = DataPlaneWatch(ledger.decisions, ledger.audit, (backlog, log))
-        self._tags = TagWriter(client)
+        self._pages = PageWriter(client)
         parts = Parts(
             observer=self._observer,
             applications=self._applications,
@@ -78,7 +79,7 @@ class RolloutController:
             routing=ledger.routing,
             head=ledger.control.head,
             refusal_log=RefusalLog(ledger.audit),
-            tags=self._tags,
+            pages=self._pages,
             may_retry=phases.may_retry,
             alarms=self._alarms,
         )
@@ -107,7 +108,7 @@ class RolloutController:
         closing = (self._admission, self._observer, self._applications, self._publisher, self._watch)
         for part in (
             *closing,
-            self._tags,
+            self._pages,
             self._reconciler,
             self._registry_changes,
             self._client,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from registry.client import RegistryClient
 from registry.register import register_model
 from registry.server import EmbeddedServer
-from serve_apps.control.apply import REASON_TAG, STATE_TAG
+from serve_apps.control.page_writer import PageWriter
+from serve_apps.control.pages import REASON_TAG, STATE_TAG, Pages, VersionPage, line_in
 from tests.integration.registry.tiny import tiny_package
 from tests.mlflow_page import MlflowPage, MlflowPageError
 
@@ -93,6 +95,29 @@ def test_the_page_tells_where_serinus_put_the_version(
     assert shown[REASON_TAG] == "5 % of the studies since 14:00"
     picture = page.screenshot(tmp_path / "version.png", showing=REASON_TAG)
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_state_stands_where_a_page_opens_and_the_owners_words_below(
+    page: MlflowPage, aliased: RegistryClient, tmp_path: Path
+) -> None:
+    aliased.describe_version(MODEL, "2", "Trained on phantoms.")
+    line, writer = "challenger, answers 5 % of the patients as canary.", PageWriter(aliased)
+    told = Pages(
+        {(MODEL, "2"): VersionPage("warm as challenger", "ready", line)}, {MODEL: "routing is frozen."}
+    )
+    asyncio.run(written(writer, told, aliased))
+    assert page.first_screen(MODEL, "2", line, tmp_path / "version.png")
+    assert page.first_screen(MODEL, "2", "Trained on phantoms.", tmp_path / "owner.png")
+    assert page.first_screen(MODEL, None, "routing is frozen.", tmp_path / "model.png")
+    assert line_in(aliased.version(MODEL, "2").description) == line
+    writer.close()
+
+
+async def written(writer: PageWriter, pages: Pages, client: RegistryClient) -> None:
+    models = client.models()
+    writer.write(pages, models)
+    while writer.is_writing:
+        await asyncio.sleep(0.01)
 
 
 def test_a_missing_version_is_told_with_a_picture(mlflow_server: EmbeddedServer, tmp_path: Path) -> None:

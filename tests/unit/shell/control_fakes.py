@@ -37,6 +37,8 @@ class FakeMlflow:
 
     def __init__(self) -> None:
         self.aliases: dict[str, dict[str, str]] = {}
+        self.descriptions: dict[tuple[str, str], str] = {}
+        self.model_descriptions: dict[str, str] = {}
         self.tags: dict[tuple[str, str], dict[str, str]] = {}
         self.away = False
         self.calls: list[str] = []
@@ -53,11 +55,43 @@ class FakeMlflow:
 
     def models(self) -> Mapping[str, RegisteredModel]:
         self._called("models")
-        return {name: RegisteredModel(name, dict(aliases)) for name, aliases in self.aliases.items()}
+        return {name: self._model(name) for name in self.aliases}
 
     def versions(self, name: str) -> tuple[ModelVersion, ...]:
         self._called("versions")
-        return tuple(ModelVersion(n, v, dict(tags)) for (n, v), tags in self.tags.items() if n == name)
+        return tuple(self._version(n, v) for n, v in self.tags if n == name)
+
+    def all_versions(self) -> Mapping[str, tuple[ModelVersion, ...]]:
+        self._called("all_versions")
+        names = {name for name, _ in self.tags}
+        return {name: tuple(self._version(n, v) for n, v in self.tags if n == name) for name in names}
+
+    def version(self, name: str, version: str) -> ModelVersion:
+        self._called("version")
+        if (name, version) not in self.tags:
+            raise UnknownModel("no such version")
+        return self._version(name, version)
+
+    def model(self, name: str) -> RegisteredModel:
+        self._called("model")
+        if name not in self.aliases:
+            raise UnknownModel("no such model")
+        return self._model(name)
+
+    def describe_version(self, name: str, version: str, description: str) -> None:
+        self._called("describe_version")
+        self.descriptions[name, version] = description
+
+    def describe_model(self, name: str, description: str) -> None:
+        self._called("describe_model")
+        self.model_descriptions[name] = description
+
+    def _model(self, name: str) -> RegisteredModel:
+        return RegisteredModel(name, dict(self.aliases[name]), self.model_descriptions.get(name, ""))
+
+    def _version(self, name: str, version: str) -> ModelVersion:
+        tags, description = dict(self.tags[name, version]), self.descriptions.get((name, version), "")
+        return ModelVersion(name, version, tags, description=description)
 
     def set_tag(self, name: str, version: str, key: str, value: str) -> None:
         self._called("set_tag")

@@ -11,8 +11,9 @@ from canary.gates import SitePolicy
 from canary.observation import AppPhase
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.admission import AdmissionController
-from serve_apps.control.apply import Applications, ReadinessProbes, TagWriter
+from serve_apps.control.apply import Applications, ReadinessProbes
 from serve_apps.control.observe import ApplicationPhases, Observer
+from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
 from serve_apps.control.reconcile import Parts, Reconciler
 from serve_apps.control.snapshot import Refusal
@@ -70,7 +71,7 @@ class ControllerSite:
             routing=self.routing,
             head=self.control.head,
             refusal_log=self.refusals,
-            tags=TagWriter(self.mlflow, Here()),
+            pages=PageWriter(self.mlflow, Here(), self.now, self.clock),
             may_retry=self.phases.may_retry,
             alarms=lambda: self.alarms,
         )

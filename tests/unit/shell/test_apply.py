@@ -1,4 +1,4 @@
-"""Applications are run once, each on its own; a refusal is one version's own; tags are written one by one."""
+"""Applications are run once, each on its own; a refusal is one version's own."""
 
 from __future__ import annotations
 
@@ -8,21 +8,12 @@ from dataclasses import replace
 import pytest
 
 from serve_apps.application.messages import ServedVersion
-from serve_apps.application.routing_snapshot import VariantState, VariantStatus
-from serve_apps.control.apply import (
-    REASON_TAG,
-    REFUSED_RETRY_S,
-    STATE_TAG,
-    Applications,
-    ReadinessProbes,
-    TagWriter,
-    version_statuses,
-)
+from serve_apps.control.apply import REFUSED_RETRY_S, Applications, ReadinessProbes
 from serve_apps.control.observe import AppState
 from serve_apps.resources import Resources
 from serve_apps.settings import Settings
 from tests.unit.shell.builders import a_version
-from tests.unit.shell.control_fakes import MODEL, Clock, FakeMlflow, FakeServe
+from tests.unit.shell.control_fakes import Clock, FakeServe
 from tests.unit.shell.inline import Here
 
 ONE = a_version("1")
@@ -169,47 +160,3 @@ async def test_an_application_is_asked_as_soon_as_it_was_run(site: Site) -> None
         await asyncio.sleep(0)
     assert apps.is_warm("mv-ich-triage-1")
     assert apps.changes == changes + 1
-
-
-def row(version: str, role: str = "champion", reason: str = "ready") -> VariantStatus:
-    return VariantStatus(MODEL, version, role, VariantState.WARM, reason=reason)
-
-
-def test_a_version_with_two_roles_has_one_status() -> None:
-    rows = [row("2", "challenger"), row("2", "shadow-a")]
-    assert version_statuses(rows) == {(MODEL, "2"): ("warm as challenger, shadow-a", "ready")}
-
-
-@pytest.fixture
-def mlflow() -> FakeMlflow:
-    registry = FakeMlflow()
-    registry.register("1")
-    registry.register("2")
-    return registry
-
-
-async def test_tags_are_written_when_they_change_and_only_then(mlflow: FakeMlflow) -> None:
-    tags = TagWriter(mlflow, Here())
-    for _ in range(3):
-        await tags.write([row("1")])
-    await tags.write([row("1", reason="answers")])
-    assert mlflow.calls.count("set_tag") == 4
-    assert mlflow.tags[MODEL, "1"][STATE_TAG] == "warm as champion"
-    assert mlflow.tags[MODEL, "1"][REASON_TAG] == "answers"
-
-
-async def test_what_mlflow_did_not_take_is_tried_again(mlflow: FakeMlflow) -> None:
-    tags = TagWriter(mlflow, Here())
-    mlflow.away = True
-    await tags.write([row("1")])
-    mlflow.away = False
-    await tags.write([row("1")])
-    assert STATE_TAG in mlflow.tags[MODEL, "1"]
-
-
-async def test_a_deleted_version_keeps_no_other_from_its_tags(mlflow: FakeMlflow) -> None:
-    tags = TagWriter(mlflow, Here())
-    for _ in range(3):
-        await tags.write([row("0"), row("2")])
-    assert STATE_TAG in mlflow.tags[MODEL, "2"]
-    assert mlflow.calls.count("set_tag") == 3, "one in vain, two that stand"

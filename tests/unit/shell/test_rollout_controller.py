@@ -19,7 +19,7 @@ PARTS = (
     "applications",
     "publisher",
     "watch",
-    "tags",
+    "pages",
     "reconciler",
     "registry_changes",
     "client",
