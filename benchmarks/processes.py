@@ -29,6 +29,7 @@ PROGRAMS: Final[Mapping[str, str]] = {
     "monitor.py": "Ray autoscaler monitor",
     "ray.util.client.server": "Ray client server",
     "memory_watcher.py": "memory watcher of a reader",
+    "adapters.apart_process": "reader of one study at a time",
     "mlflow": "MLflow",
     "ray::": "Ray worker without work",
     "multiprocessing": "forkserver, resource tracker",

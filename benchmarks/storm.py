@@ -3,6 +3,7 @@
 Two callers have studies of a PACS read all the time, first in quiet, then while all of this goes on at once:
 
     bombs       every half minute a study that decodes to more than a reader may hold
+    kills       every half minute, between the bombs, SIGKILL to StudyReader, as a fault of a decoder would end it
     bad studies one a second, of the list in tests/bad_studies, each in a folder of its own
     fuzzer      images with changed bytes, pushed by STOW-RS, five a second
     sockets     two hundred connections that send a byte now and then, with no key
@@ -32,6 +33,8 @@ import psutil
 from benchmarks.live import MODEL, SOURCE, WAIT_S, Site, StudyShape, live_site, print_table, quantile, say
 from benchmarks.processes import title
 from imaging.samples.synthetic import make_ct_study
+from ledger import Ledger
+from serve_apps.adapters.memory_watcher import field_bytes
 from serve_apps.embedded.processes import owned_processes
 from tests.bad_studies import CASES
 from tests.bombs import rle_bomb, write_study
@@ -41,9 +44,11 @@ from tests.stack import LiveStack
 
 CALLERS = 2
 READER_BYTES = 1200 << 20
-BOMB_EVERY_S, BAD_EVERY_S, FUZZ_EVERY_S = 30.0, 1.0, 0.2
+HIT_EVERY_S, BAD_EVERY_S, FUZZ_EVERY_S = 15.0, 1.0, 0.2  # bombs and kills in turn
+READER = "ServeReplica:serinus:StudyReader"
 SOCKETS = 200
 BOMBS = "bomb"
+OBJECT_STORE = "Ray's object store"
 ENDED = ("completed", "failed", "canceled")
 
 
@@ -52,6 +57,9 @@ class Heard:
     """What the callers of live studies got: seconds of each result, and in words whatever else came."""
 
     seconds: list[float] = field(default_factory=list)
+    jobs: list[tuple[float, float, str]] = field(
+        default_factory=list
+    )  # when asked for (`time.time()`), seconds, job
     failed: list[str] = field(default_factory=list)
     refused: int = 0  # with 429 or 503 and a Retry-After, and then asked for again
 
@@ -97,7 +105,9 @@ class LiveCallers:
             self.heard.refused += 1
             time.sleep(float(answer.headers.get("Retry-After", 1)))
         if answer.status_code == 200:
-            self.heard.seconds.append(time.monotonic() - began)
+            took = time.monotonic() - began
+            self.heard.seconds.append(took)
+            self.heard.jobs.append((time.time() - took, took, answer.headers.get("X-Serinus-Job", "")))
         else:
             self.heard.failed.append(f"{answer.status_code} {answer.text[:200]}")
 
@@ -113,13 +123,14 @@ class Storm:
         self._jobs: dict[str, str] = {}  # to the kind of what was sent
         self._bad_numbers = itertools.count()
         self.counts: Counter[str] = Counter()
+        self.hits: list[tuple[float, str]] = []  # when, of `time.time()`, and what
         self.bomb = write_study(rle_bomb("storm"), folder / BOMBS)
         self.bad = [study_of(case.files(), folder / f"bad-{number}") for number, case in enumerate(CASES)]
         self.good = [encoded(dataset) for dataset in make_ct_study("fuzzed", slices=4, size=64)]
         self._threads = [
             threading.Thread(target=target)
             for target in (
-                lambda: self._every(BOMB_EVERY_S, self._throw_a_bomb),
+                lambda: self._every(HIT_EVERY_S, self._hit),
                 lambda: self._every(BAD_EVERY_S, self._send_a_bad_study),
                 lambda: self._every(FUZZ_EVERY_S, self._push_damage),
                 self._hold_sockets,
@@ -158,8 +169,13 @@ class Storm:
                 except httpx.HTTPError as error:
                     self.counts[f"hostile call: {type(error).__name__}"] += 1
 
-    def _throw_a_bomb(self, http: httpx.Client) -> None:
-        self._submit(http, "bomb", self.bomb, BOMBS)
+    def _hit(self, http: httpx.Client) -> None:
+        kind = ("bomb", "kill")[len(self.hits) % 2]
+        self.hits.append((time.time(), kind))
+        if kind == "bomb":
+            self._submit(http, "bomb", self.bomb, BOMBS)
+        else:
+            self.counts["StudyReader killed"] += self._stack.kill(READER)
 
     def _send_a_bad_study(self, http: httpx.Client) -> None:
         number = next(self._bad_numbers) % len(self.bad)
@@ -215,14 +231,20 @@ def study_of(files: Sequence[bytes], folder: Path) -> str | None:
 
 
 def memory_mib(stack: LiveStack) -> Mapping[str, int]:
-    """What each kind of process holds, shared memory counted in parts (PSS)."""
+    """What each kind of process holds in MiB: its own, and its part of what it shares (proc(5), smaps_rollup).
+
+    What lies in Ray's object store is a row of its own: its pages stay with whoever has looked at them.
+    """
     held: Counter[str] = Counter()
     for pid in owned_processes(stack.stack_id):
         try:
-            process = psutil.Process(pid)
-            held[title(" ".join(process.cmdline()))] += process.memory_full_info().pss >> 20
-        except psutil.Error:
+            name = title(" ".join(psutil.Process(pid).cmdline()))
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except (psutil.Error, OSError):
             continue
+        stored = field_bytes(text, "Pss_Shmem")
+        held[name] += (field_bytes(text, "Pss") - stored) >> 20
+        held[OBJECT_STORE] += stored >> 20
     return held
 
 
@@ -258,6 +280,7 @@ def main() -> None:
             after = listen(site, arguments.quiet_s)
             ends = memory_mib(site.stack)
             report(before, during, after, storm, endings, (begins, ends))
+            print_slowest(during, storm.hits, site.stack)
 
 
 def report(
@@ -281,6 +304,23 @@ def report(
     names = sorted(begins.keys() | ends.keys())
     grown = [(name, begins.get(name, 0), ends.get(name, 0)) for name in names]
     print_table(("MiB (PSS)", "before", "after"), [*grown, ("all", sum(begins.values()), sum(ends.values()))])
+
+
+def print_slowest(
+    heard: Heard, hits: Sequence[tuple[float, str]], stack: LiveStack, number: int = 12
+) -> None:
+    """What the slowest studies waited for: their stages, and how long after a bomb or kill they began."""
+    ledger = Ledger.open(stack.settings.ledger)
+    rows: list[Sequence[Any]] = []
+    for asked_s, took_s, job_id in sorted(heard.jobs, key=lambda job: -job[1])[:number]:
+        job = ledger.jobs.get(job_id)
+        before = [f"{asked_s - at:+.1f} s after {kind}" for at, kind in hits if at <= asked_s + took_s]
+        stages = " ".join(
+            f"{name} {seconds:.2f}" for name, seconds in job.stages_s.items() if seconds >= 0.05
+        )
+        rows.append((f"{took_s:.2f}", before[-1] if before else "", job.losses, stages))
+    ledger.close()
+    print_table(("slowest, s", "asked for", "losses", "stages, s"), rows)
 
 
 def latencies(heard: Heard) -> tuple[float, float, float]:

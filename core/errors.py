@@ -18,7 +18,6 @@ survives pickling between actors.
     ├── WorkerLost             the process that did the work is gone, by whatever way
     │   ├── StudyEvicted       the fetched study is gone with it, or left the object store
     │   ├── ReplicaDied        it ended under the work, from the work or from something else
-    │   │   └── ReaderLost     it was reading the study, perhaps among others
     ├── PoisonStudy            a process ended each time it read this study, the last time this one alone
     ├── RegistryUnavailable    MLflow does not answer and nothing is cached
     ├── LedgerUnavailable      the database does not answer
@@ -205,12 +204,6 @@ class StudyEvicted(WorkerLost):
 
 class ReplicaDied(WorkerLost):
     """The process ended while it did the work: killed, out of memory, crashed."""
-
-
-class ReaderLost(ReplicaDied):
-    """The process that read the study ended, from this study or from another that it read meanwhile."""
-
-    failure = FailureClass.READER_LOST
 
 
 class PoisonStudy(SerinusError):

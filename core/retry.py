@@ -3,8 +3,6 @@
 source away        for a day, with growing pauses: a PACS that is down for a night loses no study
 model away         waits, costs no attempt: no champion is warm, or its application is being replaced
 worker lost        at once, costs no attempt; given up only when a study takes its worker down again and again
-reader lost        its process ended while it read this study, perhaps among others: at once and alone; if that
-                   process ends too, it was this study
 model failed       a few times, far apart: its health check replaces a sick replica meanwhile
 permanent          never
 """
@@ -21,7 +19,6 @@ class FailureClass(StrEnum):
     SOURCE_AWAY = "source-away"
     MODEL_AWAY = "model-away"
     WORKER_LOST = "worker-lost"
-    READER_LOST = "reader-lost"
     MODEL_FAILED = "model-failed"
     PERMANENT = "permanent"
 
@@ -41,15 +38,11 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """What a job has behind it: `failed` attempts that ended with an error of its own, and `losses` of its worker.
-
-    A `suspect` was under a reader that was lost: it has been, or is now, read alone.
-    """
+    """What a job has behind it: `failed` attempts that ended with an error of its own, and `losses` of its worker."""
 
     failed: int
     losses: int
     failing_since: datetime | None
-    suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +74,6 @@ def after_failure(kind: FailureClass, behind: Attempts, now: datetime, policy: R
             if behind.losses + 1 >= policy.worker_losses:
                 return GIVE_UP
             return RetryDecision(now + timedelta(seconds=loss_pause_s(behind.losses, policy)), False)
-        case FailureClass.READER_LOST:
-            return GIVE_UP if behind.suspect else RetryDecision(now, False)
 
 
 def pause_s(failed: int, policy: RetryPolicy) -> float:

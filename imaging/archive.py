@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Final, Protocol
 
@@ -17,7 +17,7 @@ from core.errors import RequestError, StudyNotFound, StudyTooLarge, UnsupportedS
 from core.uid import is_uid
 from imaging.elements import text
 from imaging.inflate import inflate
-from imaging.pixel_limits import PixelLimits
+from imaging.pixel_limits import PixelLimits, room_bytes
 
 _DOCUMENTS: Final = "AU DOC ECG FID HD KO PLAN PR REG RTDOSE RTPLAN RTRECORD RTSTRUCT RWV SEG SMR SR STAIN"
 NOT_IMAGES: Final = frozenset(_DOCUMENTS.split())
@@ -32,6 +32,11 @@ class FetchLimits:
     max_instances: int = 5000
     timeout_s: float = 120.0
     pixels: PixelLimits = field(default_factory=PixelLimits)
+
+    def within(self, memory_bytes: int) -> FetchLimits:
+        """These limits for a process that may hold so much; received pixels count as decoded ones do."""
+        pixels = self.pixels.within(memory_bytes)
+        return replace(self, max_bytes=min(self.max_bytes, room_bytes(memory_bytes)), pixels=pixels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,20 @@ def to_volume(
     )
 
 
+def declared_bytes(images: Sequence[Dataset]) -> int:
+    """What a series decodes to, by the header of its first image; 0 where that cannot be read.
+
+    `to_volume` refuses, before it decodes anything, what cannot be read and what is of several sizes.
+    """
+    if not images:
+        return 0
+    try:
+        with told_as(StudyError("the image does not describe its pixels")):
+            return pixel_layout(images[0]).decoded_bytes * len(images)
+    except StudyError:
+        return 0
+
+
 # --- headers -------------------------------------------------------------------------------------------
 
 

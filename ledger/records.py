@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from core.errors import SerinusError
 from core.priority import Priority, QueueOrder, QueuePlace, queue_order
-from core.retry import Attempts, FailureClass
+from core.retry import Attempts
 from core.study import StudyRef
 from ledger.state import JobState
 
@@ -89,11 +89,6 @@ class Job:
         return None if self.same_as_foreign else self.same_as
 
     @property
-    def is_suspect(self) -> bool:
-        """Whether a reader was lost under it, so that it is to be read alone."""
-        return self.failing_kind == FailureClass.READER_LOST
-
-    @property
     def order(self) -> QueueOrder:
         """When it is to begin, in every queue."""
         return queue_order(self.priority, self.created_at)
@@ -107,7 +102,7 @@ class Job:
     def behind(self) -> Attempts:
         """What it has behind it, as `core.retry.after_failure` takes it; the attempt that runs is not among it."""
         running = self.state is JobState.RUNNING
-        return Attempts(self.attempt - running, self.losses, self.failing_since, suspect=self.is_suspect)
+        return Attempts(self.attempt - running, self.losses, self.failing_since)
 
 
 @dataclass(frozen=True, slots=True)

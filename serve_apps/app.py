@@ -14,34 +14,17 @@ from serve_apps.deployments.shadow_worker import ShadowWorker
 from serve_apps.deployments.study_reader import StudyReader
 from serve_apps.settings import load_settings
 
-ALONE = {
-    "min_replicas": 0,
-    "initial_replicas": 0,
-    "max_replicas": 1,
-    "target_ongoing_requests": 1,
-    "upscale_delay_s": 0,
-}
 DRAIN_RESERVE_S = 30.0  # after the longest job, for handing back what did not end and for closing
 
 
 def build(args: dict[str, Any]) -> Application:
-    """The application `serinus`. A job worker that is replaced has the time that its longest job may take.
-
-    A study under which a reader was lost is read by another deployment of the same class, in a process that reads one
-    study at a time; there is none until it is needed.
-    """
+    """The application `serinus`. A job worker that is replaced has the time that its longest job may take."""
     settings = load_settings(**args)
     ingress, worker, reader, controller, outbox, shadows = deployments()
     bound_reader = reader.bind(settings)
-    quarantine = reader.options(
-        name="QuarantineReader",
-        autoscaling_config=ALONE,
-        max_ongoing_requests=1,
-        graceful_shutdown_timeout_s=settings.fetch_timeout_s + DRAIN_RESERVE_S,
-    ).bind(settings)
     grace_s = settings.longest_job_s + DRAIN_RESERVE_S
     workers = worker.options(graceful_shutdown_timeout_s=grace_s).bind(
-        settings, bound_reader, quarantine, outbox.bind(settings), shadows.bind(settings, bound_reader)
+        settings, bound_reader, outbox.bind(settings), shadows.bind(settings, bound_reader)
     )
     application: Application = ingress.bind(settings, workers, controller.bind(settings))
     return application

@@ -19,14 +19,9 @@ from serve_apps.settings import (
 class Archives:
     """Archives by source id, opened when first asked for and kept."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, limits: FetchLimits | None = None) -> None:
         self._sources = settings.all_sources
-        self._limits = FetchLimits(
-            max_bytes=settings.max_study_bytes,
-            max_instances=settings.max_study_instances,
-            timeout_s=settings.fetch_timeout_s,
-            pixels=settings.pixel_limits,
-        )
+        self._limits = limits or fetch_limits(settings)
         self._open: dict[str, Archive] = {}
 
     def of(self, source_id: str) -> Archive:
@@ -44,6 +39,16 @@ class Archives:
     async def aclose(self) -> None:
         for archive in self._open.values():
             await archive.aclose()
+
+
+def fetch_limits(settings: Settings) -> FetchLimits:
+    """What a site lets one study cost."""
+    return FetchLimits(
+        max_bytes=settings.max_study_bytes,
+        max_instances=settings.max_study_instances,
+        timeout_s=settings.fetch_timeout_s,
+        pixels=settings.pixel_limits,
+    )
 
 
 def open_archive(source: SourceSettings, limits: FetchLimits) -> Archive:

@@ -17,10 +17,10 @@ BEFORE_ROUTERS: Final = 750
 ROUTERS: Final = 500  # what Ray gives each of its workers here; only a privileged process may lower its own
 
 
-def guard_memory(limit_bytes: int | None) -> subprocess.Popen[bytes]:
+def guard_memory(limit_bytes: int) -> subprocess.Popen[bytes]:
     """Have a process of its own end this one when it holds more, or when the machine is short while it holds much."""
-    limit = limit_bytes or third_of_the_machine()
-    command = [sys.executable, "-I", "-S", str(Path(memory_watcher.__file__)), str(os.getpid()), str(limit)]
+    script, pid = str(Path(memory_watcher.__file__)), str(os.getpid())
+    command = [sys.executable, "-I", "-S", script, pid, str(limit_bytes)]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 

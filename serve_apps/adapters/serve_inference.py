@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ray import serve
 
@@ -14,16 +14,16 @@ from core.errors import (
     DeadlineExceeded,
     ModelUnavailable,
     Overloaded,
-    ReaderLost,
-    ReplicaDied,
     StudyEvicted,
     WorkerLost,
 )
 from core.priority import QueueOrder
 from serve_apps.adapters.serve_calls import call
+from serve_apps.application.fetch_with_fallback import Reader
 from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, ServedVersion
 
 logger = logging.getLogger("serinus.inference")
+ANSWER_S: Final = 60.0
 
 
 class ReaderHandle(Protocol):
@@ -31,6 +31,9 @@ class ReaderHandle(Protocol):
 
     @property
     def fetch(self) -> Any: ...
+
+    @property
+    def answer(self) -> Any: ...
 
 
 class ModelHandle(Protocol):
@@ -54,23 +57,41 @@ def serve_handle(app_name: str) -> ModelHandle:
     return handle
 
 
-class ServeInference:
-    """Calls the study reader and the versions' own applications. The volume travels as a reference.
+class ServeReader:
+    """Calls the study reader."""
 
-    `executor` makes the handles, which takes too long for an event loop. `quarantine` is a reader of one study at a
-    time.
+    def __init__(self, handle: ReaderHandle) -> None:
+        self._handle = handle
+
+    async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchedStudy:
+        """Have the study reader fetch.
+
+        A wait in its queue ends as Overloaded, tried again: no fault of the source. Raises ReplicaDied when the
+        process ended while it read the study, perhaps among others.
+        """
+        try:
+            study: FetchedStudy = await call(self._handle.fetch, request, deadline_s=deadline_s)
+        except DeadlineExceeded:
+            raise Overloaded("the study reader did not come to the study in time") from None
+        return study
+
+    async def answer(self) -> None:
+        await call(self._handle.answer, deadline_s=ANSWER_S)
+
+
+class ServeInference:
+    """Calls the reader of studies and the versions' own applications. The volume travels as a reference.
+
+    `executor` makes the handles, which takes too long for an event loop.
     """
 
     def __init__(
         self,
-        reader: ReaderHandle,
+        reader: Reader,
         executor: Executor | None = None,
         open_handle: Callable[[str], ModelHandle] = serve_handle,
-        *,
-        quarantine: ReaderHandle | None = None,
     ) -> None:
         self._reader = reader
-        self._quarantine = quarantine or reader
         self._executor = executor
         self._open_handle = open_handle
         self._handles: dict[str, ModelHandle] = {}
@@ -95,19 +116,7 @@ class ServeInference:
         return [app_name for app_name in missing if app_name not in self._handles]
 
     async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchedStudy:
-        """Have the study reader fetch, or the one that reads nothing else meanwhile.
-
-        A wait in its queue ends as Overloaded, tried again: no fault of the source. Raises ReaderLost when the
-        process ended under the study.
-        """
-        reader = self._quarantine if request.alone else self._reader
-        try:
-            study: FetchedStudy = await call(reader.fetch, request, deadline_s=deadline_s)
-        except ReplicaDied as error:
-            raise ReaderLost(error.detail) from None
-        except DeadlineExceeded:
-            raise Overloaded("the study reader did not come to the study in time") from None
-        return study
+        return await self._reader.fetch(request, deadline_s)
 
     async def predict(
         self, version: ServedVersion, study: FetchedStudy, deadline_s: float, order: QueueOrder

@@ -57,7 +57,7 @@ class StudyOrder:
     """What is to be read: a job without its bookkeeping. `created_at` dates the report, so a retry repeats it.
 
     `waiter_s` is how long the caller still waits for the answer, None where nobody waits. `token` says of which job
-    the ledger is asked. A study under which a reader was lost is read `alone`.
+    the ledger is asked. `force` has a study read that would else be refused for what befell its readers.
     """
 
     study: StudyRef
@@ -68,7 +68,7 @@ class StudyOrder:
     tester_variant: str | None = None
     waiter_s: float | None = None
     token: str = ""
-    alone: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ async def analyse_study(
     rules = place.rules
     progress.stage = Stage.FETCH
     eligible = eligible_models(place.snapshot(), order.model)
-    request = FetchRequest(order.study, eligible, order.queue, rules.fetch_s, order.alone)
+    request = FetchRequest(order.study, eligible, order.queue, rules.fetch_s, order.force)
     async with slot.at_source():
         study = progress.study = await place.port.fetch(request, rules.fetch_call_s)
 

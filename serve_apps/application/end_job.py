@@ -18,7 +18,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from canary.explain import DecisionRow
 from core.clock import now
-from core.errors import LedgerUnavailable, PoisonStudy, SerinusError
+from core.errors import LedgerUnavailable, SerinusError
 from core.retry import FailureClass, RetryPolicy, after_failure
 from ledger import (
     FAILURE_SR,
@@ -217,11 +217,6 @@ class JobEnding:
         """The analysis has failed: the job is tried again by the class of the failure, or ends with it."""
         job, at = claimed.job, self._c.clock()
         decision = after_failure(error.failure, job.behind, at, self._c.policy)
-        if decision.at is None and error.failure is FailureClass.READER_LOST:
-            error = PoisonStudy(
-                "two processes ended while they read this study, the second of which read no other"
-            )
-            logger.error("jobs.poison", extra={"job": job.id})
         if decision.at is None:
             await self._given_up(claimed, error, progress)
         else:

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from core.errors import SourceTimeout, UnsupportedSeries
 from core.priority import QueuePlace
 from imaging.archive import Archive, StudyInstances
-from imaging.assemble import to_volume
+from imaging.assemble import declared_bytes, to_volume
 from imaging.content_digest import content_digest
 from imaging.patient_facts import patient_facts
 from imaging.pixel_limits import PixelLimits
@@ -25,6 +25,7 @@ from imaging.summary import readable_images, summarize_study
 from imaging.volume import Volume
 from observability.names import Stage
 from observability.stage_clock import StageClock
+from serve_apps.application.memory_gate import MemoryGate
 from serve_apps.application.messages import EligibleModel, FetchedStudy, FetchRequest
 from serve_apps.application.priority_gate import Slot
 from serve_apps.application.shared_work import SharedWork
@@ -59,7 +60,7 @@ class StudyFetcher:
 
     Two calls for one study at once fetch it once.
 
-    No study decodes to more than `limits`.
+    No study decodes to more than `limits`, and no more than that is decoded at a time.
 
     `store` puts a volume where every version can read it, and returns the reference to it.
     """
@@ -73,6 +74,7 @@ class StudyFetcher:
     ) -> None:
         self._archives = archives
         self._limits = limits or PixelLimits()
+        self._memory = MemoryGate(self._limits.study_bytes)
         self._store = store
         self._reads: SharedWork[FetchedStudy] = SharedWork(reads)
         self._decoding = ThreadPoolExecutor(reads, "decode")
@@ -101,7 +103,8 @@ class StudyFetcher:
         with clock.stage(Stage.SELECT):
             chosen, choice = choose_eligible(summarize_study(instances.series), request.eligible)
         series = instances.series[choice.require().series_uid]
-        with clock.stage(Stage.DECODE):
+        images = readable_images(series)
+        async with self._memory.room(request.order, declared_bytes(images)):
             decode = partial(
                 to_volume,
                 series,
@@ -110,9 +113,9 @@ class StudyFetcher:
                 limits=self._limits,
                 notes=instances.notes,
             )
-            volume = await _in(self._decoding, decode)
-            reference = await _in(self._storing, partial(self._store, volume))
-        images = readable_images(series)
+            with clock.stage(Stage.DECODE):
+                volume = await _in(self._decoding, decode)
+                reference = await _in(self._storing, partial(self._store, volume))
         return FetchedStudy(
             model=chosen.model,
             rule=chosen.rule,

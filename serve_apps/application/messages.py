@@ -34,15 +34,15 @@ class FetchRequest:
     """Fetch a study and make one volume of it, for the first of the `eligible` models that can read a series.
 
     `order` is its place in the reader's queue. `deadline_s` is the reader's own, counted from when it begins, and
-    shorter than the deadline of the call: so a source that is too slow is told as SourceTimeout. A study under which
-    a reader was lost is read `alone`, by a process that reads nothing else meanwhile.
+    shorter than the deadline of the call: so a source that is too slow is told as SourceTimeout. `force` has a study
+    read again that is parked because processes ended while they read it.
     """
 
     study: StudyRef
     eligible: tuple[EligibleModel, ...]
     order: QueueOrder
     deadline_s: float
-    alone: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)

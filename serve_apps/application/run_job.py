@@ -261,5 +261,5 @@ def order_of(job: Job, waiter_end: float | None = None) -> StudyOrder:
         created_at=job.created_at,
         tester_variant=job.tester_variant,
         waiter_s=waiter_s,
-        alone=job.is_suspect,
+        force=job.force,
     )

@@ -45,9 +45,7 @@ from serve_apps.application.wakeups import Wakeup
 
 logger = logging.getLogger("serinus.shadow")
 UNEXPECTED: Final = "unexpected-error"
-NOT_ITS_FAULT: Final = frozenset(
-    {FailureClass.WORKER_LOST, FailureClass.READER_LOST, FailureClass.MODEL_AWAY}
-)
+NOT_ITS_FAULT: Final = frozenset({FailureClass.WORKER_LOST, FailureClass.MODEL_AWAY})
 PAUSE_PER_AGE: Final = (
     0.25  # a task of a minute waits for 15 s: a version that hangs does not hold up the others
 )

@@ -9,26 +9,30 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import ray
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from core.errors import PoisonStudy
 from core.priority import QueuePlace
 from core.private_files import write_privately
 from ledger import FormerReports, Ledger, TakenTurn
 from observability.event_log import configure_logging
 from serve_apps.adapters.after_job import ServeAfterJob
+from serve_apps.adapters.apart_readers import ApartProcess, ApartReaders
 from serve_apps.adapters.archives import Archives
 from serve_apps.adapters.draining import is_draining
 from serve_apps.adapters.job_deployments import JobBroadcast, ServeJobWorkers
 from serve_apps.adapters.living_workers import living_workers, own_worker_name
-from serve_apps.adapters.serve_inference import ServeInference
+from serve_apps.adapters.serve_inference import ServeInference, ServeReader
 from serve_apps.adapters.tracing import build_tracer, pseudonymiser
 from serve_apps.application.analyse_study import SiteRules, Workplace
 from serve_apps.application.end_job import EndingContext, JobEnding
 from serve_apps.application.executors import run_in
 from serve_apps.application.failure_report import FailureReporter
+from serve_apps.application.fetch_with_fallback import FallbackFetcher, ParkedStudies
 from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.lost_workers import LostWorkers
 from serve_apps.application.messages import JobOutcome
@@ -41,6 +45,7 @@ from serve_apps.settings import Settings
 
 logger = logging.getLogger("serinus.worker")
 DRAIN_LOOK_S = 0.2
+PARKED_FOR = timedelta(days=1)  # after a restart of the worker
 
 
 @serve.deployment(
@@ -57,7 +62,6 @@ class JobWorker(RoutingReplica):
         self,
         settings: Settings,
         reader: DeploymentHandle,
-        quarantine: DeploymentHandle,
         outbox: DeploymentHandle,
         shadow_worker: DeploymentHandle,
     ) -> None:
@@ -65,8 +69,11 @@ class JobWorker(RoutingReplica):
         configure_logging("INFO")
         self._settings = settings
         self._pools = Pools()
-        self._port = ServeInference(reader, self._pools.handles, quarantine=quarantine)
         self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.retry_policy)
+        self._apart = ApartReaders(lambda: ApartProcess(settings), ray.put)
+        parked = await asyncio.to_thread(self._ledger.failures.studies, PoisonStudy.code, PARKED_FOR)
+        self._fetcher = FallbackFetcher(ServeReader(reader), self._apart, ParkedStudies(parked))
+        self._port = ServeInference(self._fetcher, self._pools.handles)
         self._routing = RoutingState(self._ledger.control, self._port.prepare)
         await self._routing.start()
         self._keeper = LeaseKeeper(self._ledger.leases.renew, settings.lease_s)
@@ -109,6 +116,8 @@ class JobWorker(RoutingReplica):
             task.cancel()
         self._keeper.close()
         self._routing.close()
+        self._fetcher.close()
+        self._apart.close()
         await self._tracer.aclose()
         await self._archives.aclose()
         self._pools.close()

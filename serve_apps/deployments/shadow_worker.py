@@ -19,7 +19,7 @@ from core.private_files import write_privately
 from ledger import Ledger
 from observability.event_log import configure_logging
 from serve_apps.adapters.cpu_priority import lower_priority
-from serve_apps.adapters.serve_inference import ServeInference
+from serve_apps.adapters.serve_inference import ServeInference, ServeReader
 from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.messages import FetchedStudy
 from serve_apps.application.recent_studies import RecentStudies
@@ -50,7 +50,7 @@ class ShadowWorker(RoutingReplica):
         self._pool = ThreadPoolExecutor(2, "ledger")
         self._handles = ThreadPoolExecutor(1, "handles")
         self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.retry_policy)
-        self._port = ServeInference(reader, self._handles)
+        self._port = ServeInference(ServeReader(reader), self._handles)
         self._routing = RoutingState(self._ledger.control, self._port.prepare)
         await self._routing.start()
         self._recent = RecentStudies(settings.shadow_recent_studies, KEEP_STUDIES_S)

@@ -7,10 +7,7 @@ from ray import serve
 
 from core.private_files import write_privately
 from observability.event_log import configure_logging
-from serve_apps.adapters.archives import Archives
-from serve_apps.adapters.cpu_priority import lower_priority
-from serve_apps.adapters.memory_guard import FIRST_OF_ALL, guard_memory, offer_to_the_oom_killer
-from serve_apps.application.fetch_study import StudyFetcher
+from serve_apps.adapters.guarded_fetcher import guarded_fetcher
 from serve_apps.application.messages import FetchedStudy, FetchRequest
 from serve_apps.settings import Settings
 
@@ -30,16 +27,14 @@ class StudyReader:
     def __init__(self, settings: Settings) -> None:
         write_privately()
         configure_logging("INFO")
-        guard_memory(settings.reader_memory_bytes)
-        offer_to_the_oom_killer(FIRST_OF_ALL)
-        lower_priority()
-        self._fetcher = StudyFetcher(
-            Archives(settings), ray.put, settings.reads_per_reader, settings.pixel_limits
-        )
+        self._fetcher = guarded_fetcher(settings, ray.put, settings.reads_per_reader)
 
     async def fetch(self, request: FetchRequest) -> FetchedStudy:
         """Fetch one study. Raises SourceError and StudyError; neither text holds a patient datum."""
         return await self._fetcher.fetch(request)
+
+    async def answer(self) -> None:
+        """Tell that this process could read."""
 
     async def __del__(self) -> None:
         if hasattr(self, "_fetcher"):  # its constructor may have failed

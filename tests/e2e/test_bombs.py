@@ -1,4 +1,4 @@
-"""A study that fills the memory ends its reader and nothing else: it is parked, and all beside it are read."""
+"""A study that would fill the memory is refused; one that ends its readers is parked; all beside them are read."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from imaging.samples.synthetic import make_ct_study
 from tests.bombs import rle_bomb, write_study
 from tests.e2e.conftest import NewStack
-from tests.stack import LiveStack
+from tests.stack import LiveStack, eventually, kill_now
 
 OTHERS = ("Ingress", "JobWorker", "RolloutController", "Outbox", "ShadowWorker", "ModelServer")
 INNOCENT = 8
-READER_BYTES = 900 << 20  # three slices of the bomb, and twenty times an innocent study
+LARGE = 16  # slices of 4000 x 4000: seconds to decode, and less than a reader may hold
+APART = "serve_apps.adapters.apart_process"
 
 
 @pytest.fixture(scope="module")
@@ -26,29 +28,65 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def guarded(new_stack: NewStack, folder: Path) -> LiveStack:
     source = {"id": "hostile", "kind": "folder", "root": str(folder)}
-    return new_stack("bombs", source, environment={"SERINUS_READER_MEMORY_BYTES": str(READER_BYTES)})
+    return new_stack("bombs", source)
 
 
-def test_a_bomb_is_parked_and_the_studies_beside_it_are_read(guarded: LiveStack, folder: Path) -> None:
-    bomb = write_study(rle_bomb("bomb"), folder / "bomb")
+def test_a_bomb_is_refused_by_its_headers_and_ends_no_process(guarded: LiveStack, folder: Path) -> None:
+    bomb = write_study(rle_bomb("bomb", slices=40), folder / "bomb")
     innocent = [
         write_study(make_ct_study(f"innocent-{number}", slices=24, size=128), folder / f"innocent-{number}")
         for number in range(INNOCENT)
     ]
-    before = {name: guarded.processes(f":{name}") for name in OTHERS}
+    before = {name: guarded.processes(f":{name}") for name in (*OTHERS, "StudyReader")}
     early = [guarded.submit(study, "hostile", model="ich-triage") for study in innocent[:2]]
     bombed = guarded.submit(bomb, "hostile", model="ich-triage")
     late = [guarded.submit(study, "hostile", model="ich-triage") for study in innocent[2:]]
     ended = all_ended(guarded, [bombed, *early, *late])
     assert {ended[job]["state"] for job in (*early, *late)} == {"completed"}
-    assert (ended[bombed]["state"], ended[bombed]["error"]["code"]) == ("failed", "poison-study")
+    assert (ended[bombed]["state"], ended[bombed]["error"]["code"]) == ("failed", "pixels-too-large")
+    assert {name: guarded.processes(f":{name}") for name in before} == before, "no process has ended"
+
+
+def test_a_study_that_ends_each_process_that_reads_it_is_parked(guarded: LiveStack, folder: Path) -> None:
+    """Its decoders are killed, as a fault of theirs would end them."""
+    study = write_study(rle_bomb("poison", slices=LARGE, size=4000), folder / "poison")
+    before = {name: guarded.processes(f":{name}") for name in OTHERS}
+    poison = guarded.submit(study, "hostile", model="ich-triage")
+    eventually(lambda: stage_of(guarded, poison) == "fetch" or None, 60, "the study to be read")
+    assert guarded.kill("ServeReplica:serinus:StudyReader") == 1
+    kill_while_open(guarded, poison, APART)
+    job = guarded.finished(poison)
+    assert (job["error"]["code"], job["attempt"]) == ("poison-study", 1)
     assert {name: guarded.processes(f":{name}") for name in OTHERS} == before, "no other process has ended"
     assert "1 studies" in guarded.run("status")["models"]["alarms"]["readers"]
-
-
-def test_the_house_reads_on_after_a_bomb(guarded: LiveStack, folder: Path) -> None:
-    study = write_study(make_ct_study("after", slices=24, size=128), folder / "after")
+    after = write_study(make_ct_study("after", slices=24, size=128), folder / "after")
+    again = guarded.submit(study, "hostile", model="ich-triage", force=False)
+    assert guarded.finished(guarded.submit(after, "hostile", model="ich-triage"))["state"] == "completed"
+    assert guarded.finished(again)["error"]["code"] == "poison-study", (
+        "it is not read again unless it is forced"
+    )
     assert guarded.finished(guarded.submit(study, "hostile", model="ich-triage"))["state"] == "completed"
+
+
+def stage_of(stack: LiveStack, job: str) -> str | None:
+    with stack.http() as http:
+        return str(http.get(f"/v1/jobs/{job}").json()["stage"])
+
+
+def kill_while_open(stack: LiveStack, job: str, title: str, at_age_s: float = 2.5) -> None:
+    """SIGKILL each process of the title that has become so old, until the job has ended."""
+
+    def killed() -> bool | None:
+        old = [
+            pid
+            for pid in stack.processes(title)
+            if time.time() - psutil.Process(pid).create_time() > at_age_s
+        ]
+        kill_now(old)
+        with stack.http() as http:
+            return http.get(f"/v1/jobs/{job}").json()["state"] == "failed" or None
+
+    eventually(killed, 60, "the job to end")
 
 
 def all_ended(stack: LiveStack, jobs: list[str], within_s: float = 120) -> dict[str, dict[str, Any]]:

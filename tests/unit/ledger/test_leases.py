@@ -320,21 +320,13 @@ def test_jobs_are_due_in_the_order_that_every_queue_has(
     assert [job.order for job in jobs] == sorted(job.order for job in made)
 
 
-def test_a_job_under_which_a_reader_was_lost_is_a_suspect_until_it_fails_otherwise(ledger: Ledger) -> None:
-    submit(ledger)
-    for kind, suspect in ((FailureClass.READER_LOST, True), (FailureClass.SOURCE_AWAY, False)):
-        token = claim_one(ledger)
-        ledger.leases.retry(token, "worker-lost", "gone", at=NOON, counts=False, kind=kind)
-        (claimed,) = claim(ledger, NOON, 1)
-        assert (claimed.job.is_suspect, claimed.job.behind.suspect) == (suspect, suspect)
-        ledger.leases.release(claimed.token)
-
-
-def test_what_has_failed_with_an_error_of_late_is_counted(ledger: Ledger) -> None:
-    for study in ("1", "2"):
-        submit(ledger, study)
+def test_what_has_failed_with_an_error_of_late_is_counted_and_named(ledger: Ledger) -> None:
+    made = [submit(ledger, study).study for study in ("1", "2")]
+    for _ in made:
         ledger.leases.fail(claim_one(ledger), "poison-study", "two processes ended")
     assert ledger.failures.number("poison-study", timedelta(hours=1)) == 2
+    assert sorted(ledger.failures.studies("poison-study", timedelta(hours=1)), key=str) == made
     assert ledger.failures.number("model-error", timedelta(hours=1)) == 0
     set_time(ledger, after(3601))
     assert ledger.failures.number("poison-study", timedelta(hours=1)) == 0
+    assert ledger.failures.studies("poison-study", timedelta(hours=1)) == ()

@@ -46,7 +46,6 @@ from core.errors import (
     DeadlineExceeded,
     ModelUnavailable,
     Overloaded,
-    ReaderLost,
     ReplicaDied,
     SerinusError,
     SourceTimeout,
@@ -57,7 +56,7 @@ from core.priority import Priority, queue_order
 from core.retry import Attempts, FailureClass, RetryPolicy, after_failure
 from core.study import StudyRef
 from serve_apps.adapters.serve_calls import call, core_error
-from serve_apps.adapters.serve_inference import ServeInference
+from serve_apps.adapters.serve_inference import ServeInference, ServeReader
 from serve_apps.application.messages import FetchRequest, Inference
 from tests.unit.shell.builders import a_prediction, a_version
 from tests.unit.shell.worker_fakes import a_study
@@ -178,7 +177,7 @@ class Handle:
     """A handle whose every method is `method`."""
 
     def __init__(self, method: Method) -> None:
-        self.fetch = self.predict = self.predict_when_idle = method
+        self.fetch = self.answer = self.predict = self.predict_when_idle = method
 
 
 async def test_a_call_that_takes_too_long_is_cancelled() -> None:
@@ -211,7 +210,7 @@ async def test_nothing_is_called_when_no_time_is_left() -> None:
 
 
 def inference_port(predict: Method, fetch: Method | None = None) -> ServeInference:
-    return ServeInference(Handle(fetch or Method()), open_handle=lambda _: Handle(predict))
+    return ServeInference(ServeReader(Handle(fetch or Method())), open_handle=lambda _: Handle(predict))
 
 
 async def test_a_replica_that_dies_under_a_study_is_replaced_once() -> None:
@@ -236,27 +235,17 @@ async def test_a_long_wait_for_the_study_reader_is_no_fault_of_the_source_and_is
     assert not decision.counts
 
 
-@pytest.mark.parametrize("alone", [False, True])
-async def test_a_suspect_is_read_by_the_reader_of_one_study_at_a_time(alone: bool) -> None:
-    reader, quarantine = Method(STUDY), Method(STUDY)
-    port = ServeInference(Handle(reader), quarantine=Handle(quarantine))
-    request = FetchRequest(StudyRef("pacs", "1.2"), (), FIRST, deadline_s=1.0, alone=alone)
-    assert await port.fetch(request, 2.0) is STUDY
-    assert (len(reader.calls), len(quarantine.calls)) == ((0, 1) if alone else (1, 0))
-
-
 @pytest.mark.parametrize("make", [ActorDiedError, WorkerCrashedError, lambda: OutOfMemoryError("killed")])
-async def test_a_reader_that_died_under_a_study_makes_it_a_suspect(make: Callable[[], BaseException]) -> None:
-    with pytest.raises(ReaderLost) as raised:
+async def test_a_reader_that_died_under_a_study_is_told_apart(make: Callable[[], BaseException]) -> None:
+    with pytest.raises(ReplicaDied):
         await inference_port(Method(), Method(made(make))).fetch(REQUEST, 2.0)
-    assert raised.value.failure is FailureClass.READER_LOST
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), ReplicaUnavailableError("replaced")])
 async def test_a_reader_that_was_replaced_makes_no_study_a_suspect(error: BaseException) -> None:
     with pytest.raises(WorkerLost) as raised:
         await inference_port(Method(), Method(error)).fetch(REQUEST, 2.0)
-    assert raised.value.failure is FailureClass.WORKER_LOST
+    assert not isinstance(raised.value, ReplicaDied)
 
 
 async def test_handles_follow_the_snapshot() -> None:
@@ -268,7 +257,7 @@ async def test_handles_follow_the_snapshot() -> None:
             raise KeyError(app_name)
         return Handle(Method())
 
-    port = ServeInference(Handle(Method()), open_handle=open_handle)
+    port = ServeInference(ServeReader(Handle(Method())), open_handle=open_handle)
     first, second, third = (a_version(number) for number in "123")
     await port.prepare({v.app_name: v for v in (first, second)})
     await port.prepare({v.app_name: v for v in (second, third)})

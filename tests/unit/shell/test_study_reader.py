@@ -14,6 +14,7 @@ from core.errors import SourceTimeout, SourceUnavailable, UnsupportedSeries
 from core.priority import Priority, queue_order
 from core.study import StudyRef
 from imaging.archive import StudyInstances
+from imaging.pixel_limits import PixelLimits
 from imaging.series import SeriesRule
 from imaging.volume import Volume
 from observability.names import Stage
@@ -184,6 +185,24 @@ async def test_the_time_that_decoding_takes_is_not_the_source_s_fault() -> None:
     await asyncio.sleep(0.01)
     may_store.set()
     assert (await fetching).model == "ich-triage"
+    await bench.fetcher.aclose()
+
+
+async def test_no_more_is_decoded_at_a_time_than_the_limits_let_one_study_have() -> None:
+    bench, may_store = Bench(), threading.Event()
+    one_study = PixelLimits(study_bytes=3 * 8 * 6 * 2)
+
+    def store(volume: Volume) -> str:
+        bench.store(volume)
+        return str(may_store.wait(5))
+
+    bench.fetcher = StudyFetcher(bench.pacs, store, 2, one_study)
+    tasks = [await bench.start(a_request(f"1.{number}")) for number in (1, 2)]
+    await asyncio.sleep(0.05)
+    assert (len(bench.pacs.fetched), len(bench.store.volumes)) == (2, 1)
+    may_store.set()
+    await asyncio.gather(*tasks)
+    assert len(bench.store.volumes) == 2
     await bench.fetcher.aclose()
 
 
