@@ -1,22 +1,24 @@
 """Which processes and threads the kernel runs first when there is more work than cores.
 
-Model replicas and study readers run behind the control plane, so that routing and callers are not delayed by
-forwards. Threads that compute for shadows run only while a core is idle; the kernel takes the core away within a
-millisecond when live work wants it.
+What decides and routes comes first; model replicas and study readers run far behind it, so that neither callers nor a
+change of routing wait for forwards. Threads that compute for shadows run only while a core is idle; the kernel takes
+the core away within a millisecond when live work wants it.
 """
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
+from typing import Final
 
-BEHIND_THE_CONTROL_PLANE = 4  # added to the 15 at which Ray starts its workers; 19 is the lowest priority
+CONTROL_PLANE: Final = 5  # of all workers of the embedded Ray, for which Ray itself has 15
+LOWEST: Final = 19  # of computation: a core that both want goes to the control plane for 96 % of the time
 
 
 def lower_priority() -> None:
-    """Lower the priority of this process below the control plane's; do nothing where that is not allowed."""
+    """Give this process the lowest priority; do nothing where that is not allowed."""
     with suppress(OSError):
-        os.nice(BEHIND_THE_CONTROL_PLANE)
+        os.nice(LOWEST)  # added to what it has; the kernel goes no lower
 
 
 def use_idle_scheduling() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from core.private_files import private_folder
+from serve_apps.adapters.cpu_priority import CONTROL_PLANE
 from serve_apps.adapters.memory_guard import ROUTERS
 from serve_apps.embedded.health import dashboard_answers
 from serve_apps.embedded.ports import free_ports
@@ -100,6 +101,7 @@ def ray_environment(settings: Settings) -> dict[str, str]:
         "RAY_SERVE_ENABLE_HA_PROXY": "1" if settings.haproxy else "0",
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_apps.deployments.edge:middlewares",
         "OMP_NUM_THREADS": "1",
+        "RAY_worker_niceness": str(CONTROL_PLANE),  # readers and models lower theirs
         "RAY_worker_oom_score_adjustment": str(ROUTERS),  # readers and models raise theirs, and go first
         "SERINUS_STATE_DIR": str(settings.paths.root),
         "SERINUS_SITE_POLICY": settings.site_policy.value,

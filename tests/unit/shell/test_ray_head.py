@@ -10,6 +10,7 @@ import ray
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serve_apps.adapters.cpu_priority import LOWEST
 from serve_apps.embedded.ray_head import SELDOM, ray_directory, ray_environment
 from serve_apps.embedded.ray_start import ALL_MODULES, with_modules
 from serve_apps.settings import Settings
@@ -40,7 +41,11 @@ def test_ray_is_told_its_token_and_the_sites_policy(tmp_path: Path) -> None:
     assert environment.items() >= SELDOM.items()
 
 
-@pytest.mark.parametrize("name", SELDOM)
+def test_the_control_plane_comes_before_computation(tmp_path: Path) -> None:
+    assert int(ray_environment(Settings(state_dir=tmp_path))["RAY_worker_niceness"]) < LOWEST
+
+
+@pytest.mark.parametrize("name", [*SELDOM, "RAY_worker_niceness"])
 def test_what_is_set_is_something_that_this_ray_reads(name: str) -> None:
     """Ray passes over a variable that it does not know, and an idle stack would cost more without a word."""
     in_python = any(f'"{name}"' in file.read_text() for file in CONSTANTS)
