@@ -1,7 +1,5 @@
 """A process that reads one study at a time and nothing else. It is asked, and answers, by a socket that it inherits.
 
-    python -m serve_apps.adapters.apart_process FILE_DESCRIPTOR
-
 The settings come first, then requests. It ends with the process that started it.
 """
 
@@ -9,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -22,6 +19,13 @@ from serve_apps.application.fetch_study import StudyFetcher
 from serve_apps.application.messages import FetchedStudy, FetchRequest
 
 logger = logging.getLogger("serinus.reader")
+
+
+def main(file_descriptor: int) -> None:
+    """What the process does from its start to its end."""
+    write_privately()
+    configure_logging("INFO")
+    asyncio.run(serve(Connection(file_descriptor)))
 
 
 async def serve(connection: Connection) -> None:
@@ -50,9 +54,3 @@ async def outcome_of(fetcher: StudyFetcher, request: FetchRequest) -> FetchedStu
 def itself(volume: Volume) -> Volume:
     """There is no object store here."""
     return volume
-
-
-if __name__ == "__main__":
-    write_privately()
-    configure_logging("INFO")
-    asyncio.run(serve(Connection(int(sys.argv[1]))))

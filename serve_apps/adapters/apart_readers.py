@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +24,10 @@ from serve_apps.settings import Settings
 logger = logging.getLogger("serinus.reader")
 PROCESSES: Final = 2
 START_AGAIN_S: Final = 1.0
+START: Final = (  # it finds its modules where this process does
+    "import sys; number, *sys.path = sys.argv[1:]; "
+    "from serve_apps.adapters.apart_process import main; main(int(number))"
+)
 
 
 class ReaderProcess(Protocol):
@@ -130,12 +133,9 @@ class ApartProcess:
     def __init__(self, settings: Settings) -> None:
         """Start it, and wait until it is ready. Raises ReplicaDied."""
         self._connection, theirs = Pipe()
-        command = [sys.executable, "-m", "serve_apps.adapters.apart_process", str(theirs.fileno())]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", START, str(theirs.fileno()), *sys.path]
         with theirs:
-            self._process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
-            )
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
         self._exchange(settings)
 
     @property

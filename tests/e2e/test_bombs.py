@@ -17,6 +17,7 @@ from tests.stack import LiveStack, eventually, kill_now
 OTHERS = ("Ingress", "JobWorker", "RolloutController", "Outbox", "ShadowWorker", "ModelServer")
 INNOCENT = 8
 LARGE = 16  # slices of 4000 x 4000: seconds to decode, and less than a reader may hold
+READING_BYTES = 350 << 20  # a process that reads nothing holds half of it
 APART = "serve_apps.adapters.apart_process"
 
 
@@ -54,7 +55,7 @@ def test_a_study_that_ends_each_process_that_reads_it_is_parked(guarded: LiveSta
     poison = guarded.submit(study, "hostile", model="ich-triage")
     eventually(lambda: stage_of(guarded, poison) == "fetch" or None, 60, "the study to be read")
     assert guarded.kill("ServeReplica:serinus:StudyReader") == 1
-    kill_while_open(guarded, poison, APART)
+    kill_while_it_reads(guarded, APART)
     job = guarded.finished(poison)
     assert (job["error"]["code"], job["attempt"]) == ("poison-study", 1)
     assert {name: guarded.processes(f":{name}") for name in OTHERS} == before, "no other process has ended"
@@ -73,20 +74,17 @@ def stage_of(stack: LiveStack, job: str) -> str | None:
         return str(http.get(f"/v1/jobs/{job}").json()["stage"])
 
 
-def kill_while_open(stack: LiveStack, job: str, title: str, at_age_s: float = 2.5) -> None:
-    """SIGKILL each process of the title that has become so old, until the job has ended."""
+def kill_while_it_reads(stack: LiveStack, title: str) -> None:
+    """SIGKILL the process of the title that holds decoded images."""
 
     def killed() -> bool | None:
-        old = [
-            pid
-            for pid in stack.processes(title)
-            if time.time() - psutil.Process(pid).create_time() > at_age_s
+        reading = [
+            pid for pid in stack.processes(title) if psutil.Process(pid).memory_info().rss > READING_BYTES
         ]
-        kill_now(old)
-        with stack.http() as http:
-            return http.get(f"/v1/jobs/{job}").json()["state"] == "failed" or None
+        kill_now(reading)
+        return bool(reading) or None
 
-    eventually(killed, 60, "the job to end")
+    eventually(killed, 90, "a process to read the study")
 
 
 def all_ended(stack: LiveStack, jobs: list[str], within_s: float = 120) -> dict[str, dict[str, Any]]:
