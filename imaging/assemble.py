@@ -27,6 +27,7 @@ from core.errors import (
     StudyError,
     UnsupportedSeries,
 )
+from imaging.colour import PALETTE, palette_colours
 from imaging.decode import Pixels, modality_values, pixel_digest, stored_pixels
 from imaging.elements import floats, raw, text
 from imaging.enhanced import Frame
@@ -251,6 +252,8 @@ def _check_uniform(slices: list[_Slice]) -> None:
     if len(sizes) > 1:
         listed = " and ".join(f"{rows} x {columns}" for rows, columns in sizes[:3])
         raise BrokenGeometry(f"images of {listed} pixels in one series")
+    if len({layout.pixels.is_colour for layout in layouts}) > 1:
+        raise UnsupportedSeries("the series holds images in colour and in shades of grey")
     if len({layout.inverted for layout in layouts}) > 1:
         raise BrokenGeometry("MONOCHROME1 and MONOCHROME2 images in one series")
 
@@ -267,7 +270,7 @@ def _pixel_spacing(slices: list[_Slice]) -> tuple[tuple[float, float], tuple[str
 
 
 def _projection_spacing(slices: list[_Slice]) -> tuple[tuple[float, float], tuple[str, ...]]:
-    if text(slices[0].dataset, "Modality") not in PROJECTIONS:
+    if text(slices[0].dataset, "Modality") not in PROJECTIONS and not slices[0].layout.pixels.is_colour:
         raise BrokenGeometry("the pixel spacing is missing, or not above 0 mm")
     imager_mm = slices[0].layout.imager_spacing_mm
     if imager_mm is not None:
@@ -291,7 +294,7 @@ def _placed(slices: list[_Slice]) -> tuple[Floats, Floats]:
 
 
 def _convert(slices: list[_Slice], known: Mapping[str, bytes]) -> tuple[Any, list[bytes], tuple[str, ...]]:
-    """Voxels `(slices, rows, columns)`, the digest of each slice's stored pixels, and notes."""
+    """Voxels `(slices, rows, columns)`, of colours `(…, 3)`, the digest of each slice's stored pixels, and notes."""
     with ThreadPoolExecutor(_WORKERS) as pool:
         stored = list(pool.map(_stored, slices))
         digests = pool.map(partial(_digest, known), slices, stored)
@@ -299,7 +302,8 @@ def _convert(slices: list[_Slice], known: Mapping[str, bytes]) -> tuple[Any, lis
         planes = list(pool.map(_plane, slices, stored))
         dtype = np.int16 if all(map(_fits_int16, slices, planes)) else np.float32
         layout = slices[0].layout.pixels
-        voxels = np.empty((len(slices), layout.rows, layout.columns), dtype)
+        parts = (3,) if layout.is_colour else ()
+        voxels = np.empty((len(slices), layout.rows, layout.columns, *parts), dtype)
         list(pool.map(_fill, voxels, slices, planes))
         return voxels, list(digests), notes
 
@@ -314,8 +318,8 @@ def _digest(known: Mapping[str, bytes], item: _Slice, stored: Pixels) -> bytes:
 
 def _is_constant(stored: Pixels) -> bool:
     """Whether an image holds one value throughout; of an honest one, a few pixels tell that it does not."""
-    rows, columns = stored.shape
-    if stored[rows // 2, columns // 2] != stored[0, 0]:
+    rows, columns = stored.shape[:2]
+    if (stored[rows // 2, columns // 2] != stored[0, 0]).any():
         return False
     probes = stored[:: -(-rows // _PROBES), :: -(-columns // _PROBES)]
     return not (probes != stored[0, 0]).any() and not (stored != stored[0, 0]).any()
@@ -337,7 +341,9 @@ def _check_contents(constant: list[bool], modality: str) -> tuple[str, ...]:
 
 
 def _plane(item: _Slice, stored: Pixels) -> Pixels:
-    """Stored values, or those of a Modality LUT table."""
+    """Stored values, or those of a Modality LUT table, or the colours of a palette."""
+    if item.layout.pixels.photometric == PALETTE:
+        return palette_colours(item.dataset, stored)
     values = modality_values(item.dataset, stored)
     return stored if values is None else values
 

@@ -49,7 +49,9 @@ _PLUGINS: Final[Mapping[str, str]] = {
 
 
 def stored_pixels(dataset: Dataset, layout: PixelLayout | None = None) -> Pixels:
-    """Stored values `(rows, columns)` before the Modality LUT; perhaps a read-only view.
+    """Stored values `(rows, columns)` before the Modality LUT or palette; perhaps a read-only view.
+
+    Of an image in other colours than those of a palette, red, green and blue `(rows, columns, 3)`.
 
     `layout` saves reading it again. Raises UnsupportedSeries and InconsistentHeader as `pixel_layout`, and
     UndecodablePixels (none, or damaged), ContradictoryPixels (of another size than declared), UnsupportedSyntax.
@@ -70,9 +72,9 @@ def stored_pixels(dataset: Dataset, layout: PixelLayout | None = None) -> Pixels
         encoded = bytes(value) if layout.is_native else _checked_frame(bytes(value), layout)
         options = _options(layout, element.VR or "OW")
         pixels, _ = decoder.as_array(
-            encoded, raw=True, decoding_plugin=_PLUGINS.get(layout.syntax, ""), **options
+            encoded, raw=layout.samples == 1, decoding_plugin=_PLUGINS.get(layout.syntax, ""), **options
         )
-    if pixels.shape != (layout.rows, layout.columns):
+    if pixels.shape != (layout.rows, layout.columns) + (layout.samples,) * (layout.samples > 1):
         raise ContradictoryPixels("the decoded image is not one plane of the declared size")
     return np.asarray(pixels)
 
@@ -130,7 +132,7 @@ def _checked_frame(value: bytes, layout: PixelLayout) -> bytes:
         sizes = encoded_sizes(layout.syntax, frame)
     except DamagedCodestream as damage:
         raise UndecodablePixels(f"a compressed image is damaged: {damage}") from None
-    if sizes - {EncodedSize(layout.rows, layout.columns, samples=1)}:
+    if sizes - {EncodedSize(layout.rows, layout.columns, layout.samples)}:
         raise ContradictoryPixels("a compressed image is of another size than its header declares")
     return encapsulate([frame], has_bot=False)
 
@@ -139,7 +141,8 @@ def _options(layout: PixelLayout, vr: str) -> dict[str, Any]:
     return {
         "rows": layout.rows,
         "columns": layout.columns,
-        "samples_per_pixel": 1,
+        "samples_per_pixel": layout.samples,
+        "planar_configuration": int(layout.is_planar),
         "number_of_frames": 1,
         "photometric_interpretation": layout.photometric,
         "bits_allocated": layout.bits_allocated,

@@ -21,7 +21,10 @@ class Plane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SeriesRule:
-    """What a series must be. An empty `body_parts` accepts any; a blank BodyPartExamined always passes."""
+    """What a series must be. An empty `body_parts` accepts any; a blank BodyPartExamined always passes.
+
+    Images are in shades of grey, or, with `colour`, in colour.
+    """
 
     modalities: tuple[str, ...]
     body_parts: tuple[str, ...] = ()
@@ -31,6 +34,7 @@ class SeriesRule:
     min_thickness_mm: float | None = None
     max_thickness_mm: float | None = None
     max_gap_ratio: float = 0.02  # allowed deviation of slice distances from their median
+    colour: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class SeriesHeader:
     slices: int = 0
     thickness_mm: float | None = None
     obstacle: str | None = None
+    colour: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,12 @@ def _refuse_modality(header: SeriesHeader, rule: SeriesRule) -> str | None:
     return f"modality is {_code(header.modality)}, not {' or '.join(rule.modalities)}"
 
 
+def _refuse_colour(header: SeriesHeader, rule: SeriesRule) -> str | None:
+    if header.colour == rule.colour:
+        return None
+    return "it is in colour" if header.colour else "it is not in colour"
+
+
 def _refuse_body_part(header: SeriesHeader, rule: SeriesRule) -> str | None:
     part = header.body_part.strip().upper()
     if not part or not rule.body_parts or part in {wanted.upper() for wanted in rule.body_parts}:
@@ -143,6 +154,7 @@ def _refuse_thickness(header: SeriesHeader, rule: SeriesRule) -> str | None:
 _CHECKS = (
     _refuse_obstacle,
     _refuse_modality,
+    _refuse_colour,
     _refuse_body_part,
     _refuse_plane,
     _refuse_count,

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, CTImageStorage, MRImageStorage
 
 from core.errors import InconsistentHeader
+from imaging.colour import COLOURS
 from imaging.elements import floats, text
 from imaging.enhanced import MODALITIES, is_multi_frame, why_not_unfolded
 from imaging.pixel_layout import MONOCHROME
@@ -42,6 +43,7 @@ def summarize(series_uid: str, datasets: Sequence[Dataset]) -> SeriesHeader:
         slices=len(images),
         thickness_mm=_thickness_mm(images),
         obstacle=_obstacle(first, images),
+        colour=text(first, "PhotometricInterpretation") in COLOURS,
     )
 
 
@@ -72,8 +74,8 @@ def _obstacle(first: Dataset, images: Sequence[Dataset]) -> str | None:
         return "it is a screen capture, not an acquired image"
     if is_multi_frame(first):
         return why_not_unfolded(first)
-    if text(first, "PhotometricInterpretation") not in MONOCHROME:
-        return "it is in colour"
+    if text(first, "PhotometricInterpretation") not in MONOCHROME | COLOURS:
+        return "it is in a kind of colour that is not supported"
     return None
 
 

@@ -35,6 +35,7 @@ class ImageName(NamedTuple):
 class Volume:
     """Voxels `(slices, rows, columns)` after the Modality LUT (HU for CT), slices sorted along their normal.
 
+    Of images in colour they are red, green and blue from 0 to 255, `(slices, rows, columns, 3)`.
     `instance_uids` are the SOP Instance UIDs in slice order; where slices are frames of multi-frame objects, the
     UIDs repeat, and `frame_numbers` tell the frames apart. `evidence` is one DICOM dataset without pixels,
     encoded as a Part 10 file: the patient, study, equipment and series modules a report must repeat. It holds
@@ -55,6 +56,10 @@ class Volume:
     input_digest: str
     notes: tuple[str, ...] = ()
     frame_numbers: tuple[int, ...] = ()
+
+    @property
+    def is_colour(self) -> bool:
+        return self.voxels.ndim == 4
 
     def image(self, index: int) -> ImageName:
         """The name of a slice."""

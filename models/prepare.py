@@ -7,6 +7,7 @@ shared memory: it is copied once and never written to.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,14 +40,14 @@ class Prepared:
 
 def prepare(volume: Volume, spec: InputSpec) -> Prepared:
     """Make the input. Raises UnsupportedSeries, BrokenGeometry or UndecodablePixels, before any forward."""
-    slices, rows, columns = volume.voxels.shape
+    slices, rows, columns = volume.voxels.shape[:3]
     check_readable(volume, spec)
     placement = place((slices, rows, columns), volume.geometry, spec)
-    voxels = _turned(_brightness_up(volume), placement)
-    first, second, third = (axis.resampled_size for axis in placement)
-    resampled = resize(torch.from_numpy(voxels), (first, second, third), spec.interpolation)
-    padded = _fitted(resampled, placement, spec.pad_value)
-    channels = torch.stack([_scaled(padded, resampled, channel) for channel in spec.channels])
+    intensities = np.moveaxis(volume.voxels, -1, 0) if volume.is_colour else [volume.voxels]
+    images = [_placed(_brightness_up(voxels, volume.inverted), placement, spec) for voxels in intensities]
+    images *= len(spec.channels) // len(images)  # all channels are of the one intensity, or each has its own
+    scaled = [_scaled(*image, channel) for image, channel in zip(images, spec.channels, strict=True)]
+    channels = torch.stack(scaled)
     return Prepared(_laid_out(channels, spec.layout), placement, _item_slices(placement, spec.layout))
 
 
@@ -55,6 +56,10 @@ def check_readable(volume: Volume, spec: InputSpec) -> None:
     rule, count = spec.series, len(volume.voxels)
     if volume.modality not in rule.modalities:
         raise UnsupportedSeries("the series is of another modality than the model reads")
+    if volume.is_colour != rule.colour:
+        raise UnsupportedSeries(
+            "the series is in colour" if volume.is_colour else "the series is not in colour"
+        )
     if spec.layout is Layout.IMAGE and count != 1:
         raise UnsupportedSeries(f"the model reads one image, and the series has {count}")
     if not rule.min_slices <= count <= rule.max_slices:
@@ -73,14 +78,22 @@ def plane_of(geometry: Geometry) -> Plane:
     return Plane.AXIAL if axial == 0 else Plane.CORONAL if coronal == 0 else Plane.SAGITTAL
 
 
-def _brightness_up(volume: Volume) -> npt.NDArray[np.float32]:
+def _brightness_up(values: npt.NDArray[Any], inverted: bool) -> npt.NDArray[np.float32]:
     """A float32 copy in which more is brighter: MONOCHROME1 is mirrored within its own range."""
-    voxels = np.array(volume.voxels, dtype=np.float32)
+    voxels = np.array(values, dtype=np.float32, order="C")
     if not np.isfinite(voxels).all():
         raise UndecodablePixels("the pixels hold values that are not numbers")
-    if volume.inverted:
+    if inverted:
         np.subtract(voxels.min() + voxels.max(), voxels, out=voxels)
     return voxels
+
+
+def _placed(voxels: npt.NDArray[np.float32], placement: Placement, spec: InputSpec) -> tuple[Tensor, Tensor]:
+    """The image on the grid of the input, cut and padded, and as it was before."""
+    turned = torch.from_numpy(_turned(voxels, placement))
+    first, second, third = (axis.resampled_size for axis in placement)
+    resampled = resize(turned, (first, second, third), spec.interpolation)
+    return _fitted(resampled, placement, spec.pad_value), resampled
 
 
 def _turned(voxels: npt.NDArray[np.float32], placement: Placement) -> npt.NDArray[np.float32]:

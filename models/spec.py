@@ -89,7 +89,9 @@ class InputSpec:
     `axes` empty keeps the order of the source: (slices, rows, columns). Three letters reorder and flip the
     voxels to the closest patient axes, so that each axis runs *towards* its letter: "RAS" is the order that
     NIfTI tools use. `spacing_mm` and `size` are in the order of the network's axes; None keeps the source's,
-    and so does a 0 for one axis. `pad_value` is in the modality's own unit: it is scaled like any voxel.
+    and so does a 0 for one axis. `pad_value` is in the modality's own unit: it is scaled like any voxel. Where the
+    series is in colour, the channels are red, green and blue, from 0 to 255 before they are scaled; else all
+    channels are of the one intensity.
     """
 
     series: SeriesRule
@@ -113,6 +115,10 @@ class InputSpec:
         )
         _require(
             self.axes == "" or self.layout is Layout.VOLUME, "only a volume can be turned to patient axes"
+        )
+        _require(
+            not self.series.colour or len(self.channels) == 3,
+            "images in colour have three channels: red, green and blue",
         )
         if self.fit is not Fit.PAD:
             _require(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -35,7 +36,12 @@ def kind_for(spec: InputSpec) -> DescriptorKind:
 
 
 def measures_of(volume: Volume, kind: DescriptorKind) -> list[Measure]:
-    """Each measure with its name, always the same ones in the same order. A number that is none becomes 0."""
+    """Each measure with its name, always the same ones in the same order. A number that is none becomes 0.
+
+    Of an image in colour its brightness is measured.
+    """
+    if volume.is_colour:
+        volume = replace(volume, voxels=volume.voxels.mean(axis=-1, dtype=np.float32))
     return _MEASURES[kind](volume)
 
 

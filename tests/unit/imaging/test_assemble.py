@@ -142,7 +142,7 @@ def test_common_transfer_syntaxes_decode_to_what_pydicom_says(name: str) -> None
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"PhotometricInterpretation": "RGB"}, UnsupportedSeries, "colour"),
+        ({"PhotometricInterpretation": "CMYK"}, UnsupportedSeries, "colour"),
         ({"NumberOfFrames": 3}, UnsupportedSeries, "multi-frame"),
         ({"PixelData": None}, UndecodablePixels, "no pixel data"),
         ({"PixelData": b"\0\0"}, UndecodablePixels, "2 of the 96 pixel bytes"),

@@ -114,7 +114,8 @@ def test_a_series_is_described_by_its_images() -> None:
         ({"Manufacturer": "Serinus"}, "it is a result of ours"),
         ({"Rows": None}, "it has no images"),
         ({"NumberOfFrames": 20}, "multi-frame images of its kind are not supported"),
-        ({"PhotometricInterpretation": "RGB"}, "it is in colour"),
+        ({"PhotometricInterpretation": "CMYK"}, "it is in a kind of colour that is not supported"),
+        ({"PhotometricInterpretation": "RGB"}, None),
         ({}, None),
     ],
 )

@@ -234,3 +234,24 @@ def test_a_mask_comes_back_onto_the_voxels_it_was_drawn_on(
 )
 def test_the_axes_left_to_the_source_stay_open_in_the_graph(spec: Any, axes: tuple[int, ...]) -> None:
     assert dynamic_axes(spec) == axes
+
+
+def test_an_image_in_colour_fills_a_channel_with_each_colour() -> None:
+    colours = np.stack([ramp(1), ramp(1) + 100, ramp(1) + 200], axis=-1)
+    rule = SeriesRule(("XC",), colour=True)
+    channels = tuple(Channel(Scaling.WINDOW, low, low + 100) for low in (0, 100, 200))
+    spec = input_spec(series=rule, layout=Layout.IMAGE, channels=channels, size=(1, 8, 8))
+    tensor = prepare(volume(colours, modality="XC"), spec).tensor
+    assert tensor.shape == (1, 3, 8, 8)
+    expected = torch.from_numpy(ramp(1)[0] / np.float32(100)).clamp(0, 1)
+    for colour in range(3):
+        torch.testing.assert_close(tensor[0, colour, 1:7], expected)
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_colour_and_grey_are_not_taken_for_each_other(colour: bool) -> None:
+    voxels = ramp(1) if colour else np.stack([ramp(1)] * 3, axis=-1)
+    channels = (Channel(Scaling.NONE),) * 3
+    spec = input_spec(series=SeriesRule(("XC",), colour=colour), layout=Layout.IMAGE, channels=channels)
+    with pytest.raises(UnsupportedSeries, match="in colour"):
+        prepare(volume(voxels, modality="XC"), spec)

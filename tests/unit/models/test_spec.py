@@ -90,7 +90,9 @@ GOLDEN = Path(__file__).parent / "golden"
 @pytest.mark.parametrize("name", ["brain-volume", "chest-film-qa", "ct-features", "ich-triage"])
 def test_a_spec_that_was_registered_before_still_loads_and_is_written_the_same(name: str) -> None:
     document = json.loads((GOLDEN / f"{name}.json").read_text())
-    assert spec_to_json(spec_from_json(document)) == document
+    written = spec_to_json(spec_from_json(document))
+    assert written["input"]["series"].pop("colour") is False  # came later, with a default
+    assert written == document
 
 
 def everything() -> ModelSpec:
