@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -81,12 +82,33 @@ class FallbackPolicy:
             raise ValueError("times are not negative, and the champion is asked at least once")
 
 
-def variant_budget_s(left_s: float, policy: FallbackPolicy) -> float | None:
+@dataclass(frozen=True, slots=True)
+class CallerDeadline:
+    """When a caller needs the answer: he asked for it (`is_asked`), or it is the end of his wait.
+
+    It bounds how long a variant other than the champion is waited for, and ends no reading.
+    """
+
+    at: datetime
+    is_asked: bool
+
+    def left_s(self, now: datetime) -> float | None:
+        """Seconds until then, 0 when it is past. None where nobody waits any longer, so that nobody is in a hurry."""
+        left_s = (self.at - now).total_seconds()
+        return max(left_s, 0.0) if self.is_asked or left_s > 0 else None
+
+
+def variant_budget_s(
+    left_s: float, policy: FallbackPolicy, caller_left_s: float | None = None
+) -> float | None:
     """How long a variant other than the champion may take, so that the champion can still answer after it.
 
-    None when too little is left: the champion is asked at once then, as after `Failure.NO_TIME`.
+    `caller_left_s` is the time to the caller's deadline, of which the champion keeps a share, too; None where nobody
+    is in a hurry. None when too little is left: the champion is asked at once then, as after `Failure.NO_TIME`.
     """
     budget = min(left_s * policy.variant_share, left_s - policy.stable_reserve_s, policy.canary_timeout_s)
+    if caller_left_s is not None:
+        budget = min(budget, caller_left_s * policy.variant_share)
     return budget if budget >= policy.min_budget_s else None
 
 

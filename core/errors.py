@@ -33,7 +33,8 @@ survives pickling between actors.
     └── RequestError           the caller can mend it; `pointer` names the field
         ├── InvalidField · UrlRefused · Unauthenticated · Forbidden · Overloaded · RoutingFrozen
         └── IdempotencyConflict · JobNotFound · JobNotCancelable · JobCanceled · ResultNotReady · NoSuchDocument ·
-            UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment · RoutingConflict
+            DocumentPurged · UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment ·
+            RoutingConflict
 """
 
 from __future__ import annotations
@@ -332,6 +333,12 @@ class NoSuchDocument(RequestError):
     """The job has ended and such a document will never exist."""
 
     code = "no-such-document"
+
+
+class DocumentPurged(RequestError):
+    """The document was there, and is no longer kept."""
+
+    code = "document-purged"
 
 
 class NoExperiment(RequestError):

@@ -31,7 +31,7 @@ FREE: Final[Mapping[str, None]] = MappingProxyType(
 
 def fingerprint_of(request: JobRequest) -> str:
     """What two submissions must share to be the same request."""
-    body = [
+    body: list[Any] = [
         request.study.study_uid,
         request.study.source,
         list(request.study.series_uids),
@@ -43,6 +43,8 @@ def fingerprint_of(request: JobRequest) -> str:
         request.tester_variant,
         request.force,
     ]
+    if request.deadline_s is not None:  # keys that were used before there were deadlines stay good
+        body.append(request.deadline_s)
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
@@ -51,12 +53,13 @@ def request_of(row: RowMapping) -> JobRequest:
     return JobRequest(
         StudyRef(row["source"], row["study_uid"], tuple(row["series_uids"])),
         model=row["requested_model"],
-        priority=Priority(row["priority"]),
+        priority=Priority(row["asked_priority"] or row["priority"]),
         outputs=tuple(row["outputs"]),
         callback=row["callback"],
         context=row["context"],
         tester_variant=row["tester_variant"],
         force=row["force"],
+        deadline_s=row["deadline_s"],
     )
 
 

@@ -261,8 +261,16 @@ class Jobs:
                 (row for row in rows if fingerprint_of(request_of(row)) == fingerprint_of(request)), None
             )
             if same is not None:
-                return Submitted(job_of(same), True)
+                return Submitted(self._hurried(connection, same, request), True)
         return Submitted(self._insert(connection, request, tenant), False)
+
+    def _hurried(self, connection: Connection, row: RowMapping, request: JobRequest) -> Job:
+        """The job of a row, with the deadline of the first of its callers who has one."""
+        deadline = request.deadline(self._db.now(connection))
+        if row["deadline"] is not None or deadline is None:
+            return job_of(row)
+        connection.execute(sa.update(jobs).where(jobs.c.id == row["id"]).values(deadline=deadline))
+        return job_of(dict(row) | {"deadline": deadline})
 
     def _before(self, connection: Connection, request: JobRequest, key: str, tenant: str) -> Submitted | None:
         mine = (idempotency.c.tenant == tenant) & (idempotency.c.key == key)
@@ -283,12 +291,16 @@ class Jobs:
     ) -> Job:
         """A job that waits until `stable_at`, or one that a worker is called for at once."""
         now = self._db.now(connection)
-        order = queue_order(request.priority, now)
+        order = queue_order(request.ranks_as, now)
         row = {
             "id": uuid.uuid4().hex,
             "tenant": tenant,
             "state": JobState.WAITING if stable_at else JobState.QUEUED,
-            "priority": request.priority,
+            "priority": request.ranks_as,
+            "asked_priority": request.priority,
+            "priority_rule": None if request.ranked is None else request.ranked.rule,
+            "deadline_s": request.deadline_s,
+            "deadline": request.deadline(now),
             "source": request.study.source,
             "study_uid": request.study.study_uid,
             "series_uids": list(request.study.series_uids),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from canary.fallback import CallerDeadline
+from canary.priority_rules import RankedPriority
 from core.errors import SerinusError
 from core.priority import Priority, QueueOrder, QueuePlace, queue_order
 from core.retry import Attempts
@@ -29,7 +31,8 @@ class JobRequest:
     """What a caller asks for. `model` is empty when the first fitting one is to be taken.
 
     `tester_variant` is the variant that an authorised tester asked for. `force` has the study read and delivered even
-    if the same version has read the same input before.
+    if the same version has read the same input before. In `deadline_s` its caller needs the answer, and `waits_s` he
+    waits for it, counted from its acceptance. `ranked` is what the site's rules make of its priority.
     """
 
     study: StudyRef
@@ -41,6 +44,19 @@ class JobRequest:
     inference_type: str = ""
     tester_variant: str | None = None
     force: bool = False
+    deadline_s: float | None = None
+    waits_s: float | None = None
+    ranked: RankedPriority | None = None
+
+    @property
+    def ranks_as(self) -> Priority:
+        """The priority that counts."""
+        return self.priority if self.ranked is None else self.ranked.priority
+
+    def deadline(self, accepted_at: datetime) -> datetime | None:
+        """When its caller needs the answer: the deadline that he asks for, else the end of his wait."""
+        seconds = self.waits_s if self.deadline_s is None else self.deadline_s
+        return None if seconds is None else accepted_at + timedelta(seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +67,8 @@ class Job:
     its worker was lost. The error is that of its last failure, also while it is queued again; `failing_kind` is its
     class, and `failing_since` when the failures of that kind began. `same_as` is the job whose reading answered this
     one; that of another tenant is not told to anybody (`same_as_told`).
+    `priority` is the one that counts; `priority_rule` names the rule of the site that changed it. `deadline` is when
+    its caller needs the answer, `deadline_s` as he asked for it.
     """
 
     id: str
@@ -78,6 +96,15 @@ class Job:
     same_as: str | None = None
     same_as_foreign: bool | None = None
     failing_kind: str | None = None
+    asked_priority: str | None = None
+    priority_rule: str | None = None
+    deadline: datetime | None = None
+    deadline_s: float | None = None
+
+    @property
+    def caller_deadline(self) -> CallerDeadline | None:
+        """As `canary.fallback` takes it."""
+        return None if self.deadline is None else CallerDeadline(self.deadline, self.deadline_s is not None)
 
     def wants_failure_sr(self, *, by_default: bool) -> bool:
         """Whether an SR is to tell the archive of its failure: its caller wants it, or its site of all SRs."""

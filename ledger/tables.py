@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-REVISION = "0005"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
+REVISION = "0006"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
 SCHEMA_VERSION = 7  # stays: it keeps away a Serinus that reads `schema_version` and knows of no revisions
 RESULT_VERSION = 1  # of the JSON that `jobs.result` holds
 
@@ -96,6 +96,10 @@ jobs = sa.Table(
     sa.Column("result_version", sa.Integer),
     sa.Column("same_as", sa.String(32)),  # the job whose reading answered this one
     sa.Column("same_as_foreign", sa.Boolean),  # whether that is another tenant's, which nobody is told
+    sa.Column("asked_priority", sa.String(16)),  # `priority` is what the site's rules made of it
+    sa.Column("priority_rule", sa.String(64)),  # the rule that changed it
+    sa.Column("deadline_s", sa.Float),  # as it was asked for
+    sa.Column("deadline", UtcTime),  # when the caller needs the answer
     sa.Index("jobs_to_claim", "state", "rank", "scheduled_at", "not_before"),
     sa.Index("jobs_by_study", "study_uid", "state"),
     sa.Index("jobs_by_model", "model", "created_at", "id"),

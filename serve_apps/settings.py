@@ -15,8 +15,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from canary.gates import SitePolicy
 from canary.input_check import InputPolicy, InputRule
+from canary.priority_rules import PriorityRule
 from canary.routing_table import AssignmentKey
 from core.errors import RequestError
+from core.priority import Priority
 from core.retry import RetryPolicy
 from imaging.object_location import parse_prefix
 from imaging.pixel_limits import PixelLimits
@@ -80,6 +82,32 @@ SourceSettings = Annotated[
 ]
 
 
+class PriorityRuleSettings(BaseModel):
+    """A context that raises a study's priority, as `canary.priority_rules.PriorityRule` has it."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(min_length=1, max_length=64)
+    match: dict[str, tuple[str, ...]]
+    priority: Priority
+    may_lower: bool = False
+
+    @field_validator("match", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, match: object) -> object:
+        if not isinstance(match, dict):
+            return match
+        return {name: [value] if isinstance(value, str) else value for name, value in match.items()}
+
+    @model_validator(mode="after")
+    def _is_a_rule(self) -> Self:
+        _ = self.rule
+        return self
+
+    @property
+    def rule(self) -> PriorityRule:
+        return PriorityRule(self.name, self.match, self.priority, self.may_lower)
+
+
 class Settings(BaseSettings):
     """Everything a site may decide. Times in seconds, sizes in bytes."""
 
@@ -103,6 +131,7 @@ class Settings(BaseSettings):
     sources: tuple[SourceSettings, ...] = ()
     infer_source: str = "s3"
     callback_hosts: tuple[str, ...] = ()
+    priority_rules: tuple[PriorityRuleSettings, ...] = ()
     failure_sr: bool = False  # whether a study that no version could read gets an SR that says so
 
     default_resources: Resources = Resources()

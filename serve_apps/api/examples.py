@@ -27,7 +27,10 @@ _JOB_OUT = {
     "study_uid": STUDY,
     "source": "samples",
     "model": MODEL,
-    "priority": "routine",
+    "priority": "stat",
+    "priority_rule": "ED first",
+    "context": {"service": "ED"},
+    "deadline": "2026-05-01T08:02:00Z",
     "attempt": 0,
     "created_at": AT,
     "links": {"self": f"/v1/jobs/{JOB}", "results": f"/v1/jobs/{JOB}/results"},
@@ -99,7 +102,13 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
         "retryable": False,
         "pointer": "/study_uid",
     },
-    "JobSubmission": {"study_uid": STUDY, "source": "samples", "model": MODEL},
+    "JobSubmission": {
+        "study_uid": STUDY,
+        "source": "samples",
+        "model": MODEL,
+        "context": {"service": "ED"},
+        "deadline_s": 120,
+    },
     "InferCall": {
         "study_uid": STUDY,
         "modality": "CT",
@@ -135,6 +144,8 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
             }
         ],
         "note": "Intracranial hemorrhage: present (91 %), not reviewed",
+        "documents": ["sr"],
+        "context": {"service": "ED"},
         "input_digest": DIGEST,
     },
     "CompleteOut": {"released": 1},
@@ -178,6 +189,7 @@ BY_OPERATION: Mapping[tuple[str, str], dict[str, Any]] = {
     ("get", "/v1/jobs/{job_id}/explain"): {
         "job": JOB,
         "same_as": None,
+        "priority": "The rule 'ED first' made it stat; its caller asked for routine.",
         "end": [],
         "decisions": [{"sentences": ["The champion 1 read it."], "agrees": True, "row": {}}],
         "escalations": [],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import JobCanceled, NoSuchDocument
+from core.errors import DocumentPurged, JobCanceled, NoSuchDocument
 from core.study import StudyRef
 from ledger import Job, JobRequest, JobState, Priority
 from serve_apps.api.problems import Problem
@@ -20,6 +20,7 @@ def request_of(submission: JobSubmission, tester_variant: str | None) -> JobRequ
         context=submission.context,
         tester_variant=tester_variant,
         force=submission.force,
+        deadline_s=submission.deadline_s,
     )
 
 
@@ -36,8 +37,8 @@ def last_error(job: Job) -> Problem:
     return Problem(code, detail, members={"job": job.id})
 
 
-def no_document_problem(job: Job, error: NoSuchDocument) -> Problem:
-    """A document that will never exist; of a job that failed, with the error that it failed with."""
+def no_document_problem(job: Job, error: NoSuchDocument | DocumentPurged) -> Problem:
+    """A document that will not be there any more; of a job that failed, with the error that it failed with."""
     failed = {"error": last_error(job).body()} if job.state is JobState.FAILED else {}
     return Problem(error.code, error.detail, members={"job": job.id, **failed})
 
@@ -57,6 +58,9 @@ def job_out(job: Job) -> JobOut:
         source=job.study.source,
         model=job.model or None,
         priority=job.priority.value,
+        priority_rule=job.priority_rule,
+        context=dict(job.context),
+        deadline=job.deadline,
         attempt=job.attempt,
         created_at=job.created_at,
         finished_at=job.finished_at,
@@ -71,4 +75,5 @@ def job_out(job: Job) -> JobOut:
 def result_out(result: JobResult) -> ResultOut:
     """The result that the ledger keeps, with what was found since it was made."""
     escalations = [dict(escalation) for escalation in result.escalations]
-    return ResultOut.model_validate({**result.stored, "escalations": escalations})
+    since = {"context": dict(result.context), "escalations": escalations}
+    return ResultOut.model_validate({**result.stored, **since})

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
 
-from core.errors import NoSuchDocument
+from core.errors import DocumentPurged, NoSuchDocument
 from ledger import FINISHED, Job, JobState
 from serve_apps.api.dependencies import JobId, Reader, Site, Submitter
 from serve_apps.api.job_mapping import (
@@ -172,7 +172,7 @@ def require_no_bad_end(job: Job) -> None:
 async def dicom_answer(jobs: JobService, job: Job, kind: str) -> Response:
     try:
         return Response(await jobs.document(job, kind), media_type="application/dicom")
-    except NoSuchDocument as error:
+    except (NoSuchDocument, DocumentPurged) as error:
         raise no_document_problem(job, error) from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +11,7 @@ from ledger import ModelRouting
 from serve_apps.api.problems import Problem
 from serve_apps.api.routing_schemas import ConfirmedOut, FreezeOut, SlotIn
 from serve_apps.application.freeze import FreezeOutcome
+from serve_apps.application.job_in_words import JobInWords
 from serve_apps.application.routing import AuditTrail, JobExplanation, Routes
 
 LAYER_SALT = "layer/"  # every experiment of a layer draws its place in it alike
@@ -95,11 +95,12 @@ def table_document(table: RoutingTable) -> dict[str, Any]:
     }
 
 
-def explanation_document(explained: JobExplanation, end: Sequence[str]) -> dict[str, Any]:
+def explanation_document(explained: JobExplanation, words: JobInWords) -> dict[str, Any]:
     return {
         "job": explained.job_id,
         "same_as": explained.same_as,
-        "end": list(end),
+        "priority": words.priority,
+        "end": list(words.end),
         "decisions": [
             {"sentences": list(words.sentences), "agrees": words.agrees, "row": row_document(row)}
             for row, words in explained.decisions

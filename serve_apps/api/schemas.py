@@ -28,6 +28,7 @@ VariantName = Annotated[str, StringConstraints(pattern=VARIANT_PATTERN, max_leng
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
+MAX_DEADLINE_S = 86_400
 NO_NUL = r"^[^\x00]*$"  # no database finds it, and PostgreSQL refuses to look
 Address = Annotated[str, StringConstraints(pattern=NO_NUL, max_length=500)]
 ContextName = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=1, max_length=64)]
@@ -79,8 +80,15 @@ class JobSubmission(Wire):
     context: dict[ContextName, ContextValue] = Field(
         default_factory=dict,
         max_length=20,
-        description="never logged",
+        description="what you know of the study, as its ward: comes back with the result; never logged",
         json_schema_extra={"additionalProperties": False},
+    )
+    deadline_s: float | None = Field(
+        default=None,
+        strict=True,
+        ge=1,
+        le=MAX_DEADLINE_S,
+        description="when you need the result, from its acceptance: a canary is waited for half of that at most",
     )
     force: bool = Field(
         strict=True, default=False, description="read and deliver, even what the same version has read before"
@@ -169,9 +177,13 @@ class ResultOut(Wire):
     input_digest: str
     sr_sop_instance_uid: str | None = None
     routing: dict[str, Any] = Field(default_factory=dict)
+    documents: tuple[str, ...] = Field(
+        default=(), description="the DICOM objects that were made: `sr`, `seg`"
+    )
     same_as: str | None = Field(
         default=None, description="the earlier job of this tenant that read the same, if one did"
     )
+    context: dict[str, str] = Field(default_factory=dict, description="as the caller gave it")
     escalations: tuple[dict[str, Any], ...] = Field(
         default=(),
         description="critical findings that another version saw and this one missed, or the reverse",
@@ -187,6 +199,9 @@ class JobOut(Wire):
     source: str
     model: str | None = None
     priority: str
+    priority_rule: str | None = Field(default=None, description="the rule of the site that changed it")
+    context: dict[str, str] = Field(default_factory=dict, description="as the caller gave it")
+    deadline: datetime | None = Field(default=None, description="when the caller needs the result")
     attempt: int
     created_at: datetime
     finished_at: datetime | None = None

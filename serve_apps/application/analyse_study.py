@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from canary.assignment import Assignment, NoSuchVariant, assign
-from canary.fallback import FallbackPolicy
+from canary.fallback import CallerDeadline, FallbackPolicy
 from canary.gates import SitePolicy
 from canary.input_check import NEW_SITE, InputPolicy
 from canary.routing_table import Variant
@@ -56,8 +56,8 @@ from serve_apps.application.same_reading import (
 class StudyOrder:
     """What is to be read: a job without its bookkeeping. `created_at` dates the report, so a retry repeats it.
 
-    `waiter_s` is how long the caller still waits for the answer, None where nobody waits. `token` says of which job
-    the ledger is asked. `force` has a study read that would else be refused for what befell its readers.
+    `deadline` is when the caller needs the answer, None where he did not say. `token` says of which job the ledger is
+    asked. `force` has a study read that would else be refused for what befell its readers.
     """
 
     study: StudyRef
@@ -66,7 +66,7 @@ class StudyOrder:
     outputs: tuple[str, ...]
     created_at: datetime
     tester_variant: str | None = None
-    waiter_s: float | None = None
+    deadline: CallerDeadline | None = None
     token: str = ""
     force: bool = False
 
@@ -186,8 +186,9 @@ async def analyse_study(
     policy = FallbackPolicy(stable_reserve_s=rules.stable_reserve_s, canary_timeout_s=rules.canary_timeout_s)
     asking: FallbackInference[Report] = FallbackInference(snapshot, place.port, policy, rules.policy)
     progress.failures = asking.failures
+    caller_left_s = None if order.deadline is None else order.deadline.left_s(place.clock())
     outcome = await asking.predict(
-        InferenceRequest(study, assignment, order.queue, slot, accept, rules.forward_s, order.waiter_s)
+        InferenceRequest(study, assignment, order.queue, slot, accept, rules.forward_s, caller_left_s)
     )
     stages = (*study.stages, *outcome.inference.stages, *clock.timings)
     champion = snapshot.table(study.model).champion
@@ -222,6 +223,7 @@ def _result(
         order.study.study_uid,
         sr_uid=outcome.report.sr_uid,
         routing=routing_of(assignment, outcome, study),
+        documents=outcome.report.documents,
     )
 
 

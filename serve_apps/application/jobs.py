@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from canary.priority_rules import priority_of
 from core.errors import (
+    DocumentPurged,
     NoSuchDocument,
     RequestError,
     ResultNotReady,
@@ -26,10 +28,21 @@ from core.errors import (
 )
 from core.study import StudyRef
 from imaging.object_location import permitted
-from ledger import FAILURE_SR, FINISHED, HAS_RESULT, Job, JobRequest, JobState, Ledger, Priority, Submitted
+from ledger import (
+    FAILURE_SR,
+    FINISHED,
+    HAS_RESULT,
+    SR,
+    Job,
+    JobRequest,
+    JobState,
+    Ledger,
+    Priority,
+    Submitted,
+)
 from serve_apps.application.callers import Caller, Scope
 from serve_apps.application.executors import run_in
-from serve_apps.application.explain_end import end_in_words
+from serve_apps.application.job_in_words import JobInWords, job_in_words
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.open_jobs import OpenJobs
 from serve_apps.application.routing_snapshot import RoutingSnapshot, eligible_models
@@ -68,9 +81,10 @@ class JobQuery:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """The result as the ledger stores it, and the caller's escalations that came since."""
+    """The result as the ledger stores it, what its caller said of the study, and the escalations that came since."""
 
     stored: Mapping[str, Any] = field(repr=False)
+    context: Mapping[str, str] = field(repr=False)
     escalations: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -119,6 +133,7 @@ class JobService:
         self._executor = executor
         self._open_jobs = OpenJobs(lambda: ledger.jobs.open_jobs(), settings.max_open_jobs, executor)
         self._sources = settings.all_sources
+        self._priority_rules = tuple(each.rule for each in settings.priority_rules)
         self.waiting = 0  # callers that wait for their job now
 
     async def submit(
@@ -137,6 +152,8 @@ class JobService:
         """
         if request.tester_variant is not None:
             caller.require(Scope.VARIANTS_CHOOSE)
+        ranked = priority_of(request.priority, request.context, self._priority_rules)
+        request = replace(request, waits_s=waiter_s, ranked=ranked)
         try:
             self._check(request)
             await self._open_jobs.require_room()
@@ -229,7 +246,7 @@ class JobService:
             outcome = await self._follower.outcome(job.id, seconds)
             news = None if outcome is None else new_result(outcome)
             if news is not None:
-                return JobResult(news)
+                return JobResult(news, job.context)
             return await self._secure(await self._follower.follow(job.id, max(0.0, deadline - clock())))
         finally:
             self.waiting -= 1
@@ -266,21 +283,28 @@ class JobService:
         stored = await run_in(self._executor, self._ledger.jobs.result, job.id)
         read_by = job.same_as or job.id
         escalations = await run_in(self._executor, self._ledger.escalations.of_job, read_by)
-        return JobResult({**stored, "same_as": job.same_as_told}, tuple(escalations))
+        told = {**stored, "same_as": job.same_as_told}
+        return JobResult(told, job.context, tuple(escalations))
 
-    async def end_in_words(self, job_id: str, caller: Caller) -> tuple[str, ...]:
-        """How the job came to its end, if it has no result. Raises JobNotFound."""
+    async def in_words(self, job_id: str, caller: Caller) -> JobInWords:
+        """What happened to the job beside its reading. Raises JobNotFound."""
         job = await self.get(job_id, caller)
         wants_report = job.wants_failure_sr(by_default=self._settings.failure_sr)
-        return end_in_words(job, wants_report=wants_report, has_report=await self._has(job, FAILURE_SR))
+        has_report = await self._has(job, FAILURE_SR)
+        return job_in_words(job, wants_report=wants_report, has_report=has_report)
 
     async def document(self, job: Job, kind: str) -> bytes:
-        """A DICOM object of the job. Raises ResultNotReady, or NoSuchDocument for one that will never exist."""
+        """A DICOM object of the job.
+
+        Raises ResultNotReady, NoSuchDocument for one that will never exist, or DocumentPurged for one that did.
+        """
         if kind not in job.outputs and kind != FAILURE_SR:
             raise NoSuchDocument("the job was not asked for such a document")
         try:
             return await run_in(self._executor, self._ledger.jobs.document, job.id, kind)
         except ResultNotReady:
+            if job.state in HAS_RESULT and kind in documents_of(await self.result(job)):
+                raise DocumentPurged("the document is no longer kept here") from None
             if job.state in FINISHED or job.state in HAS_RESULT:
                 raise NoSuchDocument(f"the job is {job.state} and has no such document") from None
             raise
@@ -336,6 +360,12 @@ def new_result(outcome: JobOutcome) -> Mapping[str, Any] | None:
     if outcome.state is not JobState.COMPLETED or outcome.result is None or outcome.result.get("same_as"):
         return None
     return outcome.result
+
+
+def documents_of(result: JobResult) -> tuple[str, ...]:
+    """The kinds of DICOM objects that were made with a result; of an early one only its SR is known."""
+    early = (SR,) if result.stored.get("sr_sop_instance_uid") else ()
+    return tuple(result.stored.get("documents", early))
 
 
 def check_callback(url: str, allowed_hosts: tuple[str, ...]) -> None:

@@ -32,7 +32,6 @@ from serve_apps.application.routing_snapshot import RoutingSnapshot
 
 Clock = Callable[[], float]
 Report = TypeVar("Report")
-WAITER_SHARE: Final = 0.5  # of the time that a waiting caller has left: the champion needs the other half
 
 
 class OutputRefused(ModelFailed):
@@ -61,8 +60,8 @@ class HeldSlot(Protocol):
 class InferenceRequest(Generic[Report]):
     """One study to be predicted within `deadline_s`.
 
-    `accept` makes the report, and raises ModelFailed for a prediction that no report may hold. `waiter_s` is how long
-    the caller still waits for the answer, None where nobody waits.
+    `accept` makes the report, and raises ModelFailed for a prediction that no report may hold. `caller_left_s`
+    is the time to the caller's deadline, None where nobody is in a hurry.
     """
 
     study: FetchedStudy
@@ -71,7 +70,7 @@ class InferenceRequest(Generic[Report]):
     slot: HeldSlot
     accept: Callable[[Inference], Awaitable[Report]]
     deadline_s: float
-    waiter_s: float | None = None
+    caller_left_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +116,13 @@ class FallbackInference(Generic[Report]):
         self._site = site
         self._clock = clock
         self._end = 0.0
-        self._waiter_end: float | None = None
+        self._caller_end: float | None = None
 
     async def predict(self, request: InferenceRequest[Report]) -> InferenceOutcome[Report]:
         """Ask until a variant answers. Raises the champion's SerinusError when nobody is left to."""
         self._end = self._clock() + request.deadline_s
-        self._waiter_end = None if request.waiter_s is None else self._clock() + request.waiter_s
+        left_s = request.caller_left_s
+        self._caller_end = None if left_s is None else self._clock() + left_s
         champion = self._snapshot.table(request.study.model).champion
         variant, number = request.assignment.variant, 1
         reason = request.assignment.reason
@@ -170,17 +170,16 @@ class FallbackInference(Generic[Report]):
         if not request.slot.can_be_lent:
             raise NoTime("too many studies wait for other variants than the champion already")
         now = self._clock()
-        budget_s = variant_budget_s(self._end - now, self._policy)
-        if budget_s is None:
+        caller_left_s = None if self._caller_end is None else self._caller_end - now
+        unhurried_s = variant_budget_s(self._end - now, self._policy)
+        budget_s = variant_budget_s(self._end - now, self._policy, caller_left_s)
+        if unhurried_s is None or budget_s is None:
             raise NoTime("too little time is left to ask another variant than the champion")
-        if self._waiter_end is None or self._waiter_end <= now:
-            return await self._ask_on_a_lent_slot(version, request, budget_s)
-        hurried_s = (self._waiter_end - now) * WAITER_SHARE
         try:
-            return await self._ask_on_a_lent_slot(version, request, min(budget_s, hurried_s))
+            return await self._ask_on_a_lent_slot(version, request, budget_s)
         except DeadlineExceeded:
-            if hurried_s < budget_s:
-                raise NoTime("the caller waits no longer for another variant than the champion") from None
+            if budget_s < unhurried_s:
+                raise NoTime("the caller's deadline leaves no more time for another variant") from None
             raise
 
     async def _ask_on_a_lent_slot(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -62,7 +62,8 @@ class ReportedBox:
 class StudyResult:
     """One study's result, stamped with the version that really produced it. `note` is one sentence for a worklist.
 
-    `same_as` is the job that read the study, where it was an earlier one than that which has this result.
+    `documents` are the kinds of DICOM objects that were made with it. `same_as` is the job that read the study, where
+    it was an earlier one than that which has this result.
     """
 
     study_uid: str = field(repr=False)
@@ -84,6 +85,7 @@ class StudyResult:
     input_check: InputCheck = NOT_CHECKED
     status: str = "preliminary"
     same_as: str | None = None
+    documents: tuple[str, ...] = ()
     format: int = RESULT_FORMAT
 
     def to_json(self) -> dict[str, Any]:
@@ -93,7 +95,12 @@ class StudyResult:
 
 
 def to_result(
-    prediction: Prediction, study_uid: str, *, sr_uid: str | None, routing: Mapping[str, Any]
+    prediction: Prediction,
+    study_uid: str,
+    *,
+    sr_uid: str | None,
+    routing: Mapping[str, Any],
+    documents: Iterable[str] = (),
 ) -> StudyResult:
     stamp = prediction.stamp
     return StudyResult(
@@ -131,6 +138,7 @@ def to_result(
         sr_sop_instance_uid=sr_uid,
         routing=dict(routing),
         input_check=prediction.input_check,
+        documents=tuple(documents),
     )
 
 

@@ -98,7 +98,7 @@ class JobRunner:
         """Whether the job runs or waits here."""
         return job_id in self._tasks
 
-    async def run(self, job_id: str, place: QueuePlace, waiter_s: float | None = None) -> JobOutcome:
+    async def run(self, job_id: str, place: QueuePlace) -> JobOutcome:
         """Run the job, or join it if it runs here.
 
         A caller that goes away does not end the job. Raises JobNotFound and LedgerUnavailable.
@@ -108,7 +108,7 @@ class JobRunner:
             if self._is_draining:
                 return handed_back(job_id)
             # a context of its own: Serve would cancel the calls of a job together with the request that began it
-            task = asyncio.create_task(self._run(job_id, place, waiter_s), context=contextvars.Context())
+            task = asyncio.create_task(self._run(job_id, place), context=contextvars.Context())
             self._tasks[job_id] = task
             task.add_done_callback(partial(self._forget, job_id))
         return await asyncio.shield(task)
@@ -129,20 +129,18 @@ class JobRunner:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _run(self, job_id: str, place: QueuePlace, waiter_s: float | None) -> JobOutcome:
-        loop = asyncio.get_running_loop()
-        waiter_end = None if waiter_s is None else loop.time() + waiter_s
+    async def _run(self, job_id: str, place: QueuePlace) -> JobOutcome:
         self._queued.add(job_id)
         try:
             async with self._gate.slot(place.order, place.source) as slot:
                 self._queued.discard(job_id)
-                return await self._in_slot(job_id, slot, waiter_end)
+                return await self._in_slot(job_id, slot)
         except asyncio.CancelledError:
             return handed_back(job_id)  # only `drain` cancels; a claim was given back
         finally:
             self._queued.discard(job_id)
 
-    async def _in_slot(self, job_id: str, slot: HeldSlot, waiter_end: float | None) -> JobOutcome:
+    async def _in_slot(self, job_id: str, slot: HeldSlot) -> JobOutcome:
         claiming = asyncio.create_task(
             run_in(self._c.ledger, self._c.claims.claim, job_id, self._c.worker, self._c.lease_s)
         )
@@ -155,12 +153,12 @@ class JobRunner:
             raise
         if claimed is None:
             return await self._in_other_hands(job_id)
-        return await self._hold(claimed, slot, waiter_end)
+        return await self._hold(claimed, slot)
 
-    async def _hold(self, claimed: ClaimedJob, slot: HeldSlot, waiter_end: float | None) -> JobOutcome:
+    async def _hold(self, claimed: ClaimedJob, slot: HeldSlot) -> JobOutcome:
         """Work under the lease. If it is lost, the work stops and what others make of the job counts."""
         loop = asyncio.get_running_loop()
-        work = asyncio.create_task(self._work(claimed, slot, waiter_end))
+        work = asyncio.create_task(self._work(claimed, slot))
         self._c.keeper.keep(claimed.token, partial(loop.call_soon_threadsafe, work.cancel))
         try:
             await asyncio.wait([work])
@@ -178,12 +176,12 @@ class JobRunner:
             return await self._as_it_stands(claimed.job.id)
         return work.result()
 
-    async def _work(self, claimed: ClaimedJob, slot: HeldSlot, waiter_end: float | None) -> JobOutcome:
+    async def _work(self, claimed: ClaimedJob, slot: HeldSlot) -> JobOutcome:
         clock, progress = StageClock(), Progress()
         clock.add(Stage.QUEUE, int(claimed.job.created_at.timestamp() * 1e9), clock.now_ns())
         showing = asyncio.create_task(self._show(claimed.token, progress))
         try:
-            order = replace(order_of(claimed.job, waiter_end), token=claimed.token)
+            order = replace(order_of(claimed.job), token=claimed.token)
             analysis = await analyse_study(order, self._c.place, slot, progress)
             if isinstance(analysis, SameReading):
                 return await self._ending(claimed).completed_as(claimed, analysis, clock)
@@ -250,9 +248,8 @@ def handed_back(job_id: str) -> JobOutcome:
     return JobOutcome(job_id, JobState.QUEUED, retry_after_s=0.0)
 
 
-def order_of(job: Job, waiter_end: float | None = None) -> StudyOrder:
-    """What is to be read. `waiter_end` is when the caller stops waiting, by the event loop's clock."""
-    waiter_s = None if waiter_end is None else waiter_end - asyncio.get_running_loop().time()
+def order_of(job: Job) -> StudyOrder:
+    """What is to be read."""
     return StudyOrder(
         study=job.study,
         queue=job.order,
@@ -260,6 +257,6 @@ def order_of(job: Job, waiter_end: float | None = None) -> StudyOrder:
         outputs=job.outputs,
         created_at=job.created_at,
         tester_variant=job.tester_variant,
-        waiter_s=waiter_s,
+        deadline=job.caller_deadline,
         force=job.force,
     )

@@ -169,6 +169,8 @@ def explain(job_id: Annotated[str, typer.Argument(metavar="JOB")], as_json: AsJs
         out.print(
             f"nothing was read for this job: job {document['same_as']} had read the same", soft_wrap=True
         )
+    if document["priority"]:
+        out.print(document["priority"], soft_wrap=True)
     for sentence in document["end"]:
         out.print(f"[bold red]{sentence}[/]", soft_wrap=True)
     for decision in document["decisions"]:

@@ -103,7 +103,7 @@ class JobWorker(RoutingReplica):
         """Run the job, or join it if it runs here; for a caller who waits, until its reports are stored too."""
         if is_draining():
             self._runner.stop_taking()
-        outcome = await self._runner.run(job_id, place, waiter_s)
+        outcome = await self._runner.run(job_id, place)
         return await self._after.delivered(outcome, waiter_s)
 
     async def watch(self, job_id: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from pydicom import Dataset
 
 from imaging.samples.synthetic import make_ct_study
+from ledger import Audience, Ledger
 from tests.orthanc import Orthanc
 from tests.receiver import Receiver
 from tests.stack import LiveStack, eventually
@@ -126,6 +127,45 @@ def test_a_waiting_study_can_be_cancelled_and_whoever_asked_is_called_back(
         pacs.start()
     told = eventually(lambda: receiver.calls[1:] or None, 30, "a callback that is taken")[0][1]
     assert (json.loads(told)["job"], json.loads(told)["state"]) == (job, "canceled")
+
+
+def heard(stack: LiveStack, number: int, **headers: str) -> list[tuple[str, str]]:
+    """The ids and sentences of the first events of a stream, which is then broken off."""
+    found: list[tuple[str, str]] = []
+    with stack.http() as http:
+        asked = {"Accept": "text/event-stream", **headers}
+        with http.stream("GET", "/v1/events", headers=asked) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            last = ""
+            for line in answer.iter_lines():
+                name, _, value = line.partition(": ")
+                last = value if name == "id" else last
+                if name == "data":
+                    found.append((last, json.loads(value)["escalation"]["sentence"]))
+                if len(found) == number:
+                    return found
+    return found
+
+
+def test_a_listener_that_lost_its_connection_goes_on_after_the_last_event_that_it_heard(
+    stack: LiveStack,
+) -> None:
+    """Through Serve's proxy, as a browser's EventSource does it."""
+    job = stack.submit("2.25.7801", "samples", model="ich-triage")
+    ledger = Ledger.open(stack.settings.ledger)
+    try:
+        before = max((event.sequence for event in ledger.escalations.since(0, 10**6)), default=0)
+        for sentence in ("first", "second"):
+            ledger.escalations.record(job, {"code": sentence, "sentence": sentence}, Audience.CALLER)
+        (heard_first,) = heard(stack, 1, **{"Last-Event-ID": str(before)})
+        ledger.escalations.record(job, {"code": "third", "sentence": "third"}, Audience.CALLER)
+        then = heard(stack, 2, **{"Last-Event-ID": heard_first[0]})
+    finally:
+        ledger.close()
+    assert [sentence for _, sentence in (heard_first, *then)] == ["first", "second", "third"]
+    with stack.http() as http:
+        page = http.get("/v1/events", params={"cursor": heard_first[0]}).json()
+    assert [str(event["sequence"]) for event in page["events"]] == [sequence for sequence, _ in then]
 
 
 @pytest.mark.parametrize(

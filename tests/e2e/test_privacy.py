@@ -14,6 +14,8 @@ from serve_apps.embedded.ray_head import ray_directory
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack, eventually
 
+CONTEXT = {"referrer": "Dr Hohenfels-Quiney", "service": "ward-of-the-privacy-test"}
+
 
 @pytest.fixture(scope="module")
 def secrets(stack: LiveStack, pacs: Orthanc, head_ct: Path) -> list[bytes]:
@@ -22,15 +24,15 @@ def secrets(stack: LiveStack, pacs: Orthanc, head_ct: Path) -> list[bytes]:
     header = pydicom.dcmread(files[0], stop_before_pixels=True)
     pacs.push(files)
     study = str(header.StudyInstanceUID)
-    stack.finished(stack.submit(study, "pacs", model="ich-triage"))
+    stack.finished(stack.submit(study, "pacs", model="ich-triage", context=CONTEXT))
     stack.finished(stack.submit(study, "pacs", series_uids=["1.2.3.99"]))
-    stack.finished(stack.submit(study, "pacs", model="brain-volume"))
+    stack.finished(stack.submit(study, "pacs", model="brain-volume", context=CONTEXT))
     with stack.http() as http:
         http.get("/v1/jobs", params={"study_uid": study})
         http.post(f"/v1/studies/{study}/complete")
         http.get(f"/dicom-web/studies/{study}")
     found = [study, str(header.SeriesInstanceUID), str(header.SOPInstanceUID), str(header.PatientName)]
-    return [*(each.encode() for each in found), str(header.PatientID).encode()]
+    return [*(each.encode() for each in (*found, *CONTEXT.values())), str(header.PatientID).encode()]
 
 
 def log_files(stack: LiveStack) -> Iterator[Path]:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.fallback import Action, Attempt, Failure, FallbackPolicy, after_failure, variant_budget_s
+from canary.fallback import (
+    Action,
+    Attempt,
+    CallerDeadline,
+    Failure,
+    FallbackPolicy,
+    after_failure,
+    variant_budget_s,
+)
 
 POLICY = FallbackPolicy(stable_reserve_s=1.0)
 failures = st.sampled_from(list(Failure))
@@ -97,3 +107,27 @@ def test_a_variant_that_hangs_is_waited_for_no_longer_than_the_sites_patience(
 ) -> None:
     budget = variant_budget_s(left, FallbackPolicy(stable_reserve_s=1.0, canary_timeout_s=patience))
     assert budget is None or budget <= patience
+
+
+@given(left=st.floats(0, 1000), caller_left=st.floats(0, 1000), patience=st.floats(0.05, 100))
+def test_a_caller_s_deadline_leaves_the_champion_his_share_of_it(
+    left: float, caller_left: float, patience: float
+) -> None:
+    policy = FallbackPolicy(stable_reserve_s=1.0, canary_timeout_s=patience)
+    budget, unhurried = variant_budget_s(left, policy, caller_left), variant_budget_s(left, policy)
+    if budget is not None:
+        assert budget <= caller_left * (1 - policy.variant_share) + 1e-9
+        assert unhurried is not None
+        assert budget <= unhurried
+
+
+@pytest.mark.parametrize(
+    ("is_asked", "after_s", "left_s"),
+    [(True, 10, 20.0), (True, 30, 0.0), (True, 99, 0.0), (False, 10, 20.0), (False, 30, None)],
+)
+def test_a_deadline_that_was_asked_for_holds_on_and_a_wait_is_over(
+    is_asked: bool, after_s: float, left_s: float | None
+) -> None:
+    accepted = datetime(2026, 5, 1, tzinfo=UTC)
+    deadline = CallerDeadline(accepted + timedelta(seconds=30), is_asked)
+    assert deadline.left_s(accepted + timedelta(seconds=after_s)) == left_s

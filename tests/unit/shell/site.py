@@ -174,7 +174,7 @@ class Site:
         """What a worker does with a job, in short."""
         claimed = self.ledger.leases.claim(job_id, "t", 60)
         assert claimed is not None
-        result = to_result(a_prediction(), STUDY, sr_uid="1.2.9", routing={})
+        result = to_result(a_prediction(), STUDY, sr_uid="1.2.9", routing={}, documents=("sr",))
         self.ledger.leases.complete(
             claimed.token,
             result=result.to_json(),

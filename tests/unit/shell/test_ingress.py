@@ -271,7 +271,7 @@ async def test_a_waiting_caller_gets_the_worker_s_result_without_a_look_at_the_l
     jobs = job_service(site, tmp_path)
     site.go.set()
     site.follower.begin(JOB, waiter_s=30)
-    assert await jobs.wait_for_result(JOB, 30) == JobResult(result)
+    assert await jobs.wait_for_result(JOB, 30) == JobResult(result, JOB.context)
     assert (site.reads, jobs.waiting) == (0, 0)
     assert site.waiters == [30]
 

@@ -107,7 +107,7 @@ async def answered(
     versions: Versions,
     snapshot: RoutingSnapshot | None = None,
     deadline_s: float = 60,
-    waiter_s: float | None = None,
+    caller_left_s: float | None = None,
     **facts: Any,
 ) -> InferenceOutcome[str]:
     snapshot = snapshot or a_snapshot(CHAMPION, canary=CANARY, weight_bp=BASIS_POINTS)
@@ -115,7 +115,7 @@ async def answered(
         snapshot, versions, POLICY, SitePolicy.RESEARCH, versions.clock
     )
     request = InferenceRequest(
-        a_study(**facts), drawn(snapshot), FIRST, versions, versions.accept, deadline_s, waiter_s
+        a_study(**facts), drawn(snapshot), FIRST, versions, versions.accept, deadline_s, caller_left_s
     )
     return await asking.predict(request)
 
@@ -198,18 +198,25 @@ async def test_a_canary_that_no_time_is_left_for_is_neither_asked_nor_blamed() -
     assert "was not asked" in outcome.reason
 
 
-async def test_a_waiting_caller_s_time_is_shared_with_the_champion() -> None:
+async def test_the_time_to_the_caller_s_deadline_is_shared_with_the_champion() -> None:
     versions = Versions({"2": [DeadlineExceeded("late")]}, takes_s=4)
-    outcome = await answered(versions, waiter_s=8.0)
+    outcome = await answered(versions, caller_left_s=8.0)
     (_, canary_s), (_, champion_s) = versions.asked
     assert canary_s == 4.0
-    assert champion_s == 56.0, "the job goes on when its caller has left"
+    assert champion_s == 56.0, "the job goes on after its caller's deadline"
     assert [failure.counts for failure in outcome.failures] == [False], "its caller had no more time"
 
 
-async def test_a_caller_that_has_left_shortens_nothing() -> None:
+async def test_after_its_caller_s_deadline_the_champion_reads_a_study_at_once() -> None:
     versions = Versions({})
-    await answered(versions, waiter_s=-1.0)
+    outcome = await answered(versions, caller_left_s=0.0)
+    assert versions.asked == [("1", 60.0)]
+    assert [(failure.code, failure.counts) for failure in outcome.failures] == [("no-time", False)]
+
+
+async def test_a_caller_without_a_deadline_shortens_nothing() -> None:
+    versions = Versions({})
+    await answered(versions)
     assert versions.asked == [("2", 30.0)]
 
 

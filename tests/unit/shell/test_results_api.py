@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import httpx
+import sqlalchemy as sa
 
+from ledger.tables import documents
 from tests.unit.shell.site import BODY, Site
 
 DICOM = {"Accept": "application/dicom"}
@@ -107,6 +109,18 @@ async def test_a_document_that_nobody_asked_for_is_404_at_once(http: httpx.Async
         answer = await http.get(f"/v1/jobs/{job}/results", params={"document": kind}, headers=DICOM)
         assert (answer.status_code, answer.json()["code"]) == (404, "no-such-document")
         assert "Retry-After" not in answer.headers
+
+
+async def test_a_document_that_was_there_and_is_no_longer_kept_is_gone(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    job = await submitted(http)
+    site.finish(job)
+    with site.ledger.database.write() as connection:
+        connection.execute(sa.delete(documents))
+    answer = await http.get(f"/v1/jobs/{job}/results", headers=DICOM)
+    assert (answer.status_code, answer.json()["code"], answer.json()["job"]) == (410, "document-purged", job)
+    assert (await http.get(f"/v1/jobs/{job}/results")).status_code == 200
 
 
 async def test_a_document_that_the_result_turned_out_not_to_have_is_404(

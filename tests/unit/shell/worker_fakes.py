@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -202,6 +202,8 @@ class Deployments:
         self.fetch_errors: list[SerinusError] = []
         self.predict_errors: dict[str, list[SerinusError]] = {}
         self.hanging: dict[str, asyncio.Event] = {}
+        self.budgets_s: list[tuple[str, float]] = []
+        self.while_fetching: Callable[[], None] = lambda: None
         self.study = a_study()
 
     async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchedStudy:
@@ -210,12 +212,14 @@ class Deployments:
         if self.fetch_errors:
             raise self.fetch_errors.pop(0)
         await self._hang(request.study.study_uid)
+        self.while_fetching()
         return self.study
 
     async def predict(
         self, version: ServedVersion, study: FetchedStudy, deadline_s: float, order: QueueOrder
     ) -> Inference:
         self.predictions.append((version.version, order))
+        self.budgets_s.append((version.version, round(deadline_s, 1)))
         await self._hang(version.version)
         errors = self.predict_errors.get(version.version)
         if errors:
@@ -282,12 +286,14 @@ class Workshop:
         stage_shown_after_s: float = 60.0,
         ledger: Any = None,
         failure_sr: bool = False,
+        tracer: Any = None,
     ) -> None:
         self.former = FormerReports()
         self.failure_sr = failure_sr
         self.ledger = ledger or MemoryLedger(*jobs)
         self.deployments = Deployments()
         self.notes = Notes()
+        self.tracer = tracer or self.notes
         self.snapshot = snapshot or a_snapshot(a_version())
         self.now = NOW
         self.slept: list[float] = []
@@ -313,6 +319,7 @@ class Workshop:
             self.deployments,
             RULES,
             Here(),
+            clock=lambda: self.now,
             take_turn=self.ledger.take_turn,
             pause=self._sleep,
         )
@@ -324,7 +331,7 @@ class Workshop:
                 policy=policy,
                 keys=RULES.keys,
                 sources=lambda source: FolderSourceSettings(id="pacs", kind="folder", root="/nowhere"),
-                tracer=self.notes,
+                tracer=self.tracer,
                 after=self.notes,
                 ledger=Here(),
                 background=Here(),
@@ -348,6 +355,10 @@ class Workshop:
 
     def pass_time(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+
+    async def settle(self) -> None:
+        """Let what is due now happen."""
+        await asyncio.sleep(0)
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

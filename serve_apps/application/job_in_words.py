@@ -1,15 +1,34 @@
-"""How a job came to its end without a result, in plain words. Pure."""
+"""What happened to a job beside its reading, in plain words: its priority, and an end without a result. Pure."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from ledger import Job, JobState
 
 
-def end_in_words(job: Job, *, wants_report: bool, has_report: bool) -> tuple[str, ...]:
-    """What happened to a job that failed or was cancelled; nothing of any other.
+@dataclass(frozen=True, slots=True)
+class JobInWords:
+    """`priority` says why it is another than the one that was asked for, `end` why there is no result."""
 
-    `wants_report` says whether an SR was to tell the archive of a failure, `has_report` whether there is one.
-    """
+    priority: str | None
+    end: tuple[str, ...]
+
+
+def job_in_words(job: Job, *, wants_report: bool, has_report: bool) -> JobInWords:
+    """`wants_report` says whether an SR was to tell the archive of a failure, `has_report` whether there is one."""
+    return JobInWords(_priority(job), _end(job, wants_report=wants_report, has_report=has_report))
+
+
+def _priority(job: Job) -> str | None:
+    if job.priority_rule is None:
+        return None
+    return (
+        f"The rule {job.priority_rule!r} made it {job.priority}; its caller asked for {job.asked_priority}."
+    )
+
+
+def _end(job: Job, *, wants_report: bool, has_report: bool) -> tuple[str, ...]:
     match job.state:
         case JobState.CANCELED:
             return ("The job was cancelled: its study was not reported.",)
