@@ -31,10 +31,15 @@ _DIRECTORY: Final = "DICOMDIR"  # of a medium, beside its images (PS3.10 8)
 
 @dataclass(frozen=True, slots=True)
 class FolderSource:
-    """DICOM files anywhere below `root`; their names do not matter."""
+    """DICOM files anywhere below `root`; their names do not matter.
+
+    With `by_study` the files of each study lie in a folder of its own below `root`, named by its UID: others are not
+    looked at, however many there are.
+    """
 
     id: str
     root: Path
+    by_study: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +56,21 @@ class _Index:
     """Headers of the files under a root, read again only when size or time of change differ."""
 
     root: Path
+    by_study: bool = False
     files: dict[Path, _FileEntry] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
     def of_study(self, study_uid: str) -> tuple[dict[Path, _FileEntry], int]:
         """The files of a study, and how many files beside them, in the same folders, cannot be read."""
         with self.lock:
-            self.files = dict(self._entries())
+            self.files = dict(self._entries(self.root / study_uid if self.by_study else self.root))
             files = {path: entry for path, entry in self.files.items() if entry.study_uid == study_uid}
             folders = {path.parent for path in files}
             junk = [path for path, entry in self.files.items() if not entry.study_uid]
             return files, sum(path.parent in folders and path.name != _DIRECTORY for path in junk)
 
-    def _entries(self) -> Iterator[tuple[Path, _FileEntry]]:
-        for path in _files_below(self.root):
+    def _entries(self, folder: Path) -> Iterator[tuple[Path, _FileEntry]]:
+        for path in _files_below(folder):
             try:
                 status = path.stat()
                 entry = self.files.get(path)
@@ -76,12 +82,12 @@ class _Index:
 
 
 class FolderArchive:
-    """Studies in a folder. A UID is only ever compared with headers, never joined to a path."""
+    """Studies in a folder. Only what is a UID is ever joined to a path, and only where studies lie by UID."""
 
     def __init__(self, source: FolderSource, limits: FetchLimits | None = None) -> None:
         configure_pydicom()
         self._limits = limits or FetchLimits()
-        self._index = _Index(source.root.resolve())
+        self._index = _Index(source.root.resolve(), source.by_study)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="folder")
 
     async def fetch_study(

@@ -31,7 +31,7 @@ from ledger.records import (
     LeaseLost,
     Submitted,
 )
-from ledger.retention import Retention
+from ledger.retention import KeptFor, Retention, StudyUse
 from ledger.routing import Routing
 from ledger.routing_records import Freeze, ModelRouting, Pin
 from ledger.shadow_records import ClaimedShadow, PairedResult, ShadowResult, ShadowTask
@@ -54,7 +54,7 @@ class Ledger:
         self.outbox = Outbox(database, policy)
         self.control = ControlState(database)
         self.audit = Audit(database)
-        self.retention = Retention(database)
+        self.retention = Retention(database, self.audit)
         self.log = WriteAheadLog(database.file)
         self.routing = Routing(database, self.audit)
         self.transitions = Transitions(database, self.audit)
@@ -101,6 +101,7 @@ __all__ = [
     "Job",
     "JobRequest",
     "JobState",
+    "KeptFor",
     "LeaseLost",
     "Ledger",
     "ModelRouting",
@@ -111,6 +112,7 @@ __all__ = [
     "ShadowResult",
     "ShadowTask",
     "StoredDecision",
+    "StudyUse",
     "Submitted",
     "TakenTurn",
     "Transition",

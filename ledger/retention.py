@@ -1,54 +1,170 @@
-"""What is no longer needed is not kept: a finished job names a study, and its documents hold one."""
+"""What is no longer needed is not kept: a finished job names a study, and its documents hold one.
+
+Three classes, each kept for a time of its own: documents; jobs, with all that names a study; evidence, which judges a
+version by pseudonyms only. What is open or still to be delivered stays, however old it is, and so does the audit.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
+from ledger.audit import Audit
 from ledger.database import Database
-from ledger.tables import deliveries, documents, idempotency, jobs, readings, shadow_tasks
+from ledger.state import FINISHED, OPEN, JobState
+from ledger.tables import (
+    decisions,
+    deliveries,
+    documents,
+    escalations,
+    exposures,
+    idempotency,
+    jobs,
+    readings,
+    shadow_outcomes,
+    shadow_tasks,
+    unindexed,
+)
 
 BATCH_SIZE = 500  # a transaction of many rows would keep callers waiting
+PURGED = "purge"
+DUE = "due"  # of a delivery, and of a shadow
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFor:
+    """How long each class is kept after its job has ended, or it was written; None: for ever."""
+
+    documents: timedelta | None
+    jobs: timedelta | None
+    evidence: timedelta | None
+
+
+class StudyUse(StrEnum):
+    """What a study in the inbox still waits for."""
+
+    IN_USE = "in-use"  # an open job, a delivery or a shadow to come
+    READ = "read"
+    FAILED = "failed"  # its last job failed or was cancelled, and somebody may want to try again
+    UNKNOWN = "unknown"  # no job of it is kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Some of a class: the keys of what is old, and what is deleted by the first of them."""
+
+    name: str
+    keys: tuple[sa.Column[Any], ...]
+    old: sa.Select[Any]
+    with_them: tuple[sa.Table, ...] = ()
 
 
 class Retention:
-    """Deletes old finished jobs with all that names a study.
+    """Deletes what is older than its class is kept for, in short transactions, each with its row in the audit."""
 
-    What judges a version stays, by pseudonyms only: decisions, exposures, shadows' outcomes, escalations; and the
-    audit chain stays whole. A pending shadow task stays too, whatever became of its job.
-    """
-
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: Audit) -> None:
         self._db = database
+        self._audit = audit
 
-    def purge(self, older_than: datetime) -> int:
-        """Delete the jobs that finished before `older_than`, idempotency keys included; returns their number.
+    def due(self, kept_for: KeptFor) -> Mapping[str, int]:
+        """How many rows `purge` would delete now, by class."""
+        counts: Counter[str] = Counter()
+        with self._db.read() as connection:
+            for rows in _classes(kept_for, self._db.now(connection)):
+                number = sa.select(sa.func.count()).select_from(rows.old.subquery())
+                counts[rows.name] += connection.execute(number).scalar_one()
+        return dict(counts)
 
-        An object of such a study that arrives again begins a new job.
-        """
-        total = 0
-        while True:
-            with self._db.write() as connection:
-                deleted = self._purge_some(connection, older_than)
-            total += deleted
-            if deleted < BATCH_SIZE:
-                break
-        while self._purge_shadows(older_than) == BATCH_SIZE:
-            pass
-        return total
+    def purge(self, kept_for: KeptFor, *, actor: str) -> Mapping[str, int]:
+        """Delete them; returns their numbers. An object of such a study that arrives again begins a new job."""
+        counts: Counter[str] = Counter()
+        with self._db.read() as connection:
+            classes = _classes(kept_for, self._db.now(connection))
+        for rows in classes:
+            found = BATCH_SIZE
+            while found == BATCH_SIZE:
+                found = self._purge_some(rows, actor)
+                counts[rows.name] += found
+        return dict(counts)
 
-    def _purge_some(self, connection: Connection, older_than: datetime) -> int:
-        old = jobs.c.finished_at < older_than  # only a job that has ended has this time
-        query = self._db.locked(sa.select(jobs.c.id).where(old).limit(BATCH_SIZE))
-        ids = connection.execute(query).scalars().all()
-        for table in (documents, deliveries, idempotency, readings):
-            connection.execute(sa.delete(table).where(table.c.job_id.in_(ids)))
-        return connection.execute(sa.delete(jobs).where(jobs.c.id.in_(ids))).rowcount if ids else 0
+    def use_of(self, source: str, study_uid: str) -> StudyUse:
+        """Whether somebody may still have to read a study, and else how its last job ended."""
+        of_study = (jobs.c.study_uid == study_uid) & (jobs.c.source == source)
+        last = sa.select(jobs.c.state).where(of_study).order_by(unindexed(jobs.c.created_at).desc()).limit(1)
+        in_use = (
+            sa.select(jobs.c.id).where(of_study & jobs.c.state.in_(sorted(OPEN))),
+            sa.select(jobs.c.id).where(of_study & _to_be_delivered()),
+            sa.select(shadow_tasks.c.id).where(
+                (shadow_tasks.c.state == DUE) & (shadow_tasks.c.study_uid == study_uid)
+            ),
+        )
+        with self._db.read() as connection:
+            if any(connection.execute(query.limit(1)).first() for query in in_use):
+                return StudyUse.IN_USE
+            state = connection.execute(last).scalar()
+        if state is None:
+            return StudyUse.UNKNOWN
+        return StudyUse.READ if state == JobState.COMPLETED else StudyUse.FAILED
 
-    def _purge_shadows(self, older_than: datetime) -> int:
-        old = sa.select(shadow_tasks.c.id).where(shadow_tasks.c.ended_at < older_than).limit(BATCH_SIZE)
+    def _purge_some(self, rows: _Rows, actor: str) -> int:
+        with self._db.read() as connection:  # most often there is nothing, and no writer waits for that
+            keys = connection.execute(rows.old.limit(BATCH_SIZE)).all()
+        if not keys:
+            return 0
         with self._db.write() as connection:
-            ids = connection.execute(old).scalars().all()
-            return connection.execute(sa.delete(shadow_tasks).where(shadow_tasks.c.id.in_(ids))).rowcount
+            for table in rows.with_them:
+                connection.execute(sa.delete(table).where(table.c.job_id.in_([key[0] for key in keys])))
+            old = sa.tuple_(*rows.keys).in_([tuple(key) for key in keys])
+            connection.execute(sa.delete(rows.keys[0].table).where(old))
+            detail = {"class": rows.name, "rows": len(keys)}
+            self._audit.append_within(connection, actor, PURGED, "ledger", detail)
+        return len(keys)
+
+
+def _classes(kept_for: KeptFor, now: datetime) -> tuple[_Rows, ...]:
+    """What is old, by class, children before what they belong to."""
+    return (
+        *(_documents(now - kept_for.documents) if kept_for.documents is not None else ()),
+        *(_jobs(now - kept_for.jobs) if kept_for.jobs is not None else ()),
+        *(_evidence(now - kept_for.evidence) if kept_for.evidence is not None else ()),
+    )
+
+
+def _documents(before: datetime) -> tuple[_Rows, ...]:
+    keys = (documents.c.job_id, documents.c.kind)
+    old = sa.select(*keys).join(jobs, jobs.c.id == documents.c.job_id).where(_ended(before))
+    return (_Rows("documents", keys, old),)
+
+
+def _jobs(before: datetime) -> tuple[_Rows, ...]:
+    """All that names a study. A pending shadow stays, whatever became of its job."""
+    children = (documents, deliveries, idempotency, readings)
+    shadows = sa.select(shadow_tasks.c.id).where(shadow_tasks.c.ended_at < before)
+    return (
+        _Rows("jobs", (jobs.c.id,), sa.select(jobs.c.id).where(_ended(before)), children),
+        _Rows("shadows", (shadow_tasks.c.id,), shadows),
+    )
+
+
+def _evidence(before: datetime) -> tuple[_Rows, ...]:
+    tables = (decisions, exposures, shadow_outcomes, escalations)
+    keys = {table: tuple(table.primary_key.columns) for table in tables}
+    return tuple(
+        _Rows("evidence", key, sa.select(*key).where(table.c.at < before)) for table, key in keys.items()
+    )
+
+
+def _ended(before: datetime) -> sa.ColumnElement[bool]:
+    """Jobs that ended before, and of which nothing is still to be delivered."""
+    ended = jobs.c.state.in_(sorted(FINISHED)) & (jobs.c.finished_at < before)
+    return ended & ~_to_be_delivered()
+
+
+def _to_be_delivered() -> sa.ColumnElement[bool]:
+    return sa.exists().where((deliveries.c.job_id == jobs.c.id) & (unindexed(deliveries.c.state) == DUE))

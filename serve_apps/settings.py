@@ -172,6 +172,13 @@ class Settings(BaseSettings):
     shadow_backlog_alarm_s: float = 3600.0
     delivery_timeout_s: float = 120.0
 
+    keep_documents_days: float | None = Field(default=90, gt=0)  # SR and SEG in the ledger; None: for ever
+    keep_jobs_days: float | None = Field(default=365, gt=0)  # and all that names a study
+    keep_evidence_days: float | None = Field(default=1825, gt=0)  # decisions and outcomes, by pseudonyms
+    keep_inbox_hours: float = Field(default=24, gt=0)  # a pushed study that was read and delivered
+    keep_failed_inbox_hours: float = Field(default=168, gt=0)  # one that was not
+    purge_interval_s: float = Field(default=3600, gt=0)
+
     otlp_endpoint: str | None = None
     trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)
 

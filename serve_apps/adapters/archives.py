@@ -8,6 +8,7 @@ from imaging.dicomweb import DicomwebArchive, DicomwebSource
 from imaging.folder import FolderArchive, FolderSource
 from imaging.object_store import ObjectArchive, ObjectSource
 from serve_apps.settings import (
+    INBOX,
     DicomwebSourceSettings,
     FolderSourceSettings,
     ObjectSourceSettings,
@@ -54,7 +55,7 @@ def fetch_limits(settings: Settings) -> FetchLimits:
 def open_archive(source: SourceSettings, limits: FetchLimits) -> Archive:
     match source:
         case FolderSourceSettings():
-            return FolderArchive(FolderSource(source.id, source.root), limits)
+            return FolderArchive(FolderSource(source.id, source.root, by_study=source.id == INBOX), limits)
         case DicomwebSourceSettings():
             return DicomwebArchive(
                 DicomwebSource(

@@ -1,9 +1,10 @@
-"""`migrate`, `backup`, `restore`: what an administrator does to the ledger and the state folder."""
+"""`migrate`, `backup`, `restore`, `purge`: what an administrator does to the ledger and the state folder."""
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,6 +14,14 @@ from serve_apps.settings import load_settings
 
 if TYPE_CHECKING:
     from serve_apps.embedded.site_backup import SiteBackup
+
+NAMES: Final = {
+    "documents": "documents",
+    "jobs": "jobs",
+    "shadows": "ended shadows",
+    "evidence": "rows of evidence",
+    "inbox": "studies in the inbox",
+}
 
 
 def migrate(as_json: AsJson = False) -> None:
@@ -72,3 +81,26 @@ def _tell(made: SiteBackup, has: str, as_json: bool) -> None:
     out.print(f"{has} {files} files as of {at:%Y-%m-%d %H:%M:%S} UTC", soft_wrap=True)
     for part in made.elsewhere:
         out.print(f"[bold yellow]not in it:[/] {part}", soft_wrap=True)
+
+
+def purge(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be deleted.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete what is older than the site keeps it (`keep_…`), as the stack does each hour by itself."""
+    from ledger import Ledger
+    from serve_apps.application.purge import SitePurge
+
+    settings = load_settings()
+    try:
+        ledger = Ledger.open(settings.ledger)
+        site = SitePurge(ledger.retention, ledger.audit, settings)
+        counts = site.due() if dry_run else site.purge(f"serinus purge/{getpass.getuser()}")
+        ledger.close()
+    except SerinusError as error:
+        fail(error.detail, as_json, error.code)
+    if as_json:
+        print_json({"dry_run": dry_run, **counts})
+        return
+    told = ", ".join(f"{NAMES[name]} {number}" for name, number in counts.items() if number)
+    out.print(f"{'would delete' if dry_run else 'deleted'}: {told or 'nothing'}", soft_wrap=True)

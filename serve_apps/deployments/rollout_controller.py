@@ -18,6 +18,7 @@ from registry.client import RegistryClient
 from registry.server import database_of
 from registry.signing import load_verify_key
 from serve_apps.adapters.broadcast import Broadcast
+from serve_apps.application.purge import SitePurge
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.admission import AdmissionController
 from serve_apps.control.apply import Applications, ReadinessProbes
@@ -26,6 +27,7 @@ from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
 from serve_apps.control.ray_serve import RayServe, ask_replica
 from serve_apps.control.reconcile import Parts, Reconciler
+from serve_apps.control.upkeep import Upkeep
 from serve_apps.control.watch import DataPlaneWatch, RefusalLog, ledger_log, shadow_backlog
 from serve_apps.deployments.model_server import ModelServer
 from serve_apps.settings import Settings
@@ -47,6 +49,7 @@ class RolloutController:
             self._reconciler.run_forever(),
             self._publisher.run_forever(),
             self._watch.run_forever(lambda: self._reconciler.tables_in_force),
+            self._upkeep.run_forever(),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
 
@@ -72,6 +75,8 @@ class RolloutController:
         log = ledger_log(ledger.log.trim)
         self._watch = DataPlaneWatch(ledger.decisions, ledger.audit, (backlog, log))
         self._pages = PageWriter(client)
+        purge = SitePurge(ledger.retention, ledger.audit, settings)
+        self._upkeep = Upkeep(purge.purge, settings.purge_interval_s)
         parts = Parts(
             observer=self._observer,
             applications=self._applications,
@@ -105,7 +110,14 @@ class RolloutController:
         """Serve calls it when the replica is stopped."""
         for loop in self._loops:
             loop.cancel()
-        closing = (self._admission, self._observer, self._applications, self._publisher, self._watch)
+        closing = (
+            self._admission,
+            self._observer,
+            self._applications,
+            self._publisher,
+            self._watch,
+            self._upkeep,
+        )
         for part in (
             *closing,
             self._pages,

@@ -70,6 +70,17 @@ async def test_a_new_file_is_seen_and_a_removed_one_forgotten(folder: Path) -> N
     assert sorted(int(dataset.InstanceNumber) for dataset in series) == [2, 3, 4]
 
 
+async def test_where_studies_lie_by_uid_no_other_study_is_looked_at(tmp_path: Path) -> None:
+    for uid in (STUDY, "1.9"):
+        (tmp_path / uid).mkdir()
+        (tmp_path / uid / "1.dcm").write_bytes(encoded(ct_slice(0, StudyInstanceUID=uid)))
+    (tmp_path / "1.9" / "elsewhere.dcm").write_bytes(encoded(ct_slice(1)))
+    archive = FolderArchive(FolderSource("inbox", tmp_path, by_study=True))
+    assert [len(each) for each in (await archive.fetch_study(STUDY)).series.values()] == [1]
+    with pytest.raises(StudyNotFound):
+        await archive.fetch_study("1.8")
+
+
 async def test_a_copy_of_an_instance_counts_once(folder: Path) -> None:
     (folder / "copy").write_bytes(encoded(ct_slice(0)))
     assert len((await archive_of(folder).fetch_study(STUDY)).series[SERIES]) == 3

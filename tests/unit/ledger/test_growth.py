@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from core.errors import PoisonStudy
-from ledger import JobState, Ledger
+from ledger import JobState, KeptFor, Ledger
 from ledger.jobs import DAY
 from tests.unit.ledger.conftest import NOON
 from tests.unit.ledger.routed import decided, read_study
@@ -35,6 +35,8 @@ ASKED: dict[str, tuple[str, Ask]] = {
     "failures of the day": ("jobs_ended", lambda of: of.failures.number(PoisonStudy.code, DAY)),
     "who read of late": ("decisions_by_assignment", lambda of: of.decisions.assigned_since("ich", NOON)),
     "failures of a champion": ("decisions_by_", lambda of: of.decisions.champion_failures("ich", NOON)),
+    "old jobs": ("jobs_ended", lambda of: of.retention.purge(KeptFor(None, DAY, None), actor="retention")),
+    "a study in the inbox": ("jobs_by_study", lambda of: of.retention.use_of("inbox", "1.2.3")),
     "pending shadows": ("shadow_tasks_to_claim", lambda of: of.shadows.backlog()),
     "dead letters": ("deliveries_due", lambda of: of.outbox.dead_letters()),
 }

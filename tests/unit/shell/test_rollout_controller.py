@@ -19,6 +19,7 @@ PARTS = (
     "applications",
     "publisher",
     "watch",
+    "upkeep",
     "pages",
     "reconciler",
     "registry_changes",
