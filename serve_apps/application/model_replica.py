@@ -50,6 +50,7 @@ class ReplicaThreads:
 
     def __init__(self, use_idle_scheduling: Callable[[], None]) -> None:
         self.cpu = ThreadPoolExecutor(CPU_THREADS, "cpu")
+        self.check = ThreadPoolExecutor(PREPARING_AT_ONCE, "check")
         self.forward = ThreadPoolExecutor(1, "forward")
         self.golden = ThreadPoolExecutor(1, "golden")
         self.idle = ThreadPoolExecutor(1, "idle", initializer=use_idle_scheduling)
@@ -60,7 +61,7 @@ class ReplicaThreads:
         self.forward = ThreadPoolExecutor(1, "forward")
 
     def close(self) -> None:
-        for pool in (self.cpu, self.forward, self.golden, self.idle):
+        for pool in (self.cpu, self.check, self.forward, self.golden, self.idle):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -189,7 +190,7 @@ class ModelReplica:
         clock = StageClock()
         with clock.stage(Stage.PREPARE):
             async with self._preparing.slot(order):
-                seen = await _in(self._threads.cpu, lambda: self._look_at(volume))
+                seen = await self._prepare_and_check(volume)
         queued_ns = clock.now_ns()
         forwarded = await self._batcher.submit(seen.prepared, order)
         outputs = forwarded.outputs
@@ -270,8 +271,21 @@ class ModelReplica:
             prediction = self._interpret(outputs, volume, seen)
         return Inference(prediction, clock.timings, self._model.device)
 
+    async def _prepare_and_check(self, volume: Volume) -> _Seen:
+        """Both at once, in a thread each; a study that cannot be prepared is told as that, whatever it is like."""
+        prepared, check = await asyncio.gather(
+            _in(self._threads.cpu, lambda: prepare(volume, self._model.spec.input)),
+            _in(self._threads.check, lambda: self._model.guard.look(volume)),
+            return_exceptions=True,
+        )
+        if isinstance(prepared, BaseException):
+            raise prepared
+        if isinstance(check, BaseException):
+            raise check
+        return _Seen(prepared, check)
+
     def _look_at(self, volume: Volume) -> _Seen:
-        """Prepare the study, and compare it with the version's reference set before anything is computed of it."""
+        """Prepare the study, and compare it with the version's reference set, before anything is computed of it."""
         prepared = prepare(volume, self._model.spec.input)
         return _Seen(prepared, self._model.guard.look(volume))
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 
 from canary.input_check import InputPolicy, InputRule
-from core.errors import InputOutOfDistribution, ModelFailed, ModelUnavailable, SerinusError
+from core.errors import (
+    InputOutOfDistribution,
+    ModelFailed,
+    ModelUnavailable,
+    SerinusError,
+    UnsupportedSeries,
+)
 from core.priority import Priority, QueueOrder, queue_order
 from imaging.finding import InputCheck, InputVerdict, Presence
 from imaging.volume import Volume
@@ -385,6 +393,45 @@ async def test_a_study_that_the_version_does_not_know_is_refused_before_any_forw
                 await predict(a_study(1001))
         assert bench.device.batches == []
         assert bench.health.studies_at_fault == 0
+    finally:
+        bench.release()
+
+
+async def test_a_study_is_checked_beside_its_preparation_and_not_after_it() -> None:
+    is_prepared, threads = threading.Event(), set()
+
+    def check(study: Volume) -> InputCheck:
+        threads.add(threading.current_thread().name.split("_")[0])
+        assert is_prepared.wait(PATIENCE_S), "the check does not hold up the preparation"
+        return InputCheck()
+
+    bench = Bench(guard=InputGuard(check))
+    bench.threads.cpu.submit = released_at_end(bench.threads.cpu.submit, is_prepared)  # type: ignore[method-assign]
+    try:
+        assert await bench.start(1)
+        assert threads == {"check"}
+    finally:
+        is_prepared.set()
+        bench.release()
+
+
+def released_at_end(submit: Callable[..., Any], ended: threading.Event) -> Callable[..., Any]:
+    """An executor's `submit` whose work says that it has ended."""
+
+    def work_then_set(work: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return work(*args)
+        finally:
+            ended.set()
+
+    return lambda work, *args: submit(work_then_set, work, *args)
+
+
+async def test_a_study_that_cannot_be_prepared_is_told_as_that_also_where_it_is_foreign() -> None:
+    bench = Bench(guard=InputGuard(check_first_voxel))
+    try:
+        with pytest.raises(UnsupportedSeries):
+            await bench.replica.predict(replace(a_study(1001), modality="US"), order())
     finally:
         bench.release()
 
