@@ -237,6 +237,11 @@ class Settings(BaseSettings):
         return self.fetch_call_s + self.forward_timeout_s
 
     @property
+    def volume_loan_s(self) -> float:
+        """What a volume may be kept for whoever borrowed it: a job, and after it the shadows of its study."""
+        return self.longest_job_s + 2 * self.shadow_max_wait_s
+
+    @property
     def registry_url(self) -> str:
         return self.mlflow_url or f"http://127.0.0.1:{self.mlflow_port}"
 

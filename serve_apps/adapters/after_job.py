@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from core.errors import SerinusError
 from ledger import FINISHED, JobState
 from serve_apps.adapters.serve_calls import call
+from serve_apps.application.loans import Loan
 from serve_apps.application.messages import FetchedStudy, JobOutcome
 from serve_apps.application.watched_jobs import WatchedJobs
 
@@ -25,13 +26,17 @@ class ServeAfterJob:
 
     Nothing here blocks or raises: what is not told is found in the ledger.
 
-    A study goes by reference: it holds an ObjectRef, which gRPC would never let go of.
+    A study is passed on with its loan, which the ShadowWorker then gives back; `drop` gives back one that did not
+    arrive.
     """
 
-    def __init__(self, watched: WatchedJobs, outbox: Any, shadow_worker: Any) -> None:
+    def __init__(
+        self, watched: WatchedJobs, outbox: Any, shadow_worker: Any, drop: Callable[[Loan], None]
+    ) -> None:
         self._watched = watched
         self._outbox = outbox.options(_by_reference=False)
-        self._shadow_worker = shadow_worker.options(_by_reference=True)
+        self._shadow_worker = shadow_worker.options(_by_reference=True)  # a header may be too large for gRPC
+        self._drop = drop
         self._telling: set[asyncio.Task[None]] = set()
         self._delivering: dict[str, asyncio.Task[JobState | None]] = {}
 
@@ -65,7 +70,12 @@ class ServeAfterJob:
         return state
 
     async def _notify(self, job_id: str, study: FetchedStudy) -> None:
-        await call(self._shadow_worker.notify, job_id, study, deadline_s=NOTIFY_S)
+        loan = study.volume.pass_on()
+        try:
+            await call(self._shadow_worker.notify, job_id, replace(study, volume=loan), deadline_s=NOTIFY_S)
+        except BaseException:
+            self._drop(loan)
+            raise
 
     def _begin(self, telling: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._tell(telling))

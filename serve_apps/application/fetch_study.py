@@ -115,18 +115,20 @@ class StudyFetcher:
             )
             with clock.stage(Stage.DECODE):
                 volume = await _in(self._decoding, decode)
-                reference = await _in(self._storing, partial(self._store, volume))
+                storing = asyncio.get_running_loop().run_in_executor(self._storing, self._store, volume)
+                facts, digest = patient_facts(images, volume), content_digest(images, volume)  # meanwhile
+                reference = await storing
         return FetchedStudy(
             model=chosen.model,
             rule=chosen.rule,
             volume=reference,
             context=ReportContext.of(volume),
             geometry=volume.geometry,
-            facts=patient_facts(images, volume),
+            facts=facts,
             refused=choice.refused,
             bytes_received=instances.bytes_received,
             stages=clock.timings,
-            content_digest=content_digest(images, volume),
+            content_digest=digest,
         )
 
     async def _within_deadline(self, request: FetchRequest) -> StudyInstances:

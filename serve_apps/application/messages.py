@@ -1,4 +1,4 @@
-"""What the deployments say to each other. Small things by value, the volume as an object-store reference."""
+"""What the deployments say to each other. Small things by value, the volume as a loan from the object store."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ class FetchRequest:
 
 @dataclass(frozen=True, slots=True)
 class FetchedStudy:
-    """A study as it lies in the object store: `volume` is a Ray ObjectRef to an `imaging.volume.Volume`.
+    """A study as it lies in the object store: `volume` is a `Loan` of an `imaging.volume.Volume` on the way, and
+    `Borrowed` where somebody works with it (`application.loans`).
 
     `rule` chose the series; whoever fetches the study again for a comparison reads the same series by it.
     `content_digest` names all that a version and a report take of the study (`imaging.content_digest`).

@@ -18,6 +18,7 @@ from ray.serve.handle import DeploymentHandle
 from core.errors import PoisonStudy
 from core.priority import QueuePlace
 from core.private_files import write_privately
+from imaging.volume import Volume
 from ledger import FormerReports, Ledger, TakenTurn
 from observability.event_log import configure_logging
 from serve_apps.adapters.after_job import ServeAfterJob
@@ -27,6 +28,7 @@ from serve_apps.adapters.draining import is_draining
 from serve_apps.adapters.job_deployments import JobBroadcast, ServeJobWorkers
 from serve_apps.adapters.living_workers import living_workers, own_worker_name
 from serve_apps.adapters.serve_inference import ServeInference, ServeReader
+from serve_apps.adapters.shared_objects import GiveBackByHandle, pack
 from serve_apps.adapters.tracing import build_tracer, pseudonymiser
 from serve_apps.application.analyse_study import SiteRules, Workplace
 from serve_apps.application.end_job import EndingContext, JobEnding
@@ -34,6 +36,7 @@ from serve_apps.application.executors import run_in
 from serve_apps.application.failure_report import FailureReporter
 from serve_apps.application.fetch_with_fallback import FallbackFetcher, ParkedStudies
 from serve_apps.application.lease_keeper import LeaseKeeper
+from serve_apps.application.loans import Borrower, Loan, LoanBook
 from serve_apps.application.lost_workers import LostWorkers
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.recover_jobs import JobRecovery
@@ -44,6 +47,7 @@ from serve_apps.deployments.routing_replica import RoutingReplica
 from serve_apps.settings import Settings
 
 logger = logging.getLogger("serinus.worker")
+DEPLOYMENT = "JobWorker"
 DRAIN_LOOK_S = 0.2
 PARKED_FOR = timedelta(days=1)  # after a restart of the worker
 
@@ -69,11 +73,15 @@ class JobWorker(RoutingReplica):
         configure_logging("INFO")
         self._settings = settings
         self._pools = Pools()
+        borrower = Borrower(GiveBackByHandle())
         self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.retry_policy)
-        self._apart = ApartReaders(lambda: ApartProcess(settings), ray.put)
+        self._book = LoanBook(DEPLOYMENT, settings.volume_loan_s, pack)
+        self._apart = ApartReaders(lambda: ApartProcess(settings), self._lend)
         parked = await asyncio.to_thread(self._ledger.failures.studies, PoisonStudy.code, PARKED_FOR)
-        self._fetcher = FallbackFetcher(ServeReader(reader), self._apart, ParkedStudies(parked))
-        self._port = ServeInference(self._fetcher, self._pools.handles)
+        self._fetcher = FallbackFetcher(
+            ServeReader(reader, borrower, self._pools.handles), self._apart, ParkedStudies(parked)
+        )
+        self._port = ServeInference(self._fetcher, borrower, self._pools.handles)
         self._routing = RoutingState(self._ledger.control, self._port.prepare)
         await self._routing.start()
         self._keeper = LeaseKeeper(self._ledger.leases.renew, settings.lease_s)
@@ -81,7 +89,7 @@ class JobWorker(RoutingReplica):
         self._watched = WatchedJobs(JobBroadcast(("Ingress",), "job_ended"))
         self._archives = Archives(settings)
         self._tracer = build_tracer(settings)
-        self._after = ServeAfterJob(self._watched, outbox, shadow_worker)
+        self._after = ServeAfterJob(self._watched, outbox, shadow_worker, borrower.drop)
         self._name = own_worker_name()
         self._rules = site_rules(settings)
         self._runner = self._make_runner()
@@ -94,9 +102,8 @@ class JobWorker(RoutingReplica):
             self._pools.ledger,
             LostWorkers(self._name, self._ledger.leases, living_workers, self._pools.recovery).look,
         )
-        self._loops = [
-            asyncio.create_task(loop) for loop in (self._routing.follow_forever(), recovery.run_forever())
-        ]
+        loops = (self._routing.follow_forever(), recovery.run_forever(), borrower.give_back_forever())
+        self._loops = [asyncio.create_task(loop) for loop in loops]
         self._draining = asyncio.create_task(self._drain_when_replaced())
 
     async def run(self, job_id: str, place: QueuePlace, waiter_s: float | None = None) -> JobOutcome:
@@ -105,6 +112,14 @@ class JobWorker(RoutingReplica):
             self._runner.stop_taking()
         outcome = await self._runner.run(job_id, place)
         return await self._after.delivered(outcome, waiter_s)
+
+    async def give_back(self, ids: tuple[str, ...]) -> None:
+        """Nobody reads these loans any more: of studies that were read apart, whose volumes are a worker's."""
+        self._book.give_back(ids)
+
+    async def check_health(self) -> None:
+        self._book.forget()
+        await super().check_health()
 
     async def watch(self, job_id: str) -> None:
         """Remember to tell every Ingress of the job's end, should it end here."""
@@ -129,6 +144,9 @@ class JobWorker(RoutingReplica):
             await asyncio.sleep(DRAIN_LOOK_S)
         logger.info("worker.draining")
         await self._runner.drain(self._settings.longest_job_s)
+
+    def _lend(self, volume: Volume) -> Loan:
+        return self._book.lend(ray.put(volume))
 
     def _make_runner(self) -> JobRunner:
         settings, ledger = self._settings, self._ledger

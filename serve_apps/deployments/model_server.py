@@ -6,8 +6,10 @@ healthy as long as it computes: `serve_apps.application.model_replica` says how 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
@@ -29,7 +31,9 @@ from serve_apps.adapters.cpu_priority import lower_priority, use_idle_scheduling
 from serve_apps.adapters.flight_recorder import FlightRecorder
 from serve_apps.adapters.memory_guard import BEFORE_ROUTERS, offer_to_the_oom_killer, third_of_the_machine
 from serve_apps.adapters.memory_watcher import held_bytes
+from serve_apps.adapters.shared_objects import open_packed
 from serve_apps.application.input_rule import UNGUARDED, InputGuard, no_check
+from serve_apps.application.loans import Loan
 from serve_apps.application.messages import Inference
 from serve_apps.application.model_replica import LoadedModel, ModelReplica, ReplicaThreads
 from serve_apps.application.priority_batcher import BatchLimit
@@ -80,6 +84,9 @@ class ModelServer:
             research_only=True,  # until the worker says otherwise: the gate may change while this replica runs
         )
         self._digest = cached.digest
+        self._opening = ThreadPoolExecutor(
+            MAX_ONGOING, "open"
+        )  # a volume on its way from another node holds up none
         self._replica = ModelReplica(
             loaded_model(network, stamp, input_guard(network, settings)),
             ReplicaHealth(
@@ -89,13 +96,13 @@ class ModelServer:
             FlightRecorder(settings.paths.flights / f"{model}-{version}"),
         )
 
-    async def predict(self, volume: Volume, order: QueueOrder) -> Inference:
-        """Predict for a live study. Raises StudyError or ModelError, without a pixel value."""
-        return await self._replica.predict(volume, order)
+    async def predict(self, loan: Loan, order: QueueOrder) -> Inference:
+        """Predict for a live study. Raises StudyError or ModelError, without a pixel value, and StudyEvicted."""
+        return await self._replica.predict(await self._open(loan), order)
 
-    async def predict_when_idle(self, volume: Volume) -> Inference:
+    async def predict_when_idle(self, loan: Loan) -> Inference:
         """Predict for a shadow, on cores that no live study wants. Raises as for a live study."""
-        return await self._replica.predict_when_idle(volume)
+        return await self._replica.predict_when_idle(await self._open(loan))
 
     async def warm(self) -> str:
         """The digest of the version that is ready here."""
@@ -113,6 +120,13 @@ class ModelServer:
     def __del__(self) -> None:
         if hasattr(self, "_replica"):  # its constructor may have failed
             self._replica.close()
+            self._opening.shutdown(wait=False, cancel_futures=True)
+
+    async def _open(self, loan: Loan) -> Volume:
+        volume: Volume = await asyncio.get_running_loop().run_in_executor(
+            self._opening, open_packed, loan.packed
+        )
+        return volume
 
 
 def input_guard(network: LoadedNetwork, settings: Settings) -> InputGuard:

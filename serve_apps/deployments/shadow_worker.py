@@ -20,7 +20,9 @@ from ledger import Ledger
 from observability.event_log import configure_logging
 from serve_apps.adapters.cpu_priority import lower_priority
 from serve_apps.adapters.serve_inference import ServeInference, ServeReader
+from serve_apps.adapters.shared_objects import GiveBackByHandle
 from serve_apps.application.lease_keeper import LeaseKeeper
+from serve_apps.application.loans import Borrower
 from serve_apps.application.messages import FetchedStudy
 from serve_apps.application.recent_studies import RecentStudies
 from serve_apps.application.routing_state import RoutingState
@@ -50,7 +52,8 @@ class ShadowWorker(RoutingReplica):
         self._pool = ThreadPoolExecutor(2, "ledger")
         self._handles = ThreadPoolExecutor(1, "handles")
         self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.retry_policy)
-        self._port = ServeInference(ServeReader(reader), self._handles)
+        borrower = Borrower(GiveBackByHandle())
+        self._port = ServeInference(ServeReader(reader, borrower, self._handles), borrower, self._handles)
         self._routing = RoutingState(self._ledger.control, self._port.prepare)
         await self._routing.start()
         self._recent = RecentStudies(settings.shadow_recent_studies, KEEP_STUDIES_S)
@@ -60,11 +63,12 @@ class ShadowWorker(RoutingReplica):
         context = self._context(settings, limits)
         self._runners = tuple(ShadowRunner(role, context) for role in (Role.SAFETY_NET, Role.SHADOW))
         self._loops = [asyncio.create_task(runner.run_forever()) for runner in self._runners]
-        self._loops.append(asyncio.create_task(self._routing.follow_forever()))
+        for loop in (self._routing.follow_forever(), borrower.give_back_forever()):
+            self._loops.append(asyncio.create_task(loop))
 
     async def notify(self, job_id: str, study: FetchedStudy) -> None:
         """Keep the study of a job that has ended, so that its shadows read it in the object store."""
-        self._recent.keep(job_id, study)
+        self._recent.keep(job_id, self._port.borrowed(study))
         for runner in self._runners:
             runner.wake()
 

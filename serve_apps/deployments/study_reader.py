@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 import ray
 from ray import serve
 
 from core.private_files import write_privately
 from observability.event_log import configure_logging
 from serve_apps.adapters.guarded_fetcher import guarded_fetcher
+from serve_apps.adapters.shared_objects import pack
+from serve_apps.application.loans import Loan, LoanBook
 from serve_apps.application.messages import FetchedStudy, FetchRequest
 from serve_apps.settings import Settings
+
+MOST_BY_VALUE: Final = 2**20  # bytes of a header; Serve's gRPC takes no message above 4 MiB
 
 
 @serve.deployment(
@@ -19,7 +26,7 @@ from serve_apps.settings import Settings
     max_surge_percent=100,
 )
 class StudyReader:
-    """Reads studies: a `FetchRequest` in, a `FetchedStudy` with an ObjectRef to a `Volume` out.
+    """Reads studies: a `FetchRequest` in, a `FetchedStudy` with a loan of a `Volume` out.
 
     What it reads may be meant to harm: it is the process that ends when memory runs short, before all others.
     """
@@ -28,10 +35,26 @@ class StudyReader:
         write_privately()
         configure_logging("INFO")
         self._fetcher = guarded_fetcher(settings, ray.put, settings.reads_per_reader)
+        self._book = LoanBook(serve.get_replica_context().deployment, settings.volume_loan_s, pack)
 
-    async def fetch(self, request: FetchRequest) -> FetchedStudy:
-        """Fetch one study. Raises SourceError and StudyError; neither text holds a patient datum."""
-        return await self._fetcher.fetch(request)
+    async def fetch(self, request: FetchRequest) -> FetchedStudy | Loan:
+        """Fetch one study; one whose header is too large for a message is lent as a whole.
+
+        Raises SourceError and StudyError; neither text holds a patient datum.
+        """
+        study = await self._fetcher.fetch(request)
+        lent = replace(study, volume=self._book.lend(study.volume))
+        if len(study.context.evidence) <= MOST_BY_VALUE:
+            return lent
+        return self._book.lend(ray.put(lent))
+
+    async def give_back(self, ids: tuple[str, ...]) -> None:
+        """Nobody reads these loans any more."""
+        self._book.give_back(ids)
+
+    async def check_health(self) -> None:
+        """Serve asks every few seconds, also when no study comes."""
+        self._book.forget()
 
     async def answer(self) -> None:
         """Tell that this process could read."""

@@ -11,10 +11,13 @@ import pytest
 from core.errors import LedgerUnavailable
 from ledger import JobState
 from serve_apps.adapters.after_job import ServeAfterJob
+from serve_apps.application.loans import Borrowed, Loan
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.watched_jobs import WatchedJobs
 from tests.unit.shell.inline import settle
 from tests.unit.shell.shadows import a_study
+
+LOAN = Loan("loan-1", "StudyReader", b"packed")
 
 
 @dataclass
@@ -58,12 +61,16 @@ class Ingresses:
         self.ended.append(job_id)
 
 
+def nothing_dropped(loan: Loan) -> None:
+    raise AssertionError("no study was passed on")
+
+
 @pytest.mark.parametrize(("state", "ended"), [(JobState.COMPLETED, ["job"]), (JobState.STORING, [])])
 async def test_who_waits_is_told_when_the_deliveries_were_all(state: JobState, ended: list[str]) -> None:
     outbox, ingresses = Handle(deliver=Method(state)), Ingresses()
     watched = WatchedJobs(ingresses)
     watched.watch("job")
-    after = ServeAfterJob(watched, outbox, Handle())
+    after = ServeAfterJob(watched, outbox, Handle(), nothing_dropped)
     after.to_deliver("job")
     await settle()
     assert (outbox.deliver.calls, ingresses.ended) == ([("job",)], ended)
@@ -74,7 +81,7 @@ STORING = JobOutcome("job", JobState.STORING, {"note": "seen"})
 
 @pytest.mark.parametrize("answer", [JobState.COMPLETED, JobState.STORING, LedgerUnavailable("away")])
 async def test_a_caller_who_waits_is_answered_when_the_reports_are_stored(answer: object) -> None:
-    after = ServeAfterJob(WatchedJobs(Ingresses()), Handle(deliver=Method(answer)), Handle())
+    after = ServeAfterJob(WatchedJobs(Ingresses()), Handle(deliver=Method(answer)), Handle(), nothing_dropped)
     after.to_deliver("job")
     outcome = await after.delivered(STORING, 5.0)
     stored = answer is JobState.COMPLETED
@@ -82,23 +89,29 @@ async def test_a_caller_who_waits_is_answered_when_the_reports_are_stored(answer
 
 
 async def test_a_store_that_hangs_holds_a_caller_no_longer_than_he_waits() -> None:
-    after = ServeAfterJob(WatchedJobs(Ingresses()), Handle(deliver=Method(hangs=True)), Handle())
+    after = ServeAfterJob(
+        WatchedJobs(Ingresses()), Handle(deliver=Method(hangs=True)), Handle(), nothing_dropped
+    )
     after.to_deliver("job")
     assert await after.delivered(STORING, 0.01) == STORING
     assert await after.delivered(STORING, None) == STORING
 
 
-async def test_a_study_travels_by_reference_since_it_holds_one() -> None:
-    shadows = Handle()
-    after = ServeAfterJob(WatchedJobs(Ingresses()), Handle(), shadows)
-    after.to_shadow("job", study := a_study())
+@pytest.mark.parametrize(("answer", "given_back"), [(None, []), (RuntimeError("gone"), [LOAN])])
+async def test_a_study_is_passed_on_with_its_loan_which_comes_back_when_it_does_not_arrive(
+    answer: object, given_back: list[Loan]
+) -> None:
+    shadows, dropped = Handle(notify=Method(answer)), list[Loan]()
+    after = ServeAfterJob(WatchedJobs(Ingresses()), Handle(), shadows, dropped.append)
+    after.to_shadow("job", replace(a_study(), volume=Borrowed(LOAN, dropped.append)))
     await settle()
-    assert (shadows.notify.calls, shadows.by_reference) == ([("job", study)], True)
+    assert (shadows.notify.calls, shadows.by_reference) == ([("job", replace(a_study(), volume=LOAN))], True)
+    assert dropped == given_back
 
 
 @pytest.mark.parametrize("error", [LedgerUnavailable("away"), RuntimeError("boom")])
 async def test_what_cannot_be_told_is_found_in_the_ledger_later(error: Exception) -> None:
-    after = ServeAfterJob(WatchedJobs(Ingresses()), Handle(deliver=Method(error)), Handle())
+    after = ServeAfterJob(WatchedJobs(Ingresses()), Handle(deliver=Method(error)), Handle(), nothing_dropped)
     after.to_deliver("job")
     await settle()
     after.ended("job")

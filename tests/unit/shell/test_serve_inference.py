@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,9 +56,12 @@ from core.errors import (
 from core.priority import Priority, queue_order
 from core.retry import Attempts, FailureClass, RetryPolicy, after_failure
 from core.study import StudyRef
+from imaging.finding import Code
+from models.spec import OutputSpec, Task
 from serve_apps.adapters.serve_calls import call, core_error
 from serve_apps.adapters.serve_inference import ServeInference, ServeReader
-from serve_apps.application.messages import FetchRequest, Inference
+from serve_apps.application.loans import Borrower, Loan
+from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference
 from tests.unit.shell.builders import a_prediction, a_version
 from tests.unit.shell.worker_fakes import a_study
 
@@ -65,7 +69,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIRST = queue_order(Priority.STAT, NOW)
 OBJECT = "ab" * 28
 INFERENCE = Inference(a_prediction(), (), "cpu")
-STUDY = a_study()
+LOAN = Loan("loan-1", "StudyReader", b"packed")
+STUDY = replace(a_study(), volume=LOAN)  # as a reader sends it
 REQUEST = FetchRequest(StudyRef("pacs", "1.2"), (), FIRST, deadline_s=1.0)
 
 LOST: dict[Callable[[], BaseException], type[SerinusError]] = {
@@ -174,10 +179,30 @@ class Method:
 
 
 class Handle:
-    """A handle whose every method is `method`."""
+    """A handle whose every method is `method`; remembers how what it sends travels."""
 
     def __init__(self, method: Method) -> None:
         self.fetch = self.answer = self.predict = self.predict_when_idle = method
+        self.by_reference: bool | None = None
+
+    def options(self, *, _by_reference: bool) -> Handle:
+        self.by_reference = _by_reference
+        return self
+
+
+class Readers:
+    """The study readers, which hear what is given back."""
+
+    def __init__(self) -> None:
+        self.given_back: list[str] = []
+
+    async def __call__(self, lender: str, ids: tuple[str, ...]) -> None:
+        self.given_back += ids
+
+
+def held_study() -> FetchedStudy:
+    """A study as the port's caller holds it."""
+    return replace(STUDY, volume=Borrower(Readers()).borrow(LOAN))
 
 
 async def test_a_call_that_takes_too_long_is_cancelled() -> None:
@@ -210,19 +235,21 @@ async def test_nothing_is_called_when_no_time_is_left() -> None:
 
 
 def inference_port(predict: Method, fetch: Method | None = None) -> ServeInference:
-    return ServeInference(ServeReader(Handle(fetch or Method())), open_handle=lambda _: Handle(predict))
+    borrower = Borrower(Readers())
+    reader = ServeReader(Handle(fetch or Method()), borrower)
+    return ServeInference(reader, borrower, open_handle=lambda _: Handle(predict))
 
 
 async def test_a_replica_that_dies_under_a_study_is_replaced_once() -> None:
     method = Method(made(ActorDiedError), INFERENCE)
-    assert await inference_port(method).predict(a_version(), a_study(), 60, FIRST) is INFERENCE
-    assert [order for _, order in method.calls] == [FIRST, FIRST]
+    assert await inference_port(method).predict(a_version(), held_study(), 60, FIRST) is INFERENCE
+    assert method.calls == [(LOAN, FIRST)] * 2
 
 
 async def test_a_study_that_left_the_object_store_is_not_asked_for_twice() -> None:
     method = Method(ObjectLostError(OBJECT, None, ""))
     with pytest.raises(StudyEvicted):
-        await inference_port(method).predict(a_version(), a_study(), 60, FIRST)
+        await inference_port(method).predict(a_version(), held_study(), 60, FIRST)
     assert len(method.calls) == 1
 
 
@@ -257,11 +284,47 @@ async def test_handles_follow_the_snapshot() -> None:
             raise KeyError(app_name)
         return Handle(Method())
 
-    port = ServeInference(ServeReader(Handle(Method())), open_handle=open_handle)
+    reader, borrower = ServeReader(Handle(Method()), Borrower(Readers())), Borrower(Readers())
+    port = ServeInference(reader, borrower, open_handle=open_handle)
     first, second, third = (a_version(number) for number in "123")
     await port.prepare({v.app_name: v for v in (first, second)})
     await port.prepare({v.app_name: v for v in (second, third)})
     assert opened == [first.app_name, second.app_name, third.app_name]
     assert set(port.applications) == {second.app_name}
     with pytest.raises(ModelUnavailable):
-        await port.predict(third, a_study(), 60, FIRST)
+        await port.predict(third, held_study(), 60, FIRST)
+
+
+async def test_a_volume_is_given_back_when_nobody_holds_the_study_any_more() -> None:
+    readers = Readers()
+    borrower = Borrower(readers)
+    port = ServeInference(ServeReader(Handle(Method(STUDY)), borrower), borrower)
+    study = await port.fetch(REQUEST, 2.0)
+    await borrower.give_back()
+    assert readers.given_back == []
+    del study
+    await borrower.give_back()
+    assert readers.given_back == ["loan-1"]
+
+
+async def test_an_answer_that_is_too_large_for_a_message_is_taken_out_of_the_store() -> None:
+    whole, readers = Loan("loan-2", "StudyReader", b"the study"), Readers()
+    borrower = Borrower(readers)
+    reader = ServeReader(Handle(Method(whole)), borrower, open_loan={b"the study": STUDY}.__getitem__)
+    port = ServeInference(reader, borrower)
+    study = await port.fetch(REQUEST, 2.0)
+    assert study.volume.loan is LOAN
+    await borrower.give_back()
+    assert readers.given_back == ["loan-2"], "the volume is still held"
+
+
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+async def test_only_answers_with_a_mask_travel_through_the_object_store(task: str) -> None:
+    reader, handle, version = Handle(Method()), Handle(Method()), a_version()
+    if task == "segmentation":
+        output = OutputSpec(Task.SEGMENTATION, segment=Code("1", "99TEST", "mask"))
+        version = replace(version, spec=replace(version.spec, output=output))
+    borrower = Borrower(Readers())
+    port = ServeInference(ServeReader(reader, borrower), borrower, open_handle=lambda _: handle)
+    await port.prepare({version.app_name: version})
+    assert (reader.by_reference, handle.by_reference) == (False, task == "segmentation")

@@ -14,6 +14,7 @@ import pytest
 from canary.disclosure import Role
 from core.errors import WorkerLost
 from ledger import JobRequest, JobState, Ledger, ShadowTask
+from serve_apps.application.messages import FetchedStudy
 from serve_apps.deployments import shadow_worker
 from serve_apps.settings import Settings
 from tests.unit.shell.shadows import STUDY, Port, a_claim, a_snapshot_of, a_study
@@ -26,6 +27,9 @@ class HandlePort(Port):
 
     async def prepare(self, endpoints: object) -> None:
         return
+
+    def borrowed(self, study: FetchedStudy) -> FetchedStudy:
+        return study
 
 
 @pytest.fixture
