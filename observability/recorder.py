@@ -29,6 +29,13 @@ logger = logging.getLogger(__name__)
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 
+_VARIANT: Final = (
+    Attribute.MODEL,
+    Attribute.VERSION,
+    Attribute.VARIANT,
+    Attribute.DELIVERED,
+    Attribute.ERROR_CODE,
+)
 Value = str | int | float | bool | None
 
 
@@ -72,6 +79,8 @@ def _emit(tracer: Tracer, trace: StudyTrace) -> str:
         _emit_stage(tracer, inside, timing, {})
     for record in trace.records:
         attributes = _record_attributes(record)
+        if record is _delivered(trace):  # the root has said the rest of it
+            attributes = {name: attributes[name] for name in _VARIANT}
         for timing in record.stages:
             _emit_stage(tracer, inside, timing, attributes)
     _mark(root, trace.error_code, failed=trace.outcome is not Outcome.OK)
@@ -105,8 +114,12 @@ def _mark(span: Span, error_code: str | None, *, failed: bool) -> None:
         span.set_status(StatusCode.OK)
 
 
+def _delivered(trace: StudyTrace) -> InferenceRecord | None:
+    return next((record for record in trace.records if record.delivered), None)
+
+
 def _study_attributes(trace: StudyTrace) -> dict[Attribute, Value]:
-    delivered = next((r for r in trace.records if r.delivered), None)
+    delivered = _delivered(trace)
     own: dict[Attribute, Value] = {
         Attribute.STUDY_KEY: trace.study_key,
         Attribute.JOB_ID: trace.job_id,

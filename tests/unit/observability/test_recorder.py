@@ -67,6 +67,14 @@ def test_each_variants_stages_are_told_apart(export: Export) -> None:
     assert [(s.attributes or {})[Attribute.DELIVERED] for s in forwards] == [True, False]
 
 
+def test_what_the_root_says_of_the_answer_is_not_said_again_at_each_stage(export: Export) -> None:
+    shadow = reading(variant="shadow-next", version="3", delivered=False)
+    spans = export.of(study(records=(reading(), shadow)))
+    answered, silent = [span.attributes or {} for span in spans if span.name == "serinus.forward"]
+    assert Attribute.DEVICE in (root_of(spans).attributes or {})
+    assert (Attribute.DEVICE in answered, Attribute.DEVICE in silent) == (False, True)
+
+
 def test_the_root_names_the_version_that_answered(export: Export) -> None:
     failed = reading(
         variant="canary", version="3", outcome=Outcome.FAILED, error_code="model-error", delivered=False
