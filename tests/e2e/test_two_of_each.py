@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ import pytest
 from imaging.samples.synthetic import make_ct_study
 from ledger import Ledger
 from registry.client import RegistryClient
+from serve_apps.embedded.ray_head import ray_environment
 from tests.counting_proxy import CountingProxy
 from tests.e2e.conftest import NewStack
 from tests.e2e.pacs import reports_in
@@ -22,6 +26,7 @@ from tests.stack import LiveStack, eventually
 
 MODEL = "ich-triage"
 PATIENTS = 12
+OBJECTS_OF_RAY = 14  # its own, as many as an idle stack has, and a few to spare
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +187,24 @@ def state_of(site: LiveStack, version: str) -> str | None:
     with site.http() as http:
         rows = http.get("/v1/models").raise_for_status().json()["variants"]
     return next((v["state"] for v in rows if v["model"] == MODEL and v["version"] == version), None)
+
+
+def test_of_the_volumes_that_were_read_only_those_are_kept_that_shadows_may_read(site: LiveStack) -> None:
+    """Of all studies above: those that were read, cancelled under a slow PACS, and shadowed."""
+    most = site.settings.shadow_recent_studies + OBJECTS_OF_RAY
+    eventually(lambda: stored_objects(site) <= most or None, 30, f"at most {most} objects in the store")
+
+
+def stored_objects(site: LiveStack) -> int:
+    """How many objects Ray's object store holds."""
+    look = "from ray.scripts.scripts import main; main(['memory', '--stats-only'])"
+    done = subprocess.run(
+        [sys.executable, "-c", look],
+        env=site.environment | ray_environment(site.settings),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    (number,) = re.findall(r"Plasma memory usage \d+ MiB, (\d+) objects", done.stdout)
+    return int(number)

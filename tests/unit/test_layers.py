@@ -102,6 +102,7 @@ def test_ray_is_known_where_deployments_and_their_callers_are_and_nowhere_else()
         "serve_apps.adapters.job_deployments",
         "serve_apps.adapters.serve_calls",
         "serve_apps.adapters.serve_inference",
+        "serve_apps.adapters.shared_objects",
         "serve_apps.deployments.study_reader",
     }
     knowing = {name_of(p) for p in modules() if any(i.split(".")[0] == "ray" for i in imports(p))}
