@@ -169,11 +169,13 @@ async def analyse_study(
     assignment = _assign(order, study, snapshot, rules)
     in_force = ReadingRules(snapshot, rules.policy, rules.input_policy)
     key = reading_key(order.study, study, assignment.variant, in_force)
-    taken = await turn_at(key, order.token, place.take_turn, slot, place.pause)
+    taken, wanted = await asyncio.gather(
+        turn_at(key, order.token, place.take_turn, slot, place.pause),
+        _report_order(order, study, place),  # its absence would be no variant's fault
+    )
     if taken.turn is Turn.SAME:
         return SameReading(taken.job_id, taken.result, study, taken.is_foreign)
     routed = progress.routed = RoutedStudy(study.model, assignment, snapshot.epoch, place.clock())
-    wanted = await _report_order(order, study, place)  # its absence would be no variant's fault
     progress.stage = Stage.FORWARD
     clock = StageClock()
 
@@ -192,7 +194,8 @@ async def analyse_study(
     )
     stages = (*study.stages, *outcome.inference.stages, *clock.timings)
     champion = snapshot.table(study.model).champion
-    made = reading_key(order.study, study, outcome.variant, in_force)
+    is_drawn = outcome.variant == assignment.variant
+    made = key if is_drawn else reading_key(order.study, study, outcome.variant, in_force)
     result = _result(order, study, assignment, outcome)
     reading = None if made == key else made
     return Analysis(result, study, routed, outcome, champion, stages, reading)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from core.errors import Overloaded
-from serve_apps.application.open_jobs import COUNT_AGAIN_S, OpenJobs
-from tests.unit.shell.inline import Here
+from serve_apps.application.open_jobs import COUNT_AGAIN_S, TRUSTED_S, OpenJobs
+from tests.unit.shell.inline import Here, settle
 
 
 @dataclass
@@ -18,10 +18,11 @@ class Jobs:
     open_jobs: int = 0
     asked: int = 0
     now_s: float = 0.0
+    most: int = 3
     gauge: OpenJobs = field(init=False)
 
     def __post_init__(self) -> None:
-        self.gauge = OpenJobs(self.count, 3, Here(), lambda: self.now_s)
+        self.gauge = OpenJobs(self.count, self.most, Here(), lambda: self.now_s)
 
     def count(self) -> int:
         self.asked += 1
@@ -55,5 +56,25 @@ async def test_what_others_accept_is_noticed_with_the_next_count() -> None:
     await jobs.submit()
     jobs.open_jobs = 3
     jobs.now_s += COUNT_AGAIN_S
+    with pytest.raises(Overloaded):
+        await jobs.submit()
+
+
+async def test_nobody_waits_for_the_count_while_the_ledger_is_far_from_full() -> None:
+    jobs = Jobs(most=100)
+    await jobs.submit()
+    jobs.open_jobs, jobs.now_s = 99, COUNT_AGAIN_S
+    await jobs.submit()
+    assert jobs.asked == 1, "it is counted beside the call, not in it"
+    await settle()
+    assert jobs.asked == 2
+    with pytest.raises(Overloaded):
+        await jobs.submit()
+
+
+async def test_an_old_count_is_not_trusted() -> None:
+    jobs = Jobs(most=100)
+    await jobs.submit()
+    jobs.open_jobs, jobs.now_s = 100, TRUSTED_S
     with pytest.raises(Overloaded):
         await jobs.submit()
