@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -56,21 +57,10 @@ class Leases:
             return ()
         with self._db.read() as connection:
             now = self._db.now(connection)
-            called = ~jobs.c.called | (jobs.c.not_before <= now - timedelta(seconds=unclaimed_s))
-            states = {
-                JobState.QUEUED: (jobs.c.not_before <= now) & called,
-                JobState.WAITING: jobs.c.not_before <= now,
-                JobState.RUNNING: jobs.c.takeover_at <= now,
-            }
-            open_source = jobs.c.source.not_in(busy_sources) if busy_sources else sa.true()
-            firsts = [
-                _first((jobs.c.state == state) & ripe & open_source, limit) for state, ripe in states.items()
-            ]
-            first = sa.union_all(*firsts).subquery()
-            query = sa.select(first).order_by(first.c.rank, first.c.scheduled_at).limit(limit)
+            times = {"now": now, "called_before": now - timedelta(seconds=unclaimed_s)}
+            rows = connection.execute(_due(limit, frozenset(busy_sources)), times)
             return tuple(
-                DueJob(row.id, QueuePlace(QueueOrder(row.rank, row.scheduled_at), row.source))
-                for row in connection.execute(query)
+                DueJob(row.id, QueuePlace(QueueOrder(row.rank, row.scheduled_at), row.source)) for row in rows
             )
 
     def claim(self, job_id: str, worker: str, lease_s: float) -> ClaimedJob | None:
@@ -126,7 +116,7 @@ class Leases:
     def stage(self, token: str, name: str) -> None:
         """The job has come to stage `name`."""
         with self._db.write_unsynced() as connection:
-            updated = connection.execute(sa.update(jobs).where(_running(token)).values(stage=name))
+            updated = connection.execute(_STAGE, {"this_token": token, "stage": name})
             if updated.rowcount != 1:
                 raise LeaseLost("the job is no longer this worker's")
 
@@ -305,6 +295,21 @@ def _may_begin(now: sa.BindParameter[Any]) -> sa.ColumnElement[bool]:
     return sa.or_(fresh, lapsed)
 
 
+@lru_cache(64)
+def _due(limit: int, busy_sources: frozenset[str]) -> sa.Select[Any]:
+    """At most `limit` jobs that should run at `now`; new ones if their worker was `called_before`."""
+    now, called_before = (sa.bindparam(name, type_=_TIME) for name in ("now", "called_before"))
+    states = {
+        JobState.QUEUED: (jobs.c.not_before <= now) & (~jobs.c.called | (jobs.c.not_before <= called_before)),
+        JobState.WAITING: jobs.c.not_before <= now,
+        JobState.RUNNING: jobs.c.takeover_at <= now,
+    }
+    open_source = jobs.c.source.not_in(sorted(busy_sources)) if busy_sources else sa.true()
+    firsts = [_first((jobs.c.state == state) & ripe & open_source, limit) for state, ripe in states.items()]
+    first = sa.union_all(*firsts).subquery()
+    return sa.select(first).order_by(first.c.rank, first.c.scheduled_at).limit(limit)
+
+
 def _first(condition: sa.ColumnElement[bool], limit: int) -> sa.Select[Any]:
     """The first `limit` jobs of one state, in the order of the index `jobs_to_claim`."""
     columns = (jobs.c.id, jobs.c.rank, jobs.c.scheduled_at, jobs.c.source)
@@ -322,13 +327,15 @@ def _update(connection: Connection, row: RowMapping, values: Mapping[str, Any]) 
 
 
 # made once: making a statement costs as much as executing it
+_TIME: Final = jobs.c.not_before.type
 _CLAIMABLE: Final = sa.select(jobs).where(
-    (jobs.c.id == sa.bindparam("this_job")) & _may_begin(sa.bindparam("now", type_=jobs.c.not_before.type))
+    (jobs.c.id == sa.bindparam("this_job")) & _may_begin(sa.bindparam("now", type_=_TIME))
 )
 _HELD: Final = sa.select(
     jobs.c.id, jobs.c.outputs, jobs.c.attempt, jobs.c.losses, jobs.c.failing_since, jobs.c.failing_kind
 ).where(_running(sa.bindparam("this_token")))
 _UPDATE: Final = sa.update(jobs).where(jobs.c.id == sa.bindparam("this_job"))
+_STAGE: Final = sa.update(jobs).where(_running(sa.bindparam("this_token")))
 
 
 def _with_result(
