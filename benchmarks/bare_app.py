@@ -17,6 +17,7 @@ import torch
 from ray import serve
 from starlette.requests import Request
 
+from benchmarks import empty_hops
 from imaging.assemble import to_volume
 from imaging.finding import ModelStamp
 from imaging.series import choose_series
@@ -88,7 +89,7 @@ class BareModel:
 
 
 def deploy(model: str, version: str) -> None:
-    """Add the application to the Ray that the environment names; returns when it is running."""
+    """Add the applications to the Ray that the environment names; returns when they are running."""
     settings = load_settings()
     ray.init(log_to_driver=False, logging_level="warning")
     here = {"env_vars": {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}}
@@ -98,6 +99,7 @@ def deploy(model: str, version: str) -> None:
         ray_actor_options={"num_cpus": 0.1, "runtime_env": here},
     ).bind(settings, model, version)
     serve.run(application, name="bare", route_prefix=PREFIX, blocking=False)
+    empty_hops.deploy()
 
 
 def deploy_beside(stack: LiveStack, model: str, version: str) -> None:

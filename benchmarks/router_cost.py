@@ -16,6 +16,9 @@ serinus  key check, durable job (written, claimed and completed in the ledger), 
 sr       the same with a structured report, which is made before and stored in Orthanc before the caller is
          answered. These reports pile up in the studies, where both sides pass over them.
 
+hops     Serve's own part of what lies between the two: as many calls as a study makes in Serinus, with nothing done
+         in them, less one call that is answered at once (`benchmarks/empty_hops.py`).
+
 Latencies are of closed loops: with many callers they are mostly waiting, and throughput is what tells. Callers
 are threads on the same cores.
 """
@@ -30,6 +33,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from benchmarks import empty_hops
 from benchmarks.bare_app import PREFIX, deploy_beside
 from benchmarks.live import (
     MODEL,
@@ -54,6 +58,7 @@ from ledger import Ledger
 from observability.names import Stage
 
 WARM_UP = 4
+FLOOR_CALLS = 200
 LEAST_SHOWN_MS = 0.5
 
 
@@ -63,6 +68,7 @@ def main() -> None:
         deploy_beside(site.stack, MODEL, "1")
         contenders = _contenders(site)
         _warm_up(site, contenders)
+        floor_ms = _floor_ms(site)
         stages = {name: _stages(site, contenders[name]) for name in ("serinus", "serinus sr")}
         rows: list[tuple[Any, ...]] = []
         cpu: dict[str, Mapping[str, float]] = {}
@@ -77,7 +83,8 @@ def main() -> None:
     print_table(("one study at a time, mean ms", *stages), _beside(*stages.values()))
     print()
     print_table(("CPU ms per study", *cpu), _cpu_rows(cpu))
-    print(f"\nload average {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
+    print(f"\nServe's empty hops above one hop, p50 of one caller: {floor_ms:.1f} ms")
+    print(f"load average {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
 
 
 def _options() -> argparse.Namespace:
@@ -107,6 +114,18 @@ def _contenders(site: Site) -> Mapping[str, Read]:
         "serinus": SerinusCaller(site.stack),
         "serinus sr": SerinusCaller(site.stack, ["sr"]),
     }
+
+
+def _floor_ms(site: Site) -> float:
+    """What the calls of a study take of one caller's time though nothing is done in them, in alternating calls."""
+    http = http_client(site.stack.settings.api_url, {"X-API-Key": site.stack.key})
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(2 * FLOOR_CALLS):
+        hops = number % 2 == 0
+        begun = time.perf_counter()
+        http.post(empty_hops.PREFIX, json={"study_uid": "1.2", "hops": hops}).raise_for_status()
+        taken[hops].append((time.perf_counter() - begun) * 1e3)
+    return quantile(taken[True], 0.5) - quantile(taken[False], 0.5)
 
 
 def _warm_up(site: Site, contenders: Mapping[str, Read]) -> None:
