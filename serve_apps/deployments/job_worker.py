@@ -78,9 +78,8 @@ class JobWorker(RoutingReplica):
         self._book = LoanBook(DEPLOYMENT, settings.volume_loan_s, pack)
         self._apart = ApartReaders(lambda: ApartProcess(settings), self._lend)
         parked = await asyncio.to_thread(self._ledger.failures.studies, PoisonStudy.code, PARKED_FOR)
-        self._fetcher = FallbackFetcher(
-            ServeReader(reader, borrower, self._pools.handles), self._apart, ParkedStudies(parked)
-        )
+        together = ServeReader(reader, borrower, self._pools.handles)
+        self._fetcher = FallbackFetcher(together, self._apart, ParkedStudies(parked))
         self._port = ServeInference(self._fetcher, borrower, self._pools.handles)
         self._routing = RoutingState(self._ledger.control, self._port.prepare)
         await self._routing.start()

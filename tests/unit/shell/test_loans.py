@@ -61,11 +61,11 @@ def test_what_nobody_gives_back_is_let_go_in_the_end() -> None:
 
 
 async def test_many_studies_leave_nothing_however_their_work_ends() -> None:
-    readers = Readers("StudyReader", "QuarantineReader")
+    readers = Readers("StudyReader", "JobWorker")
     borrower = Borrower(readers)
 
     async def work(number: int) -> None:
-        held = borrower.borrow(readers.books["StudyReader" if number % 2 else "QuarantineReader"].lend("ref"))
+        held = borrower.borrow(readers.books["StudyReader" if number % 2 else "JobWorker"].lend("ref"))
         if number % 3 == 0:
             raise RuntimeError("the study fails")
         if number % 3 == 1:
@@ -82,7 +82,7 @@ async def test_many_studies_leave_nothing_however_their_work_ends() -> None:
     gc.collect()
     await borrower.give_back()
     assert [len(book) for book in readers.books.values()] == [0, 0]
-    assert sorted(readers.calls) == [("QuarantineReader", 15), ("StudyReader", 15)]
+    assert sorted(readers.calls) == [("JobWorker", 15), ("StudyReader", 15)]
 
 
 async def test_what_could_not_be_told_is_told_the_next_time() -> None:

@@ -41,6 +41,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Port:
     made = HandlePort()
+    monkeypatch.setattr(shadow_worker, "ServeReader", lambda *_: made)
     monkeypatch.setattr(shadow_worker, "ServeInference", lambda *_: made)
     return made
 
