@@ -36,10 +36,10 @@ class Architecture:
 
 
 class BrainWindow(nn.Module):
-    """0..90 HU to [0, 1]."""
+    """0..90 HU to [0, 1]. Both limits are floats: torch's ONNX exporter fails on a limit of each kind."""
 
     def forward(self, hu: Tensor) -> Tensor:
-        return hu.clamp(0, WINDOW_HU) / WINDOW_HU
+        return hu.clamp(0.0, WINDOW_HU) / WINDOW_HU
 
 
 class TabulatedWindow(nn.Module):
@@ -80,7 +80,7 @@ class BrainView(nn.Module):
         soft = ((hu > -5) & (hu < SOFT_HU)).to(hu.dtype) * (1 - bone)
         brain = self.window(hu) * soft
         around = _box_mean(brain, 15) / _box_mean(soft, 15).clamp_min(0.05)
-        contrast = ((hu / WINDOW_HU - around) * soft * 3).clamp(-1, 1.5)
+        contrast = ((hu / WINDOW_HU - around) * soft * 3).clamp(-1.0, 1.5)
         return torch.cat([brain, contrast, bone] if self.bone_channel else [brain, contrast], 1)
 
 
