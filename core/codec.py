@@ -49,6 +49,26 @@ def from_plain(kind: type[T], document: object) -> T:
     return _read(kind, text, forbid_unknown_keys=True)
 
 
+def faults_of(kind: type[T], document: object) -> tuple[InvalidDocument, ...]:
+    """Everything for which `from_plain` would refuse the document, for whoever is to mend it."""
+    try:
+        text = json.dumps(document)
+    except (TypeError, ValueError, RecursionError):
+        return (InvalidDocument("", "it holds something that is no JSON value"),)
+    try:
+        value = _adapter(cast(Any, kind)).validate_json(text, extra="forbid")
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        return tuple(InvalidDocument(_pointer(one), one["msg"].removeprefix(_VALUE_ERROR)) for one in errors)
+    return (InvalidDocument("", "it is null"),) if value is None else ()
+
+
+def schema_of(kind: type[T]) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the documents that `from_plain` takes, but for what `__post_init__` checks."""
+    schema = _adapter(cast(Any, kind)).json_schema()
+    return {"$ref": schema["anyOf"][0]["$ref"], "$defs": schema["$defs"]}
+
+
 def to_json(kind: Any, value: object) -> str:
     """A value of type `kind`, which may be a mapping or a union of dataclasses, as one line of JSON."""
     return _adapter(kind).dump_json(value).decode()

@@ -69,6 +69,12 @@ class _Index:
             junk = [path for path, entry in self.files.items() if not entry.study_uid]
             return files, sum(path.parent in folders and path.name != _DIRECTORY for path in junk)
 
+    def studies(self) -> tuple[str, ...]:
+        """The studies of all files, sorted by UID."""
+        with self.lock:
+            self.files = dict(self._entries(self.root))
+            return tuple(sorted({entry.study_uid for entry in self.files.values() if entry.study_uid}))
+
     def _entries(self, folder: Path) -> Iterator[tuple[Path, _FileEntry]]:
         for path in _files_below(folder):
             try:
@@ -100,6 +106,10 @@ class FolderArchive:
         check_uid(study_uid)
         fetch = partial(self._fetch, study_uid, series_uids, modalities)
         return await asyncio.get_running_loop().run_in_executor(self._pool, fetch)
+
+    async def study_uids(self) -> tuple[str, ...]:
+        """The UID of every study below the root."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._index.studies)
 
     async def aclose(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -20,6 +20,7 @@ from registry.digest import files_of
 from registry.pt2_archive import check_pt2
 
 SPEC_KEY = "serinus"
+NO_SPEC = f"the artifact's metadata has no '{SPEC_KEY}': what it reads and says is unknown"
 GOLDEN = "golden"
 MAX_NAME = 64
 PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".pth", ".pt", ".ckpt", ".joblib", ".dill", ".bin"})
@@ -138,10 +139,7 @@ def _inside(root: Path, relative: str) -> Path:
 
 def _spec(description: Mapping[str, Any]) -> Mapping[str, Any]:
     metadata = description.get("metadata") or {}
-    return _mapping(
-        metadata.get(SPEC_KEY),
-        f"the artifact's metadata has no '{SPEC_KEY}': what it reads and says is unknown",
-    )
+    return _mapping(metadata.get(SPEC_KEY), NO_SPEC)
 
 
 def _mapping(value: object, otherwise: str) -> Mapping[str, Any]:

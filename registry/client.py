@@ -191,6 +191,10 @@ class RegistryClient:
         except httpx.HTTPError as error:
             raise RegistryUnavailable("MLflow broke off while an artifact was read") from error
 
+    def upload(self, root: str, path: str, content: bytes) -> None:
+        """Write a file below an artifact root, over the one that is there."""
+        self._request("PUT", f"{ARTIFACTS}/{quote(f'{root}/{path}')}", content=content)
+
     def _get(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
         present = {key: value for key, value in params.items() if value}
         return dict(self._request("GET", API + path, params=present).json())

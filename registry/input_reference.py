@@ -21,7 +21,7 @@ MOST_BYTES: Final = (
 def write_reference(artifact: Path, reference: Reference) -> None:
     """Put the reference into the artifact."""
     folder = artifact / FOLDER
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text(json.dumps(reference_to_json(reference)))
 
 

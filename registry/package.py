@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from models.spec import ModelSpec
 INTENDED_USE_TAG = "serinus.intended_use"
 MODALITY_TAG = "serinus.modality"
 INPUT_CHECK_TAG = "serinus.input_check"
+MOST_DIGEST_CHARS = 36  # that MLflow keeps of a dataset's
 
 
 class RegulatoryStatus(StrEnum):
@@ -62,37 +64,62 @@ class DatasetRef:
     context: str
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
-    """One version to be.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Particulars:
+    """What is known of one version to be, beside its network.
 
-    `example_input` is synthetic (it is stored with the version: never a patient's) and of the network's input
-    shape; it needs two items or more when the spec lets items share a forward. `metrics` may nest; a branch
-    that bears a dataset's name is tied to that dataset. `card` is Markdown. `reference` is what the input check
-    compares studies with (`models.input_check.fit`); a version without one answers whatever it is given.
+    `metrics` may nest; a branch that bears a dataset's name is tied to that dataset. `card` is Markdown.
+    `reference` is what the input check compares studies with (`models.input_check.fit`); a version without one
+    answers whatever it is given.
     """
 
-    module: nn.Module
     spec: ModelSpec
-    example_input: Tensor
     card: str
     metrics: Mapping[str, Any] = field(default_factory=dict)
     regulatory: RegulatoryTags = field(default_factory=RegulatoryTags)
     datasets: tuple[DatasetRef, ...] = ()
     reference: Reference | None = None
 
+    def tags(self) -> dict[str, str]:
+        """What the version's page shows, beside digest and signature."""
+        return self.regulatory.as_tags() | page_tags(self.spec, self.reference)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package(Particulars):
+    """A version whose network is a torch module in this process.
+
+    `example_input` is synthetic (it is stored with the version: never a patient's) and of the network's input
+    shape; it needs two items or more when the spec lets items share a forward.
+    """
+
+    module: nn.Module
+    example_input: Tensor
+
     def __post_init__(self) -> None:
         if self.spec.input.batch > 1 and len(self.example_input) < 2:
             raise ValueError("an example of one item would fix the batch at one; give two")
 
-    def tags(self) -> dict[str, str]:
-        """What the version's page shows, beside digest and signature."""
-        use = self.spec.intended_use
-        return self.regulatory.as_tags() | {
-            INTENDED_USE_TAG: use.statement,
-            MODALITY_TAG: ",".join(use.modalities),
-            INPUT_CHECK_TAG: _input_check(self.reference),
-        }
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePackage(Particulars):
+    """A version whose network is a file that its author exported: `.pt2` or `.onnx`.
+
+    `example_input` is one synthetic item, `(1, channels, …)`; None has one made up from the spec.
+    """
+
+    network: Path
+    example_input: Tensor | None = None
+
+
+def page_tags(spec: ModelSpec, reference: Reference | None) -> dict[str, str]:
+    """What a version is for and whether it checks its input, as tags."""
+    use = spec.intended_use
+    return {
+        INTENDED_USE_TAG: use.statement,
+        MODALITY_TAG: ",".join(use.modalities),
+        INPUT_CHECK_TAG: _input_check(reference),
+    }
 
 
 def _input_check(reference: Reference | None) -> str:

@@ -1,7 +1,8 @@
 """Register a version: pack it, validate it as a replica would, upload it whole, and sign what MLflow gives back.
 
-The version appears in the registry complete: files, golden pair, signature, tags and card. Nothing points at
-it before somebody sets an alias. MLflow is imported here only, and only when something is registered.
+Nothing is written to the registry of a version that a replica would refuse. A version appears there complete: files,
+golden pair, signature, tags and card. Nothing points at it before somebody sets an alias. MLflow is imported only
+when something is registered.
 """
 
 from __future__ import annotations
@@ -16,29 +17,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from core.errors import ModelRefused
 from models.export import dynamic_axes, export_network
 from models.spec import ModelSpec, spec_to_json
-from registry.admission import SPEC_KEY, ArtifactFormat, admit
+from registry.admission import SPEC_KEY, ArtifactFormat, admit, require_name
 from registry.client import ModelVersion, RegistryClient
 from registry.digest import tree_digest
 from registry.download import download_tree
 from registry.golden import Golden, read_golden, write_golden
 from registry.input_reference import read_reference, write_reference
 from registry.loading import open_network, probe
-from registry.package import DatasetRef, Package, RegulatoryTags, flat_metrics
+from registry.network_file import CPU, pack_file
+from registry.package import DatasetRef, FilePackage, Package, Particulars, RegulatoryTags, flat_metrics
 from registry.signing import DIGEST_TAG, SIGNATURE_TAG, sign
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["DatasetRef", "Package", "RegulatoryTags", "register_model"]
+__all__ = ["DatasetRef", "FilePackage", "Package", "RegulatoryTags", "register_model"]
 
 EXPERIMENT = "serinus-models"
 METRICS_PER_REQUEST = 500
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +56,38 @@ class _Entry:
 
 
 def register_model(
-    package: Package,
+    package: Package | FilePackage,
     *,
     tracking_uri: str,
     signing_key: Ed25519PrivateKey,
     format: ArtifactFormat = ArtifactFormat.PT2,
 ) -> ModelVersion:
-    """The new, signed version. Raises ModelRefused when a replica would refuse the package."""
-    name = package.spec.name
-    rest = RegistryClient(tracking_uri)
+    """The new, signed version; `format` is that of a module's export.
+
+    Raises ModelRefused when a replica would refuse the package.
+    """
     with (
         redirect_stdout(sys.stderr),  # MLflow prints addresses; a command's output is its own
         tempfile.TemporaryDirectory() as folder,
-        _entry(tracking_uri, package) as (client, entry),
     ):
         artifact = Path(folder) / "artifact"
-        pack(package, artifact, format, entry.model_id)
+        require_name(package.spec.name)
+        if isinstance(package, FilePackage):
+            pack_file(package, artifact)
+        else:
+            pack(package, artifact, format)
         validate(artifact, package.spec)
+        return _upload(package, artifact, tracking_uri, signing_key)
+
+
+def _upload(
+    package: Particulars, artifact: Path, tracking_uri: str, signing_key: Ed25519PrivateKey
+) -> ModelVersion:
+    name, rest = package.spec.name, RegistryClient(tracking_uri)
+    with _entry(tracking_uri, package) as (client, entry):
+        _name_model(artifact, entry.model_id)
         client.log_model_artifacts(entry.model_id, str(artifact))
-        digest = _digest_of_upload(rest, entry, Path(folder) / "back")
+        digest = _digest_of_upload(rest, entry, artifact.parent / "back")
         if digest != tree_digest(artifact):
             raise ModelRefused("MLflow gives back other files than were uploaded")
         _log_provenance(client, entry, package)
@@ -82,17 +97,24 @@ def register_model(
     return rest.version(name, number)
 
 
-def pack(package: Package, artifact: Path, format: ArtifactFormat, model_id: str | None = None) -> None:
+def pack(package: Package, artifact: Path, format: ArtifactFormat) -> None:
     """Write the artifact: the network by MLflow's own writer, the spec as metadata, the golden pair."""
     package.module.eval().requires_grad_(False)
     golden = _golden_of(package)
     if format is ArtifactFormat.PT2:
-        _save_pt2(package, golden, artifact, model_id)
+        _save_pt2(package, golden, artifact)
     else:
-        _save_onnx(package, golden, artifact, model_id)
+        _save_onnx(package, golden, artifact)
     write_golden(artifact, golden)
     if package.reference is not None:
         write_reference(artifact, package.reference)
+
+
+def _name_model(artifact: Path, model_id: str) -> None:
+    """Have the MLmodel file name the logged model that it is of."""
+    path = artifact / "MLmodel"
+    description = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(description | {"model_id": model_id}))
 
 
 def validate(artifact: Path, spec: ModelSpec) -> None:
@@ -110,9 +132,8 @@ def _golden_of(package: Package) -> Golden:
         return Golden(item.numpy(), package.module(item).float().numpy())
 
 
-def _save_pt2(package: Package, golden: Golden, artifact: Path, model_id: str | None) -> None:
+def _save_pt2(package: Package, golden: Golden, artifact: Path) -> None:
     import mlflow.pytorch
-    from mlflow.models import Model
 
     with torch.inference_mode(False):
         mlflow.pytorch.save_model(
@@ -121,23 +142,20 @@ def _save_pt2(package: Package, golden: Golden, artifact: Path, model_id: str | 
             serialization_format="pt2",
             input_example=package.example_input.to(torch.float32),
             signature=_signature(package, golden),
-            mlflow_model=Model(model_id=model_id),
             metadata={SPEC_KEY: spec_to_json(package.spec)},
             pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
         )
 
 
-def _save_onnx(package: Package, golden: Golden, artifact: Path, model_id: str | None) -> None:
+def _save_onnx(package: Package, golden: Golden, artifact: Path) -> None:
     import mlflow.onnx
     import onnxruntime
-    from mlflow.models import Model
 
     graph = _onnx_graph(package)
     mlflow.onnx.save_model(
         graph,
         artifact,
         signature=_signature(package, golden),
-        mlflow_model=Model(model_id=model_id),
         metadata={SPEC_KEY: spec_to_json(package.spec)},
         pip_requirements=[f"onnxruntime=={onnxruntime.__version__}"],
     )
@@ -167,7 +185,7 @@ def _signature(package: Package, golden: Golden) -> Any:
 
 
 @contextmanager
-def _entry(tracking_uri: str, package: Package) -> Iterator[tuple[MlflowClient, _Entry]]:
+def _entry(tracking_uri: str, package: Particulars) -> Iterator[tuple[MlflowClient, _Entry]]:
     """A run with a logged model; the run ends FINISHED, or FAILED when anything goes wrong inside."""
     from mlflow import MlflowClient
 
@@ -195,7 +213,7 @@ def _digest_of_upload(rest: RegistryClient, entry: _Entry, back: Path) -> str:
     return tree_digest(back)
 
 
-def _log_provenance(client: MlflowClient, entry: _Entry, package: Package) -> None:
+def _log_provenance(client: MlflowClient, entry: _Entry, package: Particulars) -> None:
     """Datasets by digest, and each metric tied to the model and, where its name says so, to the dataset."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput
 
@@ -214,7 +232,7 @@ def _log_provenance(client: MlflowClient, entry: _Entry, package: Package) -> No
         client.log_batch(entry.run_id, metrics=metrics[start : start + METRICS_PER_REQUEST])
 
 
-def _metrics(entry: _Entry, package: Package) -> list[Any]:
+def _metrics(entry: _Entry, package: Particulars) -> list[Any]:
     from mlflow.entities import Metric
 
     datasets = {dataset.name: dataset for dataset in package.datasets}
@@ -237,7 +255,7 @@ def _metrics(entry: _Entry, package: Package) -> list[Any]:
     return metrics
 
 
-def _create_version(client: MlflowClient, entry: _Entry, package: Package, tags: dict[str, str]) -> str:
+def _create_version(client: MlflowClient, entry: _Entry, package: Particulars, tags: dict[str, str]) -> str:
     from mlflow.exceptions import MlflowException
 
     name = package.spec.name

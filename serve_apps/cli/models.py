@@ -1,8 +1,9 @@
-"""`models register | list | verify`: what is in the registry, and whether its signature holds."""
+"""`models register | sign | list | verify | schema`: what is in the registry, and whether its signature holds."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -11,29 +12,96 @@ from serve_apps.cli.output import AsJson, fail, out, print_json, progress, table
 from serve_apps.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True)
+Spec = Annotated[
+    Path | None, typer.Option(help="What it reads and says, as YAML.", exists=True, dir_okay=False)
+]
+Example = Annotated[
+    Path | None, typer.Option(help="One synthetic input (.npy) to prove it by.", exists=True, dir_okay=False)
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(help="A folder of genuine studies for the input check.", exists=True, file_okay=False),
+]
 
 
 @app.command()
 def register(
     model: Annotated[
-        str,
-        typer.Argument(help="ich-triage, brain-volume, chest-film-qa; opt-in: ct-features."),
-    ],
-    version: Annotated[int | None, typer.Option(help="Only this one of its versions.")] = None,
+        str | None,
+        typer.Argument(help="Of the zoo: ich-triage, brain-volume, chest-film-qa; opt-in: ct-features."),
+    ] = None,
+    version: Annotated[int | None, typer.Option(help="Only this one of the zoo's versions.")] = None,
+    spec: Spec = None,
+    artifact: Annotated[
+        Path | None,
+        typer.Option(help="Your network: .pt2 (torch.export) or .onnx.", exists=True, dir_okay=False),
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="Its card, in Markdown.", exists=True, dir_okay=False)
+    ] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="NAME=PATH of a file or folder.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="NAME=NUMBER, or DATASET/NAME=NUMBER.")] = None,
+    example: Example = None,
+    reference: Reference = None,
+    alias: Annotated[str | None, typer.Option(help="Set this alias on the new version.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register a model of the zoo once more: each version signed, with its card; no alias is moved."""
-    from serve_apps.cli import registry_rows
+    """Register your own network by its files, or a model of the zoo once more: signed, with its card."""
+    try:
+        with progress(as_json) as say:
+            if model is not None:
+                if spec or artifact or card:
+                    fail("name a model of the zoo, or give the files of your own", as_json)
+                from serve_apps.cli import registry_rows
+
+                rows = registry_rows.register(load_settings(), model, version, say)
+            elif spec is None or artifact is None or card is None:
+                fail("a network of your own needs --spec, --artifact and --card", as_json)
+            else:
+                from serve_apps.cli import own_versions as own
+
+                evidence = own.Evidence(card, tuple(dataset or ()), tuple(metric or ()))
+                files = own.Files(spec, example, reference)
+                rows = [own.register_file(load_settings(), files, artifact, evidence, alias, say)]
+    except SerinusError as error:
+        fail(error.detail, as_json, error.code)
+    _print_registered(rows, as_json)
+
+
+@app.command()
+def sign(
+    model: Annotated[str, typer.Argument()],
+    version: Annotated[str, typer.Argument()],
+    spec: Spec = None,
+    example: Example = None,
+    reference: Reference = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove and sign a version that was logged with `mlflow.pytorch` (pt2) or `mlflow.onnx`."""
+    from serve_apps.cli import own_versions as own
 
     try:
         with progress(as_json) as say:
-            rows = registry_rows.register(load_settings(), model, version, say)
+            rows = [own.sign(load_settings(), model, version, own.Files(spec, example, reference), say)]
     except SerinusError as error:
         fail(error.detail, as_json, error.code)
+    _print_registered(rows, as_json)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a spec, for editors (docs/model-spec.schema.json)."""
+    from models.spec_file import spec_schema
+
+    print_json(spec_schema())
+
+
+def _print_registered(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        table("registered", ("model", "version", "digest"), [tuple(row.values()) for row in rows])
+        columns = ("model", "version", "digest")
+        table("signed", columns, [tuple(row[name] for name in columns) for row in rows])
 
 
 @app.command(name="list")

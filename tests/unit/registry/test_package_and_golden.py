@@ -200,7 +200,7 @@ def test_a_flag_is_no_metric() -> None:
 
 def test_an_example_of_one_item_would_fix_the_batch() -> None:
     with pytest.raises(ValueError, match="one item"):
-        Package(TinyNetwork(), tiny_spec("x"), torch.zeros(1, 1, 16, 16), "card")
+        Package(module=TinyNetwork(), spec=tiny_spec("x"), example_input=torch.zeros(1, 1, 16, 16), card="c")
 
 
 def test_an_unknown_regulatory_status_is_an_error() -> None:
@@ -254,7 +254,9 @@ def test_a_reference_of_another_kind_of_input_is_refused(tmp_path: Path) -> None
 
 
 def test_a_version_s_page_says_whether_it_checks_its_input() -> None:
-    package = Package(TinyNetwork(), tiny_spec("tiny"), torch.zeros(2, 1, 16, 16), "card")
+    package = Package(
+        module=TinyNetwork(), spec=tiny_spec("tiny"), example_input=torch.zeros(2, 1, 16, 16), card="card"
+    )
     assert package.tags()["serinus.input_check"].startswith("none")
     checked = replace(package, reference=a_reference(kind_for(tiny_spec("tiny").input)))
     assert "10.0% of genuine studies" in checked.tags()["serinus.input_check"]
