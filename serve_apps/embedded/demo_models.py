@@ -14,10 +14,12 @@ from models.spec import ModelSpec
 from models.zoo import brain_volume, chest_film_qa, ct_features
 from models.zoo.convert_astra import convert_astra
 from models.zoo.demo import fetch_weights
+from models.zoo.figures import digest_of, figures_of, origin_of
 from models.zoo.ich import versions as ich
 from models.zoo.ich.datasets import evaluation_digest, training_digest
 from models.zoo.references import reference_of
 from registry.client import ModelVersion
+from registry.package import MOST_DIGEST_CHARS
 from registry.register import DatasetRef, Package, RegulatoryTags, register_model
 from registry.signing import load_signing_key
 from serve_apps.settings import Settings
@@ -65,6 +67,14 @@ def _ich_datasets(number: int) -> tuple[DatasetRef, ...]:
     )
 
 
+def _measured_on(model: str) -> tuple[DatasetRef, ...]:
+    """The images of the figures. On what exactly a published network was trained its package does not say."""
+    return tuple(
+        DatasetRef(sample, digest_of(sample)[:MOST_DIGEST_CHARS], origin_of(sample), "testing")
+        for sample in figures_of(model)
+    )
+
+
 DEMO_MODELS: tuple[DemoModel, ...] = (
     DemoModel(ich.NAME, tuple(_ich(number) for number in sorted(ich.CARDS))),
     DemoModel(
@@ -74,7 +84,8 @@ DEMO_MODELS: tuple[DemoModel, ...] = (
                 lambda settings: brain_volume.build(settings.paths.weights),
                 brain_volume.example_input,
                 lambda: card_of(brain_volume.NAME),
-                dict,
+                lambda: figures_of(brain_volume.NAME),
+                lambda: _measured_on(brain_volume.NAME),
                 reference=lambda: reference_of(brain_volume.NAME),
             ),
         ),
@@ -86,7 +97,8 @@ DEMO_MODELS: tuple[DemoModel, ...] = (
                 lambda settings: chest_film_qa.build(settings.paths.weights),
                 chest_film_qa.example_input,
                 lambda: card_of(chest_film_qa.NAME),
-                dict,
+                lambda: figures_of(chest_film_qa.NAME),
+                lambda: _measured_on(chest_film_qa.NAME),
                 reference=lambda: reference_of(chest_film_qa.NAME),
             ),
         ),
