@@ -39,6 +39,7 @@ from tests.fuzzing.mutate import Mutator
 
 LIMITS = FetchLimits(pixels=PixelLimits(image_bytes=8 * 2**20, study_bytes=32 * 2**20))
 RULE = SeriesRule(modalities=("CT", "MR", "CR"))
+COLOUR_RULE = SeriesRule(modalities=("XC",), colour=True)
 SHOWN = 20
 REPORTED = 24  # one in so many is also reported, which takes ten times as long as reading
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -62,7 +63,9 @@ def read(content: bytes) -> str:
         names_of(BytesIO(content))
     budget = Budget(LIMITS)
     study = to_study([read_object(content, budget.inflate)], len(content))
-    choice = choose_series(summarize_study(study.series), RULE)
+    headers = summarize_study(study.series)
+    colour = any(header.colour for header in headers)
+    choice = choose_series(headers, COLOUR_RULE if colour else RULE)
     series = study.series[choice.require().series_uid]
     volume = to_volume(series, limits=LIMITS.pixels, notes=study.notes)
     images = readable_images(series)

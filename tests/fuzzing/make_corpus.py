@@ -1,4 +1,4 @@
-"""One small image in every transfer syntax that is read, and one multi-frame object of every kind.
+"""One small image in every transfer syntax that is read, multi-frame objects of every kind, and some in colour.
 
 `python -m tests.fuzzing.make_corpus` writes them anew.
 """
@@ -25,6 +25,7 @@ from pydicom.uid import (
     LegacyConvertedEnhancedCTImageStorage,
     LegacyConvertedEnhancedMRImageStorage,
     RLELossless,
+    VLPhotographicImageStorage,
 )
 
 from tests.ct import ct_slice, encoded
@@ -96,6 +97,36 @@ def multi_frame_files() -> dict[str, bytes]:
     }
 
 
+def photograph() -> Dataset:
+    """40 x 36 pixels in colour; a picture has neither position nor unit."""
+    colours = np.stack([np.frombuffer(image(np.uint8, 200).PixelData, np.uint8)] * 3, axis=-1)
+    made = image(np.uint8)
+    made.SOPClassUID, made.Modality, made.PixelData = VLPhotographicImageStorage, "XC", colours.tobytes()
+    made.PhotometricInterpretation, made.SamplesPerPixel, made.PlanarConfiguration = "RGB", 3, 0
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope"):
+        delattr(made, keyword)
+    return made
+
+
+def painting() -> Dataset:
+    """The same by the numbers of a palette."""
+    made = photograph()
+    made.PhotometricInterpretation, made.SamplesPerPixel = "PALETTE COLOR", 1
+    made.PixelData = made.PixelData[::3]
+    del made.PlanarConfiguration
+    for part in ("Red", "Green", "Blue"):
+        setattr(made, f"{part}PaletteColorLookupTableDescriptor", [256, 0, 16])
+        setattr(made, f"{part}PaletteColorLookupTableData", (np.arange(256, dtype="<u2") * 257).tobytes())
+    return made
+
+
+def colour_files() -> dict[str, bytes]:
+    lossless, rle = photograph(), painting()
+    lossless.compress(JPEGLSLossless, encoding_plugin="pyjpegls", generate_instance_uid=False)
+    rle.compress(RLELossless, encoding_plugin="pylibjpeg", generate_instance_uid=False)
+    return {"colour-jpeg-ls": encoded(lossless), "palette-rle": encoded(rle)}
+
+
 def files() -> dict[str, bytes]:
     made = {"explicit": encoded(image())}
     for name, syntax in NATIVE.items():
@@ -146,7 +177,7 @@ def write_by_gdcm(name: str, syntax: str, folder: Path) -> None:
 
 def main() -> None:
     CORPUS.mkdir(exist_ok=True)
-    for name, content in (files() | multi_frame_files()).items():
+    for name, content in (files() | multi_frame_files() | colour_files()).items():
         (CORPUS / f"{name}.dcm").write_bytes(content)
     for name, syntax in BY_GDCM.items():
         write_by_gdcm(name, syntax, CORPUS)

@@ -23,6 +23,7 @@ ATTACKED = (
     "Modality", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID",
     "PatientBirthDate", "ProcedureCodeSequence", "ImageType", "BodyPartExamined", "TransferSyntaxUID",
     "NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "PlanePositionSequence",
+    "RedPaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableData", "PlanarConfiguration",
     "FrameContentSequence", "DimensionIndexValues", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
 )  # fmt: skip
 TEXTS = (

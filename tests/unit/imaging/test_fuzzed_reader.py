@@ -11,7 +11,7 @@ from tests.fuzzing.__main__ import fuzz
 from tests.fuzzing.apart import fuzz_apart
 from tests.fuzzing.mutate import Mutator
 
-SOUND = 17  # one of each transfer syntax, and of each kind of multi-frame image
+SOUND = 19  # one of each transfer syntax and of each kind of multi-frame image, and two in colour
 CASES = 1500
 
 
