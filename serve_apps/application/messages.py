@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from core.priority import QueueOrder
 from core.study import StudyRef
@@ -13,10 +13,12 @@ from imaging.patient_facts import PatientFacts
 from imaging.report_sr import ReportContext
 from imaging.series import SeriesRule
 from imaging.volume import Geometry
-from ledger import JobState
 from models.spec import ModelSpec
 from observability.record import StageTiming
 from serve_apps.resources import Resources
+
+if TYPE_CHECKING:  # a process that reads one study is to start at once, and needs no database
+    from ledger import JobState
 
 RESERVED_PREFIX: Final = "mv-"  # of the names of the applications that the rollout controller makes
 

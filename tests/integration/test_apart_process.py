@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,12 +21,19 @@ from serve_apps.application.messages import EligibleModel, FetchRequest
 from serve_apps.settings import FolderSourceSettings, Settings
 from tests.bombs import write_study
 
+ROOT = Path(__file__).parents[2]
 CT = EligibleModel("ich-triage", SeriesRule(("CT",)))
 
 
 def a_request(study_uid: str) -> FetchRequest:
     order = queue_order(Priority.ROUTINE, datetime(2026, 11, 30, tzinfo=UTC))
     return FetchRequest(StudyRef("folder", study_uid), (CT,), order, 30.0)
+
+
+def test_it_starts_without_what_it_does_not_need() -> None:
+    code = "import serve_apps.adapters.apart_process, sys; print({'ray', 'sqlalchemy', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_it_reads_one_study_after_the_other_until_something_ends_it(tmp_path: Path) -> None:
