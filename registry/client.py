@@ -54,6 +54,10 @@ class ArtifactFile:
     size: int
 
 
+class RegistryRefused(RegistryUnavailable):
+    """MLflow answers and would not do it; what it said is not repeated."""
+
+
 class RegistryClient:
     """One MLflow server. RegistryUnavailable when it does not answer, UnknownModel for what it lacks."""
 
@@ -136,7 +140,7 @@ class RegistryClient:
         body = {"name": name, "alias": alias, "version": version}
         try:
             self._send("POST", "/registered-models/alias", body)
-        except _BadRequest:
+        except RegistryRefused:
             self._send("POST", "/registered-models/alias", body)
 
     def delete_alias(self, name: str, alias: str) -> None:
@@ -211,15 +215,13 @@ class RegistryClient:
         return reply
 
 
-class _BadRequest(RegistryUnavailable):
-    """MLflow would not do it; what it said is not repeated."""
-
-
 def _raise_for(reply: httpx.Response) -> None:
     if reply.status_code == 404:
         raise UnknownModel("MLflow has no such model, version or file")
     if reply.status_code == 400:
-        raise _BadRequest("MLflow refused the request as malformed")
+        raise RegistryRefused("MLflow refused the request as malformed")
+    if reply.status_code in (401, 403):
+        raise RegistryRefused("MLflow does not allow this site to do that")
     if not reply.is_success:
         raise RegistryUnavailable(f"MLflow answered {reply.status_code}")
 

@@ -118,6 +118,7 @@ class Settings(BaseSettings):
     api_port: int = 8000
     mlflow_port: int = 5000
     mlflow_url: str | None = None
+    public_url: str | None = None  # where a registry elsewhere reaches this API
     ray_port: int = 6399
     ray_dashboard_port: int = 8265
     ray_dashboard_modules: str = "ServeHead,NodeHead,StateHead"  # of the embedded Ray, or `all`
@@ -248,6 +249,11 @@ class Settings(BaseSettings):
     @property
     def api_url(self) -> str:
         return f"http://{self.host}:{self.api_port}"
+
+    @property
+    def webhook_url(self) -> str:
+        """Where MLflow says that something changed."""
+        return f"{(self.public_url or self.api_url).rstrip('/')}/v1/webhooks/mlflow"
 
     @property
     def dashboard_url(self) -> str:

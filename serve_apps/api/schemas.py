@@ -236,6 +236,14 @@ class VariantOut(Wire):
     )
 
 
+class FrozenOut(Wire):
+    """All traffic goes to the champions; who threw the switch is null while the ledger has not recorded it."""
+
+    by: str | None = None
+    reason: str | None = None
+    since: datetime | None = None
+
+
 class ModelsOut(Wire):
     generation: int
     registry: str
@@ -249,6 +257,7 @@ class ModelsOut(Wire):
         default_factory=dict,
         description="by model and subject: what people asked for and does not hold now, as a weight that waits",
     )
+    frozen: FrozenOut | None = Field(default=None, description="the freeze in force, or null")
 
 
 class PendingShadowsOut(Wire):

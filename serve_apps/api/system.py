@@ -8,8 +8,16 @@ from fastapi import APIRouter, Request
 from ledger import DeadLetter
 from serve_apps.api.dependencies import MUST_READ, Reader, Site
 from serve_apps.api.problems import problems
-from serve_apps.api.schemas import DeadLetterOut, ModelsOut, PendingShadowsOut, QueueOut, VariantOut
+from serve_apps.api.schemas import (
+    DeadLetterOut,
+    FrozenOut,
+    ModelsOut,
+    PendingShadowsOut,
+    QueueOut,
+    VariantOut,
+)
 from serve_apps.api.strict_json import StrictRoute
+from serve_apps.application.overview import FreezeStatus
 from serve_apps.application.routing_snapshot import VariantStatus
 
 router = APIRouter(tags=["system"], responses=problems(), route_class=StrictRoute)
@@ -38,6 +46,7 @@ async def models(services: Site) -> ModelsOut:
         site_policy=services.settings.site_policy.value,
         alarms=dict(await services.overview.alarms()),
         conditions=dict(snapshot.conditions),
+        frozen=frozen_out(await services.overview.frozen()),
         variants=tuple(variant_out(variant) for variant in snapshot.variants),
     )
 
@@ -63,6 +72,15 @@ async def queue(services: Site, caller: Reader) -> QueueOut:
         ),
         oldest_shadow_s=state.oldest_shadow.total_seconds() if state.oldest_shadow else None,
         dead_letters=tuple(dead_letter_out(letter) for letter in state.dead_letters),
+    )
+
+
+def frozen_out(freeze: FreezeStatus | None) -> FrozenOut | None:
+    if freeze is None:
+        return None
+    recorded = freeze.recorded
+    return (
+        FrozenOut(by=recorded.actor, reason=recorded.reason, since=recorded.at) if recorded else FrozenOut()
     )
 
 

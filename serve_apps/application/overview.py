@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from core.errors import LedgerUnavailable, NotReady, PoisonStudy
-from ledger import DeadLetter, Ledger
+from ledger import DeadLetter, Freeze, Ledger
 from serve_apps.application.backlog import POISON_SHOWN, backlog_alarms
 from serve_apps.application.executors import run_in
 from serve_apps.application.routing_snapshot import RoutingSnapshot
@@ -32,6 +32,13 @@ class QueueState:
     oldest_shadow: timedelta | None
     dead_letters: tuple[DeadLetter, ...]
     poison_studies: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeStatus:
+    """All traffic goes to the champions. `recorded` is None while the ledger does not know it, or cannot be asked."""
+
+    recorded: Freeze | None
 
 
 class RouterAlarms(Protocol):
@@ -77,6 +84,16 @@ class OverviewService:
         }
         routing = {**self._snapshot().alarms, **({ROUTERS: own} if own else {})}
         return {**routing, **others, **await self._backlog_alarms()}
+
+    async def frozen(self) -> FreezeStatus | None:
+        """The freeze that this replica obeys, with who threw it as far as that is recorded; None without one."""
+        if not self._snapshot().is_frozen:
+            return None
+        try:
+            recorded = await run_in(self._executor, self._ledger.routing.frozen)
+        except LedgerUnavailable:
+            recorded = None
+        return FreezeStatus(recorded)
 
     async def _backlog_alarms(self) -> Mapping[str, str]:
         try:

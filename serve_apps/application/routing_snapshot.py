@@ -89,6 +89,11 @@ class RoutingSnapshot:
         return self.generation < 0
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether all traffic goes to the champions. The tables know what this replica was told since."""
+        return any(table.frozen for table in self.tables.values()) if self.tables else self.freeze.frozen
+
+    @property
     def not_ready(self) -> tuple[str, ...]:
         """Models whose champion cannot answer now."""
         return tuple(sorted((self.expected - self.tables.keys()) | self.loading))

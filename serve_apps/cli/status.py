@@ -39,6 +39,7 @@ def print_status(document: Mapping[str, Any]) -> None:
     out.print("  ".join(f"{name} {_up_or_down(answers)}" for name, answers in document["running"].items()))
     models, queue = document["models"], document["queue"]
     if models:
+        _print_freeze(models)
         _print_versions(models)
         _print_alarms(models)
     if queue is not None:
@@ -70,6 +71,18 @@ def _print_versions(models: Mapping[str, Any]) -> None:
     )
     if models["site_policy"] == SitePolicy.RESEARCH:
         out.print("[yellow]research site[/]: versions may answer that no regulator has cleared")
+
+
+def _print_freeze(models: Mapping[str, Any]) -> None:
+    freeze = models.get("frozen")
+    if freeze is None:
+        return
+    who = f" by {freeze['by']}: {freeze['reason']}" if freeze["by"] else ", which the ledger has not recorded"
+    since = f" since {str(freeze['since'])[:16]}" if freeze["since"] else ""
+    out.print(
+        f"[bold yellow]frozen[/]{since}{who}; all traffic goes to the champions, and nothing moves",
+        soft_wrap=True,
+    )
 
 
 def _print_alarms(models: Mapping[str, Any]) -> None:

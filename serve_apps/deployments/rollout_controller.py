@@ -17,6 +17,7 @@ from registry.cache import NodeCache
 from registry.client import RegistryClient
 from registry.server import database_of
 from registry.signing import load_verify_key
+from registry.webhook_subscription import name_of_site, subscribe
 from serve_apps.adapters.broadcast import Broadcast
 from serve_apps.application.purge import SitePurge
 from serve_apps.application.routing_snapshot import RoutingSnapshot
@@ -27,6 +28,7 @@ from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
 from serve_apps.control.ray_serve import RayServe, ask_replica
 from serve_apps.control.reconcile import Parts, Reconciler
+from serve_apps.control.subscription import RegistrySubscription
 from serve_apps.control.upkeep import Upkeep
 from serve_apps.control.watch import DataPlaneWatch, RefusalLog, ledger_log, shadow_backlog
 from serve_apps.deployments.model_server import ModelServer
@@ -50,6 +52,7 @@ class RolloutController:
             self._publisher.run_forever(),
             self._watch.run_forever(lambda: self._reconciler.tables_in_force),
             self._upkeep.run_forever(),
+            *([self._subscription.run_forever()] if self._subscription else []),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
 
@@ -77,6 +80,7 @@ class RolloutController:
         self._pages = PageWriter(client)
         purge = SitePurge(ledger.retention, ledger.audit, settings)
         self._upkeep = Upkeep(purge.purge, settings.purge_interval_s)
+        self._subscription = None if embedded else subscription_of(settings, client)
         parts = Parts(
             observer=self._observer,
             applications=self._applications,
@@ -121,6 +125,7 @@ class RolloutController:
         for part in (
             *closing,
             self._pages,
+            self._subscription,
             self._reconciler,
             self._registry_changes,
             self._client,
@@ -133,7 +138,13 @@ class RolloutController:
         self._reconciler.wake()
 
     def _alarms(self) -> Mapping[str, str]:
-        return self._watch.alarms
+        return {**self._watch.alarms, **(self._subscription.alarms if self._subscription else {})}
+
+
+def subscription_of(settings: Settings, client: RegistryClient) -> RegistrySubscription:
+    """For a registry of the site's own, which may serve other sites too."""
+    url, secret = settings.webhook_url, settings.paths.webhook_key.read_text().strip()
+    return RegistrySubscription(lambda: subscribe(client, url, secret, name_of_site(secret)), url)
 
 
 def note_moves_in(ledger: Ledger) -> Callable[[Sequence[Move]], None]:

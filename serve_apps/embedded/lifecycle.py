@@ -98,13 +98,12 @@ def _start_head(settings: Settings, stack: Stack, progress: Progress) -> int | N
 
 
 def subscribe_to_registry(settings: Settings) -> None:
-    """Have the embedded MLflow wake us at a change. Without it a change is seen at the next poll."""
+    """Have the embedded MLflow wake us at a change; one elsewhere is looked after by the controller."""
     if settings.mlflow_url is not None:
         return
     secret = settings.paths.webhook_key.read_text().strip()
     with suppress(RegistryUnavailable):
-        url = f"{settings.api_url}/v1/webhooks/mlflow"
-        subscribe(RegistryClient(settings.registry_url), url, secret)
+        subscribe(RegistryClient(settings.registry_url), settings.webhook_url, secret)
 
 
 def serve_deploy(settings: Settings, config: Path = CONFIG) -> None:

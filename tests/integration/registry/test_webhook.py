@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from registry.client import ModelVersion, RegistryClient
+from registry.client import ModelVersion, RegistryClient, RegistryRefused
 from registry.webhook import webhook_fault
-from registry.webhook_subscription import subscribe
+from registry.webhook_subscription import NAME, name_of_site, subscribe
 
 SECRET = "a webhook secret"
 Arrival = tuple[dict[str, str], bytes]
@@ -50,8 +50,21 @@ def test_a_moved_alias_arrives_signed(
     assert webhook_fault("another", headers, body, datetime.now(UTC)) is not None
 
 
+def test_sites_that_share_a_registry_leave_each_others_subscription_alone(client: RegistryClient) -> None:
+    secrets = ("one site's secret", "another's")
+    for secret in secrets:
+        assert subscribe(client, "http://127.0.0.1:1/a", secret, name_of_site(secret))
+    for secret in secrets:
+        assert not subscribe(client, "http://127.0.0.1:1/a", secret, name_of_site(secret))
+
+
+def test_an_address_that_mlflow_does_not_allow_is_refused_and_no_outage(client: RegistryClient) -> None:
+    with pytest.raises(RegistryRefused):
+        subscribe(client, "ftp://127.0.0.1/a", "a secret", "not allowed")
+
+
 def test_another_address_or_secret_replaces_the_subscription(client: RegistryClient) -> None:
     subscribe(client, "http://127.0.0.1:1/a", SECRET)
     assert subscribe(client, "http://127.0.0.1:1/b", SECRET)
     assert subscribe(client, "http://127.0.0.1:1/b", "another secret")
-    assert [each["url"] for each in client.webhooks()] == ["http://127.0.0.1:1/b"]
+    assert [each["url"] for each in client.webhooks() if each["name"] == NAME] == ["http://127.0.0.1:1/b"]

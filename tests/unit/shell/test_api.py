@@ -185,8 +185,11 @@ async def test_a_reader_may_look_at_routes_and_not_change_them(site: Site, http:
 
 async def test_a_freeze_is_shown_with_its_reason(site: Site, http: httpx.AsyncClient) -> None:
     await http.put("/v1/freeze", json={"reason": "scanner service day"})
+    told = (await http.get("/v1/models")).json()["frozen"]
+    assert (told["by"], told["reason"]) == ("ris", "scanner service day")
     assert (await http.get("/v1/routes")).json()["frozen"]["reason"] == "scanner service day"
     await http.delete("/v1/freeze")
+    assert (await http.get("/v1/models")).json()["frozen"] is None
     assert (await http.get("/v1/routes")).json()["frozen"] is None
 
 

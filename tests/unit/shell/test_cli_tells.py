@@ -20,7 +20,7 @@ from serve_apps.api.routing_schemas import (
     ShadowIn,
     WeightIn,
 )
-from serve_apps.api.schemas import DeadLetterOut, PendingShadowsOut, QueueOut
+from serve_apps.api.schemas import DeadLetterOut, FrozenOut, PendingShadowsOut, QueueOut
 from serve_apps.cli import freeze, output, routing
 from serve_apps.cli.main import app
 from serve_apps.cli.percent import in_percent, to_basis_points
@@ -162,6 +162,20 @@ def test_status_of_an_api_that_tells_less_is_printed_all_the_same() -> None:
     assert "queued 2" in printed_status()
     assert "alarm" not in printed_status()
     assert "api" in printed_status(models=None, queue=None)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "told"),
+    [
+        (
+            FrozenOut(by="ada", reason="odd reports"),
+            "frozen by ada: odd reports; all traffic goes to the champions",
+        ),
+        (FrozenOut(), "frozen, which the ledger has not recorded; all traffic"),
+    ],
+)
+def test_status_tells_a_freeze(frozen: FrozenOut, told: str) -> None:
+    assert told in printed_status(models={**MODELS, "frozen": frozen.model_dump(mode="json")})
 
 
 def test_status_shows_what_waits_for_a_person() -> None:

@@ -21,6 +21,7 @@ PARTS = (
     "watch",
     "upkeep",
     "pages",
+    "subscription",
     "reconciler",
     "registry_changes",
     "client",
