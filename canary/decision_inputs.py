@@ -5,7 +5,7 @@ A table is the same for thousands of studies, so it is kept once, by the digest 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 
@@ -53,7 +53,9 @@ def digest_of(text: str) -> str:
 
 
 def facts_text(facts: StudyFacts) -> str:
-    return to_json(StudyFacts, facts)
+    """The facts' text. What a study says of itself may hold half a character, which no text can: it becomes `?`."""
+    modality, scanner = (text.encode(errors="replace").decode() for text in (facts.modality, facts.scanner))
+    return to_json(StudyFacts, replace(facts, modality=modality, scanner=scanner))
 
 
 def read_facts(text: str) -> StudyFacts:

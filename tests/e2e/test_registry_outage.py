@@ -61,7 +61,14 @@ def test_a_changed_byte_is_refused_and_the_champion_goes_on(own_stack: LiveStack
         return next((v for v in variants(own_stack) if v["version"] == "4" and v["state"] == "refused"), None)
 
     assert "digest" in eventually(refused, 60, "version 4 to be refused")["reason"]
-    assert client.version("ich-triage", "4").tags["rollout.state"].startswith("refused")
+
+    def told() -> bool | None:
+        page = client.version("ich-triage", "4")
+        return (
+            page.tags.get("rollout.state", "").startswith("refused") and "refused" in page.description
+        ) or None
+
+    eventually(told, 10, "its page in MLflow to say so")
     assert read(own_stack, study)["model"]["version"] == "1"
     client.delete_alias("ich-triage", "challenger")
 

@@ -149,6 +149,13 @@ def test_the_words_name_the_part_of_the_hash_that_sampled_a_shadow() -> None:
     assert explain(row).sentences[2].endswith(told)
 
 
+def test_half_a_character_in_a_study_costs_no_decision_its_row() -> None:
+    row = decision_row(
+        assign(facts("a", scanner="ACME \udc80"), table()), "ich", role="answered", outcome="ok"
+    )
+    assert explain(row).agrees
+
+
 def test_a_table_s_text_is_made_once() -> None:
     routing = table(canary=canary(5))
     assert table_text(routing) is table_text(routing)
