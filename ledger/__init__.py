@@ -4,6 +4,7 @@ from canary.disclosure import Audience
 from core.retry import RetryPolicy
 from ledger.ab_results import ABResults
 from ledger.audit import Audit
+from ledger.audit_anchor import AuditAnchor, AuditLook
 from ledger.callbacks import CALLBACK, callback_of_failure, callback_of_result
 from ledger.control_state import ControlHead, ControlRecord, ControlState
 from ledger.database import Clock, Database
@@ -85,6 +86,8 @@ __all__ = [
     "ApiKey",
     "AssignedGroup",
     "Audience",
+    "AuditAnchor",
+    "AuditLook",
     "AuditRow",
     "ClaimedDelivery",
     "ClaimedJob",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +17,25 @@ from ledger.records import AuditRow
 from ledger.tables import audit, microseconds
 
 GENESIS = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class AuditHead:
+    """The last row up to which the chain was verified."""
+
+    sequence: int
+    digest: str
+
+
+START = AuditHead(0, GENESIS)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """How far the chain is whole, and the first row that does not fit, if there is one."""
+
+    head: AuditHead
+    first_broken: int | None
 
 
 class Audit:
@@ -65,16 +85,39 @@ class Audit:
         with self._db.read() as connection:
             return tuple(_row(row) for row in connection.execute(query).mappings())
 
+    def has(self, action: str) -> bool:
+        """Whether any row is of that action."""
+        with self._db.read() as connection:
+            query = sa.select(audit.c.sequence).where(audit.c.action == action).limit(1)
+            return connection.execute(query).first() is not None
+
     def first_broken(self) -> int | None:
         """The sequence number of the first row that does not fit the chain; None when all do."""
-        previous, expected = GENESIS, 1
+        return self.verify().first_broken
+
+    def verify(self, since: AuditHead = START) -> Verified:
+        """Follow the chain from a head that was verified before, which must still be there, to its end."""
+        previous, expected, head = since.digest, since.sequence + 1, since
+        rows = sa.select(audit).where(audit.c.sequence >= since.sequence).order_by(audit.c.sequence)
         with self._db.read() as connection:
-            for row in connection.execute(sa.select(audit).order_by(audit.c.sequence)).mappings():
+            chain = connection.execute(rows).mappings()
+            if since.sequence and not _is_head(next(chain, None), since):
+                return Verified(START, since.sequence)
+            for row in chain:
                 fits = row["sequence"] == expected and row["previous"] == previous
                 if not fits or row["digest"] != digest_of(row):
-                    return expected
+                    return Verified(head, expected)
                 previous, expected = row["digest"], expected + 1
-        return None
+                head = AuditHead(row["sequence"], row["digest"])
+        return Verified(head, None)
+
+
+def _is_head(row: RowMapping | None, head: AuditHead) -> bool:
+    return (
+        row is not None
+        and row["sequence"] == head.sequence
+        and row["digest"] == head.digest == digest_of(row)
+    )
 
 
 def digest_of(row: Mapping[str, Any] | RowMapping) -> str:

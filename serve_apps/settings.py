@@ -274,6 +274,7 @@ class StatePaths:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.ledger = root / "ledger.db"
+        self.audit_anchor = root / "audit_anchor.json"
         self.mlflow = root / "mlflow"
         self.demo_mark = root / "mlflow" / "demo-models"
         self.keys = root / "keys"

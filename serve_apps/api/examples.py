@@ -194,7 +194,7 @@ BY_OPERATION: Mapping[tuple[str, str], dict[str, Any]] = {
         "decisions": [{"sentences": ["The champion 1 read it."], "agrees": True, "row": {}}],
         "escalations": [],
     },
-    ("get", "/v1/audit"): {"first_broken": None, "rows": []},
+    ("get", "/v1/audit"): {"verified_to": 0, "first_broken": None, "problem": None, "rows": []},
     ("put", "/v1/ab-tests/{model}"): _AB_REPORT,
     ("get", "/v1/ab-tests/{model}"): _AB_REPORT,
     ("get", "/v1/events"): {

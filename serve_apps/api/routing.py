@@ -57,9 +57,14 @@ async def explain(services: Site, caller: Reader, job_id: JobId) -> dict[str, An
 
 
 @router.get("/audit", dependencies=[MUST_ADMINISTER])
-async def audit(services: Site, limit: Annotated[int, Query(ge=1, le=1000)] = 50) -> dict[str, Any]:
-    """Who changed what, newest first; `first_broken` is the first row that was tampered with, or null."""
-    return audit_document(await services.routing.audit(limit))
+async def audit(
+    services: Site, limit: Annotated[int, Query(ge=1, le=1000)] = 50, full: bool = False
+) -> dict[str, Any]:
+    """Who changed what, newest first; `problem` says what was tampered with, `first_broken` from which row on.
+
+    Verified is what was written since the anchor, which is moved each minute; with `full` every row.
+    """
+    return audit_document(await services.routing.audit(limit, full))
 
 
 @router.put("/routes/{model}/weight")

@@ -115,7 +115,7 @@ def row_document(row: DecisionRow) -> dict[str, Any]:
 
 
 def audit_document(trail: AuditTrail) -> dict[str, Any]:
-    return {"first_broken": trail.first_broken, "rows": [asdict(row) for row in trail.rows]}
+    return {**asdict(trail.look), "rows": [asdict(row) for row in trail.rows]}
 
 
 def freeze_out(outcome: FreezeOutcome) -> FreezeOut:

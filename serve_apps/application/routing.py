@@ -15,7 +15,7 @@ from canary.explain import DecisionRow, Explanation, explain
 from canary.routing_table import Rule, Slot
 from core.clock import now
 from core.errors import InvalidField
-from ledger import AuditRow, EscalationEvent, Freeze, Ledger, ModelRouting
+from ledger import AuditAnchor, AuditLook, AuditRow, EscalationEvent, Freeze, Ledger, ModelRouting
 from observability.redaction import Pseudonymiser
 from serve_apps.application.callers import Caller
 from serve_apps.application.executors import run_in
@@ -59,10 +59,10 @@ class JobExplanation:
 
 @dataclass(frozen=True, slots=True)
 class AuditTrail:
-    """Who did what, newest first; `first_broken` is the first row that was tampered with."""
+    """Who did what, newest first, and whether that is all there ever was."""
 
     rows: tuple[AuditRow, ...]
-    first_broken: int | None
+    look: AuditLook
 
 
 class RoutingService:
@@ -76,8 +76,10 @@ class RoutingService:
         keys: Pseudonymiser,
         announce: Announce,
         executor: Executor,
+        anchor: AuditAnchor,
     ) -> None:
         self._ledger = ledger
+        self._anchor = anchor
         self._snapshot = snapshot
         self._checks = checks
         self._keys = keys
@@ -201,11 +203,11 @@ class RoutingService:
         since = self._ledger.escalations.since
         return await run_in(self._executor, since, cursor, limit, tenant=caller.confined_to)
 
-    async def audit(self, limit: int) -> AuditTrail:
-        """Who did what, newest first, and whether the chain of rows is whole."""
+    async def audit(self, limit: int, full: bool = False) -> AuditTrail:
+        """Who did what, newest first, and whether the chain of rows is whole: since the anchor, or `full`y."""
         rows = await run_in(self._executor, self._ledger.audit.rows, limit=limit)
-        broken = await run_in(self._executor, self._ledger.audit.first_broken)
-        return AuditTrail(tuple(rows), broken)
+        look = await run_in(self._executor, self._anchor.look, full=full)
+        return AuditTrail(tuple(rows), look)
 
     async def _change(self, change: Callable[..., Any], *arguments: Any, **named: Any) -> None:
         try:

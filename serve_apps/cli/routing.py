@@ -133,13 +133,21 @@ def discard(
 
 
 def audit(
-    limit: Annotated[int, typer.Option(help="How many of the newest rows.")] = 20, as_json: AsJson = False
+    limit: Annotated[int, typer.Option(help="How many of the newest rows.")] = 20,
+    full: Annotated[bool, typer.Option("--full", help="Verify every row, not only what is new.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Who changed what, newest first, and whether the chain of rows is whole."""
-    document = ask("GET", f"/v1/audit?limit={limit}", as_json)
+    """Who changed what, newest first, and whether the chain of rows is whole; exit code 1 if it is not."""
+    document = ask("GET", f"/v1/audit?limit={limit}&full={str(full).lower()}", as_json)
     if as_json:
         print_json(document)
-        return
+    else:
+        _print_audit(document)
+    if document["problem"]:
+        raise typer.Exit(1)
+
+
+def _print_audit(document: Mapping[str, Any]) -> None:
     table(
         "audit",
         ("row", "at", "actor", "action", "subject", "detail"),
@@ -155,8 +163,8 @@ def audit(
             for row in document["rows"]
         ],
     )
-    broken = document["first_broken"]
-    out.print("[green]the chain is whole[/]" if broken is None else f"[bold red]row {broken} was changed[/]")
+    whole = f"[green]the chain is whole[/] to row {document['verified_to']}"
+    out.print(f"[bold red]{document['problem']}[/]" if document["problem"] else whole, soft_wrap=True)
 
 
 def explain(job_id: Annotated[str, typer.Argument(metavar="JOB")], as_json: AsJson = False) -> None:

@@ -1,4 +1,4 @@
-"""`migrate`, `backup`, `restore`, `purge`: what an administrator does to the ledger and the state folder."""
+"""`migrate`, `backup`, `restore`, `purge`, `anchor-audit`: what an administrator does to a site's state."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def purge(
     try:
         ledger = Ledger.open(settings.ledger)
         site = SitePurge(ledger.retention, ledger.audit, settings)
-        counts = site.due() if dry_run else site.purge(f"serinus purge/{getpass.getuser()}")
+        counts = site.due() if dry_run else site.purge(f"serinus/{getpass.getuser()}")
         ledger.close()
     except SerinusError as error:
         fail(error.detail, as_json, error.code)
@@ -104,3 +104,23 @@ def purge(
         return
     told = ", ".join(f"{NAMES[name]} {number}" for name, number in counts.items() if number)
     out.print(f"{'would delete' if dry_run else 'deleted'}: {told or 'nothing'}", soft_wrap=True)
+
+
+def anchor_audit(
+    reason: Annotated[str, typer.Argument(help="Stands in the audit.")], as_json: AsJson = False
+) -> None:
+    """Anchor the audit anew at its newest row, after its anchor was lost or rows were; the audit tells of it."""
+    from ledger import Ledger
+    from serve_apps.application.anchored_audit import audit_anchor
+
+    settings = load_settings()
+    try:
+        ledger = Ledger.open(settings.ledger)
+        look = audit_anchor(settings, ledger).renew(f"serinus/{getpass.getuser()}", reason)
+        ledger.close()
+    except SerinusError as error:
+        fail(error.detail, as_json, error.code)
+    if as_json:
+        print_json({"problem": look.problem, "first_broken": look.first_broken})
+    else:
+        out.print(f"anchored anew; before: {look.problem or 'the chain was whole'}", soft_wrap=True)

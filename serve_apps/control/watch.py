@@ -31,6 +31,8 @@ IN_FORCE_GRACE = timedelta(
 LEAST_FAILURES = 3
 FAILURE_SHARE = 0.2  # an alarm ends at half of it, so that it does not come and go
 CHAMPION_FAILS = "the champion fails: of the studies of the last ten minutes, a fifth or more"
+AUDIT_LOOK = timedelta(minutes=1)
+DAY = timedelta(days=1)
 LONG_LOG_BYTES = 256 << 20
 LOG_GROWS = "the ledger's write-ahead log is long: a process reads from it without end"
 SHADOWS_WAIT = "shadows wait for longer than this site allows"
@@ -234,6 +236,27 @@ def shadow_backlog(oldest_pending: Callable[[], timedelta | None], alarm_s: floa
     def alarms() -> Mapping[str, str]:
         age = oldest_pending()
         return {"shadows": SHADOWS_WAIT} if age is not None and age.total_seconds() > alarm_s else {}
+
+    return alarms
+
+
+def audit_chain(
+    keep: Callable[[bool], str | None], clock: Callable[[], datetime] = now, every: timedelta = AUDIT_LOOK
+) -> MoreAlarms:
+    """An alarm while the audit is not whole. Each minute what was written since is verified, once a day every row.
+
+    `keep` verifies, every row or what is new, moves the anchor and says what is wrong.
+    """
+    looked: dict[bool, datetime] = {}  # by whether every row was verified
+    problems: dict[bool, str | None] = {}
+
+    def alarms() -> Mapping[str, str]:
+        for full, pause in ((True, DAY), (False, every)):
+            if full not in looked or clock() - looked[full] >= pause:
+                problems[full] = keep(full)
+                looked[full] = clock()
+        problem = problems[False] or problems[True]
+        return {"audit": problem} if problem else {}
 
     return alarms
 

@@ -27,6 +27,7 @@ from serve_apps.api.dependencies import Services
 from serve_apps.api.stow import Inbox
 from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
+from serve_apps.application.anchored_audit import audit_anchor
 from serve_apps.application.executors import LedgerThreads
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
@@ -85,10 +86,13 @@ class Ingress(RoutingReplica):
         ledger, controller, pools = self._ledger, self._controller, self._pools
         keys, replicas = pseudonymiser(settings), Broadcast()
         checks = SnapshotChecks(self._snapshot, controller.wake)
+        anchor = audit_anchor(settings, ledger)
         return Services(
             settings=settings,
             jobs=JobService(settings, ledger, self._snapshot, self._follower, pools.ledger),
-            routing=RoutingService(ledger, self._snapshot, checks, keys, controller.announce, pools.ledger),
+            routing=RoutingService(
+                ledger, self._snapshot, checks, keys, controller.announce, pools.ledger, anchor
+            ),
             ab_tests=ABService(ledger, self._snapshot, checks, controller.announce, pools.ledger),
             freeze=FreezeService(
                 ledger.routing,

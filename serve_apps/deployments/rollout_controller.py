@@ -19,6 +19,7 @@ from registry.server import database_of
 from registry.signing import load_verify_key
 from registry.webhook_subscription import name_of_site, subscribe
 from serve_apps.adapters.broadcast import Broadcast
+from serve_apps.application.anchored_audit import audit_anchor
 from serve_apps.application.purge import SitePurge
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.admission import AdmissionController
@@ -30,7 +31,7 @@ from serve_apps.control.ray_serve import RayServe, ask_replica
 from serve_apps.control.reconcile import Parts, Reconciler
 from serve_apps.control.subscription import RegistrySubscription
 from serve_apps.control.upkeep import Upkeep
-from serve_apps.control.watch import DataPlaneWatch, RefusalLog, ledger_log, shadow_backlog
+from serve_apps.control.watch import DataPlaneWatch, RefusalLog, audit_chain, ledger_log, shadow_backlog
 from serve_apps.deployments.model_server import ModelServer
 from serve_apps.settings import Settings
 
@@ -76,7 +77,9 @@ class RolloutController:
         self._publisher = Publisher(ledger.control, Broadcast(), holder, note_moves_in(ledger))
         backlog = shadow_backlog(ledger.shadows.oldest_pending, settings.shadow_backlog_alarm_s)
         log = ledger_log(ledger.log.trim)
-        self._watch = DataPlaneWatch(ledger.decisions, ledger.audit, (backlog, log))
+        anchor = audit_anchor(settings, ledger)
+        audit = audit_chain(lambda full: anchor.keep(full=full).problem)
+        self._watch = DataPlaneWatch(ledger.decisions, ledger.audit, (backlog, log, audit))
         self._pages = PageWriter(client)
         purge = SitePurge(ledger.retention, ledger.audit, settings)
         self._upkeep = Upkeep(purge.purge, settings.purge_interval_s)

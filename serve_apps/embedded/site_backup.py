@@ -41,12 +41,14 @@ def elsewhere(settings: Settings) -> tuple[str, ...]:
 def _kept(settings: Settings) -> StateFiles:
     """Caches, logs, samples and what belongs to running processes are made again.
 
-    The ledger comes before the inbox and the reports: what its rows name is on disk before they are written.
+    The audit's anchor names a row of the ledger, so it is copied first. The ledger comes before the inbox and the
+    reports: what its rows name is on disk before they are written.
     """
     paths, mlflow = settings.paths, ServerFiles(settings.paths.mlflow)
     databases = (paths.ledger, mlflow.database)
     others = (paths.keys, mlflow.webhook_key, mlflow.migrated, mlflow.artifacts, paths.inbox, paths.reports)
-    return StateFiles(_within(paths.root, databases), _within(paths.root, others))
+    anchor = _within(paths.root, (paths.audit_anchor,))
+    return StateFiles(anchor, _within(paths.root, databases), _within(paths.root, others))
 
 
 def _within(root: Path, paths: tuple[Path, ...]) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ class NoBackup(RuntimeError):
 class StateFiles:
     """What to keep of a state folder, as paths within it; what is not there is left out."""
 
+    before: tuple[str, ...]  # files that may be older than the databases, but not newer
     databases: tuple[str, ...]  # SQLite's, in this order
     others: tuple[str, ...]  # files, and folders with all that is in them
 
@@ -104,14 +105,12 @@ def _write(root: Path, kept: StateFiles, into: IO[bytes]) -> Contents:
     digests: dict[str, str] = {}
     made_at = now()
     with tarfile.open(fileobj=into, mode="w") as archive:
+        _add_files(archive, root, kept.before, digests)
         for name in kept.databases:
             if (root / name).is_file():
                 with _snapshot_of(root / name) as copy:
                     digests[name] = _add(archive, copy, name)
-        for path in _files_of(root, kept.others):
-            name = path.relative_to(root).as_posix()
-            with suppress(FileNotFoundError):  # it was removed since it was listed, as a study that was read
-                digests[name] = _add(archive, path, name)
+        _add_files(archive, root, kept.others, digests)
         contents = Contents(made_at, digests)
         body = contents.to_json()
         archive.addfile(_member(CONTENTS, len(body)), io.BytesIO(body))
@@ -129,6 +128,13 @@ def _snapshot_of(database: Path) -> Iterator[Path]:
         raise NoBackup(f"{database.name} cannot be copied: {type(error).__name__}") from None
     finally:
         copy.unlink(missing_ok=True)
+
+
+def _add_files(archive: tarfile.TarFile, root: Path, names: Iterable[str], digests: dict[str, str]) -> None:
+    for path in _files_of(root, names):
+        name = path.relative_to(root).as_posix()
+        with suppress(FileNotFoundError):  # it was removed since it was listed, as a study that was read
+            digests[name] = _add(archive, path, name)
 
 
 def _files_of(root: Path, names: Iterable[str]) -> Iterator[Path]:

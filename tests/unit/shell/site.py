@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from core.errors import LedgerUnavailable
 from core.priority import QueueOrder
-from ledger import JobState, Ledger, NewKey, ShadowTask
+from ledger import AuditAnchor, JobState, Ledger, NewKey, ShadowTask
 from observability.redaction import Pseudonymiser
 from serve_apps.api.app import create_app
 from serve_apps.api.dependencies import Services
@@ -115,10 +115,13 @@ class Site:
         )
         pseudonyms = Pseudonymiser(b"k" * 32)
         checks = SnapshotChecks(lambda: self.snapshot, self.look_again, patience_s=0.001)
+        self.anchor = AuditAnchor(ledger.audit, folder / "audit_anchor.json", b"k" * 32)
         return Services(
             settings=self.settings,
             jobs=JobService(self.settings, ledger, lambda: self.snapshot, follower, threads),
-            routing=RoutingService(ledger, lambda: self.snapshot, checks, pseudonyms, self.announce, threads),
+            routing=RoutingService(
+                ledger, lambda: self.snapshot, checks, pseudonyms, self.announce, threads, self.anchor
+            ),
             ab_tests=ABService(ledger, lambda: self.snapshot, checks, self.announce, threads),
             freeze=FreezeService(ledger.routing, self.replicas, threads),
             overview=OverviewService(

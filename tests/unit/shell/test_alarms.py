@@ -24,6 +24,7 @@ from serve_apps.control.watch import (
     DataPlaneWatch,
     RefusalLog,
     TableInForce,
+    audit_chain,
     ledger_log,
     shadow_backlog,
 )
@@ -207,3 +208,25 @@ def test_a_champions_alarm_does_not_flicker_at_its_bound(ledger: Ledger, watch: 
     reads(300, 40, "answered")
     watch.look(IN_FORCE)
     assert "ich/champion" not in watch.alarms
+
+
+def test_a_broken_audit_is_an_alarm_and_every_row_is_verified_once_a_day(
+    ledger: Ledger, clock: Clock
+) -> None:
+    looks: list[bool] = []
+    wrong = {True: "row 2 of the audit was changed", False: None}
+
+    def keep(full: bool) -> str | None:
+        looks.append(full)
+        return wrong[full]
+
+    watch = DataPlaneWatch(ledger.decisions, ledger.audit, (audit_chain(keep, clock),), clock)
+    for _ in range(3):
+        watch.look({})
+        clock.now += timedelta(seconds=40)
+    assert looks == [True, False, False]
+    assert watch.alarms == {"audit": "row 2 of the audit was changed"}
+    wrong[True] = None
+    clock.now += timedelta(days=1)
+    watch.look({})
+    assert watch.alarms == {}

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ledger import Ledger
+from serve_apps.application.anchored_audit import audit_anchor
 from serve_apps.cli.main import app
 from serve_apps.embedded.secrets import ensure_secrets
 from serve_apps.embedded.site_backup import back_up_site, restore_site
@@ -125,6 +126,32 @@ def test_a_controller_of_a_restored_ledger_leads_above_every_epoch_that_a_router
     restored = Ledger.open(elsewhere.ledger)
     assert restored.control.take_leadership("controller-3", at_least=after_the_backup + 1) > after_the_backup
     restored.close()
+
+
+def test_the_anchor_of_the_audit_comes_back_and_fits(
+    settings: Settings, running: Ledger, elsewhere: Settings, file: Path
+) -> None:
+    audit_anchor(settings, running).keep()
+    back_up_site(settings, file)
+    restore_site(elsewhere, file)
+    restored = Ledger.open(elsewhere.ledger)
+    assert restored.audit.verify().head == running.audit.verify().head
+    look = audit_anchor(elsewhere, restored).look()
+    assert (look.problem, look.verified_to) == (None, running.audit.rows(limit=1)[0].sequence)
+    restored.close()
+
+
+def test_a_cut_audit_is_told_until_an_administrator_anchors_it_anew(
+    settings: Settings, running: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERINUS_STATE_DIR", str(settings.state_dir))
+    anchor = audit_anchor(settings, running)
+    anchor.keep()
+    with running.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM audit WHERE sequence > 3")
+    done = CliRunner().invoke(app, ["anchor-audit", "the dump was older", "--json"])
+    assert "rows were cut" in json.loads(done.stdout)["problem"]
+    assert anchor.look().problem is None
 
 
 def test_only_the_owner_may_read_a_backup_and_what_it_is_restored_to(

@@ -6,7 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
+from ledger.tables import audit
 from tests.unit.shell.site import Site
 
 RULES = "/v1/routes/ich-triage/rules"
@@ -53,5 +55,10 @@ async def test_the_audit_is_for_administrators_and_says_whether_it_is_whole(
 ) -> None:
     await http.put("/v1/freeze", json={"reason": "a drill"})
     found = (await http.get("/v1/audit")).json()
-    assert (found["rows"][0]["action"], found["first_broken"]) == ("freeze", None)
+    assert (found["rows"][0]["action"], found["problem"]) == ("freeze", None)
+    assert site.anchor.keep().problem is None
+    with site.ledger.database.write() as connection:
+        connection.execute(sa.delete(audit))
+    broken = (await http.get("/v1/audit")).json()
+    assert (broken["first_broken"], "rows were cut" in broken["problem"]) == (2, True)
     assert (await http.get("/v1/audit", headers={"X-API-Key": site.reader_key})).status_code == 403
