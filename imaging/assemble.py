@@ -88,11 +88,11 @@ def to_volume(
     """Sort, check, decode and rescale one series, of single images or of frames; localizers in it are left out.
 
     Voxels are int16 when that loses nothing, else float32. Raises BrokenGeometry (gap, tilt, duplicate
-    position, mixed size, spacing or orientation, missing position or spacing), UnsupportedSeries (colour,
-    multi-frame), PixelsTooLarge before anything is decoded, and the other kinds of StudyError. A projection without
-    a usable PixelSpacing takes ImagerPixelSpacing, else 1.0 mm; either is said in the volume's notes, behind those
-    given. `pixel_digests`, by instance, are those an archive already made (`StudyInstances.pixel_digests`); the
-    others are made here.
+    position, mixed size, spacing or orientation, missing position or spacing), UnsupportedSeries (frames of no
+    one volume, grey mixed with colour), PixelsTooLarge before anything is decoded, and the other kinds of
+    StudyError. A projection or an image in colour without a usable PixelSpacing takes ImagerPixelSpacing, else
+    1.0 mm; either is said in the volume's notes, behind those given. `pixel_digests`, by instance, are those an
+    archive already made (`StudyInstances.pixel_digests`); the others are made here.
     """
     slices = _read_slices(datasets)
     notes = (*notes, *_left_out(datasets))

@@ -133,7 +133,8 @@ class ObjectArchive:
         finally:
             for task in tasks:
                 task.cancel()
-        return _select(objects, job.budget.spent_bytes, study_uid, series_uids, modalities)
+        select = partial(_select, objects, job.budget.spent_bytes, study_uid, series_uids, modalities)
+        return await loop.run_in_executor(self._pool, select)
 
     def _read(self, job: _ObjectFetch, location: Location) -> Dataset | None:
         """Get and parse one object. S3 events name keys URL-encoded, and callers pass that on: try both."""

@@ -95,9 +95,7 @@ class DicomwebArchive:
             received = await asyncio.gather(*(self._run(partial(fetch.series, entry)) for entry in entries))
         finally:
             fetch.stop.set()  # after an error or a cancellation the other threads end with their next chunk
-        objects = [dataset for series in received for dataset in series]
-        digests = await self._run(fetch.pixel_digests)
-        return to_study(objects, fetch.budget.spent_bytes, pixel_digests=digests)
+        return await self._run(partial(fetch.study_of, received))
 
     async def store(self, instances: Sequence[EncodedInstance], deadline_s: float | None = None) -> int:
         """Send Part 10 files by STOW-RS as they are; the number that the PACS holds now is all, or it raises.
@@ -200,8 +198,11 @@ class _Fetch:
             attempt.refund()
             raise
 
-    def pixel_digests(self) -> dict[str, bytes]:
-        return {uid: digest.result() for uid, digest in self.digests.items()}
+    def study_of(self, received: Sequence[list[Dataset | None]]) -> StudyInstances:
+        """All that came, once its pixels are digested; frames are unfolded here, not in the caller's event loop."""
+        objects = [dataset for series in received for dataset in series]
+        digests = {uid: digest.result() for uid, digest in self.digests.items()}
+        return to_study(objects, self.budget.spent_bytes, pixel_digests=digests)
 
     def _own(self, dataset: Dataset | None) -> Dataset | None:
         """The dataset if it is of this study; begin to digest its native pixels beside the transfer, which leaves a
