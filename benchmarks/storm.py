@@ -21,7 +21,7 @@ import random
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -230,12 +230,20 @@ def study_of(files: Sequence[bytes], folder: Path) -> str | None:
     return found
 
 
-def memory_mib(stack: LiveStack) -> Mapping[str, int]:
-    """What each kind of process holds in MiB: its own, and its part of what it shares (proc(5), smaps_rollup).
+@dataclass(slots=True)
+class Held:
+    """What the processes of one kind hold together."""
+
+    processes: int = 0
+    mib: int = 0
+
+
+def memory(stack: LiveStack) -> Mapping[str, Held]:
+    """What each kind of process holds: its own, and its part of what it shares (proc(5), smaps_rollup).
 
     What lies in Ray's object store is a row of its own: its pages stay with whoever has looked at them.
     """
-    held: Counter[str] = Counter()
+    held: defaultdict[str, Held] = defaultdict(Held)
     for pid in owned_processes(stack.stack_id):
         try:
             name = title(" ".join(psutil.Process(pid).cmdline()))
@@ -243,8 +251,9 @@ def memory_mib(stack: LiveStack) -> Mapping[str, int]:
         except (psutil.Error, OSError):
             continue
         stored = field_bytes(text, "Pss_Shmem")
-        held[name] += (field_bytes(text, "Pss") - stored) >> 20
-        held[OBJECT_STORE] += stored >> 20
+        held[name].processes += 1
+        held[name].mib += (field_bytes(text, "Pss") - stored) >> 20
+        held[OBJECT_STORE].mib += stored >> 20
     return held
 
 
@@ -268,7 +277,7 @@ def main() -> None:
             storm = Storm(site.stack, Path(name))
             say("a minute to warm up")
             listen(site, min(20.0, arguments.quiet_s))
-            begins = memory_mib(site.stack)
+            begins = memory(site.stack)
             say("quiet")
             before = listen(site, arguments.quiet_s)
             say("storm")
@@ -278,7 +287,7 @@ def main() -> None:
             endings = storm.endings()
             say("quiet again")
             after = listen(site, arguments.quiet_s)
-            ends = memory_mib(site.stack)
+            ends = memory(site.stack)
             report(before, during, after, storm, endings, (begins, ends))
             print_slowest(during, storm.hits, site.stack)
 
@@ -289,7 +298,7 @@ def report(
     after: Heard,
     storm: Storm,
     endings: Mapping[tuple[str, str], int],
-    memory: tuple[Mapping[str, int], Mapping[str, int]],
+    held: tuple[Mapping[str, Held], Mapping[str, Held]],
 ) -> None:
     rows: list[Sequence[Any]] = [
         (name, len(heard.seconds), len(heard.failed), heard.refused, *latencies(heard))
@@ -300,10 +309,17 @@ def report(
         print(f"  {count} x {failure}")
     print_table(("hostile", "number"), sorted(storm.counts.items()))
     print_table(("kind", "ended as", "number"), [(*how, count) for how, count in sorted(endings.items())])
-    begins, ends = memory
-    names = sorted(begins.keys() | ends.keys())
-    grown = [(name, begins.get(name, 0), ends.get(name, 0)) for name in names]
-    print_table(("MiB (PSS)", "before", "after"), [*grown, ("all", sum(begins.values()), sum(ends.values()))])
+    print_held(*held)
+
+
+def print_held(begins: Mapping[str, Held], ends: Mapping[str, Held]) -> None:
+    grown: list[Sequence[Any]] = []
+    for name in sorted(begins.keys() | ends.keys()):
+        before, after = begins.get(name, Held()), ends.get(name, Held())
+        grown.append((name, before.processes, after.processes, before.mib, after.mib))
+    sums = (sum(held.mib for held in kinds.values()) for kinds in (begins, ends))
+    head = ("memory (PSS)", "processes before", "after", "MiB before", "after")
+    print_table(head, [*grown, ("all", "", "", *sums)])
 
 
 def print_slowest(
