@@ -207,6 +207,7 @@ def served_of(admitted: Admitted, gate: GateVerdict, resources: Resources) -> Se
         regulatory_status=version.tags.get(STATUS_TAG, "none"),
         research_only=gate.research_only,
         resources=resources_of(version.tags, resources).resources,
+        may_answer=gate.may_answer,
         has_reference=admitted.has_reference,
     )
 

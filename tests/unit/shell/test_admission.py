@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from canary.gates import SitePolicy
 from core.errors import ModelRefused, SerinusError
 from registry.client import ModelVersion
 from registry.signing import DIGEST_TAG
@@ -19,7 +20,10 @@ from serve_apps.control.admission import (
     Refused,
     Unavailable,
     Verdict,
+    gate_of,
+    served_of,
 )
+from serve_apps.resources import Resources
 from tests.unit.shell.control_fakes import MODEL, Clock, FakeMlflow
 from tests.unit.shell.inline import Here
 
@@ -153,3 +157,13 @@ async def test_a_version_that_nothing_names_any_more_is_forgotten(mlflow: FakeMl
     await desk.verdict("1")
     desk.admission.forget_all_but(set())
     assert desk.admission.verdict(MODEL, "1") is None
+
+
+@pytest.mark.parametrize(("policy", "may_answer"), [(SitePolicy.RESEARCH, True), (SitePolicy.STRICT, False)])
+async def test_routers_are_told_whether_a_version_may_answer(
+    mlflow: FakeMlflow, policy: SitePolicy, may_answer: bool
+) -> None:
+    """Else nobody would hear of a critical finding that one version saw and the other missed."""
+    admitted = await Desk(mlflow).verdict("1")
+    assert isinstance(admitted, Admitted)
+    assert served_of(admitted, gate_of(admitted, policy), Resources()).may_answer is may_answer
