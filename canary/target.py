@@ -347,6 +347,8 @@ def _reason(known: Known, version: str, table: RoutingTable | None) -> str:
     gate = known.versions[version].gate
     if not gate.may_answer:
         return f"{phase}: {gate.reason}"
+    if table is not None and table.frozen and version != table.champion.version:
+        return f"{phase}: reads nothing while routing is frozen"
     names = [v.name for v in table.answering.values() if v.version == version] if table else []
     if table is not None and table.canary is not None and CANARY in names:
         of = f" of {table.canary.slot}" if table.canary.slot else ""

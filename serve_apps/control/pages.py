@@ -103,6 +103,10 @@ def _does(row: VariantStatus, table: RoutingTable) -> Iterator[str]:
     """What a version does for studies now, in the role of its alias."""
     if row.role == CHAMPION and row.version == table.champion.version:
         yield f"answers {_share(_champion_bp(table))}"
+    if table.frozen:
+        if row.version != table.champion.version:
+            yield "reads nothing while routing is frozen"
+        return
     if row.role == CHALLENGER and table.canary is not None and row.version == table.canary.variant.version:
         yield f"answers {_share(table.canary.weight_bp, table.canary.slot)} as canary"
     if table.ab_test is not None and row.role in {arm.variant.name for arm in table.ab_test.arms}:

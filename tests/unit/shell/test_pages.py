@@ -126,6 +126,9 @@ async def test_a_freeze_stands_on_the_models_page(site: ControllerSite) -> None:
     assert line_in(site.mlflow.model_descriptions[MODEL]).startswith(
         "**routing is frozen**: version 1 answers everybody"
     )
+    assert line_of(site, "1") == "champion, answers 100 % of the patients."
+    assert line_of(site, "2") == "challenger, reads nothing while routing is frozen."
+    assert site.mlflow.tags[MODEL, "2"][REASON_TAG].startswith("ready: reads nothing while routing is frozen")
     site.control.frozen = False
     await site.tick(2)
     assert "frozen" not in line_in(site.mlflow.model_descriptions[MODEL])
