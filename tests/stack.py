@@ -78,6 +78,19 @@ class LiveStack:
     def up(self, *, demo: bool = False) -> dict[str, Any]:
         return self.run("up", "--demo" if demo else "--no-demo")
 
+    def up_in_foreground(self) -> subprocess.Popen[bytes]:
+        """The command that stays and keeps the stack up, once the stack is ready."""
+        command = [str(Path(sys.executable).parent / "serinus"), "up", "--foreground", "--no-demo"]
+        process = subprocess.Popen(command, env=self.environment, cwd=ROOT)
+
+        def is_ready() -> bool | None:
+            assert process.poll() is None, "the command ended before the stack was ready"
+            with self.http(timeout_s=10) as http:
+                return True if http.get("/readyz").status_code == 200 else None
+
+        eventually(is_ready, 180, "the stack to be ready")
+        return process
+
     def down(self) -> None:
         """`serinus down`; when it returns nothing that it has to end lives, not even what lost its mark meanwhile."""
         stack = Stack.load(self.settings.paths.stack)

@@ -15,6 +15,7 @@ from serve_apps.embedded import lifecycle
 from serve_apps.embedded.demo import DEMO_SAMPLES, NoSample, main_study
 from serve_apps.embedded.ports import PortInUse
 from serve_apps.embedded.ray_head import RayDidNotStart
+from serve_apps.embedded.supervise import StackFailed
 from serve_apps.settings import Settings, load_settings
 
 EXPECTED = (
@@ -25,6 +26,7 @@ EXPECTED = (
     ApiError,
     NoSample,
     SerinusError,
+    StackFailed,
 )
 
 

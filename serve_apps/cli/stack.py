@@ -4,27 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from serve_apps.cli.output import AsJson, fail, out, print_json
+from serve_apps.cli.output import AsJson, err, fail, out, print_json
 from serve_apps.settings import Settings, load_settings
 
 
 def up(
     demo: Annotated[bool, typer.Option(help="Register the demo models and read a real study.")] = True,
+    foreground: Annotated[
+        bool,
+        typer.Option(help="Stay and keep the stack up; end it at SIGTERM, or when Ray ends (exit code 1)."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Start MLflow, Ray and Serve; with --demo read one real study and print its result."""
     from serve_apps.cli.bring_up import EXPECTED, bring_up, demo_settings
-    from serve_apps.cli.study import print_result
 
     settings = demo_settings() if demo else load_settings()
+
+    def start() -> None:
+        _print_up(bring_up(settings, demo, as_json), as_json)
+
     try:
-        document = bring_up(settings, demo, as_json)
+        if foreground:
+            from serve_apps.cli.foreground import in_foreground
+
+            in_foreground(settings, start, lambda text: err.print(text, soft_wrap=True))
+        else:
+            start()
     except EXPECTED as error:
         fail(str(error), as_json, type(error).__name__)
+
+
+def _print_up(document: Mapping[str, Any], as_json: bool) -> None:
+    from serve_apps.cli.study import print_result
+
     if as_json:
         print_json(document)
         return

@@ -10,7 +10,7 @@ from canary.gates import SitePolicy
 from serve_apps.cli.client import ApiClient, ApiError
 from serve_apps.cli.output import AsJson, out, print_json, table
 from serve_apps.cli.stack import addresses, print_addresses
-from serve_apps.settings import load_settings
+from serve_apps.settings import Settings, load_settings
 
 
 def status(as_json: AsJson = False) -> None:
@@ -28,15 +28,33 @@ def status(as_json: AsJson = False) -> None:
         with suppress(ApiError):
             client = ApiClient.of(settings)
             document |= {"models": client.models(), "queue": client.queue()}
+    document["advice"] = advice(document["running"], settings)
     if as_json:
         print_json(document)
         return
     print_status(document)
 
 
+def advice(running: Mapping[str, bool], settings: Settings) -> list[str]:
+    """What is the matter with each part that does not answer, and what to do about it."""
+    own = settings.mlflow_url is None
+    start = "start it again with `serinus up`" if own else f"it is your own, at {settings.registry_url}"
+    sentences = {
+        "mlflow": f"MLflow is down: studies are being read all the same, and no alias moves; {start}",
+        "ray": "Ray is down: no study is read; `serinus up` starts it again, and what was accepted is in the ledger",
+        "api": f"the API is down: `serinus up` deploys it again; logs lie in {settings.paths.logs}",
+    }
+    said = [part for part in ("mlflow", "ray") if not running[part]]
+    if running["ray"] and not running["api"]:
+        said.append("api")
+    return [sentences[part] for part in said]
+
+
 def print_status(document: Mapping[str, Any]) -> None:
     """The document for a person: what is wrong stands after the versions, in red."""
     out.print("  ".join(f"{name} {_up_or_down(answers)}" for name, answers in document["running"].items()))
+    for sentence in document.get("advice") or ():
+        _alarm(sentence)
     models, queue = document["models"], document["queue"]
     if models:
         _print_freeze(models)

@@ -60,7 +60,7 @@ def start_servers(settings: Settings, stack: Stack, progress: Progress) -> Stack
     Raises what the first of them that failed raised; the other one is then in the stack's record all the same.
     """
     with ThreadPoolExecutor(2, "start") as pool:
-        registry = pool.submit(_start_registry, settings, progress)
+        registry = pool.submit(start_registry, settings, progress)
         head = pool.submit(_start_head, settings, stack, progress)
         for start in as_completed((registry, head)):
             pid = None if start.exception() else start.result()
@@ -72,7 +72,7 @@ def start_servers(settings: Settings, stack: Stack, progress: Progress) -> Stack
     return stack
 
 
-def _start_registry(settings: Settings, progress: Progress) -> int | None:
+def start_registry(settings: Settings, progress: Progress) -> int | None:
     """The embedded MLflow server's id, unless the site names its own. One that runs is found and kept."""
     if settings.mlflow_url is not None:
         return None
@@ -143,6 +143,12 @@ def wait_ready(settings: Settings, progress: Progress) -> None:
             reason = current
         time.sleep(0.25)
     raise NotReady(f"not ready after {READY_TIMEOUT_S:.0f} s: {reason}; logs lie in {settings.paths.logs}")
+
+
+def clear_remains(settings: Settings) -> None:
+    """End what a stack has left whose head is gone: its replicas would hold ports and memory."""
+    if not dashboard_answers(settings):
+        stop(settings)
 
 
 def stop(settings: Settings) -> Ended:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from imaging.samples.synthetic import make_ct_study
+from serve_apps.embedded.health import registry_answers
 from tests.e2e.conftest import NewStack
 from tests.e2e.pacs import reports_in
 from tests.orthanc import Orthanc
@@ -46,14 +47,26 @@ def test_a_killed_replica_loses_no_study(
     assert_each_is_read_once(own_stack, own_pacs, studies, jobs)
 
 
-def test_a_power_cut_loses_no_study(own_stack: LiveStack, own_pacs: Orthanc, tmp_path: Path) -> None:
+def test_a_power_cut_loses_no_study_and_a_supervisor_keeps_the_stack_up_after_it(
+    own_stack: LiveStack, own_pacs: Orthanc, tmp_path: Path
+) -> None:
     studies = some_studies(own_pacs, tmp_path, "power")
     jobs = [own_stack.submit(study, "pacs", model="ich-triage") for study in studies]
     wait_until_running(own_stack, jobs)
     own_stack.kill_everything()
     assert own_stack.alive == 0
-    own_stack.up()
-    assert_each_is_read_once(own_stack, own_pacs, studies, jobs)
+    supervisor = own_stack.up_in_foreground()
+    try:
+        assert_each_is_read_once(own_stack, own_pacs, studies, jobs)
+        assert own_stack.kill("mlflow") >= 1
+        eventually(lambda: registry_answers(own_stack.settings) or None, 60, "MLflow to be started again")
+        assert supervisor.poll() is None, "MLflow's end is no reason to end anything else"
+        assert own_stack.kill("raylet/raylet") == 1
+        assert supervisor.wait(120) == 1
+        assert own_stack.alive == 0
+    finally:
+        supervisor.kill()
+        supervisor.wait()
 
 
 def test_down_leaves_no_process(own_stack: LiveStack) -> None:

@@ -75,6 +75,7 @@ def test_the_environment_is_read_in_one_place() -> None:
     allowed = {
         "serve_apps.settings",
         "serve_apps.embedded.lifecycle",
+        "serve_apps.embedded.notify",  # systemd says there where it listens
         "serve_apps.embedded.ray_head",
         "registry.server",
     }

@@ -147,7 +147,7 @@ class Starts:
         self.settings = settings
         self.ray_error: Exception | None = None
         self.both_have_begun = threading.Barrier(2, timeout=30)
-        monkeypatch.setattr(lifecycle, "_start_registry", self.registry)
+        monkeypatch.setattr(lifecycle, "start_registry", self.registry)
         monkeypatch.setattr(lifecycle, "_start_head", self.head)
 
     def registry(self, settings: Settings, progress: object) -> int:
