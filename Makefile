@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
+# one stack at a time; E2E='-n 2 --dist loadgroup' has two workers, which share what the first `up` made
+E2E    ?=
 # pip, not uv: a CPU wheel of torch may lie where only pip looks
 PIP    := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -21,7 +23,7 @@ $(VENV)/.dev: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.debian:
-	@deploy/debian-packages orthanc orthanc-dicomweb orthanc-python dcmtk postgresql chromium
+	@deploy/debian-packages orthanc orthanc-dicomweb orthanc-python dcmtk postgresql chromium systemd docker-compose
 	@mkdir -p $(VENV) && touch $@
 
 up: $(VENV)/.installed ## start the embedded stack and read a real study
@@ -40,7 +42,7 @@ test-fast: $(VENV)/.dev ## unit tests: no Ray, no sockets, no sleep
 
 test-slow: $(VENV)/.dev $(VENV)/.debian ## integration and end-to-end tests on real servers
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/integration -q -n 2 --dist loadfile --durations=15
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/e2e -q --durations=15
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/e2e -q $(E2E) --durations=40
 
 lint: $(VENV)/.dev ## ruff, and the strict check of serve_config.yaml
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/serinus check-config serve_config.yaml

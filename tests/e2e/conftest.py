@@ -1,11 +1,13 @@
 """Live stacks and real PACSs for the stories.
 
 The first `serinus up` of a session starts from an empty folder, as a stranger's does. What it made (keys,
-registered models, samples) is then copied to the folders of the stories that break their stack.
+registered models, samples) is then copied to the folders of the stories that break their stack. Two workers share it.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from models.zoo.ich import versions as ich
 from registry.client import RegistryClient
@@ -26,32 +29,67 @@ First = tuple[Path, dict[str, Any]]
 NewStack = Callable[..., LiveStack]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two workers, one has all that use the shared stack; the others go file by file (`--dist loadgroup`)."""
+    for item in items:
+        shares = "stack" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("the shared stack" if shares else str(item.path)))
+
+
 @pytest.fixture(scope="session")
-def first_up(tmp_path_factory: pytest.TempPathFactory) -> First:
-    """A folder after the very first `serinus up` and a `serinus down`, with the document that `up` printed."""
-    folder = tmp_path_factory.mktemp("first")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Where workers find what one of them has made for all."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+def made_once(folder: Path, make: Callable[[Path], dict[str, Any]]) -> First:
+    """What `make` has made in `folder`, by whichever worker came first, and the document that it returned."""
+    document = folder.with_suffix(".json")
+    with FileLock(folder.with_suffix(".lock")):
+        if not document.exists():
+            folder.mkdir()
+            document.write_text(json.dumps(make(folder)))
+    return folder, json.loads(document.read_text())
+
+
+@pytest.fixture(scope="session")
+def first_up(shared_folder: Path) -> First:
+    """A folder after a `serinus up` and a `serinus down`, with the document that `up` printed.
+
+    It is the very first `up`, unless E2E_SEED names a state folder that was made before (`.ci/run` has one).
+    """
+    return made_once(shared_folder / "first", first_start)
+
+
+def first_start(folder: Path) -> dict[str, Any]:
+    if seed := os.environ.get("E2E_SEED"):
+        copy_kept(Path(seed), folder)
     stack = LiveStack(folder)
     try:
         printed = stack.up(demo=True)
     finally:
         stack.down()
     assert stack.alive == 0
-    return folder, printed
+    return printed
 
 
 @pytest.fixture(scope="session")
-def lean(first_up: First, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lean(first_up: First, shared_folder: Path) -> Path:
     """The same folder for stories of one model: the others lose their champion, so that nothing starts for them."""
-    folder = tmp_path_factory.mktemp("lean")
-    copy_kept(first_up[0], folder)
-    mlflow = start_embedded(folder / "mlflow", free_ports(1)[0])
-    try:
-        client = RegistryClient(mlflow.url)
-        for model in set(client.models()) - {ich.NAME}:
-            client.delete_alias(model, "champion")
-    finally:
-        stop_embedded(folder / "mlflow")
-    return folder
+
+    def make(folder: Path) -> dict[str, Any]:
+        copy_kept(first_up[0], folder)
+        mlflow = start_embedded(folder / "mlflow", free_ports(1)[0])
+        try:
+            client = RegistryClient(mlflow.url)
+            for model in set(client.models()) - {ich.NAME}:
+                client.delete_alias(model, "champion")
+        finally:
+            stop_embedded(folder / "mlflow")
+        return {}
+
+    return made_once(shared_folder / "lean", make)[0]
 
 
 def copy_kept(source: Path, folder: Path) -> None:
