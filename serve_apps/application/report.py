@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from core.errors import ModelFailed, SerinusError
+from core.errors import ModelFailed
 from imaging.encoded import to_part10
 from imaging.finding import ModelStamp, Prediction
 from imaging.report_sr import (
@@ -94,8 +94,6 @@ def refusals_as_model_failures() -> Iterator[None]:
     """
     try:
         yield
-    except SerinusError:
-        raise
     except _REFUSALS as error:
         raise ModelFailed(f"no report can hold the answer: {type(error).__name__}") from None
 
