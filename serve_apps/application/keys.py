@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from core.clock import now
@@ -16,6 +16,7 @@ from serve_apps.application.callers import Caller, Scope, digest_of
 from serve_apps.application.executors import run_in
 
 SECRET_BYTES: Final = 32
+LONGEST: Final = timedelta(days=3653)
 IN_FORCE_WITHIN_S: Final = 2.0  # every process reads the keys twice a second
 
 
@@ -46,10 +47,11 @@ class KeyService:
     ) -> MadeKey:
         """Make a key. Without a tenant it is of the tenant of the name's other keys, or of one called like it.
 
-        Raises InvalidField for a time that is past, or another tenant than the name's other keys have.
+        Raises InvalidField for a time that is past or too far off, or another tenant than the name's other keys have.
         """
-        if expires_at is not None and expires_at <= now():
-            raise InvalidField("a key expires in the future", "/expires_at")
+        at = now()
+        if expires_at is not None and not at < expires_at <= at + LONGEST:
+            raise InvalidField("a key expires in the future, within ten years", "/expires_at")
         key_id = new_key_id()
         secret = f"{key_id}_{secrets.token_urlsafe(SECRET_BYTES)}"
         whose = tenant or await self._tenant_of(name)

@@ -76,10 +76,20 @@ async def test_a_key_does_not_revoke_itself(site: Site, http: httpx.AsyncClient)
         {"name": ""},
         {"name": "a/b"},
         {"expires_at": "2020-01-01T00:00:00Z"},
+        {"expires_at": "9999-12-31T23:59:59-05:00"},
         {"expires_at": "tomorrow"},
         {"secret": "mine"},
     ],
-    ids=["unknown scope", "no scope", "no name", "a slash", "in the past", "no time", "a secret"],
+    ids=[
+        "unknown scope",
+        "no scope",
+        "no name",
+        "a slash",
+        "in the past",
+        "beyond what UTC can say",
+        "no time",
+        "a secret",
+    ],
 )
 async def test_what_makes_no_key_is_refused(
     site: Site, http: httpx.AsyncClient, body: dict[str, Any]
