@@ -45,7 +45,8 @@ def test_a_bomb_is_refused_by_its_headers_and_ends_no_process(guarded: LiveStack
     ended = all_ended(guarded, [bombed, *early, *late])
     assert {ended[job]["state"] for job in (*early, *late)} == {"completed"}
     assert (ended[bombed]["state"], ended[bombed]["error"]["code"]) == ("failed", "pixels-too-large")
-    assert {name: guarded.processes(f":{name}") for name in before} == before, "no process has ended"
+    ended_pids = {name: set(pids) - set(guarded.processes(f":{name}")) for name, pids in before.items()}
+    assert not any(ended_pids.values()), "no process has ended"
 
 
 def test_a_study_that_ends_each_process_that_reads_it_is_parked(guarded: LiveStack, folder: Path) -> None:
@@ -54,7 +55,7 @@ def test_a_study_that_ends_each_process_that_reads_it_is_parked(guarded: LiveSta
     before = {name: guarded.processes(f":{name}") for name in OTHERS}
     poison = guarded.submit(study, "hostile", model="ich-triage")
     eventually(lambda: stage_of(guarded, poison) == "fetch" or None, 60, "the study to be read")
-    assert guarded.kill("ServeReplica:serinus:StudyReader") == 1
+    assert guarded.kill("ServeReplica:serinus:StudyReader") >= 1
     kill_while_it_reads(guarded, APART)
     job = guarded.finished(poison)
     assert (job["error"]["code"], job["attempt"]) == ("poison-study", 1)
