@@ -37,6 +37,7 @@ RUN: Mapping[str, Sequence[str]] = MappingProxyType(
         "serinus job": (JOB,),
         "serinus models list": (),
         "serinus models verify": (MODEL,),
+        "serinus models schema": (),
         "serinus variants": (),
         "serinus route get": (),
         "serinus route safety-net": (MODEL, "20"),
