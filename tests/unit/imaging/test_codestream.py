@@ -36,7 +36,8 @@ def jpeg2000(rows: int, columns: int, tile: int) -> bytes:
 def test_the_size_of_each_codec_is_found(name: str) -> None:
     dataset = parse_instance((CORPUS / name).read_bytes())
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    assert encoded_sizes(transfer_syntax(dataset), frame) == {EncodedSize(40, 36, 1)}
+    samples = 3 if name.startswith("colour") else 1
+    assert encoded_sizes(transfer_syntax(dataset), frame) == {EncodedSize(40, 36, samples)}
 
 
 def test_the_size_inside_a_jp2_file_is_found() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from canary.same_reading import Turn
 from core.errors import ResultNotReady
 from ledger import Delivery, JobState, LeaseLost, Ledger
-from tests.unit.ledger.conftest import NOON, after
+from ledger.retention import KeptFor
+from tests.unit.ledger.conftest import NOON, after, set_time
 from tests.unit.ledger.routed import decided, pending
 from tests.unit.ledger.studies import carry, claim, claim_one, complete, submit
 
@@ -178,7 +181,8 @@ def test_a_purged_job_leaves_no_reading(ledger: Ledger) -> None:
     _, first = begin(ledger)
     turn(ledger, first)
     complete(ledger, first)
-    assert ledger.retention.purge(after(100)) == 1
+    set_time(ledger, after(100))
+    assert ledger.retention.purge(KeptFor(None, timedelta(), None), actor="retention")["jobs"] == 1
     _, second = begin(ledger, 200)
     assert after(200) > NOON
     assert turn(ledger, second) is Turn.READ

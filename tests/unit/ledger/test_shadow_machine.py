@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from core.retry import RetryPolicy
 from core.study import StudyRef
 from ledger import ClaimedJob, ClaimedShadow, JobRequest, LeaseLost, Ledger, ShadowTask
+from ledger.retention import KeptFor
 from tests.unit.ledger.conftest import Clock
 from tests.unit.ledger.routed import claim_due, complete_study, decided, pending
 
@@ -104,7 +105,8 @@ class ShadowMachine(RuleBasedStateMachine):
 
     @rule()
     def old_jobs_are_purged(self) -> None:
-        self.ledger.retention.purge(self.clock() - timedelta(seconds=LEASE_S))
+        kept_for = KeptFor(None, timedelta(seconds=LEASE_S), None)
+        self.ledger.retention.purge(kept_for, actor="retention")
 
     @invariant()
     def no_reading_is_told_twice(self) -> None:

@@ -15,12 +15,14 @@ from sqlalchemy import event
 
 import ledger as package
 from ledger import ClaimedShadow, LeaseLost, Ledger
+from ledger.retention import KeptFor
 from ledger.tables import deliveries, documents, metadata, shadow_tasks
 from tests.unit.ledger.conftest import NOON, after, set_time
 from tests.unit.ledger.routed import complete_study, decided, pending, read_study
 
 MAY_TOUCH = {"shadow_tasks", "shadow_outcomes", "decisions", "audit"}
 SHADOW_FILES = ("shadows.py", "shadow_records.py", "decisions.py", "escalations.py")
+AT_ONCE = KeptFor(None, timedelta(), None)
 
 
 def claim(ledger: Ledger, at: datetime = NOON, limit: int = 1, **only: object) -> tuple[ClaimedShadow, ...]:
@@ -171,10 +173,12 @@ def test_a_task_that_ended_names_its_study_no_more(ledger: Ledger) -> None:
 
 def test_what_is_pending_outlives_its_job_and_what_was_said_outlives_both(ledger: Ledger) -> None:
     read_study(ledger, [decided()], [pending()])
-    assert ledger.retention.purge(after(3600)) == 1
+    set_time(ledger, after(3600))
+    assert ledger.retention.purge(AT_ONCE, actor="retention")["jobs"] == 1
     (task,) = claim(ledger, after(3600))
     ledger.shadows.done(task.token, {}, 1.0)
-    ledger.retention.purge(after(7200))
+    set_time(ledger, after(7200))
+    ledger.retention.purge(AT_ONCE, actor="retention")
     assert len(ledger.shadows.pairs("ich", "3")) == 1
     with ledger.database.read() as connection:
         assert connection.execute(sa.select(shadow_tasks)).first() is None

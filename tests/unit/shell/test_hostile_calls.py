@@ -70,7 +70,7 @@ async def test_a_callback_that_is_no_address_is_422(http: httpx.AsyncClient, cal
         {"context": {str(n): "" for n in range(21)}},
         {"context": {"a": "\x00"}},
         {"series_uids": ["1.2"] * 1001},
-        {"outputs": ["json"] * 4},
+        {"outputs": ["json"] * 5},
     ],
     ids=lambda change: next(iter(change)),
 )
