@@ -29,6 +29,7 @@ First = tuple[Path, dict[str, Any]]
 NewStack = Callable[..., LiveStack]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of two workers, one has all that use the shared stack; the others go file by file (`--dist loadgroup`)."""
     for item in items:
