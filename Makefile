@@ -2,8 +2,8 @@
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
-# one stack at a time; E2E='-n 2 --dist loadgroup' has two workers, which share what the first `up` made
-E2E    ?=
+# two workers; each has a stack of its own, and one has all tests that share one (tests/e2e/conftest.py)
+E2E    ?= -n 2 --dist loadfile
 # pip, not uv: a CPU wheel of torch may lie where only pip looks
 PIP    := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 

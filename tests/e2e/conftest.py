@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,25 +17,31 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from models.zoo.ich import versions as ich
 from registry.client import RegistryClient
 from registry.server import start_embedded, stop_embedded
 from serve_apps.embedded.ports import free_ports
 from tests.orthanc import Orthanc
-from tests.stack import LiveStack
+from tests.stack import ROOT, LiveStack
 
 KEPT = ("keys", "mlflow", "samples", "downloads", "weights")
 First = tuple[Path, dict[str, Any]]
 NewStack = Callable[..., LiveStack]
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of two workers, one has all that use the shared stack; the others go file by file (`--dist loadgroup`)."""
-    for item in items:
-        shares = "stack" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("the shared stack" if shares else str(item.path)))
+class ByStack(LoadFileScheduling):  # type: ignore[misc]
+    """Of two workers, one has all files that use the shared stack; the others go file by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0])
+        is_shared = re.search(r"def test_\w+\([^)]*\bstack: LiveStack", (ROOT / file).read_text())
+        return "the shared stack" if is_shared else file.name
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByStack:
+    return ByStack(config, log)
 
 
 @pytest.fixture(scope="session")
