@@ -200,7 +200,7 @@ def test_of_the_volumes_that_were_read_only_those_are_kept_that_shadows_may_read
 
 def stored_mib(site: LiveStack) -> int:
     """How much Ray's object store holds, in whole MiB."""
-    look = "from ray.scripts.scripts import main; main(['memory', '--stats-only'])"
+    look = "from ray.scripts.scripts import cli; cli(['memory', '--stats-only'])"
     done = subprocess.run(
         [sys.executable, "-c", look],
         env=site.environment | ray_environment(site.settings),
