@@ -59,6 +59,7 @@ def studies(story_pacs: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> di
     return found
 
 
+@pytest.mark.timeout(1800)  # the whole story; a slow machine needs more than the ten minutes of all others
 def test_a_version_comes_goes_and_comes_back_under_load(
     story: LiveStack, story_pacs: Orthanc, studies: dict[str, str], tmp_path: Path
 ) -> None:
