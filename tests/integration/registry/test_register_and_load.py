@@ -49,6 +49,14 @@ def test_its_page_in_mlflow_shows_card_metrics_and_datasets(
     assert metrics["loss"].dataset_digest is None
 
 
+def test_all_versions_come_with_their_tags_in_one_request(tiny: ModelVersion, client: RegistryClient) -> None:
+    client.set_tag("tiny", tiny.version, "regulatory.status", "withdrawn")
+    (listed,) = (v for v in client.all_versions()["tiny"] if v.version == tiny.version)
+    assert listed == client.version("tiny", tiny.version)
+    assert listed.tags["regulatory.status"] == "withdrawn"
+    client.set_tag("tiny", tiny.version, "regulatory.status", tiny.tags["regulatory.status"])
+
+
 def test_an_alias_leads_to_a_warm_network(
     tiny: ModelVersion, client: RegistryClient, cache_at: CacheAt, tmp_path: Path
 ) -> None:
