@@ -204,7 +204,7 @@ class MlflowPage:
 
     def _evidence(self) -> str:
         try:
-            picture = self._page.screenshot()
+            picture = self._page.screenshot(timeout=60_000)  # however little the page was waited for
         except Error:
             return "its picture could not be taken"
         with tempfile.NamedTemporaryFile(

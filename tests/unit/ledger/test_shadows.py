@@ -20,7 +20,7 @@ from ledger.tables import deliveries, documents, metadata, shadow_tasks
 from tests.unit.ledger.conftest import NOON, after, set_time
 from tests.unit.ledger.routed import complete_study, decided, pending, read_study
 
-MAY_TOUCH = {"shadow_tasks", "shadow_outcomes", "decisions", "audit"}
+MAY_TOUCH = {"shadow_tasks", "shadow_outcomes", "decisions", "routing_tables", "audit"}
 SHADOW_FILES = ("shadows.py", "shadow_records.py", "decisions.py", "escalations.py")
 AT_ONCE = KeptFor(None, timedelta(), None)
 
