@@ -38,11 +38,11 @@ ContextValue = Annotated[str, StringConstraints(pattern=NO_NUL, max_length=1000)
 MAX_TIME = 40
 
 
-def _is_iso(text: str) -> str:
-    """Pydantic would also take `1.5` for a second and a half of 1970."""
-    if "T" not in text.upper() or len(text) > MAX_TIME:
+def _is_iso(sent: object) -> object:
+    """Pydantic would also take `1.5` for a second and a half of 1970; and a body may hold anything here."""
+    if not isinstance(sent, str) or "T" not in sent.upper() or len(sent) > MAX_TIME:
         raise ValueError("no ISO 8601 time")
-    return text
+    return sent
 
 
 IsoTime = Annotated[

@@ -78,6 +78,8 @@ async def test_a_key_does_not_revoke_itself(site: Site, http: httpx.AsyncClient)
         {"expires_at": "2020-01-01T00:00:00Z"},
         {"expires_at": "9999-12-31T23:59:59-05:00"},
         {"expires_at": "tomorrow"},
+        {"expires_at": {}},
+        {"expires_at": 1.5},
         {"secret": "mine"},
     ],
     ids=[
@@ -88,6 +90,8 @@ async def test_a_key_does_not_revoke_itself(site: Site, http: httpx.AsyncClient)
         "in the past",
         "beyond what UTC can say",
         "no time",
+        "an object for a time",
+        "a number for a time",
         "a secret",
     ],
 )
