@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,10 +31,20 @@ def submit(
     force: Annotated[
         bool, typer.Option(help="Read and store it again, whatever the same version has read before.")
     ] = False,
+    context: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="As department=ED; may be given again.")
+    ] = None,
+    deadline: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="When you need the result; a canary is waited for half of that."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read one study and print its result; waits for it."""
     settings = load_settings()
+    named = context_of(context or [])
     study_uid, source = _named(settings, study, source)
     outputs = ["json", "sr", *(["seg"] if seg else [])]
     body = {
@@ -44,6 +54,8 @@ def submit(
         "priority": priority,
         "outputs": outputs,
         "force": force,
+        "context": named or None,
+        "deadline_s": deadline,
     }
     try:
         document = run_study(settings, body, show=not as_json, variant=variant)
@@ -53,6 +65,14 @@ def submit(
         print_json(document)
     else:
         print_result(document)
+
+
+def context_of(given: Sequence[str]) -> dict[str, str]:
+    """The context that `--context NAME=VALUE` names. Raises typer.BadParameter for anything else."""
+    pairs = [each.partition("=") for each in given]
+    if any(not name or not equals for name, equals, _ in pairs):
+        raise typer.BadParameter("a context is given as NAME=VALUE, as department=ED", param_hint="--context")
+    return {name: value for name, _, value in pairs}
 
 
 def job(

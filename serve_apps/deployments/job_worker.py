@@ -73,7 +73,7 @@ class JobWorker(RoutingReplica):
         configure_logging("INFO")
         self._settings = settings
         self._pools = Pools()
-        borrower = Borrower(GiveBackByHandle())
+        self._borrower = borrower = Borrower(GiveBackByHandle())
         self._ledger = await asyncio.to_thread(Ledger.open, settings.ledger, settings.retry_policy)
         self._book = LoanBook(DEPLOYMENT, settings.volume_loan_s, pack)
         self._apart = ApartReaders(lambda: ApartProcess(settings), self._lend)
@@ -128,6 +128,7 @@ class JobWorker(RoutingReplica):
         await self._runner.drain(0.0)
         for task in (*self._loops, self._draining):
             task.cancel()
+        await self._borrower.give_back()  # or their lender keeps them until they run out
         self._keeper.close()
         self._routing.close()
         self._fetcher.close()

@@ -21,7 +21,7 @@ from serve_apps.api.routing_schemas import (
     WeightIn,
 )
 from serve_apps.api.schemas import DeadLetterOut, FrozenOut, PendingShadowsOut, QueueOut
-from serve_apps.cli import freeze, output, routing
+from serve_apps.cli import freeze, output, routing, study
 from serve_apps.cli.main import app
 from serve_apps.cli.percent import in_percent, to_basis_points
 from serve_apps.cli.status import print_status
@@ -233,3 +233,34 @@ def test_routes_show_what_was_set_in_advance(run: Any) -> None:
         "ich weight was set in advance and expires at 2026-01-08T12:00:00"
         in run(FakeApi({**ROUTES, "in_advance": [change]}), "route", "get").printed
     )
+
+
+class Submissions:
+    """Stands for `run_study`: keeps the bodies that would be sent."""
+
+    def __init__(self) -> None:
+        self.bodies: list[Mapping[str, Any]] = []
+
+    def __call__(self, settings: object, body: Mapping[str, Any], **_: object) -> dict[str, Any]:
+        self.bodies.append(body)
+        return {"job": {"id": "1"}}
+
+
+def test_submit_sends_the_context_and_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = Submissions()
+    monkeypatch.setattr(study, "run_study", sent)
+    options = ["--context", "department=ED", "--context", "formula=a=b", "--deadline", "20", "--json"]
+    assert CliRunner().invoke(app, ["submit", "1.2.3", *options]).exit_code == 0
+    (body,) = sent.bodies
+    assert body["context"] == {"department": "ED", "formula": "a=b"}
+    assert body["deadline_s"] == 20.0
+
+
+@pytest.mark.parametrize("wrong", ["ED", "=ED"])
+def test_a_context_without_a_name_is_refused_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    sent = Submissions()
+    monkeypatch.setattr(study, "run_study", sent)
+    result = CliRunner().invoke(app, ["submit", "1.2.3", "--context", wrong])
+    assert (result.exit_code, sent.bodies) == (2, [])
