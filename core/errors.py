@@ -96,7 +96,13 @@ class PixelsTooLarge(StudyTooLarge):
 
 
 class StudyError(SerinusError):
+    """`unread` tells of the series that was chosen and became no volume, where one was, so that a report can say so.
+
+    It holds patient data: it travels between processes and reaches no log.
+    """
+
     code = "study-unreadable"
+    unread: object | None = None
 
 
 class UnsupportedSeries(StudyError):

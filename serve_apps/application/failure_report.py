@@ -1,8 +1,8 @@
 """When a study that could not be analysed gets an SR that says so: in the PACS, silence passes for a negative.
 
 It is made when a job ends with an error, if its site or its caller wants one and a version that may answer was to
-read the study. A study that could not be fetched or decoded has no series that a report could speak of: of that one
-the caller alone hears.
+read the study; for a series that became no volume that is the champion. A study that could not be fetched, or that
+has no series for the model, has nothing that a report could speak of: of that one the caller alone hears.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 
-from core.errors import ModelError, SerinusError
+from core.errors import ModelError, SerinusError, StudyError
 from imaging.finding import ModelStamp
 from ledger import Job
 from serve_apps.application.analyse_study import FindFormerReports, Progress
-from serve_apps.application.messages import ServedVersion
+from serve_apps.application.messages import FetchedStudy, ServedVersion, UnreadSeries
 from serve_apps.application.report import FailureReport, failure_report_of
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
@@ -49,18 +49,38 @@ class FailureReporter:
         """None where none is wanted, or none can be made. Raises LedgerUnavailable."""
         if not job.wants_failure_sr(by_default=self._by_default):
             return None
-        version = version_that_failed(progress, self._snapshot())
-        if version is None or progress.study is None:
+        subject, snapshot = subject_of(progress, error), self._snapshot()
+        if subject is None:
             return None
-        study = progress.study
-        former = await self._former(job.study.study_uid, study.model, job.created_at)
+        is_unread = isinstance(subject, UnreadSeries)
+        version = (
+            champion_of(subject.model, snapshot) if is_unread else version_that_failed(progress, snapshot)
+        )
+        if version is None:
+            return None
+        former = await self._former(job.study.study_uid, subject.model, job.created_at)
         reason = f"{error.detail} ({error.code})"
-        said = (stamp_of(version), study.context, reason, job.created_at, former)
+        said = (stamp_of(version), subject.context, reason, job.created_at, former)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._cpu, failure_report_of, *said)
         except ModelError as refused:  # the header itself is not fit for a report
             logger.warning("jobs.no_failure_report", extra={"job": job.id, "code": refused.code})
             return None
+
+
+def subject_of(progress: Progress, error: SerinusError) -> FetchedStudy | UnreadSeries | None:
+    """What a report of the failure would speak of."""
+    if progress.study is not None:
+        return progress.study
+    unread = error.unread if isinstance(error, StudyError) else None
+    return unread if isinstance(unread, UnreadSeries) else None
+
+
+def champion_of(model: str, snapshot: RoutingSnapshot) -> ServedVersion | None:
+    """The version that was to read the model's studies, if it may answer now."""
+    table = snapshot.tables.get(model)
+    version = None if table is None else snapshot.endpoints.get(table.champion.app)
+    return version if version is not None and version.may_answer else None
 
 
 def version_that_failed(progress: Progress, snapshot: RoutingSnapshot) -> ServedVersion | None:

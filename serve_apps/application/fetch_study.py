@@ -9,10 +9,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from core.errors import SourceTimeout, UnsupportedSeries
+from pydicom.dataset import Dataset
+
+from core.errors import MixedPatients, SourceTimeout, StudyError, UnsupportedSeries
 from core.priority import QueuePlace
 from imaging.archive import Archive, StudyInstances
 from imaging.assemble import declared_bytes, to_volume
@@ -22,11 +25,12 @@ from imaging.pixel_limits import PixelLimits
 from imaging.report_sr import ReportContext
 from imaging.series import SeriesChoice, SeriesHeader, choose_series
 from imaging.summary import readable_images, summarize_study
+from imaging.told_as import told_as
 from imaging.volume import Volume
 from observability.names import Stage
 from observability.stage_clock import StageClock
 from serve_apps.application.memory_gate import MemoryGate
-from serve_apps.application.messages import EligibleModel, FetchedStudy, FetchRequest
+from serve_apps.application.messages import EligibleModel, FetchedStudy, FetchRequest, UnreadSeries
 from serve_apps.application.priority_gate import Slot
 from serve_apps.application.shared_work import SharedWork
 
@@ -105,7 +109,7 @@ class StudyFetcher:
         series = instances.series[choice.require().series_uid]
         images = readable_images(series)
         async with self._memory.room(request.order, declared_bytes(images)):
-            decode = partial(
+            make_volume = partial(
                 to_volume,
                 series,
                 max_gap_ratio=chosen.rule.max_gap_ratio,
@@ -113,6 +117,7 @@ class StudyFetcher:
                 limits=self._limits,
                 notes=instances.notes,
             )
+            decode = partial(volume_or_unread, make_volume, chosen.model, images)
             with clock.stage(Stage.DECODE):
                 volume = await _in(self._decoding, decode)
                 storing = asyncio.get_running_loop().run_in_executor(self._storing, self._store, volume)
@@ -148,6 +153,18 @@ class StudyFetcher:
                 study.inputs, study.study_uid, series_uids=series_uids, modalities=modalities
             )
         return await archive.fetch_study(study.study_uid, series_uids=series_uids, modalities=modalities)
+
+
+def volume_or_unread(make_volume: Callable[[], Volume], model: str, images: Sequence[Dataset]) -> Volume:
+    """Raises StudyError that tells which series became no volume; but of two patients, of whom no report may tell."""
+    try:
+        return make_volume()
+    except MixedPatients:
+        raise
+    except StudyError as error:
+        with suppress(StudyError), told_as(StudyError("no report can speak of the series")):
+            error.unread = UnreadSeries(model, ReportContext.of_instances(images))
+        raise
 
 
 def choose_eligible(

@@ -69,6 +69,14 @@ class FetchedStudy:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadSeries:
+    """The series that the model's rule chose, and that became no volume. `StudyError.unread` holds it."""
+
+    model: str
+    context: ReportContext = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Inference:
     """What one version says of one study, and how long each of its stages took."""
 

@@ -10,11 +10,18 @@ import pydicom
 import pytest
 
 from canary.routing_table import BASIS_POINTS
-from core.errors import InputOutOfDistribution, LedgerUnavailable, ModelFailed, UnsupportedSeries
+from core.errors import (
+    BrokenGeometry,
+    InputOutOfDistribution,
+    LedgerUnavailable,
+    ModelFailed,
+    UnsupportedSeries,
+)
 from core.retry import RetryPolicy
 from imaging.evidence import encode_evidence
 from imaging.report_sr import FormerReport, ReportContext
 from ledger import Delivery, FormerReports, Job, JobState
+from serve_apps.application.messages import UnreadSeries
 from tests.reports import named, source
 from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.worker_fakes import Workshop, a_job, a_study
@@ -78,6 +85,28 @@ async def test_a_study_that_could_not_be_read_has_no_sr_and_its_caller_hears_of_
     documents, deliveries = await failed(shop, job)
     assert documents == {}
     assert [delivery.kind for delivery in deliveries] == ["callback"]
+
+
+def a_gap() -> BrokenGeometry:
+    error = BrokenGeometry("a slice is missing")
+    error.unread = UnreadSeries("ich-triage", ReportContext.of(CT))
+    return error
+
+
+async def test_a_series_that_became_no_volume_gets_one_in_the_champions_name() -> None:
+    shop = a_shop(WANTS)
+    shop.deployments.fetch_errors = [a_gap()]
+    documents, deliveries = await failed(shop)
+    stored = pydicom.dcmread(BytesIO(documents["failure-sr"]))
+    assert [item.TextValue for item in named(stored, COMMENT)] == ["a slice is missing (geometry-invalid)"]
+    assert stored.SeriesDescription == "AI: ich-triage 1 (unverified)"
+    assert deliveries == (Delivery("stow", "pacs", "failure-sr"),)
+
+
+async def test_it_gets_none_in_the_name_of_a_champion_who_may_not_answer() -> None:
+    shop = a_shop(WANTS, a_snapshot(replace(CLEARED, may_answer=False)))
+    shop.deployments.fetch_errors = [a_gap()]
+    assert await failed(shop) == ({}, ())
 
 
 async def test_a_job_that_is_tried_again_says_nothing_yet() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import threading
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import SourceTimeout, SourceUnavailable, UnsupportedSeries
+from core.errors import BrokenGeometry, MixedPatients, SourceTimeout, SourceUnavailable, UnsupportedSeries
 from core.priority import Priority, queue_order
 from core.study import StudyRef
 from imaging.archive import StudyInstances
@@ -50,6 +51,7 @@ class Pacs:
         self.is_open = asyncio.Event()
         self.is_open.set()
         self.error: Exception | None = None
+        self.slices = tuple(ct_slice(index) for index in range(3))
         self.closed = False
         self.others: dict[str, Pacs] = {}
 
@@ -68,7 +70,7 @@ class Pacs:
         await self.is_open.wait()
         if self.error is not None:
             raise self.error
-        return StudyInstances({SERIES: tuple(ct_slice(index) for index in range(3))}, 1234)
+        return StudyInstances({SERIES: self.slices}, 1234)
 
     async def aclose(self) -> None:
         self.closed = True
@@ -240,6 +242,23 @@ async def test_an_error_of_the_source_is_told_as_it_is(bench: Bench) -> None:
 async def test_a_study_that_no_model_can_read_counts_the_reasons(bench: Bench) -> None:
     with pytest.raises(UnsupportedSeries, match="1 x "):
         await bench.fetcher.fetch(a_request(eligible=(MR,)))
+
+
+async def test_a_series_that_becomes_no_volume_is_told_with_the_error(bench: Bench) -> None:
+    """For the report of the failure; it outlives the way from the reader's process to the worker's."""
+    bench.pacs.slices = tuple(ct_slice(index) for index in (0, 1, 5))
+    with pytest.raises(BrokenGeometry) as raised:
+        await bench.fetcher.fetch(a_request())
+    unread = pickle.loads(pickle.dumps(raised.value)).unread
+    assert (unread.model, unread.context.series_uid) == ("ich-triage", SERIES)
+    assert len(unread.context.instance_uids) == 3
+
+
+async def test_a_series_of_two_patients_is_told_of_nowhere(bench: Bench) -> None:
+    bench.pacs.slices[1].PatientID = "somebody else"
+    with pytest.raises(MixedPatients) as raised:
+        await bench.fetcher.fetch(a_request())
+    assert raised.value.unread is None
 
 
 async def test_a_shutdown_closes_the_archives() -> None:
