@@ -197,7 +197,7 @@ def view_of(admitted: Admitted, gate: GateVerdict) -> VersionView:
 
 
 def served_of(admitted: Admitted, gate: GateVerdict, resources: Resources) -> ServedVersion:
-    """What a router needs to know of an admitted version; `resources` are the site's defaults."""
+    """What a router needs to know of an admitted version; `resources` are those of its tags and its site."""
     version = admitted.version
     return ServedVersion(
         model=version.name,
@@ -206,7 +206,7 @@ def served_of(admitted: Admitted, gate: GateVerdict, resources: Resources) -> Se
         spec=admitted.spec,
         regulatory_status=version.tags.get(STATUS_TAG, "none"),
         research_only=gate.research_only,
-        resources=resources_of(version.tags, resources).resources,
+        resources=resources,
         may_answer=gate.may_answer,
         has_reference=admitted.has_reference,
     )

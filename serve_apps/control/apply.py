@@ -78,6 +78,9 @@ class Applications:
         self._overview: object = None
         self._has_gpu: bool | None = None
         self._own_changes = 0
+        self._asked: dict[
+            str, tuple[ServedVersion, bool, DeployedApp]
+        ] = {}  # what was found to be run already
 
     @property
     def changes(self) -> int:
@@ -115,12 +118,15 @@ class Applications:
         """
         if self._has_gpu is None:
             self._has_gpu = self._settings.device != "cpu" and await self._in_thread(self._serve.has_gpu)
+        if self._is_as_asked(version, may_sleep):
+            return
         options = deployment_options(version.resources, has_gpu=self._has_gpu, may_sleep=may_sleep)
         spec = AppSpec(version, options, code_of(version))
         name, fingerprint = version.app_name, spec.fingerprint(self._settings_json)
         former = self._deployed.get(name)
         if former is not None and former.fingerprint == fingerprint:
             self._refused.pop(name, None)
+            self._asked[name] = (version, may_sleep, former)
             return
         if self._is_refused(name, fingerprint):
             return
@@ -135,10 +141,18 @@ class Applications:
         self._deployed[name] = DeployedApp(fingerprint, may_sleep and _may_be_empty(options))
         self._probes.is_ready(name)
 
+    def _is_as_asked(self, version: ServedVersion, may_sleep: bool) -> bool:
+        """Whether nothing changed since the same was last asked for and ran, so that no fingerprint is taken."""
+        name = version.app_name
+        asked, sleeps, deployed = self._asked.get(name, (None, False, None))
+        is_same = asked is version and sleeps is may_sleep and self._deployed.get(name) is deployed
+        return is_same and name not in self._refused
+
     async def delete(self, app_name: str) -> None:
         self._own_changes += 1
         was_run = self._deployed.pop(app_name, None) is not None or app_name in self._listed
         self._refused.pop(app_name, None)
+        self._asked.pop(app_name, None)
         self._probes.forget(app_name)
         if not was_run:
             return

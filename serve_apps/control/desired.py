@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,13 +15,15 @@ from canary.observation import (
     ModelObservation,
     RegistryView,
     RolloutView,
+    VersionView,
 )
 from canary.routing_table import CANARY, CHAMPION
 from ledger import ModelRouting
 from ledger.routing_records import RULES, WEIGHT, pin_name, shadow_name
 from serve_apps.application.messages import ServedVersion, app_name
 from serve_apps.application.routing_snapshot import FreezeNotice
-from serve_apps.control.admission import Missing, gate_of, resources_of, served_of, view_of
+from serve_apps.control.admission import Key, Missing
+from serve_apps.control.judged import Judged
 from serve_apps.control.observe import Observation
 from serve_apps.control.state import ControllerState
 from serve_apps.settings import Settings
@@ -42,6 +45,7 @@ class World:
     """All that a decision is made of. `endpoints` are the versions that can be called, by application name."""
 
     seen: Observation
+    judged: Mapping[Key, Judged]
     desired: DesiredState
     state: ControllerState
     settings: Settings
@@ -52,12 +56,53 @@ class World:
 
 def model_observations(world: World) -> tuple[ModelObservation, ...]:
     """One observation per model that has an admitted version, or had one."""
-    names = {name for name, _ in world.seen.admitted} | set(world.state.models)
-    return tuple(_observation(name, world) for name in sorted(names))
+    by_model = ByModel.of(world)
+    names = set(by_model.views) | set(world.state.models)
+    return tuple(_observation(name, world, by_model) for name in sorted(names))
+
+
+@dataclass(frozen=True, slots=True)
+class ByModel:
+    """What was seen of the versions, by model and version; looked through once for all models.
+
+    `phases` stands by the stem of the applications' names. `gone` are the versions that MLflow has no more.
+    """
+
+    phases: Mapping[str, Mapping[str, AppPhase]]
+    views: Mapping[str, Mapping[str, VersionView]]
+    gone: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, world: World) -> ByModel:
+        seen = world.seen
+        phases: dict[str, dict[str, AppPhase]] = defaultdict(dict)
+        views: dict[str, dict[str, VersionView]] = defaultdict(dict)
+        gone: dict[str, set[str]] = defaultdict(set)
+        for app, phase in callable_phases(world).items():
+            stem, _, version = app.rpartition("-")
+            phases[stem][version] = phase
+        for (model, version), admitted in seen.admitted.items():
+            views[model][version] = world.judged[model, version].view
+            if admitted.deleted:
+                gone[model].add(version)
+        for (model, version), verdict in seen.refused.items():
+            if isinstance(verdict, Missing):
+                gone[model].add(version)
+        return cls(phases, views, {model: frozenset(versions) for model, versions in gone.items()})
+
+    def phases_of(self, model: str) -> Mapping[str, AppPhase]:
+        """By version. A model's name may begin another's, but no version of MLflow's has a dash."""
+        return self.phases.get(app_name(model, "1").rpartition("-")[0], {})
+
+    def views_of(self, model: str) -> Mapping[str, VersionView]:
+        return self.views.get(model, {})
+
+    def gone_of(self, model: str) -> frozenset[str]:
+        return self.gone.get(model, frozenset())
 
 
 def endpoints_of(
-    seen: Observation, former: Mapping[str, ServedVersion], settings: Settings
+    seen: Observation, judged: Mapping[Key, Judged], former: Mapping[str, ServedVersion]
 ) -> dict[str, ServedVersion]:
     """The versions that can be called, by the names of their applications.
 
@@ -69,19 +114,13 @@ def endpoints_of(
         for key, verdict in seen.refused.items()
         if not isinstance(verdict, Missing) and (app := app_name(*key)) not in seen.running
     }
-    default, policy = settings.default_resources, settings.site_policy
-    admitted = (served_of(one, gate_of(one, policy), default) for one in seen.admitted.values())
     kept = {app: version for app, version in former.items() if app not in refused}
-    return kept | {version.app_name: version for version in admitted}
+    return kept | {one.view.app: one.served for one in judged.values()}
 
 
-def sizing_faults(seen: Observation, settings: Settings) -> dict[str, str]:
+def sizing_faults(judged: Mapping[Key, Judged]) -> dict[str, str]:
     """What is wrong with the resources that a version's tags ask for, by application."""
-    sizings = {
-        app_name(*key): resources_of(one.version.tags, settings.default_resources)
-        for key, one in seen.admitted.items()
-    }
-    return {app: sizing.fault for app, sizing in sizings.items() if sizing.fault is not None}
+    return {one.view.app: one.fault for one in judged.values() if one.fault is not None}
 
 
 def arrivals(routing: ModelRouting, aliases: Mapping[str, str], at: datetime) -> tuple[str, ...]:
@@ -106,15 +145,15 @@ def variants_named(aliases: Mapping[str, str]) -> frozenset[str]:
     return frozenset(arms | canary | champion)
 
 
-def _observation(model: str, world: World) -> ModelObservation:
+def _observation(model: str, world: World, by_model: ByModel) -> ModelObservation:
     settings, desired = world.settings, world.desired
     asked = desired.of(model)
     # a weight's end is decided by the target, which knows whether its version became the challenger in time
     routing = asked.in_force(world.at)
     return ModelObservation(
         model=model,
-        registry=_registry(model, world),
-        apps=phases_by_version(model, callable_phases(world)),
+        registry=_registry(model, world, by_model),
+        apps=by_model.phases_of(model),
         now_s=world.at.timestamp(),
         rollout=_rollout(asked),
         ab_test=routing.ab,
@@ -140,12 +179,6 @@ def callable_phases(world: World) -> dict[str, AppPhase]:
     }
 
 
-def phases_by_version(model: str, phases: Mapping[str, AppPhase]) -> dict[str, AppPhase]:
-    """The phases of one model's applications. A model's name may begin another's: MLflow's versions have no dash."""
-    versions = ((app.rpartition("-")[2], app, phase) for app, phase in phases.items())
-    return {version: phase for version, app, phase in versions if app == app_name(model, version)}
-
-
 def _rollout(routing: ModelRouting) -> RolloutView | None:
     until = routing.in_advance.get(WEIGHT)
     if routing.rollout is None or until is None:
@@ -153,20 +186,10 @@ def _rollout(routing: ModelRouting) -> RolloutView | None:
     return replace(routing.rollout, in_advance_until_s=until.timestamp())
 
 
-def _registry(model: str, world: World) -> RegistryView | None:
-    seen, policy = world.seen, world.settings.site_policy
-    if seen.registry is None:
+def _registry(model: str, world: World, by_model: ByModel) -> RegistryView | None:
+    if world.seen.registry is None:
         return None
-    registered = seen.registry.get(model)
+    registered = world.seen.registry.get(model)
     if registered is None:
         return RegistryView({}, {}, exists=False)
-    views = {
-        version: view_of(admitted, gate_of(admitted, policy))
-        for (name, version), admitted in seen.admitted.items()
-        if name == model
-    }
-    gone = {version for (name, version), one in seen.admitted.items() if name == model and one.deleted}
-    missing = {
-        v for (name, v), verdict in seen.refused.items() if name == model and isinstance(verdict, Missing)
-    }
-    return RegistryView(registered.aliases, views, frozenset(gone | missing))
+    return RegistryView(registered.aliases, by_model.views_of(model), by_model.gone_of(model))

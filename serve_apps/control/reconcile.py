@@ -17,7 +17,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from canary.observation import AppPhase, is_ours
-from canary.target import ModelTarget, Target, target
+from canary.target import ModelTarget, Target
+from canary.target_memory import TargetMemory
 from core.clock import now
 from core.errors import SerinusError
 from ledger import ModelRouting
@@ -32,6 +33,7 @@ from serve_apps.control.desired import (
     model_observations,
     sizing_faults,
 )
+from serve_apps.control.judged import JudgedVersions
 from serve_apps.control.observe import Observation, is_settled
 from serve_apps.control.pages import Pages, pages_of
 from serve_apps.control.publish import Move
@@ -125,6 +127,7 @@ class _Decision:
     target: Target
     desired: DesiredState
     endpoints: Mapping[str, ServedVersion]
+    faults: Mapping[str, str]
 
 
 class Reconciler:
@@ -144,6 +147,8 @@ class Reconciler:
         self._clock = clock
         self._decisions = decisions or ThreadPoolExecutor(1, "decisions")
         self._notes = notes or ThreadPoolExecutor(1, "notes")
+        self._judged = JudgedVersions(settings)
+        self._targets = TargetMemory()
         self._state = ControllerState()
         self._has_led = self._has_former = False
         self._hold_until: float | None = None
@@ -214,9 +219,11 @@ class Reconciler:
         async with self._deciding:
             desired = await asyncio.get_running_loop().run_in_executor(self._decisions, self._desired)
             publisher, state = self._p.publisher, self._state
-            endpoints = endpoints_of(seen, publisher.snapshot.endpoints, self._settings)
-            world = World(seen, desired, state, self._settings, publisher.epoch, self._clock(), endpoints)
-            result = target(model_observations(world))
+            judged = self._judged.of(seen.admitted)
+            endpoints = endpoints_of(seen, judged, publisher.snapshot.endpoints)
+            settings, at = self._settings, self._clock()
+            world = World(seen, judged, desired, state, settings, publisher.epoch, at, endpoints)
+            result = self._targets.target(model_observations(world))
             findings = Findings(
                 target=result,
                 seen=seen,
@@ -230,7 +237,7 @@ class Reconciler:
                 registered = registered_aliases(seen, state)
                 self._state = ControllerState(models, self._p.applications.deployed, registered)
                 publisher.offer(snapshot_of(findings), self._state, moves(state, self._state))
-            return _Decision(result, desired, endpoints)
+            return _Decision(result, desired, endpoints, sizing_faults(judged))
 
     def _desired(self) -> DesiredState:
         """Read the head, then the decisions: one that comes in between has a higher revision than the one that is
@@ -262,31 +269,22 @@ class Reconciler:
     # ---- act: what is to run is started; what no table names any more is deleted
 
     async def _apply(self, decision: _Decision, seen: Observation) -> None:
-        faults = sizing_faults(seen, self._settings)
         for model in decision.target.models:
             for view in model.run:
                 await self._guarded(
                     f"apply {view.app}",
                     lambda app=view.app, model=model, version=view.version: self._ensure(  # type: ignore[misc]
-                        app, decision, seen, faults, may_sleep=version in model.may_sleep
+                        app, decision, seen, may_sleep=version in model.may_sleep
                     ),
                 )
             for version in model.delete:
                 app = app_name(model.model, version)
                 await self._guarded(f"delete {app}", lambda app=app: self._delete(app, seen))  # type: ignore[misc]
 
-    async def _ensure(
-        self,
-        app: str,
-        decision: _Decision,
-        seen: Observation,
-        faults: Mapping[str, str],
-        *,
-        may_sleep: bool,
-    ) -> None:
+    async def _ensure(self, app: str, decision: _Decision, seen: Observation, *, may_sleep: bool) -> None:
         phase, was_refused = seen.phases.get(app), app in self._p.applications.refused
-        if app in faults:
-            self._p.applications.refuse(app, faults[app])
+        if app in decision.faults:
+            self._p.applications.refuse(app, decision.faults[app])
         elif phase is AppPhase.FAILED and not was_refused:
             if self._p.may_retry(app):
                 await self._p.applications.delete(app)

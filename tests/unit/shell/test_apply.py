@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from serve_apps.application.messages import ServedVersion
-from serve_apps.control.apply import REFUSED_RETRY_S, Applications, ReadinessProbes
+from serve_apps.control.apply import REFUSED_RETRY_S, Applications, AppSpec, ReadinessProbes
 from serve_apps.control.observe import AppState
 from serve_apps.resources import Resources
 from serve_apps.settings import Settings
@@ -48,6 +48,20 @@ async def test_the_same_is_run_once_and_no_gpu_is_looked_for_again(site: Site) -
         await apps.ensure(version, may_sleep=False)
     assert site.serve.ran == ["mv-ich-triage-1", "mv-ich-triage-2"]
     assert site.serve.gpu_looks == 1
+
+
+async def test_what_is_asked_at_every_tick_costs_no_fingerprint(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apps = site.applications()
+    for _ in range(2):
+        await apps.ensure(ONE, may_sleep=False)
+    taken: list[str] = []
+    monkeypatch.setattr(AppSpec, "fingerprint", lambda spec, _: taken.append(spec.version.app_name) or "new")
+    await apps.ensure(ONE, may_sleep=False)
+    assert taken == []
+    await apps.ensure(ONE, may_sleep=True)
+    assert taken == ["mv-ich-triage-1"]
 
 
 async def test_the_next_controller_runs_no_application_again_that_is_unchanged(site: Site) -> None:
