@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -22,6 +22,7 @@ from core.priority import Priority, queue_order
 from core.study import StudyRef
 from ledger.callbacks import callback_of_cancel
 from ledger.database import Database
+from ledger.job_queries import FORMER_REPORTS, JOB, NOT_BEGUN, cursor_of, older_than
 from ledger.job_rows import FREE, fingerprint_of, job_of, request_of
 from ledger.limits import require_fits
 from ledger.outbox import add_deliveries
@@ -34,14 +35,12 @@ from ledger.tables import (
     documents,
     idempotency,
     jobs,
-    microseconds,
     unindexed,
 )
 
 DAY = timedelta(days=1)
 ENDED_WITHOUT_RESULT = (JobState.FAILED, JobState.CANCELED)
 NO_VALUES: dict[str, Any] = dict.fromkeys(jobs.c.keys())
-_JOB: Final = sa.select(jobs).where(jobs.c.id == sa.bindparam("this_job"))
 
 
 class Jobs:
@@ -149,12 +148,12 @@ class Jobs:
             query = query.where(mine == tenant)
         query = query.where(ENDED) if state in FINISHED else query  # or the index of ended jobs is not used
         query = query if since is None else query.where(jobs.c.created_at >= since)
-        query = query if cursor is None else query.where(_before(cursor))
+        query = query if cursor is None else query.where(older_than(cursor))
         with self._db.read() as connection:
             rows = connection.execute(query).mappings().all()
             undelivered = self._undelivered(connection, [row["id"] for row in rows])
             page = tuple(job_of(row, undelivered.get(row["id"], ())) for row in rows)
-        return page, _cursor(rows[-1]) if len(rows) == limit else None
+        return page, cursor_of(rows[-1]) if len(rows) == limit else None
 
     def cancel(self, job_id: str) -> Job:
         """End the job, and have its caller called back. Its worker, if it has one, finds out by its token.
@@ -200,7 +199,7 @@ class Jobs:
         """What the model's jobs for the study have reported that were accepted before `before`."""
         asked = {"this_study": study_uid, "this_model": model, "before": before}
         with self._db.read() as connection:
-            rows = connection.execute(_FORMER, asked).mappings().all()
+            rows = connection.execute(FORMER_REPORTS, asked).mappings().all()
         newest = max(rows, key=lambda row: row["created_at"], default=None)
         content = {row["kind"]: bytes(row["content"]) for row in rows if row["kind"] == SR or row is newest}
         return FormerReports(content.get(SR), content.get(FAILURE_SR))
@@ -256,7 +255,7 @@ class Jobs:
         if join:
             self._db.serialise(connection, f"{tenant}/{request.study.study_uid}")
             fresh = {"this_study": request.study.study_uid, "this_tenant": tenant}
-            rows = connection.execute(_NOT_BEGUN, fresh).mappings()
+            rows = connection.execute(NOT_BEGUN, fresh).mappings()
             same = next(
                 (row for row in rows if fingerprint_of(request_of(row)) == fingerprint_of(request)), None
             )
@@ -347,7 +346,7 @@ class Jobs:
         return connection.execute(query).mappings().first()
 
     def _row(self, connection: Connection, job_id: str, hold: bool = False) -> RowMapping:
-        query = self._db.held(_JOB) if hold else _JOB
+        query = self._db.held(JOB) if hold else JOB
         row = connection.execute(query, {"this_job": job_id}).mappings().first()
         if row is None:
             raise JobNotFound("no such job")
@@ -370,41 +369,3 @@ class Jobs:
 def _touch(connection: Connection, job_id: str) -> None:
     """Write the row as it is: a transaction that writes nothing waits for no disk."""
     connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(id=jobs.c.id))
-
-
-def _cursor(row: RowMapping) -> str:
-    return f"{microseconds(row['created_at'])}.{row['id']}"
-
-
-def _before(cursor: str) -> sa.ColumnElement[bool]:
-    """Older than the cursor's job. A malformed cursor selects nothing."""
-    at, _, job_id = cursor.partition(".")
-    if not at.isdigit():
-        return sa.false()
-    when = sa.literal(int(at), sa.BigInteger)
-    created = sa.type_coerce(jobs.c.created_at, sa.BigInteger)
-    return sa.or_(created < when, sa.and_(created == when, jobs.c.id < job_id))
-
-
-def _newest(kind: str, states: frozenset[JobState]) -> sa.Select[Any]:
-    """The newest document of a kind that a model's jobs for a study have left, of those that ended so."""
-    before = sa.bindparam("before", type_=jobs.c.created_at.type)
-    newest = (
-        sa.select(documents.c.kind, documents.c.content, jobs.c.created_at)
-        .join(jobs, (jobs.c.id == documents.c.job_id) & (documents.c.kind == kind))
-        .where(jobs.c.study_uid == sa.bindparam("this_study"), jobs.c.state.in_(sorted(states)))
-        .where(unindexed(jobs.c.model) == sa.bindparam("this_model"), unindexed(jobs.c.created_at) < before)
-        .order_by(unindexed(jobs.c.created_at).desc())
-        .limit(1)
-    )
-    return sa.select(newest.subquery())
-
-
-_FORMER: Final = sa.union_all(_newest(SR, HAS_RESULT), _newest(FAILURE_SR, frozenset({JobState.FAILED})))
-_NOT_BEGUN: Final = (
-    sa.select(jobs)
-    .where((jobs.c.study_uid == sa.bindparam("this_study")) & (jobs.c.tenant == sa.bindparam("this_tenant")))
-    .where((jobs.c.state == JobState.QUEUED) & ~jobs.c.by_object)
-    .where((jobs.c.attempt == 0) & (jobs.c.losses == 0) & jobs.c.error_code.is_(None))
-    .limit(20)
-)
