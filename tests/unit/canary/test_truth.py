@@ -68,7 +68,7 @@ several = st.lists(truths, max_size=6).map(
 
 def test_the_sources_have_an_order_and_every_source_a_place_in_it() -> None:
     assert sorted(TruthSource, key=lambda source: RANK[source]) == list(TruthSource)
-    assert list(TruthSource)[0] is TruthSource.PATHOLOGY
+    assert next(iter(TruthSource)) is TruthSource.PATHOLOGY
 
 
 def test_the_better_source_counts_however_late_the_other_comes() -> None:
