@@ -389,7 +389,7 @@ truth_notes = sa.Table(  # apart, since a note may name anything: it goes with w
     "truth_notes",
     metadata,
     sa.Column("truth_id", sa.String(32), primary_key=True),
-    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("at", UtcTime, nullable=False, index=True),
     sa.Column("note", sa.Text, nullable=False),
 )
 

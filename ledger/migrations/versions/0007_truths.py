@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("note", sa.Text, nullable=False),
     )
+    op.create_index("ix_truth_notes_at", "truth_notes", ["at"])
     op.create_table(
         "pairing",
         sa.Column("model", sa.String(64), primary_key=True),
