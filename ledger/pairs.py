@@ -42,6 +42,7 @@ NO_ANSWER: Final = frozenset(  # errors by which a version has no result; others
     }
 )
 LABEL_LENGTH: Final = 16
+FINDING_LENGTH: Final = 96
 ORDER: Final = tuple(shadow_outcomes.c[name] for name in ("at", "job_id", "app", "role"))
 
 
@@ -92,7 +93,7 @@ class Pairs:
 
     def _write(self, model: str, rows: Sequence[RowMapping], concordant_share: float) -> int:
         """Write the pairs of some outcomes, and how far they go."""
-        made = {}
+        made: dict[str, dict[str, Any]] = {}
         for row in rows:
             for values in _pairs_of(row, concordant_share):
                 made.setdefault(values["id"], values)  # the first study of a patient counts
@@ -187,14 +188,19 @@ class _Side:
     def __init__(self, version: str, said: Mapping[str, Any] | None, has_failed: bool) -> None:
         self.version, self._has_failed, said = version, has_failed, said or {}
         findings = said.get("findings", ())
-        self.labels = {str(f["code"]): str(f["presence"])[:LABEL_LENGTH] for f in findings}
-        self.meanings = {str(f["code"]): str(f.get("meaning", "")) for f in findings}
-        self.values = {str(concept): float(value) for concept, value in said.get("measurements", ())}
+        self.labels = {_key(f["code"]): str(f["presence"])[:LABEL_LENGTH] for f in findings}
+        self.meanings = {_key(f["code"]): str(f.get("meaning", "")) for f in findings}
+        self.values = {_key(concept): float(value) for concept, value in said.get("measurements", ())}
 
     def says(self, finding: str) -> str:
         if self._has_failed:
             return NO_RESULT
         return self.labels.get(finding, FindingStatus.NOT_REPORTED.value)
+
+
+def _key(code: object) -> str:
+    """A concept's key, as long as its column: one that is longer must not hold up all other pairs."""
+    return str(code)[:FINDING_LENGTH]
 
 
 def _about(row: RowMapping) -> dict[str, Any]:
