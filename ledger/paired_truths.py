@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from typing import Final
@@ -20,7 +20,7 @@ from canary.paired_truth import (
 )
 from canary.truth import Truth
 from ledger.database import Database
-from ledger.tables import paired_readings, truths
+from ledger.tables import paired_readings, pairing, truths
 from ledger.truths import truth_of
 
 _PAIR: Final = (
@@ -48,6 +48,14 @@ class PairedTruths:
         """How far measured values lie from the true ones, in order of arrival, each patient once."""
         return measured_outcomes(self._pairs(model, champion, candidate, concept), as_of)
 
+    def changes(self) -> Mapping[str, int]:
+        """By model, how often its pairs or truths have changed: while the number stays, so do all outcomes.
+
+        One small query for all models, for a loop that looks again and again.
+        """
+        with self._db.read() as connection:
+            return {model: number for model, number in connection.execute(_CHANGES)}
+
     def findings(self, model: str, champion: str, candidate: str) -> tuple[str, ...]:
         """What both versions were compared in: findings and measurements, by the concept's key."""
         of_pair = _of_versions(model, champion, candidate)
@@ -66,6 +74,7 @@ class PairedTruths:
             return list(_grouped(iter(connection.execute(query).mappings())))
 
 
+_CHANGES: Final = sa.select(pairing.c.model, pairing.c.changes)
 _PAIRS: Final = (
     sa.select(
         *(paired_readings.c[name] for name in (*_PAIR, "site", "modality", "scanner")),

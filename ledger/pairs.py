@@ -27,8 +27,9 @@ from core.errors import (
     WorkerLost,
 )
 from ledger.database import Database
+from ledger.pairing import note_change, note_taken, taken_up_to
 from ledger.shadow_records import SAFETY_NET
-from ledger.tables import decisions, jobs, paired_readings, pairing, shadow_outcomes
+from ledger.tables import decisions, jobs, paired_readings, shadow_outcomes
 from ledger.truth_records import PairCounts
 
 BATCH_SIZE: Final = 200  # a transaction of many rows would keep callers waiting
@@ -85,7 +86,7 @@ class Pairs:
         """Outcomes behind `after`, or behind what the last call took, oldest first."""
         query = _OUTCOMES.where(shadow_outcomes.c.model == model).limit(BATCH_SIZE)
         if after is None:
-            last = connection.execute(sa.select(pairing.c.at).where(pairing.c.model == model)).scalar()
+            last = taken_up_to(connection, model)
             query = query if last is None else query.where(shadow_outcomes.c.at >= last - OVERLAP)
         else:
             query = query.where((ORDER[0] >= after[0]) & (sa.tuple_(*ORDER) > sa.tuple_(*_typed(after))))
@@ -105,8 +106,9 @@ class Pairs:
                 values |= {"at": at, "open_since": at if values["is_selected"] else None, "answered_at": None}
             insert = self._db.insert_once(paired_readings, ("id",))
             added = sum(connection.execute(insert, values).rowcount for values in new)
-            taken = {"model": model, "at": rows[-1]["at"]}
-            connection.execute(self._db.insert_over(pairing, ("model",)), taken)
+            note_taken(self._db, connection, model, rows[-1]["at"])
+            if added:
+                note_change(self._db, connection, model)
         return added
 
     def _unknown(self, made: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:

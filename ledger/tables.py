@@ -430,9 +430,12 @@ sa.Index(
     postgresql_where=paired_readings.c.open_since.is_not(None),
 )
 
-pairing = sa.Table(  # up to which shadow's outcome pairs were taken
-    "pairing",
-    metadata,
-    sa.Column("model", sa.String(64), primary_key=True),
-    sa.Column("at", UtcTime, nullable=False),
+pairing = (
+    sa.Table(  # up to which shadow's outcome pairs were taken, and how often pairs or truths have changed
+        "pairing",
+        metadata,
+        sa.Column("model", sa.String(64), primary_key=True),
+        sa.Column("at", UtcTime),
+        sa.Column("changes", sa.Integer, nullable=False),
+    )
 )

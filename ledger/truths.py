@@ -19,6 +19,7 @@ from core.errors import TruthNotFound
 from ledger.audit import Audit
 from ledger.database import Database
 from ledger.limits import require_fits
+from ledger.pairing import note_change
 from ledger.tables import microseconds, paired_readings, truth_notes, truths
 from ledger.truth_records import AddedTruth, NewTruth, StoredTruth
 
@@ -58,6 +59,7 @@ class Truths:
             note = {"truth_id": row["id"], "at": row["at"], "note": new.note}
             require_fits(truth_notes, note)
             connection.execute(sa.insert(truth_notes).values(**note))
+        note_change(self._db, connection, new.model)
         told = {"model": new.model, "finding": new.finding, "source": new.source.value}
         if new.pair_id is not None:
             told["adjudication"] = new.pair_id
@@ -83,6 +85,7 @@ class Truths:
                 answered = paired_readings.c.id == row["pair_id"]
                 again = sa.update(paired_readings).where(answered).values(open_since=at, answered_at=None)
                 connection.execute(again)
+            note_change(self._db, connection, row["model"])
             told = {"model": row["model"], "finding": row["finding"], "source": row["source"]}
             self._audit.append_within(connection, actor, "truth.withdraw", truth, told)
         return stored_truth({**row, "withdrawn_at": at})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
+from canary.truth import TruthLabel
 from serve_apps.cli.api_call import ask
 from serve_apps.cli.client import ApiAway, ApiClient, ApiError
 from serve_apps.cli.output import AsJson, fail, out, print_json, table
@@ -20,12 +20,6 @@ from serve_apps.settings import load_settings
 truth = typer.Typer(no_args_is_help=True)
 ORCHESTRATOR = "orchestrator"  # whose jobs `serinus submit` makes
 Tenant = Annotated[str, typer.Option(help="Whose studies; a truth counts for its own tenant's.")]
-
-
-class Label(StrEnum):
-    PRESENT = "present"
-    ABSENT = "absent"
-    INDETERMINATE = "indeterminate"
 
 
 @truth.command(name="import")
@@ -98,7 +92,7 @@ def queue(
 @truth.command()
 def answer(
     item: Annotated[str, typer.Argument(help="As `truth queue` names it.")],
-    label: Label,
+    label: TruthLabel,
     reader: Annotated[str, typer.Option(help="A pseudonym or a role, no name.")],
     note: Annotated[str | None, typer.Option(help="Reaches no log.")] = None,
     as_json: AsJson = False,

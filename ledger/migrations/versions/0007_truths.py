@@ -39,7 +39,8 @@ def upgrade() -> None:
     op.create_table(
         "pairing",
         sa.Column("model", sa.String(64), primary_key=True),
-        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("at", sa.BigInteger),
+        sa.Column("changes", sa.Integer, nullable=False),
     )
     _paired_readings()
 

@@ -282,3 +282,42 @@ def test_a_note_goes_with_what_names_a_study_and_the_rest_with_the_evidence(ledg
     ledger.retention.purge(KeptFor(None, None, DAY), actor="a")
     assert ledger.truths.of_study("st-pt-1", tenant=None) == ()
     assert ledger.paired_truths.findings("ich", "1", "2") == ()
+
+
+def test_every_change_of_what_evidence_takes_is_counted_and_nothing_else_is(ledger: Ledger) -> None:
+    def changes() -> int:
+        return ledger.paired_truths.changes().get("ich", 0)
+
+    assert changes() == 0
+    read_twice(ledger)
+    assert changes() == 0, "no study waits for it"
+    seen = []
+    for _ in range(2):
+        ledger.pairs.collect("ich", SHARE)
+        seen.append(changes())
+    truth = ledger.truths.add(told(), actor="a").truth
+    seen.append(changes())
+    ledger.truths.add(told(), actor="a")
+    seen.append(changes())
+    for _ in range(2):
+        ledger.truths.withdraw(truth.id, "st-pt-1", tenant="ris", actor="a")
+        seen.append(changes())
+    assert seen == [1, 1, 2, 2, 3, 3]
+
+
+def test_the_same_ledger_gives_the_same_outcomes_in_the_same_order(ledger: Ledger, ledger_url: str) -> None:
+    for number in range(6):
+        read_twice(ledger, f"pt-{number}", shadow=says("2", "absent"), at=after(number))
+        ledger.pairs.collect("ich", SHARE)
+    for number in (4, 1, 5, 0):
+        set_time(ledger, after(100 - number))
+        ledger.truths.add(told(study=f"pt-{number}"), actor="a")
+    before = ledger.paired_truths.outcomes("ich", "1", "2", ICH)
+    assert [outcome.patient for outcome in before] == ["pt-5", "pt-4", "pt-1", "pt-0"]
+    set_time(ledger, after(200))
+    ledger.truths.add(told(ABSENT, "pt-4", PATHOLOGY), actor="a")
+    reopened = Ledger.open(ledger_url, clock=lambda: after(300))
+    assert reopened.paired_truths.outcomes("ich", "1", "2", ICH, after(199)) == before
+    now = reopened.paired_truths.outcomes("ich", "1", "2", ICH)
+    assert [outcome.patient for outcome in now] == ["pt-5", "pt-1", "pt-0", "pt-4"]
+    reopened.close()

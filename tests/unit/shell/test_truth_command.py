@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from serve_apps.cli import truth as command
-from serve_apps.cli.client import ApiAway, ApiError
+from serve_apps.cli.client import ApiAway, ApiClient, ApiError
 from serve_apps.cli.main import app
 from serve_apps.cli.truth_file import BadFile, read_truths
 
@@ -81,7 +81,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Api:
         return made.ask(method, path, body)
 
     monkeypatch.setattr(command, "ask", ask)
-    monkeypatch.setattr(command.ApiClient, "of", lambda settings, actor: made)
+    monkeypatch.setattr(ApiClient, "of", lambda settings, actor: made)
     return made
 
 
