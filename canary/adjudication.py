@@ -45,10 +45,13 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is to be answered: what is open, and what comes each day as of late."""
+    """What is to be answered: what is open, and what comes each day as of late.
+
+    A pair is a patient, for each finding and each two versions that are compared.
+    """
 
     open_items: int
-    patients_per_day: float
+    pairs_per_day: float
     discordant_share: float | None
     items_per_day: float
 
@@ -81,14 +84,14 @@ def blinded_arms(key: PairKey) -> Mapping[str, str]:
 
 
 def workload(
-    *, patients: int, discordant: int, days: float, concordant_share: float, open_items: int
+    *, pairs: int, discordant: int, days: float, concordant_share: float, open_items: int
 ) -> Workload:
     """Forecast from what came in the last `days`: all who differ, and the share of those who agree."""
-    if not (days > 0 and 0 <= discordant <= patients):
-        raise ValueError("of some patients in some days not more can differ than there were")
-    asked = discordant + (patients - discordant) * concordant_share
-    share = discordant / patients if patients else None
-    return Workload(open_items, patients / days, share, asked / days)
+    if not (days > 0 and 0 <= discordant <= pairs):
+        raise ValueError("of some pairs in some days not more can differ than there were")
+    asked = discordant + (pairs - discordant) * concordant_share
+    share = discordant / pairs if pairs else None
+    return Workload(open_items, pairs / days, share, asked / days)
 
 
 def _hash(person: bytes, *parts: str) -> int:

@@ -68,17 +68,17 @@ class Pairs:
         return added
 
     def counts(self, model: str, since: datetime, *, tenant: str | None) -> PairCounts:
-        """What the workload is forecast from: one tenant's pairs that were written since then, or all with None."""
+        """What the workload is forecast from: one tenant's pairs that were read since then, or all with None."""
         labelled = (paired_readings.c.model == model) & (paired_readings.c.champion_says != "")
         own = sa.true() if tenant is None else paired_readings.c.tenant == tenant
         number = sa.func.count()
         differing = sa.func.coalesce(sa.func.sum(sa.cast(paired_readings.c.is_discordant, sa.Integer)), 0)
-        recent = labelled & own & (paired_readings.c.at >= since)
+        recent = labelled & own & (paired_readings.c.seen_at >= since)
         with self._db.read() as connection:
-            patients, discordant, first = connection.execute(
-                sa.select(number, differing, sa.func.min(paired_readings.c.at)).where(recent)
+            compared, discordant, first = connection.execute(
+                sa.select(number, differing, sa.func.min(paired_readings.c.seen_at)).where(recent)
             ).one()
-        return PairCounts(patients, discordant, first)
+        return PairCounts(compared, discordant, first)
 
     def _outcomes(
         self, connection: Connection, model: str, after: tuple[Any, ...] | None
@@ -98,24 +98,24 @@ class Pairs:
         for row in rows:
             for values in _pairs_of(row, concordant_share):
                 made.setdefault(values["id"], values)  # the first study of a patient counts
-        new = self._unknown(made)
         with self._db.write() as connection:
             self._db.serialise(connection, f"pairs {model}")
             at = self._db.now(connection)
+            new = _unknown(connection, made)
             for values in new:
                 values |= {"at": at, "open_since": at if values["is_selected"] else None, "answered_at": None}
-            insert = self._db.insert_once(paired_readings, ("id",))
-            added = sum(connection.execute(insert, values).rowcount for values in new)
+                connection.execute(sa.insert(paired_readings).values(**values))
             note_taken(self._db, connection, model, rows[-1]["at"])
-            if added:
+            if new:
                 note_change(self._db, connection, model)
-        return added
+        return len(new)
 
-    def _unknown(self, made: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-        with self._db.read() as connection:
-            same = sa.select(paired_readings.c.id).where(paired_readings.c.id.in_(made.keys()))
-            known = set(connection.execute(same).scalars())
-        return [values for id, values in made.items() if id not in known]
+
+def _unknown(connection: Connection, made: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of which the patient is not there yet."""
+    same = sa.select(paired_readings.c.id).where(paired_readings.c.id.in_(made.keys()))
+    known = set(connection.execute(same).scalars())
+    return [values for id, values in made.items() if id not in known]
 
 
 _NAMES: Final = ("job_id", "app", "role", "model", "version", "study_key", "identity", "delivered", "outcome")
@@ -214,6 +214,7 @@ def _about(row: RowMapping) -> dict[str, Any]:
         "patient": facts.patient_key or by_identity,
         "study_key": row["study_key"],
         "job_id": row["job_id"],
+        "seen_at": row["at"],
         "tenant": row["tenant"],
         "site": facts.site[:64],
         "modality": facts.modality[:64],

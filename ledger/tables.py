@@ -406,6 +406,7 @@ paired_readings = sa.Table(  # the first study of each patient that two versions
     sa.Column("patient", sa.String(200), nullable=False),
     sa.Column("study_key", sa.String(128), nullable=False),
     sa.Column("job_id", sa.String(32), nullable=False),
+    sa.Column("seen_at", UtcTime, nullable=False),  # when the second of the two had read it
     sa.Column("tenant", sa.String(64), nullable=False),
     sa.Column("site", sa.String(64), nullable=False),
     sa.Column("modality", sa.String(64), nullable=False),
@@ -420,7 +421,7 @@ paired_readings = sa.Table(  # the first study of each patient that two versions
     sa.Column("open_since", UtcTime),  # while the adjudication queue waits for its answer
     sa.Column("answered_at", UtcTime),
     sa.Index("paired_readings_by_versions", "model", "champion", "candidate", "finding"),
-    sa.Index("paired_readings_by_time", "model", "at"),
+    sa.Index("paired_readings_by_time", "model", "seen_at"),
 )
 sa.Index(
     "paired_readings_open",

@@ -77,8 +77,8 @@ class AnsweredAdjudication:
 
 @dataclass(frozen=True, slots=True)
 class PairCounts:
-    """Of how many patients two versions' labels were compared since a moment, and when the first was."""
+    """How many labels of two versions were compared since a moment, each patient once, and when the first were."""
 
-    patients: int
+    pairs: int
     discordant: int
     first_at: datetime | None

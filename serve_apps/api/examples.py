@@ -206,7 +206,7 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
         ],
         "workload": {
             "open": 1,
-            "patients_per_day": 400.0,
+            "pairs_per_day": 400.0,
             "discordant_share": 0.04,
             "items_per_day": 35.2,
         },

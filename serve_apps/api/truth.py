@@ -153,7 +153,7 @@ def item_out(item: OpenAdjudication) -> AdjudicationOut:
 def workload_out(work: Workload) -> WorkloadOut:
     return WorkloadOut(
         open=work.open_items,
-        patients_per_day=round(work.patients_per_day, 2),
+        pairs_per_day=round(work.pairs_per_day, 2),
         discordant_share=None if work.discordant_share is None else round(work.discordant_share, 4),
         items_per_day=round(work.items_per_day, 2),
     )

@@ -87,8 +87,8 @@ class WorkloadOut(Wire):
     """What is open, and what comes each day, by the last four weeks."""
 
     open: int
-    patients_per_day: float
-    discordant_share: float | None = Field(default=None, description="of the patients, those that differ")
+    pairs_per_day: float = Field(description="patients, for each finding and each two versions")
+    discordant_share: float | None = Field(default=None, description="of the pairs, those that differ")
     items_per_day: float
 
 

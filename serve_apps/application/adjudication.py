@@ -99,7 +99,7 @@ class AdjudicationService:
         counts = self._ledger.pairs.counts(model, at - FORECAST_FROM, tenant=tenant)
         seen_for = max(at - (counts.first_at or at), DAY)
         forecast = workload(
-            patients=counts.patients,
+            pairs=counts.pairs,
             discordant=counts.discordant,
             days=seen_for / DAY,
             concordant_share=self._share,

@@ -85,7 +85,7 @@ def queue(
     table("to be read again", ("item", "study", "is there", "since"), items)
     work = document["workload"]
     out.print(
-        f"{work['open']} open; {work['items_per_day']:g} come each day of {work['patients_per_day']:g} patients"
+        f"{work['open']} open; {work['items_per_day']:g} come each day of {work['pairs_per_day']:g} that are compared"
     )
 
 

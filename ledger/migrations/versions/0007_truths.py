@@ -59,6 +59,7 @@ def _paired_readings() -> None:
         sa.Column("patient", sa.String(200), nullable=False),
         sa.Column("study_key", sa.String(128), nullable=False),
         sa.Column("job_id", sa.String(32), nullable=False),
+        sa.Column("seen_at", sa.BigInteger, nullable=False),
         sa.Column("tenant", sa.String(64), nullable=False),
         sa.Column("site", sa.String(64), nullable=False),
         sa.Column("modality", sa.String(64), nullable=False),
@@ -74,7 +75,7 @@ def _paired_readings() -> None:
         sa.Column("answered_at", sa.BigInteger),
     )
     op.create_index("paired_readings_by_versions", name, ["model", "champion", "candidate", "finding"])
-    op.create_index("paired_readings_by_time", name, ["model", "at"])
+    op.create_index("paired_readings_by_time", name, ["model", "seen_at"])
     waits = sa.text("open_since IS NOT NULL")
     op.create_index(
         "paired_readings_open", name, ["model", "open_since"], sqlite_where=waits, postgresql_where=waits

@@ -73,10 +73,10 @@ def test_two_pairs_have_two_names(a: str, b: str, c: str, d: str) -> None:
 
 
 def test_the_forecast_counts_all_who_differ_and_the_share_of_the_others() -> None:
-    forecast = workload(patients=4000, discordant=400, days=10, concordant_share=0.05, open_items=7)
-    assert (forecast.patients_per_day, forecast.discordant_share) == (400, 0.1)
+    forecast = workload(pairs=4000, discordant=400, days=10, concordant_share=0.05, open_items=7)
+    assert (forecast.pairs_per_day, forecast.discordant_share) == (400, 0.1)
     assert forecast.items_per_day == pytest.approx(40 + 18)
-    assert workload(patients=0, discordant=0, days=1, concordant_share=0.05, open_items=0).items_per_day == 0
+    assert workload(pairs=0, discordant=0, days=1, concordant_share=0.05, open_items=0).items_per_day == 0
 
 
 def test_the_weights_give_back_what_discrepant_analysis_hides() -> None:

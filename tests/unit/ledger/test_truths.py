@@ -169,7 +169,7 @@ def test_the_queue_asks_about_all_who_differ_and_the_sample_of_the_others(ledger
     assert len(queue(ledger)) == 2
     assert len(queue(ledger, limit=1)) == 1
     counts = ledger.pairs.counts("ich", NOON, tenant=None)
-    assert (counts.patients, counts.discordant, counts.first_at) == (3, 1, after(2))
+    assert (counts.pairs, counts.discordant, counts.first_at) == (3, 1, NOON)
     assert ledger.adjudications.open_items("ich", ("1", "3"), 9, tenant=None) == (), "no such pair"
 
 

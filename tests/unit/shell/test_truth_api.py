@@ -209,7 +209,7 @@ async def test_a_discordant_study_is_read_again_blindly_and_answered_once(
     assert set(item) == {"id", "study_uid", "model", "finding", "meaning", "open_since"}
     assert shown["workload"] == {
         "open": 1,
-        "patients_per_day": 1.0,
+        "pairs_per_day": 1.0,
         "discordant_share": 1.0,
         "items_per_day": 1.0,
     }

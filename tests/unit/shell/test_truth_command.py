@@ -48,7 +48,7 @@ ANSWERS: Mapping[tuple[str, str], dict[str, Any]] = {
                 "open_since": "2026-05-01T08:00:00Z",
             }
         ],
-        "workload": {"open": 1, "items_per_day": 35.2, "patients_per_day": 400.0, "discordant_share": 0.04},
+        "workload": {"open": 1, "items_per_day": 35.2, "pairs_per_day": 400.0, "discordant_share": 0.04},
     },
     ("POST", "/v1/adjudications/i1"): {
         "truth": TOLD,
@@ -183,7 +183,7 @@ def test_the_truths_of_a_study_are_shown_and_withdrawn(api: Api) -> None:
 def test_the_queue_shows_what_is_to_be_read_and_how_much_comes(api: Api) -> None:
     printed = run("queue", "ich-triage")
     assert STUDY in printed
-    assert "1 open; 35.2 come each day of 400 patients" in printed
+    assert "1 open; 35.2 come each day of 400 that are compared" in printed
 
 
 def test_an_answer_is_sent_and_the_arms_told_after_it(api: Api) -> None:

@@ -69,5 +69,5 @@ def test_the_fields_of_the_page_are_those_of_the_wire_and_of_a_file() -> None:
 
 def test_the_work_of_the_page_is_what_is_forecast() -> None:
     share = Settings.model_fields["adjudicate_concordant"].default
-    work = workload(patients=400, discordant=40, days=1, concordant_share=share, open_items=0)
+    work = workload(pairs=400, discordant=40, days=1, concordant_share=share, open_items=0)
     assert f"5 % of the other 360: {work.items_per_day:.0f} a day" in TEXT
