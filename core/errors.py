@@ -34,7 +34,7 @@ survives pickling between actors.
         ├── InvalidField · UrlRefused · Unauthenticated · Forbidden · Overloaded · RoutingFrozen
         └── IdempotencyConflict · JobNotFound · JobNotCancelable · JobCanceled · ResultNotReady · NoSuchDocument ·
             DocumentPurged · UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment ·
-            RoutingConflict
+            RoutingConflict · TruthNotFound · AdjudicationNotFound · AlreadyAnswered
 """
 
 from __future__ import annotations
@@ -385,3 +385,17 @@ class ExperimentUnderWay(RequestError):
     """A rollout and an A/B test of one model exclude each other, unless their slots share no patient."""
 
     code = "experiment-under-way"
+
+
+class TruthNotFound(RequestError):
+    code = "truth-not-found"
+
+
+class AdjudicationNotFound(RequestError):
+    code = "adjudication-not-found"
+
+
+class AlreadyAnswered(RequestError):
+    """An item of the adjudication queue has an answer: its arms were told, so that nobody reads it blindly again."""
+
+    code = "already-answered"

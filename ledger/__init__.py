@@ -1,8 +1,9 @@
-"""What must survive a crash: jobs, results, the outbox, control state, routing, decisions, shadows, the audit."""
+"""What must survive a crash: jobs, results, outbox, control state, routing, decisions, shadows, truths, the audit."""
 
 from canary.disclosure import Audience
 from core.retry import RetryPolicy
 from ledger.ab_results import ABResults
+from ledger.adjudications import Adjudications
 from ledger.audit import Audit
 from ledger.audit_anchor import AuditAnchor, AuditLook
 from ledger.callbacks import CALLBACK, callback_of_failure, callback_of_result
@@ -16,6 +17,8 @@ from ledger.keys import ApiKey, Keys, NewKey, new_key_id
 from ledger.leases import Leases
 from ledger.log_size import WriteAheadLog
 from ledger.outbox import Outbox
+from ledger.paired_truths import PairedTruths
+from ledger.pairs import Pairs
 from ledger.readings import Readings, TakenTurn
 from ledger.records import (
     FAILURE_SR,
@@ -39,6 +42,15 @@ from ledger.shadow_records import ClaimedShadow, PairedResult, ShadowResult, Sha
 from ledger.shadows import ShadowTasks
 from ledger.state import FINISHED, HAS_RESULT, JobState, Priority
 from ledger.transitions import Transition, Transitions
+from ledger.truth_records import (
+    AddedTruth,
+    AnsweredAdjudication,
+    NewTruth,
+    OpenAdjudication,
+    PairCounts,
+    StoredTruth,
+)
+from ledger.truths import Truths
 
 DEFAULT_POLICY = RetryPolicy()
 
@@ -64,6 +76,10 @@ class Ledger:
         self.shadows = ShadowTasks(database, self.audit, policy)
         self.escalations = Escalations(database)
         self.keys = Keys(database, self.audit)
+        self.truths = Truths(database, self.audit)
+        self.pairs = Pairs(database)
+        self.adjudications = Adjudications(database, self.truths)
+        self.paired_truths = PairedTruths(database)
 
     @classmethod
     def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":
@@ -83,6 +99,8 @@ __all__ = [
     "FINISHED",
     "HAS_RESULT",
     "SR",
+    "AddedTruth",
+    "AnsweredAdjudication",
     "ApiKey",
     "AssignedGroup",
     "Audience",
@@ -109,12 +127,16 @@ __all__ = [
     "Ledger",
     "ModelRouting",
     "NewKey",
+    "NewTruth",
+    "OpenAdjudication",
+    "PairCounts",
     "PairedResult",
     "Pin",
     "Priority",
     "ShadowResult",
     "ShadowTask",
     "StoredDecision",
+    "StoredTruth",
     "StudyUse",
     "Submitted",
     "TakenTurn",

@@ -1,7 +1,8 @@
 """What is no longer needed is not kept: a finished job names a study, and its documents hold one.
 
-Three classes, each kept for a time of its own: documents; jobs, with all that names a study; evidence, which judges a
-version by pseudonyms only. What is open or still to be delivered stays, however old it is, and so does the audit.
+Three classes, each kept for a time of its own: documents; jobs, with all that names a study, and the notes of truths,
+which may; evidence, truths among it, which judges a version by pseudonyms only. What is open or still to be delivered
+stays, however old it is, and so does the audit.
 """
 
 from __future__ import annotations
@@ -26,9 +27,12 @@ from ledger.tables import (
     exposures,
     idempotency,
     jobs,
+    paired_readings,
     readings,
     shadow_outcomes,
     shadow_tasks,
+    truth_notes,
+    truths,
     unindexed,
 )
 
@@ -146,14 +150,16 @@ def _jobs(before: datetime) -> tuple[_Rows, ...]:
     """All that names a study. A pending shadow stays, whatever became of its job."""
     children = (documents, deliveries, idempotency, readings)
     shadows = sa.select(shadow_tasks.c.id).where(shadow_tasks.c.ended_at < before)
+    notes = sa.select(truth_notes.c.truth_id).where(truth_notes.c.at < before)
     return (
         _Rows("jobs", (jobs.c.id,), sa.select(jobs.c.id).where(_ended(before)), children),
         _Rows("shadows", (shadow_tasks.c.id,), shadows),
+        _Rows("notes", (truth_notes.c.truth_id,), notes),
     )
 
 
 def _evidence(before: datetime) -> tuple[_Rows, ...]:
-    tables = (decisions, exposures, shadow_outcomes, escalations)
+    tables = (decisions, exposures, shadow_outcomes, escalations, truths, paired_readings)
     keys = {table: tuple(table.primary_key.columns) for table in tables}
     return tuple(
         _Rows("evidence", key, sa.select(*key).where(table.c.at < before)) for table, key in keys.items()

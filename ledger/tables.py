@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-REVISION = "0006"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
+REVISION = "0007"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
 SCHEMA_VERSION = 7  # stays: it keeps away a Serinus that reads `schema_version` and knows of no revisions
 RESULT_VERSION = 1  # of the JSON that `jobs.result` holds
 
@@ -360,4 +360,83 @@ escalations = sa.Table(
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("detail", sa.JSON, nullable=False),
     sa.UniqueConstraint("job_id", "digest"),
+)
+
+truths = (
+    sa.Table(  # what sources say was really there; by the study's pseudonym, also before anybody reads it
+        "truths",
+        metadata,
+        sa.Column("id", sa.String(32), primary_key=True),
+        sa.Column("sequence", sa.Integer, nullable=False, unique=True),
+        sa.Column("at", UtcTime, nullable=False),
+        sa.Column("tenant", sa.String(64), nullable=False),
+        sa.Column("study_key", sa.String(128), nullable=False),
+        sa.Column("model", sa.String(64), nullable=False),
+        sa.Column("finding", sa.String(96), nullable=False),
+        sa.Column("label", sa.String(16)),
+        sa.Column("value", sa.Float),
+        sa.Column("unit", sa.String(16)),
+        sa.Column("source", sa.String(16), nullable=False),
+        sa.Column("reader", sa.String(64), nullable=False),
+        sa.Column("read_at", UtcTime, nullable=False),
+        sa.Column("pair_id", sa.String(32)),  # the item of the adjudication queue that it answers
+        sa.Column("withdrawn_at", UtcTime),
+        sa.Index("truths_by_study", "study_key", "tenant", "model", "finding"),
+    )
+)
+
+truth_notes = sa.Table(  # apart, since a note may name anything: it goes with what names a study
+    "truth_notes",
+    metadata,
+    sa.Column("truth_id", sa.String(32), primary_key=True),
+    sa.Column("at", UtcTime, nullable=False, index=True),
+    sa.Column("note", sa.Text, nullable=False),
+)
+
+paired_readings = sa.Table(  # the first study of each patient that two versions read, and what both say of it
+    "paired_readings",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("finding", sa.String(96), nullable=False),
+    sa.Column("meaning", sa.String(64), nullable=False),
+    sa.Column("champion", sa.String(64), nullable=False),
+    sa.Column("candidate", sa.String(64), nullable=False),
+    sa.Column("patient", sa.String(200), nullable=False),
+    sa.Column("study_key", sa.String(128), nullable=False),
+    sa.Column("job_id", sa.String(32), nullable=False),
+    sa.Column("seen_at", UtcTime, nullable=False),  # when the second of the two had read it
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("site", sa.String(64), nullable=False),
+    sa.Column("modality", sa.String(64), nullable=False),
+    sa.Column("scanner", sa.Text, nullable=False),
+    sa.Column("champion_says", sa.String(16), nullable=False),
+    sa.Column("candidate_says", sa.String(16), nullable=False),
+    sa.Column("champion_value", sa.Float),
+    sa.Column("candidate_value", sa.Float),
+    sa.Column("is_discordant", sa.Boolean, nullable=False),
+    sa.Column("is_selected", sa.Boolean, nullable=False),
+    sa.Column("inclusion_probability", sa.Float, nullable=False),
+    sa.Column("open_since", UtcTime),  # while the adjudication queue waits for its answer
+    sa.Column("answered_at", UtcTime),
+    sa.Index("paired_readings_by_versions", "model", "champion", "candidate", "finding"),
+    sa.Index("paired_readings_by_time", "model", "seen_at"),
+)
+sa.Index(
+    "paired_readings_open",
+    paired_readings.c.model,
+    paired_readings.c.open_since,
+    sqlite_where=paired_readings.c.open_since.is_not(None),
+    postgresql_where=paired_readings.c.open_since.is_not(None),
+)
+
+pairing = (
+    sa.Table(  # up to which shadow's outcome pairs were taken, and how often pairs or truths have changed
+        "pairing",
+        metadata,
+        sa.Column("model", sa.String(64), primary_key=True),
+        sa.Column("at", UtcTime),
+        sa.Column("changes", sa.Integer, nullable=False),
+    )
 )

@@ -179,6 +179,9 @@ class Settings(BaseSettings):
     keep_inbox_hours: float = Field(default=24, gt=0)  # a pushed study that was read and delivered
     keep_failed_inbox_hours: float = Field(default=168, gt=0)  # one that was not
     purge_interval_s: float = Field(default=3600, gt=0)
+    adjudicate_concordant: float = Field(
+        default=0.05, gt=0, le=1
+    )  # of the patients of whom two versions agree, the share that is read again
 
     otlp_endpoint: str | None = None
     trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from serve_apps.api import ab_tests, events, jobs, keys, routing, studies, system
+from serve_apps.api import ab_tests, events, jobs, keys, routing, studies, system, truth
 from serve_apps.api.dependencies import FindServices, Services
 from serve_apps.api.edge.edge import Edge, Guard
 from serve_apps.api.edge.intake import Limits
@@ -15,6 +15,7 @@ from serve_apps.api.examples import with_examples
 TAGS = [
     {"name": "jobs", "description": "Read a study and fetch its result"},
     {"name": "studies", "description": "Push studies by STOW-RS, or say that one is complete"},
+    {"name": "truth", "description": "Say what was really there; read again what versions differ on"},
     {"name": "routing", "description": "Who reads what, why, and how to change it"},
     {"name": "keys", "description": "Who may call: make, list and revoke keys"},
     {"name": "system", "description": "Health and what is in service"},
@@ -22,6 +23,7 @@ TAGS = [
 ROUTERS = (
     jobs.router,
     studies.router,
+    truth.router,
     routing.router,
     ab_tests.router,
     events.router,

@@ -18,12 +18,14 @@ from serve_apps.api.schemas import NAME_PATTERN, NO_NUL
 from serve_apps.api.stow import Inbox
 from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
+from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.callers import MAX_ACTOR, MAX_CALLER_NAME, Caller, Scope
 from serve_apps.application.freeze import FreezeService
 from serve_apps.application.jobs import JobService
 from serve_apps.application.keys import KeyService
 from serve_apps.application.overview import OverviewService
 from serve_apps.application.routing import RoutingService
+from serve_apps.application.truth import TruthService
 from serve_apps.settings import Settings
 
 MAX_PERSON = MAX_ACTOR - MAX_CALLER_NAME - len("/")
@@ -42,6 +44,8 @@ class Services:
     keys: Authenticates
     key_service: KeyService
     inbox: Inbox
+    truth: TruthService
+    adjudications: AdjudicationService
     webhooks: WebhookReceiver
     listeners: Listeners = field(default_factory=Listeners)
 
@@ -74,21 +78,32 @@ async def caller_of(
 Submitter = Annotated[Caller, Security(caller_of, scopes=[Scope.JOBS_WRITE.value])]
 Reader = Annotated[Caller, Security(caller_of, scopes=[Scope.RESULTS_READ.value])]
 Sender = Annotated[Caller, Security(caller_of, scopes=[Scope.STUDIES_WRITE.value])]
+TruthTeller = Annotated[Caller, Security(caller_of, scopes=[Scope.TRUTH_WRITE.value])]
 Administrator = Annotated[Caller, Security(caller_of, scopes=[Scope.ADMIN.value])]
 
 MUST_READ = Security(caller_of, scopes=[Scope.RESULTS_READ.value])
 MUST_ADMINISTER = Security(caller_of, scopes=[Scope.ADMIN.value])
 
 
-async def actor_of(
-    caller: Administrator,
-    x_serinus_actor: Annotated[str | None, Header(min_length=1, max_length=MAX_PERSON)] = None,
-) -> str:
+Person = Annotated[str | None, Header(min_length=1, max_length=MAX_PERSON)]
+
+
+async def actor_of(caller: Administrator, x_serinus_actor: Person = None) -> str:
     """Who did it, for the audit: the key's name, and the person it speaks for."""
-    return f"{caller.name}/{x_serinus_actor}" if x_serinus_actor else caller.name
+    return _named(caller, x_serinus_actor)
+
+
+async def truth_actor_of(caller: TruthTeller, x_serinus_actor: Person = None) -> str:
+    """Who told a truth, as `actor_of` says it of an administrator."""
+    return _named(caller, x_serinus_actor)
+
+
+def _named(caller: Caller, person: str | None) -> str:
+    return f"{caller.name}/{person}" if person else caller.name
 
 
 Actor = Annotated[str, Depends(actor_of)]
+TruthActor = Annotated[str, Depends(truth_actor_of)]
 JobId = Annotated[str, Path(max_length=64, pattern=NO_NUL)]
 KeyRef = Annotated[str, Path(pattern=NAME_PATTERN)]
 ModelName = Annotated[str, Path(pattern=NAME_PATTERN)]

@@ -14,6 +14,7 @@ STUDY, SERIES, INSTANCE = "2.25.1234567890", "2.25.1234567891", "2.25.1234567892
 JOB, AT = "0f8a4c1e2b7d4e0f9a6b5c4d3e2f1a0b", "2026-05-01T08:00:00Z"
 MODEL, DIGEST = "ich-triage", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+FINDING = "1386000@SCT"
 HAEMORRHAGE = {"value": "1386000", "scheme": "SCT", "meaning": "Intracranial hemorrhage"}
 _REFERENCE = {"00081150": {"vr": "UI", "Value": [CT_IMAGE]}, "00081155": {"vr": "UI", "Value": [INSTANCE]}}
 STORED_ONE = {"00081199": {"vr": "SQ", "Value": [_REFERENCE]}}
@@ -91,6 +92,22 @@ _AB_REPORT = {
         }
     ],
 }
+
+_TRUTH_IN = {
+    "model": MODEL,
+    "label": "present",
+    "source": "report",
+    "reader": "reader-7",
+    "read_at": "2026-05-01T09:30:00Z",
+}
+_TRUTH_OUT = _TRUTH_IN | {
+    "id": "5e884898da28047151d0e56f8dc62927",
+    "tenant": "orchestrator",
+    "finding": FINDING,
+    "received_at": "2026-05-02T06:00:00Z",
+    "in_force": True,
+}
+_ITEM = "8d969eef6ecad3c29a3a629280e686cf"
 
 BY_SCHEMA: Mapping[str, dict[str, Any]] = {
     "Problem": {
@@ -172,6 +189,34 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
         "revoked": [_KEY_OUT | {"state": "revoked", "revoked_at": "2026-06-01T08:00:00Z"}],
         "in_force_within_s": 2.0,
     },
+    "TruthIn": _TRUTH_IN,
+    "TruthOut": _TRUTH_OUT,
+    "TruthsOut": {"truths": [_TRUTH_OUT]},
+    "AdjudicationsOut": {
+        "model": MODEL,
+        "items": [
+            {
+                "id": _ITEM,
+                "study_uid": STUDY,
+                "model": MODEL,
+                "finding": FINDING,
+                "meaning": HAEMORRHAGE["meaning"],
+                "open_since": AT,
+            }
+        ],
+        "workload": {
+            "open": 1,
+            "pairs_per_day": 400.0,
+            "discordant_share": 0.04,
+            "items_per_day": 35.2,
+        },
+    },
+    "AnswerIn": {"label": "present", "reader": "reader-7"},
+    "AnsweredOut": {
+        "id": _ITEM,
+        "truth": _TRUTH_OUT | {"source": "adjudication", "adjudication": _ITEM},
+        "arms": {"A": {"version": "2", "label": "present"}, "B": {"version": "1", "label": "absent"}},
+    },
 }
 """What a body looks like, by the name of its schema."""
 
@@ -193,6 +238,19 @@ BY_OPERATION: Mapping[tuple[str, str], dict[str, Any]] = {
         "end": [],
         "decisions": [{"sentences": ["The champion 1 read it."], "agrees": True, "row": {}}],
         "escalations": [],
+        "truths": [
+            {
+                "finding": FINDING,
+                "label": "present",
+                "value": None,
+                "unit": None,
+                "source": "report",
+                "read_at": AT,
+                "received_at": "2026-05-02T06:00:00Z",
+                "withdrawn_at": None,
+                "in_force": True,
+            }
+        ],
     },
     ("get", "/v1/audit"): {"verified_to": 0, "first_broken": None, "problem": None, "rows": []},
     ("put", "/v1/ab-tests/{model}"): _AB_REPORT,

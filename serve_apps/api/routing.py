@@ -53,7 +53,8 @@ async def get_routes(services: Site) -> dict[str, Any]:
 async def explain(services: Site, caller: Reader, job_id: JobId) -> dict[str, Any]:
     """Why which version read this study, recomputed from the ledger; why nobody did, if the job failed."""
     explained = await services.routing.explain(job_id, caller)
-    return explanation_document(explained, await services.jobs.in_words(job_id, caller))
+    words = await services.jobs.in_words(job_id, caller)
+    return explanation_document(explained, words, await services.truth.of_job(job_id, caller))
 
 
 @router.get("/audit", dependencies=[MUST_ADMINISTER])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +14,7 @@ from serve_apps.api.routing_schemas import ConfirmedOut, FreezeOut, SlotIn
 from serve_apps.application.freeze import FreezeOutcome
 from serve_apps.application.job_in_words import JobInWords
 from serve_apps.application.routing import AuditTrail, JobExplanation, Routes
+from serve_apps.application.truth import KnownTruth
 
 LAYER_SALT = "layer/"  # every experiment of a layer draws its place in it alike
 
@@ -95,7 +97,9 @@ def table_document(table: RoutingTable) -> dict[str, Any]:
     }
 
 
-def explanation_document(explained: JobExplanation, words: JobInWords) -> dict[str, Any]:
+def explanation_document(
+    explained: JobExplanation, words: JobInWords, truths: Iterable[KnownTruth]
+) -> dict[str, Any]:
     return {
         "job": explained.job_id,
         "same_as": explained.same_as,
@@ -106,7 +110,16 @@ def explanation_document(explained: JobExplanation, words: JobInWords) -> dict[s
             for row, words in explained.decisions
         ],
         "escalations": [dict(escalation) for escalation in explained.escalations],
+        "truths": [truth_document(known) for known in truths],
     }
+
+
+def truth_document(known: KnownTruth) -> dict[str, Any]:
+    """What was told of the study, without who read it and what he noted."""
+    truth, told = known.truth, known.truth.told
+    said = {"label": told.label, "value": told.value, "unit": truth.unit, "source": told.source}
+    times = {"read_at": told.read_at, "received_at": told.received_at, "withdrawn_at": told.withdrawn_at}
+    return {"finding": truth.finding, **said, **times, "in_force": known.is_in_force}
 
 
 def row_document(row: DecisionRow) -> dict[str, Any]:

@@ -18,6 +18,7 @@ class Scope(StrEnum):
     RESULTS_READ = "results:read"
     STUDIES_WRITE = "studies:write"
     VARIANTS_CHOOSE = "variants:choose"
+    TRUTH_WRITE = "truth:write"
     ADMIN = "admin"
 
 

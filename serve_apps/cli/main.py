@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from core.private_files import write_privately
-from serve_apps.cli import ab, freeze, keys, models, routing, samples, stack, status, study, upkeep
+from serve_apps.cli import ab, freeze, keys, models, routing, samples, stack, status, study, truth, upkeep
 
 app = typer.Typer(
     name="serinus",
@@ -31,6 +31,9 @@ app.command()(freeze.unfreeze)
 app.add_typer(routing.route, name="route", help="Who reads which share of the studies.")
 app.add_typer(ab.ab, name="ab", help="A/B tests of versions that are equal in rights.")
 app.add_typer(keys.keys, name="keys", help="Who may call: make, list and revoke keys.")
+app.add_typer(
+    truth.truth, name="truth", help="Say what was really there; read again what versions differ on."
+)
 app.command(name="samples")(samples.samples)
 app.command(name="check-config")(stack.check_config)
 app.add_typer(models.app, name="models", help="Register, list and verify model versions in MLflow.")

@@ -14,6 +14,7 @@ from serve_apps.cli.api_call import ask
 from serve_apps.cli.output import AsJson, out, print_json, table
 from serve_apps.cli.percent import in_percent, to_basis_points
 from serve_apps.cli.slot import SLOT_HELP, slot_from, slot_in_words
+from serve_apps.cli.truth import truth_line
 
 route = typer.Typer(no_args_is_help=True)
 InAdvance = Annotated[
@@ -186,6 +187,8 @@ def explain(job_id: Annotated[str, typer.Argument(metavar="JOB")], as_json: AsJs
         out.print(f"{mark} {' '.join(decision['sentences'])}", soft_wrap=True)
     for escalation in document["escalations"]:
         out.print(f"[bold red]![/] {escalation['sentence']}", soft_wrap=True)
+    for truth in document["truths"]:
+        out.print(truth_line(truth), soft_wrap=True)
     if not document["decisions"] and not document["end"]:
         out.print("nothing was decided about this job yet")
 

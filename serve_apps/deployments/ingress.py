@@ -27,6 +27,7 @@ from serve_apps.api.dependencies import Services
 from serve_apps.api.stow import Inbox
 from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
+from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.anchored_audit import audit_anchor
 from serve_apps.application.executors import LedgerThreads
 from serve_apps.application.follow_job import JobFollower
@@ -40,6 +41,7 @@ from serve_apps.application.overview import OverviewService
 from serve_apps.application.routing import RoutingService
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.routing_state import RoutingState
+from serve_apps.application.truth import TruthService
 from serve_apps.deployments.routing_replica import RoutingReplica
 from serve_apps.settings import INBOX, Settings
 
@@ -111,6 +113,10 @@ class Ingress(RoutingReplica):
             keys=self._ring,
             key_service=KeyService(ledger, pools.ledger, self._keys.look),
             inbox=Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes, pools.inbox),
+            truth=TruthService(ledger, self._snapshot, keys, pools.ledger),
+            adjudications=AdjudicationService(
+                ledger, self._snapshot, pools.ledger, settings.adjudicate_concordant
+            ),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
 

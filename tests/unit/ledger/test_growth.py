@@ -13,12 +13,17 @@ from sqlalchemy import event
 from core.errors import PoisonStudy
 from ledger import JobState, KeptFor, Ledger
 from ledger.jobs import DAY
+from ledger.truths import truth_id
 from tests.unit.ledger.conftest import NOON
+from tests.unit.ledger.paired import told
 from tests.unit.ledger.routed import decided, read_study
 from tests.unit.ledger.studies import submit
 
 Ask = Callable[[Ledger], object]
-GROWING = "jobs|documents|deliveries|decisions|exposures|readings|idempotency|shadow_tasks|audit"
+GROWING = (
+    "jobs|documents|deliveries|decisions|exposures|readings|idempotency|shadow_tasks|shadow_outcomes|audit"
+    "|truths|truth_notes|paired_readings"
+)
 WHOLE_TABLE = re.compile(rf"^SCAN ({GROWING})\b(?! USING INDEX jobs_by_age)")  # the newest, up to a limit
 ASKED: dict[str, tuple[str, Ask]] = {
     "the former report of a study": (
@@ -38,6 +43,21 @@ ASKED: dict[str, tuple[str, Ask]] = {
     "old jobs": ("jobs_ended", lambda of: of.retention.purge(KeptFor(None, DAY, None), actor="retention")),
     "a study in the inbox": ("jobs_by_study", lambda of: of.retention.use_of("inbox", "1.2.3")),
     "pending shadows": ("shadow_tasks_to_claim", lambda of: of.shadows.backlog()),
+    "truths of a study": ("truths_by_study", lambda of: of.truths.of_study("st-1", tenant="ris")),
+    "a truth that comes again": ("truths_1", lambda of: of.truths._find(truth_id(told()))),
+    "pairs of readings": ("shadow_outcomes_by_time", lambda of: of.pairs.collect("ich", 0.05)),
+    "the adjudication queue": (
+        "paired_readings_open",
+        lambda of: of.adjudications.open_items("ich", ("1", "2"), 9, tenant="ris"),
+    ),
+    "adjudications to come": (
+        "paired_readings_by_time",
+        lambda of: of.pairs.counts("ich", NOON, tenant=None),
+    ),
+    "what evidence takes": (
+        "paired_readings_by_versions",
+        lambda of: of.paired_truths.outcomes("ich", "1", "2", "1386000@SCT"),
+    ),
     "dead letters": ("deliveries_due", lambda of: of.outbox.dead_letters()),
 }
 

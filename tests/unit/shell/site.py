@@ -21,6 +21,7 @@ from serve_apps.api.dependencies import Services
 from serve_apps.api.stow import Inbox
 from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
+from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.callers import Scope, digest_of
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
@@ -34,6 +35,7 @@ from serve_apps.application.result import to_result
 from serve_apps.application.routing import RoutingService
 from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot, with_freeze
 from serve_apps.application.routing_state import Confirmation
+from serve_apps.application.truth import TruthService
 from serve_apps.settings import Settings
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_version
 
@@ -130,6 +132,10 @@ class Site:
             keys=self.ring,
             key_service=KeyService(ledger, threads, self.read_keys),
             inbox=Inbox(folder / "inbox", "inbox", 1 << 20, threads),
+            truth=TruthService(ledger, lambda: self.snapshot, pseudonyms, threads),
+            adjudications=AdjudicationService(
+                ledger, lambda: self.snapshot, threads, self.settings.adjudicate_concordant
+            ),
             webhooks=WebhookReceiver("secret", self.announce),
         )
 

@@ -22,6 +22,7 @@ from serve_apps.embedded.state_archive import CONTENTS, NoBackup
 from serve_apps.settings import Settings
 from tests.unit.ledger.conftest import GIVES_UP_SOON, Clock, after
 from tests.unit.ledger.former import make_schema_6, rows_of
+from tests.unit.ledger.paired import told
 from tests.unit.ledger.studies import claim, submit
 
 NOT_KEPT = (
@@ -114,6 +115,17 @@ def test_a_backup_while_somebody_writes_has_what_was_committed(
     restored = Ledger.open(elsewhere.ledger, GIVES_UP_SOON, Clock())
     assert committed.id in [job.job.id for job in claim(restored, after(60))], "what was accepted is read"
     assert restored.audit.first_broken() is None
+    restored.close()
+
+
+def test_what_was_told_of_a_study_comes_back(
+    settings: Settings, running: Ledger, elsewhere: Settings, file: Path
+) -> None:
+    truth = running.truths.add(told(note="on slice 4"), actor="ris").truth
+    back_up_site(settings, file)
+    restore_site(elsewhere, file)
+    restored = Ledger.open(elsewhere.ledger, GIVES_UP_SOON, Clock())
+    assert restored.truths.of_study("st-pt-1", tenant="ris") == (truth,)
     restored.close()
 
 

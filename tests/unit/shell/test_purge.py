@@ -181,6 +181,7 @@ def test_the_command_tells_before_it_deletes(settings: Settings, monkeypatch: py
         "documents": 0,
         "jobs": 0,
         "shadows": 0,
+        "notes": 0,
         "evidence": 0,
         "inbox": 1,
     }

@@ -1,0 +1,107 @@
+"""Builders: a study that one version answered and another read as a shadow, and what somebody says of it later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from canary.assignment import StudyFacts
+from canary.decision_inputs import facts_text
+from canary.truth import TruthLabel, TruthSource
+from core.study import StudyRef
+from ledger import JobRequest, Ledger, NewTruth, ShadowTask
+from tests.unit.ledger.conftest import NOON, set_time
+from tests.unit.ledger.routed import decided
+
+ICH = "1386000@SCT"
+SHARE = 0.05
+
+
+def says(version: str, presence: str, **more: Any) -> dict[str, Any]:
+    """What a version says of a study, as the ledger keeps it of a shadow."""
+    finding = {
+        "code": ICH,
+        "meaning": "Intracranial hemorrhage",
+        "presence": presence,
+        "probability": 0.7,
+        "critical": True,
+    }
+    return {"version": version, "digest": "d", "findings": [finding], "measurements": [], **more}
+
+
+def read_twice(
+    ledger: Ledger,
+    patient: str = "pt-1",
+    delivered: Mapping[str, Any] | None = None,
+    shadow: Mapping[str, Any] | str | None = None,
+    *,
+    study: str = "",
+    at: datetime = NOON,
+    role: str = "shadow",
+    tenant: str = "ris",
+) -> str:
+    """A study of the patient; `shadow` is the outcome, or the code of the error that it ended with.
+
+    Version 1 answers and 2 is the shadow, unless they say otherwise. Returns the job's id. The study is called by the
+    patient unless it is named; its pseudonym is `st-` and that name.
+    """
+    set_time(ledger, at)
+    name = study or patient
+    delivered = says("1", "present") if delivered is None else delivered
+    shadow = says("2", "present") if shadow is None else shadow
+    version = "2" if isinstance(shadow, str) else shadow["version"]
+    uid = "1.2.840." + str(sum(map(ord, name)))
+    job = ledger.jobs.submit(JobRequest(StudyRef("pacs", uid)), idempotency_key=None, tenant=tenant).job
+    claimed = ledger.leases.claim(job.id, "w", 10)
+    assert claimed is not None
+    facts = StudyFacts(f"st-{name}", patient, site="north", modality="CT", scanner="CT-2")
+    decision = replace(decided(patient, study=f"st-{name}"), facts=facts_text(facts))
+    task = ShadowTask(
+        model="ich",
+        version=version,
+        app=f"app-{version}",
+        variant="shadow-next",
+        role=role,
+        study=StudyRef("pacs", uid),
+        decision=decision,
+        delivered=delivered,
+    )
+    ledger.leases.complete(
+        claimed.token,
+        result={},
+        documents_by_kind={},
+        deliveries_to_make=(),
+        stages_s={},
+        model="ich",
+        decisions=[decision],
+        shadows=[task],
+        study_key=f"st-{name}",
+    )
+    (pending,) = ledger.shadows.claim("w", 10, 1)
+    if isinstance(shadow, str):
+        ledger.shadows.failed(pending.token, shadow, None)
+    else:
+        ledger.shadows.done(pending.token, shadow, 12.0)
+    return job.id
+
+
+def told(
+    label: TruthLabel | None = TruthLabel.PRESENT,
+    study: str = "pt-1",
+    source: TruthSource = TruthSource.REPORT,
+    **more: Any,
+) -> NewTruth:
+    """What a source says of a study that is named as in `read_twice`."""
+    fields: dict[str, Any] = {
+        "tenant": "ris",
+        "study_key": f"st-{study}",
+        "model": "ich",
+        "finding": ICH,
+        "source": source,
+        "reader": "reader-7",
+        "read_at": NOON,
+        "label": label,
+    }
+    return NewTruth(**{**fields, **more})
