@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+_LN_10: Final = math.log(10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,4 +40,9 @@ def log10_mean(log_e: tuple[float, ...]) -> float:
     if math.isinf(top):
         return top
     mean = sum(math.exp(value - top) for value in log_e) / len(log_e)
-    return (top + math.log(mean)) / math.log(10)
+    return (top + math.log(mean)) / _LN_10
+
+
+def mean_log10(log10_e: Iterable[float]) -> float:
+    """log10 of the mean of e-values that are given as log10."""
+    return log10_mean(tuple(value * _LN_10 for value in log10_e))
