@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
-from scipy import stats
+from scipy.special import ndtri, stdtr, stdtrit
 
 from canary.evidence.moments import Moments
 
-CONFIDENCE = 0.95
+CONFIDENCE: Final = 0.95
+_UPPER: Final = 0.5 + CONFIDENCE / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def agreement_of(differences: Moments, margin: float) -> Agreement:
         raise ValueError("agreement needs two pairs or more")
     above = _p_above(mean + margin, sd, n)
     below = _p_above(margin - mean, sd, n)
-    half, spread = stats.norm.ppf(0.5 + CONFIDENCE / 2) * sd, _half_width(sd, n)
+    half, spread = float(ndtri(_UPPER)) * sd, _half_width(sd, n)
     low, high = mean - half, mean + half
     return Agreement(
         pairs=n,
@@ -56,10 +58,10 @@ def _p_above(distance: float, sd: float, n: int) -> float:
     """One-sided p-value that a mean lies above a bound, `distance` below the observed mean."""
     if sd == 0.0:
         return 0.0 if distance > 0 else 1.0
-    return float(stats.t.sf(distance / (sd / math.sqrt(n)), n - 1))
+    return float(stdtr(n - 1, -distance / (sd / math.sqrt(n))))
 
 
 def _half_width(sd: float, n: int) -> float:
     """Of the interval of a limit of agreement, whose variance is sd²(1/n + 1.96²/2(n-1))."""
-    z = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * sd * math.sqrt(1 / n + z * z / (2 * (n - 1)))
+    z = float(ndtri(_UPPER))
+    return float(stdtrit(n - 1, _UPPER)) * sd * math.sqrt(1 / n + z * z / (2 * (n - 1)))

@@ -33,9 +33,7 @@ class AucPair:
 def compare_auc(pairs: Iterable[ScorePair]) -> AucPair:
     """Raises ValueError without two studies of either truth."""
     pairs = tuple(pairs)
-    scores = np.array([(pair.candidate_score, pair.champion_score) for pair in pairs], dtype=float).reshape(
-        -1, 2
-    )
+    scores = np.array([_scores(pair) for pair in pairs], dtype=float).reshape(-1, 2)
     truth = np.array([pair.positive for pair in pairs], dtype=bool)
     m, n = int(truth.sum()), int((~truth).sum())
     if min(m, n) < 2:
@@ -45,6 +43,12 @@ def compare_auc(pairs: Iterable[ScorePair]) -> AucPair:
     variance = float(covariance[0, 0] + covariance[1, 1] - 2.0 * covariance[0, 1])
     candidate, champion = (float(auc) for auc in positive.mean(axis=1))
     return AucPair(candidate, champion, math.sqrt(max(0.0, variance)), m, n)
+
+
+def _scores(pair: ScorePair) -> tuple[float, float]:
+    worst = -math.inf if pair.positive else math.inf
+    candidate, champion = pair.candidate_score, pair.champion_score
+    return (worst if candidate is None else candidate, worst if champion is None else champion)
 
 
 def _components(scores: Array, truth: npt.NDArray[np.bool_]) -> tuple[Array, Array]:

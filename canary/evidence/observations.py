@@ -48,10 +48,10 @@ class OverlapPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasurementPair:
-    """The same quantity in the same unit by both versions."""
+    """The same quantity in the same unit by both versions. None: no answer, which is counted and measures nothing."""
 
-    candidate: float
-    champion: float
+    candidate: float | None
+    champion: float | None
     strata: tuple[str, ...] = ()
 
 
@@ -66,11 +66,14 @@ class LatencyPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScorePair:
-    """A study of known truth and both versions' scores; a higher one means more likely positive."""
+    """A study of known truth and both versions' scores; a higher one means more likely positive.
+
+    None: no answer, which counts as the worst score that there is.
+    """
 
     positive: bool
-    candidate_score: float
-    champion_score: float
+    candidate_score: float | None
+    champion_score: float | None
     strata: tuple[str, ...] = ()
 
 
