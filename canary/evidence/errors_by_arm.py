@@ -8,7 +8,7 @@ from canary.evidence.bernoulli import odds_log_factors
 from canary.evidence.mixture import Mixture
 from canary.routing_table import BASIS_POINTS
 
-RATIOS: Final = (1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0)  # how many times more often the candidate may fail
+RATIOS: Final = (1.5, 2.0, 3.0, 4.0, 6.0, 10.0)  # how many times higher the candidate's odds of failing are
 
 
 def observe_error(state: Mixture, *, in_canary: bool, weight_bp: int) -> Mixture:

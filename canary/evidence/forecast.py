@@ -199,6 +199,8 @@ def _told(
         warning = _warning(spec, site, exposure, asked, days)
     elif spec.kind is MetricKind.MEASUREMENT:
         warning = _too_few(spec, site)
+    elif spec.futility_limit is not None and spec.futility_limit < needed:
+        warning = f"{spec.name} ends at {spec.futility_limit} {told.unit(spec)}, and {needed:.0f} are needed"
     count = math.ceil(needed) if math.isfinite(needed) else 0
     return Forecast(spec.name, asked, count, told.unit(spec), days, warning)
 

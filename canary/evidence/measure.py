@@ -34,7 +34,7 @@ def measure(spec: MetricSpec, state: MetricState, *, guardrails: int = 1, ended:
     strata = _strata(spec, state)
     phase, reason = _outcome(spec, state, strata, 1 if spec.critical else guardrails)
     if ended and phase is MetricPhase.RUNNING:
-        phase, reason = MetricPhase.INCONCLUSIVE, f"ended undecided {reason}"
+        phase, reason = MetricPhase.INCONCLUSIVE, f"ended undecided, {reason}"
     planned = spec.kind in PLANNED
     shows = spec.hypothesis is Hypothesis.NON_INFERIORITY and not planned
     return Measurement(
@@ -110,7 +110,7 @@ def _open_outcome(spec: MetricSpec, state: MetricState, after: str) -> Outcome:
     if lacking is not None:
         reason = f"{reason}; {lacking}"
     if spec.futility_limit is not None and seen.observed >= spec.futility_limit:
-        return MetricPhase.INCONCLUSIVE, f"undecided at its limit {reason}"
+        return MetricPhase.INCONCLUSIVE, f"undecided at its limit, {reason}"
     return MetricPhase.RUNNING, reason
 
 

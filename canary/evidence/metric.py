@@ -108,7 +108,7 @@ class MetricSpec:
                 "slo goes with failures-over-slo",
             ),
             (self.slo is not None and not 0 < self.slo < 1, "its slo must lie between 0 and 1"),
-            (not all(0 < share < 1 for share in shares), "its alphas must lie between 0 and 1"),
+            (not all(0 < share < 0.5 for share in shares), "its alphas must lie between 0 and 0.5"),
             (min(counts) < 1, "its numbers of observations and strata must be above 0"),
             (
                 self.futility_limit is not None and self.futility_limit < 1,

@@ -138,7 +138,7 @@ def _diagnosis(spec: MetricSpec, evidence: Evidence, pair: DiagnosisPair) -> Evi
     if pair.positive != (spec.kind is MetricKind.SENSITIVITY):
         return evidence
     candidate, champion = pair.candidate_positive, pair.champion_positive
-    return _right_or_wrong(spec, evidence, candidate is pair.positive, champion is pair.positive)
+    return _right_or_wrong(spec, evidence, candidate == pair.positive, champion == pair.positive)
 
 
 def _right_or_wrong(spec: MetricSpec, evidence: Evidence, candidate: bool, champion: bool) -> Evidence:
@@ -147,7 +147,7 @@ def _right_or_wrong(spec: MetricSpec, evidence: Evidence, candidate: bool, champ
         candidate_events=evidence.candidate_events + (not candidate),
         champion_events=evidence.champion_events + (not champion),
     )
-    return _difference(spec, counted, float(candidate - champion))
+    return _difference(spec, counted, float(candidate) - float(champion))
 
 
 def _overlap(spec: MetricSpec, evidence: Evidence, pair: OverlapPair) -> Evidence:

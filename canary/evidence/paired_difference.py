@@ -12,7 +12,7 @@ from typing import Final
 
 from canary.evidence.mixture import Mixture
 
-HARM_BETS: Final = (0.2, 0.4, 0.6, 0.8, 0.94)
+HARM_BETS: Final = (0.3, 0.5, 0.7, 0.9)
 NON_INFERIORITY_BETS: Final = (0.1, 0.2, 0.3, 0.5, 0.7, 0.85)
 
 

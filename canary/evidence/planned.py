@@ -59,7 +59,7 @@ def _auc(spec: MetricSpec, seen: Evidence, sharing: int) -> Outcome:
         if outcome[0] in (MetricPhase.FAILED, MetricPhase.SUCCESSFUL):
             return outcome
     if seen.observed == spec.planned_looks[-1] and outcome[0] is MetricPhase.RUNNING:
-        return MetricPhase.INCONCLUSIVE, f"undecided at the last look {outcome[1]}"
+        return MetricPhase.INCONCLUSIVE, f"undecided at the last look, {outcome[1]}"
     return outcome
 
 

@@ -95,6 +95,13 @@ def test_too_few_planned_measurements_are_warned_of() -> None:
     assert enough.warning is None
 
 
+def test_a_limit_that_ends_a_metric_before_it_can_decide_is_warned_of() -> None:
+    found = decision(
+        forecast(replace(SENSITIVITY, futility_limit=200), SITE, SHADOW), Hypothesis.NON_INFERIORITY
+    )
+    assert found.warning == "sensitivity ends at 200 positive studies, and 344 are needed"
+
+
 def test_more_guardrails_take_longer_and_a_critical_one_does_not() -> None:
     (one,), (ten,) = (forecast(ERRORS, SITE, CANARY, guardrails=k) for k in (1, 10))
     assert ten.observations == pytest.approx(one.observations * math.log(1_000) / math.log(100), abs=2)

@@ -98,7 +98,7 @@ def test_without_a_decision_at_its_limit_a_metric_is_inconclusive() -> None:
     found = measure(spec, seen(spec, *undecided))
     assert found.phase is MetricPhase.INCONCLUSIVE
     assert found.reason.startswith(
-        "undecided at its limit after 40 positive studies: the candidate missed 10"
+        "undecided at its limit, after 40 positive studies: the candidate missed 10"
     )
 
 
@@ -200,7 +200,7 @@ def test_an_auc_that_is_not_worse_passes_and_one_that_cannot_tell_pauses() -> No
     narrow = spec_of(MetricKind.AUC, planned_looks=(100, 200), margin=0.005)
     found = measure(narrow, seen(narrow, *scores(0.95, 200)))
     assert found.phase is MetricPhase.INCONCLUSIVE
-    assert found.reason.startswith("undecided at the last look after 200 studies")
+    assert found.reason.startswith("undecided at the last look, after 200 studies")
 
 
 def test_an_auc_of_one_rare_truth_is_not_read() -> None:
@@ -243,7 +243,7 @@ REFUSED: list[dict[str, Any]] = [
     {"margin": 0.05, "tolerance": 0.05, "justification": "agreed"},
     {"slo": 0.01},
     {"alpha_harm": 0.0},
-    {"alpha_non_inferiority": 1.0},
+    {"alpha_non_inferiority": 0.5},
     {"min_per_stratum": 0},
     {"futility_limit": 0},
     {"planned_looks": (100,)},

@@ -50,7 +50,7 @@ specs = st.sampled_from(
 )
 
 
-@given(spec=specs, studies=st.lists(observations, max_size=60), restart=st.integers(0, 60))
+@given(spec=specs, studies=st.lists(observations, max_size=40), restart=st.integers(0, 60))
 def test_a_restart_changes_no_bit(spec: MetricSpec, studies: list[Observation], restart: int) -> None:
     saved = json.dumps(to_json(update_all(spec, start(spec), studies[:restart])), allow_nan=False)
     assert update_all(spec, from_json(json.loads(saved)), studies[restart:]) == update_all(
@@ -58,7 +58,7 @@ def test_a_restart_changes_no_bit(spec: MetricSpec, studies: list[Observation], 
     )
 
 
-@given(spec=specs, studies=st.lists(observations, max_size=60))
+@given(spec=specs, studies=st.lists(observations, max_size=40))
 def test_the_peak_of_harm_is_the_highest_that_a_look_after_each_study_sees(
     spec: MetricSpec, studies: list[Observation]
 ) -> None:
@@ -144,7 +144,7 @@ def test_strata_beyond_the_planned_number_are_judged_together() -> None:
     }
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(worse=st.floats(0, 0.4), share_of_b=st.floats(0, 1))
 def test_strata_together_gain_nothing_under_the_null_also_as_they_appear(
     worse: float, share_of_b: float
