@@ -29,6 +29,7 @@ CHAMPION_RATE = 0.01
 WORSE_RATES = (0.02, 0.03, 0.05, 0.10)
 CANARY_BP = 500
 CANARY_DAYS, SHADOW_DAYS = 180, 60
+SOON_DAYS = 20
 RAMP_BP = (500, 1_000, 2_500, 5_000)
 KAYENTA_RUNS, KAYENTA_DAYS = 100, 60
 POSITIVES_PER_DAY = 40
@@ -81,11 +82,16 @@ class Stops:
     def share(self) -> float:
         return float(np.isfinite(self.days).mean())
 
+    def share_within(self, days: int) -> float:
+        return float((self.days <= days).mean())
+
     def at(self, percent: int) -> tuple[float, float]:
         return tuple(float(np.quantile(v, percent / 100, method="higher")) for v in (self.studies, self.days))  # type: ignore[return-value]
 
     def cell(self) -> str:
         (middle, days), (late, late_days) = self.at(50), self.at(90)
+        if not np.isfinite(middle):
+            return NEVER
         return f"{_count(middle)} / {_count(late)}; {_days(days)} / {_days(late_days)} d"
 
 
@@ -168,11 +174,17 @@ def shown(rng: np.random.Generator, runs: int, discordance: float, margin: float
 
 
 def print_harm(table: Mapping[str, Mapping[float, Stops]]) -> None:
-    print("| rule | false aborts | " + " | ".join(f"1 → {100 * r:.0f} %" for r in WORSE_RATES) + " |")
+    print(
+        f"| rule | false aborts: {SOON_DAYS} days / all | "
+        + " | ".join(f"1 → {100 * r:.0f} %" for r in WORSE_RATES)
+        + " |"
+    )
     print("|---|---" + "|---" * len(WORSE_RATES) + "|")
     for name, row in table.items():
         cells = " | ".join(row[rate].cell() for rate in WORSE_RATES)
-        print(f"| {name} | {100 * row[CHAMPION_RATE].share:.1f} % | {cells} |")
+        healthy = row[CHAMPION_RATE]
+        aborts = f"{100 * healthy.share_within(SOON_DAYS):.1f} / {100 * healthy.share:.1f} %"
+        print(f"| {name} | {aborts} | {cells} |")
 
 
 def print_shown(rows: Iterable[Shown]) -> None:
