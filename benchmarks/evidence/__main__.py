@@ -86,13 +86,17 @@ class Stops:
         return float((self.days <= days).mean())
 
     def at(self, percent: int) -> tuple[float, float]:
-        return tuple(float(np.quantile(v, percent / 100, method="higher")) for v in (self.studies, self.days))  # type: ignore[return-value]
+        return _quantile(self.studies, percent), _quantile(self.days, percent)
 
     def cell(self) -> str:
         (middle, days), (late, late_days) = self.at(50), self.at(90)
         if not np.isfinite(middle):
             return NEVER
         return f"{_count(middle)} / {_count(late)}; {_days(days)} / {_days(late_days)} d"
+
+
+def _quantile(values: Floats, percent: int) -> float:
+    return float(np.quantile(values, percent / 100, method="higher"))
 
 
 def _count(value: float) -> str:
