@@ -10,6 +10,7 @@ from scipy.special import log_ndtr
 from canary.evidence.moments import Moments
 
 MIN_PAIRS: Final = 30  # below, the normal limit does not hold yet
+_NO_SPREAD: Final = 1e-9  # pairs that differ by rounding only
 
 
 def sharpness(alpha: float, typical_pairs: int) -> float:
@@ -26,7 +27,7 @@ def log_e_above(values: Moments, bound: float, *, rho2: float) -> float:
     in the limit of many pairs, not before.
     """
     n = values.count
-    if n < MIN_PAIRS or values.sd == 0.0:
+    if n < MIN_PAIRS or values.sd < _NO_SPREAD:
         return 0.0
     spread = n * rho2 + 1.0
     z = n * (values.mean - bound) / values.sd * math.sqrt(rho2 / spread)

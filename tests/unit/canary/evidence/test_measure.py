@@ -172,6 +172,16 @@ def test_a_measurement_is_read_once_at_its_planned_number(
     assert found.log10_e_harm is None
 
 
+def test_planned_metrics_share_the_risk_of_a_false_abort_too() -> None:
+    measurement = spec_of(MetricKind.MEASUREMENT)
+    biased = [MeasurementPair(candidate=1.0593 + 0.02 * (-1) ** i, champion=1.0) for i in range(40)]
+    auc = spec_of(MetricKind.AUC, planned_looks=(100, 200), margin=0.1)
+    for spec, studies in ((measurement, biased), (auc, scores(0.8, 200))):
+        alone, among_many = (measure(spec, seen(spec, *studies), guardrails=k).phase for k in (1, 1_000))
+        assert alone is MetricPhase.FAILED
+        assert among_many is not MetricPhase.FAILED
+
+
 def scores(separation: float, n: int) -> list[ScorePair]:
     """Champion scores that separate well; the candidate's by so much of it."""
     return [
@@ -222,6 +232,15 @@ def test_a_slower_candidate_fails_and_an_equal_one_passes() -> None:
     assert measure(spec, seen(spec, *slow)).phase is MetricPhase.FAILED
     assert "the candidate takes 1.50 times as long" in measure(spec, seen(spec, *slow)).reason
     assert measure(spec, seen(spec, *same)).phase is MetricPhase.SUCCESSFUL
+
+
+def test_a_tolerated_slowness_is_no_harm() -> None:
+    pairs = [
+        LatencyPair(candidate_ms=115 * (1 + i % 3), champion_ms=100 * (1 + i * 5 % 3)) for i in range(600)
+    ]
+    strict, lenient = spec_of(MetricKind.LATENCY), spec_of(MetricKind.LATENCY, margin=0.3, tolerance=0.2)
+    assert measure(strict, seen(strict, *pairs)).phase is MetricPhase.FAILED
+    assert measure(lenient, seen(lenient, *pairs)).phase is MetricPhase.SUCCESSFUL
 
 
 @given(n=st.integers(0, 80), failed=st.sets(st.integers(0, 79), max_size=6))
