@@ -8,6 +8,7 @@ import sys
 BENCHMARKS = (
     "fetch_to_volume",
     "input_check",
+    "evidence",
     "ledger_latency",
     "ledger_growth",
     "bad_input",

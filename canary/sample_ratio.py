@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from canary.evidence.bernoulli import odds_log_factors
+from canary.evidence.mixture import Mixture, log10_mean, mean_log10
 from canary.routing_table import BASIS_POINTS
 from canary.verdict import Verdict
 
@@ -28,37 +30,21 @@ class SampleRatio:
     @property
     def log10_e(self) -> float:
         """The evidence as log10 of the mean of the e-values, itself an e-value."""
-        top = max(self.log_e)
-        if math.isinf(top):
-            return top
-        mean = sum(math.exp(value - top) for value in self.log_e) / len(self.log_e)
-        return (top + math.log(mean)) / math.log(10)
+        return log10_mean(self.log_e)
 
 
 def observe(state: SampleRatio, *, chosen: bool, weight_bp: int) -> SampleRatio:
     """Take in one newly drawn identity: whether it went to the arm, and the arm's weight at that moment.
 
     Under the null the arm is chosen with probability w, whatever w was at the time: the e-process holds
-    through ramps, pauses and restarts (Lindon & Malek, NeurIPS 2022). For a rate ratio r the factor is θ/w if
-    chosen and (1-θ)/(1-w) if not, with θ = wr/(wr+1-w). Count an identity once: its later studies are no new
-    draw.
+    through ramps, pauses and restarts (Lindon & Malek, NeurIPS 2022). Count an identity once: its later studies are
+    no new draw.
     """
     if not 0 <= weight_bp <= BASIS_POINTS:
         raise ValueError("a weight lies within 0..10000 basis points")
-    w = weight_bp / BASIS_POINTS
-    steps = (_log_factor(w, ratio, chosen=chosen) for ratio in _RATIOS)
-    return SampleRatio(
-        tuple(old + step for old, step in zip(state.log_e, steps, strict=True)),
-        state.exposures + 1,
-        state.chosen + chosen,
-    )
-
-
-def _log_factor(w: float, ratio: float, *, chosen: bool) -> float:
-    if w in (0.0, 1.0):  # certain under the null: the one contradiction proves a mismatch
-        return 0.0 if chosen == (w == 1.0) else math.inf
-    theta = w * ratio / (w * ratio + 1.0 - w)
-    return math.log(theta / w) if chosen else math.log((1.0 - theta) / (1.0 - w))
+    factors = odds_log_factors(weight_bp / BASIS_POINTS, _RATIOS, hit=chosen)
+    log_e = Mixture(state.log_e).times(factors).log_e
+    return SampleRatio(log_e, state.exposures + 1, state.chosen + chosen)
 
 
 def observe_arms(
@@ -95,10 +81,9 @@ def judge_ratio(states: Iterable[SampleRatio], alpha: float = ALPHA) -> RatioVer
     exposed = [s for s in states if s.exposures]
     if not exposed:
         return RatioVerdict(Verdict.INCONCLUSIVE, 0.0, "nobody has been drawn yet")
-    top = max(s.log10_e for s in exposed)
-    if math.isinf(top):
-        return RatioVerdict(Verdict.FAILED, top, "a study went where its weight allows none")
-    log10_e = top + math.log10(sum(10 ** (s.log10_e - top) for s in exposed) / len(exposed))
+    log10_e = mean_log10(s.log10_e for s in exposed)
+    if math.isinf(log10_e):
+        return RatioVerdict(Verdict.FAILED, log10_e, "a study went where its weight allows none")
     limit = -math.log10(alpha)
     evidence = f"log10 E = {log10_e:.1f}, the limit is {limit:.1f}"
     if log10_e >= limit:
