@@ -82,7 +82,7 @@ def advance(plan: RolloutPlan, status: RolloutStatus, seen: Seen, now: datetime)
     `plan` is the one with which it began; another one pauses it. Never promotes without positive evidence and all
     approvals; the weight of a rollout that failed is 0 until a person retries it.
     """
-    case = Case(plan, noticed(anchored(status, now), seen.world), seen, now)
+    case = noticed(Case(plan, anchored(status, now), seen, now))
     events: list[Event] = []
     while True:
         moved = _moved(case)
@@ -95,7 +95,9 @@ def advance(plan: RolloutPlan, status: RolloutStatus, seen: Seen, now: datetime)
 
 def finished(case: Case, written: RolloutStatus, events: tuple[Event, ...]) -> Transition:
     """The transition to the case's status, with its conditions and what is left to do."""
-    status = replace(case.status, conditions=conditions_of(case))
+    status = case.status
+    if not written.has_ended or written.run != status.run:
+        status = replace(status, conditions=conditions_of(case))
     return Transition(status, actions_of(status, case.world, is_new=status != written), events)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from canary.rollout.budget import spent
 from canary.rollout.case import Case
@@ -13,11 +14,15 @@ from canary.rollout.windows import closed_reason
 from canary.routing_table import BASIS_POINTS
 from canary.verdict import Verdict
 
+BLIND_S: Final = 900
+
 
 def granted(case: Case) -> RolloutStatus:
     """The status with the weight and the mirror that it grants now."""
     status = case.status
     weight_bp, mirror_bp = _weight_bp(case), _mirror_bp(case)
+    if (weight_bp, mirror_bp) == (status.weight_bp, status.mirror_bp):
+        return status
     starts = isinstance(case.step, Experiment) and weight_bp > status.weight_bp and not status.has_ended
     began_at = case.now if starts else status.step_began_at  # an experiment's time begins with its weight
     return replace(status, weight_bp=weight_bp, mirror_bp=mirror_bp, step_began_at=began_at)
@@ -29,7 +34,15 @@ def forbidden(case: Case) -> str | None:
         return "its plan allows no live exposure"
     if not case.world.may_answer:
         return f"the regulatory gate: {case.world.gate_reason}"
+    if _is_blind(case):
+        return f"nothing has been known of the evidence for {BLIND_S // 60} minutes"
     return spent(case.plan.budget, case.evidence, asked_bp(case))
+
+
+def _is_blind(case: Case) -> bool:
+    """Whether nobody could see harm for too long: a canary that nobody watches answers nobody."""
+    since = case.status.blind_since
+    return since is not None and (case.now - since).total_seconds() >= BLIND_S
 
 
 def held(case: Case) -> str | None:

@@ -9,7 +9,6 @@ from canary.rollout.case import Case
 from canary.rollout.ends import is_overdue, overdue_reason
 from canary.rollout.exposure import forbidden
 from canary.rollout.plan_digest import plan_digest
-from canary.rollout.seen import World
 from canary.rollout.status import PauseCause, RolloutPhase, RolloutStatus
 from canary.rollout.steps import judge_step
 from canary.verdict import Verdict
@@ -32,11 +31,17 @@ def interrupted(case: Case) -> RolloutStatus | None:
     return None
 
 
-def noticed(status: RolloutStatus, world: World) -> RolloutStatus:
-    """The status, which has taken note of a decision by hand that asks for the weight that it grants anyway."""
-    if world.hand_revision is None or world.weight_bp != status.weight_bp:
-        return status
-    return replace(status, hand_seen=world.hand_revision)
+def noticed(case: Case) -> Case:
+    """The case, whose status has taken note since when nothing is known of the evidence, and of a decision by hand
+    that asks for the weight that it grants anyway.
+    """
+    status, world = case.status, case.world
+    if status.has_ended:
+        return case
+    blind_since = None if case.evidence is not None else status.blind_since or case.now
+    is_agreed = world.hand_revision is not None and world.weight_bp == status.weight_bp
+    hand_seen = world.hand_revision if is_agreed else status.hand_seen
+    return replace(case, status=replace(status, blind_since=blind_since, hand_seen=hand_seen))
 
 
 def _by_hand(case: Case) -> RolloutStatus | None:

@@ -70,8 +70,9 @@ class RolloutStatus:
     `run` counts the rollouts of the model; evidence and approvals belong to one run. `step` is the number of the one
     under way, from 0; when all are done, it is their number. `progressed_at`: when a step was last done, or a person
     resumed. `weight_bp` and `mirror_bp` are what it grants. `acknowledged` are the causes that a person resumed in
-    this step. `hand_seen` is the last decision by hand that it knows. `promotion_began`: the alias may have moved;
-    `promoted_at`: it was seen to have. `back_to` is the version that a rollback leads to, `ending` is why.
+    this step. `hand_seen` is the last decision by hand that it knows. `blind_since`: nothing is known of the evidence
+    since then. `promotion_began`: the alias may have moved; `promoted_at`: it was seen to have. `back_to` is the
+    version that a rollback leads to, `ending` is why.
     """
 
     model: str
@@ -90,6 +91,7 @@ class RolloutStatus:
     pause: PauseCause | None = None
     acknowledged: tuple[PauseCause, ...] = ()
     hand_seen: int | None = None
+    blind_since: datetime | None = None
     promotion_began: bool = False
     promoted_at: datetime | None = None
     back_to: str = ""
@@ -103,7 +105,7 @@ class RolloutStatus:
         _require(0 <= self.mirror_bp <= BASIS_POINTS, "a mirror lies within 0..10000 basis points")
         _require((self.phase is RolloutPhase.PAUSED) == (self.pause is not None), "only a pause has a cause")
         _require(self.phase not in WITHOUT_WEIGHT or self.weight_bp == 0, f"{self.phase} has no weight")
-        times = (self.began_at, self.step_began_at, self.progressed_at, self.promoted_at)
+        times = (self.began_at, self.step_began_at, self.progressed_at, self.promoted_at, self.blind_since)
         _require(all(at is None or at.tzinfo is not None for at in times), "times name their zone")
 
     @property
@@ -126,8 +128,8 @@ def anchored(status: RolloutStatus, now: datetime) -> RolloutStatus:
 
     So a step that began while the clock was ahead waits for its time again, and not until the clock is there.
     """
-    times = (status.began_at, status.step_began_at, status.progressed_at, status.promoted_at or now)
-    if max(times) <= now:
+    times = (status.began_at, status.step_began_at, status.progressed_at)
+    if max(*times, status.promoted_at or now, status.blind_since or now) <= now:
         return status
     return replace(
         status,
@@ -135,4 +137,5 @@ def anchored(status: RolloutStatus, now: datetime) -> RolloutStatus:
         step_began_at=min(status.step_began_at, now),
         progressed_at=min(status.progressed_at, now),
         promoted_at=min(status.promoted_at, now) if status.promoted_at else None,
+        blind_since=min(status.blind_since, now) if status.blind_since else None,
     )
