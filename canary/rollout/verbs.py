@@ -25,7 +25,7 @@ from canary.rollout.advance import Event, Transition, finished
 from canary.rollout.approvals import missing
 from canary.rollout.case import Case
 from canary.rollout.ends import sent_back, within_rollback_window
-from canary.rollout.exposure import granted
+from canary.rollout.exposure import granted, held
 from canary.rollout.nominate import begin
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.plan_digest import plan_digest
@@ -157,6 +157,8 @@ def _promote(case: Case, verb: Verb) -> Outcome:
         return Refused(f"step {status.step} is no pause: it ends by what it waits for")
     if step.approval is not None:
         return Refused(f"step {status.step} waits for approvals, which nothing replaces")
+    if (hold := held(case)) is not None:
+        return Refused(f"it holds: {hold}")
     if metrics_of(step) and not (asked := evidence_for(case, metrics_of(step))).is_done:
         return Refused(f"its evidence is not positive yet: {asked.reason}")
     return _moved_to(case, status.step + 1, _told(verb, f"ended the pause of step {status.step}"))

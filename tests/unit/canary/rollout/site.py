@@ -52,6 +52,7 @@ class Site:
     by_step: dict[int, Counter[int]] = field(default_factory=dict)
     approvals: list[Approval] = field(default_factory=list)
     ledger: dict[str, str] = field(default_factory=dict)
+    cache: dict[str, RolloutStatus] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     failed: set[str] = field(default_factory=set)
     spent: set[int] = field(default_factory=set)
@@ -61,8 +62,13 @@ class Site:
     # ---- what advance is told
 
     def status_of(self, version: str) -> RolloutStatus | None:
-        text = self.ledger.get(version)
-        return from_json(RolloutStatus, text, forbid_unknown_keys=True) if text else None
+        if version not in self.cache and version in self.ledger:
+            self.cache[version] = from_json(RolloutStatus, self.ledger[version], forbid_unknown_keys=True)
+        return self.cache.get(version)
+
+    def restart(self) -> None:
+        """The controller knows no more than the ledger keeps."""
+        self.cache.clear()
 
     @property
     def statuses(self) -> list[RolloutStatus]:
@@ -135,6 +141,8 @@ class Site:
                 self.failed.discard(status.candidate)
             if outcome.approval is not None:
                 self.approvals.append(outcome.approval)
+            if verb.full:
+                self.spent.clear()  # a person decided, which is what the budget of studies is for
             self.act(status, outcome, seen, None, full=verb.full, verb=verb)
         return outcome
 
@@ -162,7 +170,7 @@ class Site:
         status = begin(self.plan, nominated.candidate, nominated.stable, run=nominated.run, now=self.now)
         if nominated.candidate in self.failed:
             self.broken.append("a version that failed began again by itself")
-        self.ledger[status.candidate] = to_json(RolloutStatus, status)
+        self.ledger[status.candidate], self.cache[status.candidate] = to_json(RolloutStatus, status), status
 
     def _record(
         self, before: RolloutStatus, transition: Transition, seen: Seen, *, full: bool, verb: Verb | None
@@ -174,7 +182,7 @@ class Site:
         text = to_json(RolloutStatus, status)
         if from_json(RolloutStatus, text, forbid_unknown_keys=True) != status:
             self.broken.append("a status that was saved and loaded is another one")
-        self.ledger[status.candidate] = text
+        self.ledger[status.candidate], self.cache[status.candidate] = text, status
         self.events += transition.events
 
     def _do(self, action: Action, status: RolloutStatus) -> bool:
@@ -242,9 +250,7 @@ class Site:
         return status.step >= len(self.plan.steps) - 1
 
     def _check_twice(self, transition: Transition, seen: Seen) -> None:
-        text = to_json(RolloutStatus, transition.status)
-        loaded = from_json(RolloutStatus, text, forbid_unknown_keys=True)
-        again = advance(self.plan, loaded, seen, self.now)
+        again = advance(self.plan, transition.status, seen, self.now)
         if again.status != transition.status or again.events:
             self.broken.append(f"a second look moved it: {transition.reason} then {again.reason}")
         if again.actions != tuple(one for one in transition.actions if not isinstance(one, Record)):
