@@ -75,9 +75,9 @@ def promoting(case: Case) -> RolloutStatus | None:
 def surveilling(case: Case) -> RolloutStatus | None:
     """Watches until its time is over; harm is another rule's. Silence neither confirms nor ends anything early."""
     status, surveillance = case.status, case.plan.surveillance
-    if status.phase is not RolloutPhase.SURVEILLING:
+    if status.phase is not RolloutPhase.SURVEILLING or status.promoted_at is None:
         return None
-    if status.promoted_at is None or surveillance is None:
+    if surveillance is None:
         return replace(status, phase=RolloutPhase.COMPLETED, reason=f"version {status.candidate} is champion")
     if (case.now - status.promoted_at).total_seconds() < surveillance.duration_s:
         return status

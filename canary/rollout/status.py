@@ -105,6 +105,8 @@ class RolloutStatus:
         _require(0 <= self.mirror_bp <= BASIS_POINTS, "a mirror lies within 0..10000 basis points")
         _require((self.phase is RolloutPhase.PAUSED) == (self.pause is not None), "only a pause has a cause")
         _require(self.phase not in WITHOUT_WEIGHT or self.weight_bp == 0, f"{self.phase} has no weight")
+        is_watched = self.phase is RolloutPhase.SURVEILLING
+        _require(not is_watched or self.is_promoted, "only what was promoted is watched")
         times = (self.began_at, self.step_began_at, self.progressed_at, self.promoted_at, self.blind_since)
         _require(all(at is None or at.tzinfo is not None for at in times), "times name their zone")
 
