@@ -129,9 +129,10 @@ HAPPENINGS: Final[Mapping[str, Happening]] = {
     "both approve": both_approve,
     **dict(sorted((*_of_controllers(), *_of_evidence(), *_of_people()))),
 }
+DEEP: Final = ("late-truth is Failed", "ada says promote --full")  # what shows only where much has happened
 OFTEN: Final = ("a good day", "tick", "routers follow, tick", "both approve", "15 studies", "ada says resume")
 
 
 def weights() -> list[int]:
     """How often each happens, in the order of HAPPENINGS."""
-    return [15 if name in OFTEN else 5 if name == "late-truth is Failed" else 1 for name in HAPPENINGS]
+    return [15 if name in OFTEN else 5 if name in DEEP else 1 for name in HAPPENINGS]
