@@ -24,6 +24,7 @@ from canary.rollout.status import RolloutPhase, RolloutStatus, anchored
 
 Rule = Callable[[Case], RolloutStatus | None]
 THE_ROLLOUT: Final = "rollout"
+MOST_MOVES: Final = 8  # of a look beyond its steps; rules that undid each other would else never end
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,14 @@ def advance(plan: RolloutPlan, status: RolloutStatus, seen: Seen, now: datetime)
     """
     case = noticed(Case(plan, anchored(status, now), seen, now))
     events: list[Event] = []
-    while True:
+    moved = case.status
+    for _ in range(len(plan.steps) + MOST_MOVES):
         moved = _moved(case)
         if not _has_moved(case.status, moved):
             break
         events.append(Event(case.status, moved, now, THE_ROLLOUT, moved.reason))
         case = replace(case, status=moved)
-    return finished(replace(case, status=moved), status, tuple(events))
+    return finished(noticed(replace(case, status=moved)), status, tuple(events))
 
 
 def finished(case: Case, written: RolloutStatus, events: tuple[Event, ...]) -> Transition:

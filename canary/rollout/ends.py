@@ -72,16 +72,15 @@ def overtaken(case: Case) -> RolloutStatus | None:
         return None
     if status.is_promoted:
         return _withdrawn(case)
-    if world.champion == status.candidate and status.phase is not RolloutPhase.PROMOTING:
-        if status.promotion_began:  # it was stopped when the alias had moved already
-            reason = "the promotion had begun, and the alias has moved"
-            return replace(status, phase=RolloutPhase.PROMOTING, pause=None, reason=reason)
+    if world.champion == status.candidate and status.promotion_began:
+        return _has_moved(case)
+    if world.champion == status.candidate:
         return _superseded(status, f"somebody made version {status.candidate} champion in the registry")
     if world.champion not in (None, status.stable, status.candidate):
         return _superseded(
             status, f"version {world.champion} became champion: what was compared with is no more"
         )
-    if world.challenger != status.candidate and world.champion != status.candidate:
+    if world.challenger != status.candidate:
         now_is = (
             f"version {world.challenger} is challenger now"
             if world.challenger
@@ -89,6 +88,19 @@ def overtaken(case: Case) -> RolloutStatus | None:
         )
         return _superseded(status, now_is)
     return None
+
+
+def _has_moved(case: Case) -> RolloutStatus:
+    """The alias names the candidate since this rollout asked for it, also if it was stopped in between."""
+    reason = f"version {case.status.candidate} is champion in the registry"
+    return replace(
+        case.status,
+        phase=RolloutPhase.PROMOTING,
+        pause=None,
+        promoted_at=case.now,
+        weight_bp=0,
+        reason=reason,
+    )
 
 
 def _withdrawn(case: Case) -> RolloutStatus | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from canary.rollout.actions import Action, AwaitDrain, GrantMirror, GrantWeight, PointAlias, Record
-from canary.rollout.advance import Event, Transition, advance
+from canary.rollout.advance import MOST_MOVES, Event, Transition, advance
 from canary.rollout.nominate import Nomination, begin, nominate
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.seen import Approval, MetricPhase, RolloutEvidence, Seen, World
@@ -250,6 +250,8 @@ class Site:
         return status.step >= len(self.plan.steps) - 1
 
     def _check_twice(self, transition: Transition, seen: Seen) -> None:
+        if len(transition.events) >= len(self.plan.steps) + MOST_MOVES:
+            self.broken.append("a look did not come to an end")
         again = advance(self.plan, transition.status, seen, self.now)
         if again.status != transition.status or again.events:
             self.broken.append(f"a second look moved it: {transition.reason} then {again.reason}")

@@ -344,6 +344,17 @@ def test_harm_during_the_promotion_takes_the_weight_then_the_status_then_the_ali
     assert tick(PLAN, found.status, seen(harm)).status.phase is RolloutPhase.FAILED
 
 
+@pytest.mark.parametrize("phase", [RolloutPhase.PROMOTING, RolloutPhase.PAUSED])
+def test_what_stops_a_promotion_comes_too_late_once_the_alias_has_moved(phase: RolloutPhase) -> None:
+    """Found by the histories: the pause and the promotion undid each other in one look, without end."""
+    cause = PauseCause.SAMPLE_RATIO if phase is RolloutPhase.PAUSED else None
+    status = at(7, phase=phase, pause=cause, promotion_began=True)
+    bent = replace(ANSWERED, sample_ratio=Verdict.FAILED)
+    found = tick(PLAN, status, here(status, bent, champion="2", answering="2"))
+    assert (found.status.phase, found.status.promoted_at) == (RolloutPhase.SURVEILLING, NOON)
+    assert len(found.events) == 2
+
+
 PROMOTED = begun(PLAN, step=7, phase=RolloutPhase.SURVEILLING, promotion_began=True, promoted_at=NOON)
 AFTER = {"champion": "2", "answering": "2", "challenger": None, "previous": "1"}
 
