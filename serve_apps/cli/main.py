@@ -5,7 +5,20 @@ from __future__ import annotations
 import typer
 
 from core.private_files import write_privately
-from serve_apps.cli import ab, freeze, keys, models, routing, samples, stack, status, study, truth, upkeep
+from serve_apps.cli import (
+    ab,
+    freeze,
+    keys,
+    models,
+    rollout,
+    routing,
+    samples,
+    stack,
+    status,
+    study,
+    truth,
+    upkeep,
+)
 
 app = typer.Typer(
     name="serinus",
@@ -29,6 +42,7 @@ app.command()(routing.audit)
 app.command()(freeze.freeze)
 app.command()(freeze.unfreeze)
 app.add_typer(routing.route, name="route", help="Who reads which share of the studies.")
+app.add_typer(rollout.app, name="rollout", help="Rollouts that are declared in a file.")
 app.add_typer(ab.ab, name="ab", help="A/B tests of versions that are equal in rights.")
 app.add_typer(keys.keys, name="keys", help="Who may call: make, list and revoke keys.")
 app.add_typer(

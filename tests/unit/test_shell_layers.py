@@ -1,6 +1,7 @@
 """The arrows inside serve_apps, read from the imports: what faces outwards knows what lies further in, never back.
 
 deployments ──► api · control ──► adapters ──► application ──► settings        cli ──► embedded ──► adapters
+                                                                               cli ──► rollout_spec
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "deployments": frozenset({"api", "control", "adapters", "application", "settings", "resources"}),
     "api": frozenset({"application", "settings"}),
     "control": frozenset({"adapters", "application", "settings", "resources"}),
-    "cli": frozenset({"app", "application", "embedded", "settings"}),  # `app`: what a config may name
+    "cli": frozenset(
+        {"app", "application", "embedded", "rollout_spec", "settings"}
+    ),  # `app`: what a config may name
     "embedded": frozenset({"adapters", "application", "settings"}),
     "adapters": frozenset({"application", "settings", "resources"}),
     "application": frozenset({"settings", "resources"}),
+    "rollout_spec": frozenset(),
     "settings": frozenset({"resources"}),
     "resources": frozenset(),
 }
@@ -40,7 +44,7 @@ MAY_KNOW: Mapping[str, frozenset[str]] = {
     "fastapi": frozenset({"api", "deployments.ingress"}),
     "starlette": frozenset({"api"}),
     "sse_starlette": frozenset({"api"}),
-    "pydantic": frozenset({"api", "settings", "cli.config_check"}),
+    "pydantic": frozenset({"api", "rollout_spec", "settings", "cli.config_check"}),
     "pydantic_settings": frozenset({"settings"}),
     "typer": frozenset({"cli"}),
     "sqlalchemy": frozenset(),

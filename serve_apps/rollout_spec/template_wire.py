@@ -1,0 +1,92 @@
+"""An AnalysisTemplate: the questions that an analysis asks, each with its test and its margin."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from canary.rollout.metrics import Hypothesis, MetricKind, PlannedMetric
+from serve_apps.rollout_spec.wire_base import Metadata, Wire
+
+
+class MetricWire(Wire):
+    """One question to the evidence."""
+
+    name: str
+    """Unique among all metrics of the rollout."""
+    kind: MetricKind
+    """What is measured."""
+    hypothesis: Hypothesis = Hypothesis.NO_HARM
+    """`harm`: a guardrail. `non-inferiority`: it must be shown that the candidate is not worse by the margin."""
+    margin: float | None = None
+    """The loss that is not accepted any more. Fixed once the rollout has begun."""
+    justification: str = ""
+    """Why a loss below the margin is acceptable for patients. Required with a margin."""
+    tolerance: float = 0.0
+    """A loss up to it is no harm; below the margin."""
+    slo: float | None = None
+    """For failures-over-slo: the highest failure rate that is accepted."""
+    relative: bool = False
+    """For a measurement: the margin is a share of the champion's value."""
+    alpha_harm: float = 0.01
+    """The chance, ever, that a candidate which is no worse is stopped by this metric."""
+    alpha_non_inferiority: float = 0.025
+    """The chance, ever, that a candidate which is worse by the margin passes."""
+    planned_looks: tuple[int, ...] = ()
+    """For auc and measurement: the numbers of cases at which it is read."""
+    typical_observations: int = 100
+    """Where a latency's test is sharpest."""
+    futility_limit: int | None = None
+    """So many observations without a decision are Inconclusive, which pauses."""
+    min_observations: int = 60
+    """A guardrail is Successful from so many observations without harm."""
+    strata: tuple[str, ...] | None = None
+    """Subgroups that are judged on their own. Left out: those of the rollout."""
+    max_strata: int = 8
+    """Strata beyond it are judged together."""
+    min_per_stratum: int = 30
+    """Studies that a stratum needs."""
+    strata_fdr: float = 0.10
+    """The false discovery rate over strata (e-BH)."""
+    dry_run: bool = False
+    """Measured and told, and nothing follows."""
+    critical: bool = False
+    """It fails by its own alphaHarm, which it shares with no other metric."""
+    must_have_data: bool = True
+    """Without data it holds the promotion; else it counts once it has some."""
+
+    @model_validator(mode="after")
+    def can_be_judged(self) -> Self:
+        self.planned(())
+        return self
+
+    def planned(self, strata: tuple[str, ...]) -> PlannedMetric:
+        """The metric of the plan; `strata` are the rollout's. Raises ValueError."""
+        fields = self.model_dump(exclude={"planned_looks", "strata"})
+        takes_strata = self.strata is None and not self.planned_looks and strata
+        return PlannedMetric(
+            **fields,
+            planned_looks=tuple(self.planned_looks),
+            strata=strata if takes_strata else tuple(self.strata or ()),
+        )
+
+
+class TemplateSpec(Wire):
+    metrics: tuple[MetricWire, ...]
+    """The questions, at least one."""
+
+    @model_validator(mode="after")
+    def asks_something(self) -> Self:
+        if not self.metrics:
+            raise ValueError("a template has at least one metric")
+        return self
+
+
+class TemplateWire(Wire):
+    """Questions to the evidence, for the steps and the background of a rollout."""
+
+    api_version: Literal["serinus/v1alpha1"]
+    kind: Literal["AnalysisTemplate"]
+    metadata: Metadata
+    spec: TemplateSpec

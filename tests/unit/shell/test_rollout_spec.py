@@ -1,0 +1,224 @@
+"""A rollout in YAML: every mistake is told with its line, field and reason; the schema in docs/ is the one."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from canary.rollout.plan import DAY_S, RolloutPlan
+from canary.rollout.step import ApprovalRule, Experiment, Pause, SetMirror, SetWeight
+from canary.rollout.windows import Freeze, Window
+from core.codec import from_plain, to_plain
+from core.errors import InvalidField
+from serve_apps.cli.main import app
+from serve_apps.rollout_spec.spec_file import read_rollouts, rollout_schema
+from serve_apps.rollout_spec.units import window_of
+
+ROOT = Path(__file__).parents[3]
+SPEC = ROOT / "examples/rollouts/chest-ct.yaml"
+TEXT = SPEC.read_text()
+MARGIN = """      margin: 0.05
+      justification: Two readers of our own films differ by 7 points (QA report 2026-03); half of that goes unnoticed.
+"""
+SILENT = """
+apiVersion: serinus/v1alpha1
+kind: ModelRollout
+metadata: {name: silent}
+spec:
+  model: {name: chest}
+  steps:
+    - setMirror: {}
+    - pause: {duration: 1h}
+"""
+
+
+def read(text: str = TEXT) -> RolloutPlan:
+    (plan,) = read_rollouts(text, SPEC.name)
+    return plan
+
+
+def mistakes(text: str) -> list[str]:
+    with pytest.raises(InvalidField) as caught:
+        read_rollouts(text, "rollout.yaml")
+    return caught.value.detail.splitlines()
+
+
+def changed(right: str, wrong: str) -> str:
+    assert TEXT.count(right) == 1, right
+    return TEXT.replace(right, wrong)
+
+
+def line_of(text: str, part: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), start=1) if part in line)
+
+
+def test_the_example_is_read_into_a_plan() -> None:
+    plan = read()
+    assert (plan.name, plan.model, len(plan.steps), plan.promotes) == ("chest-ct-nodule",) * 2 + (9, True)
+    assert plan.steps[0] == SetMirror(10_000)
+    assert plan.steps[2] == Pause(approval=ApprovalRule(("radiologist", "quality"), 2))
+    assert plan.steps[3] == Experiment(200, 2 * DAY_S, ("canary-failures",))
+    assert [step.weight_bp for step in plan.steps if isinstance(step, SetWeight)] == [500, 2_500, 10_000]
+    assert plan.surveillance is not None
+    assert (plan.surveillance.metrics, plan.surveillance.duration_s) == (("late-sensitivity",), 90 * DAY_S)
+    assert plan.calendar.windows == (Window(frozenset({0, 1, 2, 3}), time(8), time(16)),)
+    assert plan.calendar.freezes == (Freeze(date(2026, 12, 20), date(2027, 1, 5), "holidays"),)
+    assert plan.metric("sensitivity").strata == ("scanner", "site")
+    assert (plan.budget.studies, plan.budget.adverse, plan.rollback_window.revisions) == (600, 5, 3)
+
+
+def test_a_plan_is_the_same_after_it_was_stored() -> None:
+    plan = read()
+    assert from_plain(RolloutPlan, json.loads(json.dumps(to_plain(plan)))) == plan
+
+
+def test_without_a_word_about_it_a_plan_exposes_nobody() -> None:
+    plan = read(SILENT)
+    assert (plan.promotes, plan.regulatory.live_exposure_allowed, plan.surveillance) == (False, False, None)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line", "field", "reason"),
+    [
+        ("setWeight: 5\n", "setWieght: 5\n", "setWieght", "/spec/steps/4/setWieght", "not permitted"),
+        ("setWeight: 5\n", "setWeight: 5.001\n", "5.001", "/spec/steps/4/setWeight", "multiple of 0.01"),
+        ("setWeight: 5\n", 'setWeight: "5"\n', '"5"', "/spec/steps/4/setWeight", "valid number"),
+        ("setWeight: 25", "setWeight: 4", "setWeight: 4", "/spec/steps/6", "above the one before"),
+        ("setWeight: 100", "setWeight: 99", "setWeight: 99", "/spec/steps/8", "ends with setWeight: 100"),
+        ("{duration: 3d}", "{duration: 3x}", "3x", "/spec/steps/7/pause/duration", "pattern"),
+        ("{duration: 3d}", "{}", "pause: {}", "/spec/steps/7/pause", "one of duration, approval and until"),
+        ("pause: {duration: 3d}", "{}", "- {}", "/spec/steps/7", "a step is one of"),
+        ("count: 2", "count: 1", "count: 1", "/spec/steps/2", "a person for each role"),
+        (MARGIN, "      margin: 0.05\n", "- name: sensitivity", "/spec/metrics/0", "needs a justification"),
+        ("Europe/Paris", "Paris", "windows:", "/spec/windows", "IANA name"),
+        ("Mon-Thu", "Mon-Don", "Mon-Don", "/spec/windows/allow/0", "weekdays are"),
+        ("08:00-16:00", "16:00-08:00", "16:00-08:00", "/spec/windows/allow/0", "closes after it opens"),
+        ("2027-01-05", "2026-01-05", "2026-01-05", "/spec/windows/freeze/0", "on or after"),
+        (
+            "onDeadline: pause ",
+            "onDeadline: promote ",
+            "onDeadline",
+            "/spec/onDeadline",
+            "'pause' or 'abort'",
+        ),
+        ("startingStep: 0", "startingStep: 12", "startingStep", "/spec/background/startingStep", "9 steps"),
+        (
+            "changeRecord: CR-0142",
+            "changeRecord: ''",
+            "regulatory:",
+            "/spec/regulatory",
+            "needs a changeRecord",
+        ),
+        (
+            "templateName: surveillance",
+            "templateName: surveilance",
+            "surveilance",
+            "/spec/steps/9/analysis/templates/0/templateName",
+            "no AnalysisTemplate",
+        ),
+        ("kind: ModelRollout", "kind: Rollout", "kind: Rollout", "/kind", "ModelRollout or AnalysisTemplate"),
+        ("futilityLimit: 900  ", "futilityLimit: 0  ", "- name: sensitivity", "/spec/metrics/0", "above 0"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line_its_field_and_the_reason(
+    right: str, wrong: str, line: str, field: str, reason: str
+) -> None:
+    text = changed(right, wrong)
+    place, pointer, why = mistakes(text)[0].split(": ", 2)
+    assert pointer == field
+    assert reason in why
+    assert int(place.removeprefix("rollout.yaml:").split(":")[0]) == line_of(text, line)
+
+
+def test_without_live_exposure_each_step_that_exposes_patients_is_told_by_its_line() -> None:
+    text = changed("liveExposureAllowed: true ", "liveExposureAllowed: false")
+    told = mistakes(text)
+    steps = [
+        line_of(text, part) for part in ("experiment:", "setWeight: 5", "setWeight: 25", "setWeight: 100")
+    ]
+    assert [int(one.split(":")[1]) for one in told[:4]] == steps
+    assert all("liveExposureAllowed is false" in one for one in told[:4])
+
+
+def test_a_promotion_without_evidence_before_it_is_refused() -> None:
+    lines = [line for line in TEXT.splitlines() if "templateName: paired-non" not in line]
+    text = "\n".join(lines).replace(", evidence: [{templateName: canary-guardrails}]", "")
+    text = text.replace(
+        "analysis: {templates: [{templateName: canary-guardrails}]}",
+        "analysis: {templates: [{templateName: dry}]}",
+    )
+    dry = "metadata: {name: dry}\nspec: {metrics: [{name: dry, kind: latency, dryRun: true}]}\n"
+    told = mistakes(f"{text}\n---\napiVersion: serinus/v1alpha1\nkind: AnalysisTemplate\n{dry}")
+    assert any("no step before it waits for evidence" in one for one in told)
+    assert any("all of its metrics are dry-run" in one for one in told)
+
+
+def test_mistakes_of_several_documents_are_told_at_once() -> None:
+    text = changed("key: patient", "key: pateint").replace("kind: shadow-failures", "kind: shadows")
+    assert [one.split(": ")[1] for one in mistakes(text)] == ["/spec/assignment/key", "/spec/metrics/0/kind"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "rollout.yaml: /kind: kind is"),
+        ("spec: [", "rollout.yaml:1:8: expected the node content"),
+        (TEXT.split("---\n", 1)[1], "rollout.yaml: it holds no ModelRollout"),
+        (TEXT.replace("name: surveillance}\nspec", "name: guardrails}\nspec"), "rollout.yaml:"),
+        ("kind: ModelRollout\nkind: ModelRollout", "rollout.yaml:2:1: kind stands here twice"),
+    ],
+)
+def test_what_is_no_file_of_rollouts_says_so(text: str, told: str) -> None:
+    assert mistakes(text)[0].startswith(told)
+
+
+def test_no_value_of_the_file_is_repeated_but_the_names_that_it_gives() -> None:
+    assert "secret" not in "".join(mistakes(changed("key: patient", "key: secret")))
+
+
+@pytest.mark.parametrize(
+    ("text", "days", "closes"),
+    [
+        ("Mon-Fri 08:00-16:00", {0, 1, 2, 3, 4}, time(16)),
+        ("Sat 00:00-24:00", {5}, time.max),
+        ("Fri-Mon 08:00-16:00", {4, 5, 6, 0}, time(16)),
+    ],
+)
+def test_a_window_names_days_and_hours(text: str, days: set[int], closes: time) -> None:
+    assert (window_of(text).weekdays, window_of(text).closes) == (days, closes)
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    """Written by `serinus rollout schema > docs/rollout-spec.schema.json`."""
+    assert json.loads((ROOT / "docs/rollout-spec.schema.json").read_text()) == rollout_schema()
+
+
+def test_the_example_names_the_published_schema_and_is_valid_by_it() -> None:
+    first = TEXT.splitlines()[0]
+    assert (SPEC.parent / first.partition("$schema=")[2]).resolve() == ROOT / "docs/rollout-spec.schema.json"
+    checker = jsonschema.Draft202012Validator(rollout_schema())
+    documents = [plain_dates(one) for one in yaml.safe_load_all(TEXT)]
+    assert [list(checker.iter_errors(one)) for one in documents] == [[]] * 5
+    documents[0]["spec"]["steps"][0]["setWeight"] = 5
+    assert list(checker.iter_errors(documents[0]))
+
+
+def plain_dates(document: Any) -> Any:
+    return json.loads(json.dumps(document, default=str))
+
+
+def test_the_command_tells_each_mistake_and_ends_with_1(tmp_path: Path) -> None:
+    wrong = tmp_path / "rollout.yaml"
+    wrong.write_text(changed("setWeight: 25", "setWeight: 4"))
+    done = CliRunner().invoke(app, ["rollout", "check", str(SPEC)])
+    assert (done.exit_code, "9 steps" in done.stdout) == (0, True)
+    refused = CliRunner().invoke(app, ["rollout", "check", str(wrong), "--json"])
+    assert refused.exit_code == 1
+    assert "/spec/steps/6" in json.loads(refused.stdout)["error"]["detail"]
