@@ -41,7 +41,7 @@ class MetricPhase(StrEnum):
     ERROR = Verdict.ERROR
 
 
-GUARDRAILS: Final = frozenset({MetricKind.CANARY_FAILURES, MetricKind.FAILURES_OVER_SLO})
+NEEDS_CANARY: Final = frozenset({MetricKind.CANARY_FAILURES, MetricKind.FAILURES_OVER_SLO})
 PLANNED: Final = frozenset({MetricKind.MEASUREMENT, MetricKind.AUC})
 _BELOW_ONE: Final = frozenset(MetricKind) - {MetricKind.LATENCY, MetricKind.MEASUREMENT}
 
@@ -91,11 +91,17 @@ class MetricSpec:
         counts = (self.typical_observations, self.min_observations, self.max_strata, self.min_per_stratum)
         looks = self.planned_looks
         return (
-            (not self.name, "it needs a name"),
-            (is_ni and self.kind in GUARDRAILS, f"{self.kind} can show harm only"),
+            (not self.name.strip(), "it needs a name"),
+            (is_ni and self.kind in NEEDS_CANARY, f"{self.kind} can show harm only"),
             (is_ni and self.margin is None, "non-inferiority needs a margin"),
-            (self.kind is MetricKind.MEASUREMENT and not is_ni, "a measurement is judged by its margin only"),
-            (self.margin is not None and not self.justification.strip(), "its margin needs a justification"),
+            (
+                self.kind is MetricKind.MEASUREMENT and not is_ni,
+                "a measurement is judged by its margin only, so its hypothesis is non-inferiority",
+            ),
+            (
+                self.margin is not None and not self.justification.strip(),
+                "its margin needs a justification: why a loss below it is acceptable for patients",
+            ),
             (self.margin is not None and self.margin <= 0, "its margin must be above 0"),
             ((self.margin or 0.0) >= 1 and self.kind in _BELOW_ONE, "its margin must be below 1"),
             (not 0 <= self.tolerance < 1, "its tolerance must lie within 0..1"),
@@ -105,7 +111,7 @@ class MetricSpec:
             ),
             (
                 (self.kind is MetricKind.FAILURES_OVER_SLO) != (self.slo is not None),
-                "slo goes with failures-over-slo",
+                "slo goes with failures-over-slo, and only there",
             ),
             (self.slo is not None and not 0 < self.slo < 1, "its slo must lie between 0 and 1"),
             (not all(0 < share < 0.5 for share in shares), "its alphas must lie between 0 and 0.5"),

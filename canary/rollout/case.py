@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from canary.evidence.metric import MetricPhase
 from canary.rollout.plan import RolloutPlan
-from canary.rollout.seen import Approval, MetricPhase, MetricSeen, RolloutEvidence, Seen, World
+from canary.rollout.seen import Approval, MetricSeen, RolloutEvidence, Seen, World
 from canary.rollout.status import RolloutStatus
 from canary.rollout.step import Step, metrics_of
 

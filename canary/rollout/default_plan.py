@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from canary.rollout.metrics import Hypothesis, MetricKind, PlannedMetric
+from canary.evidence.metric import Hypothesis, MetricKind, MetricSpec
 from canary.rollout.plan import (
     DAY_S,
     Background,
@@ -60,12 +60,12 @@ _LIVE: Final[tuple[Step, ...]] = (
 )
 
 
-def _metrics(*, live: bool) -> tuple[PlannedMetric, ...]:
-    canary = (PlannedMetric(name="canary-failures", kind=MetricKind.CANARY_FAILURES),) if live else ()
+def _metrics(*, live: bool) -> tuple[MetricSpec, ...]:
+    canary = (MetricSpec(name="canary-failures", kind=MetricKind.CANARY_FAILURES),) if live else ()
     return (
         *(_non_inferiority(MetricKind(name)) for name in _SHADOW),
-        PlannedMetric(name="shadow-failures", kind=MetricKind.SHADOW_FAILURES),
-        PlannedMetric(name="latency", kind=MetricKind.LATENCY, tolerance=0.2, dry_run=True),
+        MetricSpec(name="shadow-failures", kind=MetricKind.SHADOW_FAILURES),
+        MetricSpec(name="latency", kind=MetricKind.LATENCY, tolerance=0.2, dry_run=True),
         *canary,
     )
 
@@ -74,8 +74,8 @@ def _background(*, live: bool) -> tuple[str, ...]:
     return ("shadow-failures", "latency", *(("canary-failures",) if live else ()))
 
 
-def _non_inferiority(kind: MetricKind) -> PlannedMetric:
-    return PlannedMetric(
+def _non_inferiority(kind: MetricKind) -> MetricSpec:
+    return MetricSpec(
         name=kind.value,
         kind=kind,
         hypothesis=Hypothesis.NON_INFERIORITY,

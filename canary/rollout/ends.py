@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from canary.evidence.metric import MetricPhase
 from canary.rollout.actions import is_back
 from canary.rollout.case import Case
 from canary.rollout.plan import OnDeadline
-from canary.rollout.seen import MetricPhase, MetricSeen
+from canary.rollout.seen import MetricSeen
 from canary.rollout.status import PauseCause, RolloutPhase, RolloutStatus
 
 

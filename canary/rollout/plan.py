@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from canary.rollout.metrics import PlannedMetric
+from canary.evidence.metric import MetricSpec
 from canary.rollout.plan_checks import step_faults
 from canary.rollout.step import Experiment, SetMirror, SetWeight, Step, metrics_of
 from canary.rollout.windows import Calendar
@@ -95,7 +95,7 @@ class RolloutPlan:
     name: str
     model: str
     steps: tuple[Step, ...]
-    metrics: tuple[PlannedMetric, ...]
+    metrics: tuple[MetricSpec, ...]
     background: Background = field(default_factory=Background)
     surveillance: Surveillance | None = None
     deadline: Deadline = field(default_factory=Deadline)
@@ -121,7 +121,7 @@ class RolloutPlan:
         ):
             raise ValueError(f"step {fault.step}: {fault.problem}")
 
-    def metric(self, name: str) -> PlannedMetric:
+    def metric(self, name: str) -> MetricSpec:
         return next(metric for metric in self.metrics if metric.name == name)
 
     @property

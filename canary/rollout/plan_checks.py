@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from canary.rollout.metrics import NEEDS_CANARY, PlannedMetric
+from canary.evidence.metric import NEEDS_CANARY, MetricSpec
 from canary.rollout.step import Analysis, Experiment, SetWeight, Step, metrics_of
 from canary.routing_table import BASIS_POINTS
 
@@ -21,7 +21,7 @@ class StepFault:
 
 def step_faults(
     steps: tuple[Step, ...],
-    metrics: tuple[PlannedMetric, ...],
+    metrics: tuple[MetricSpec, ...],
     *,
     live_exposure_allowed: bool,
     has_surveillance: bool,
@@ -49,7 +49,7 @@ def _of_exposure(steps: tuple[Step, ...]) -> Iterator[StepFault]:
             )
 
 
-def _of_weights(steps: tuple[Step, ...], metrics: tuple[PlannedMetric, ...]) -> Iterator[StepFault]:
+def _of_weights(steps: tuple[Step, ...], metrics: tuple[MetricSpec, ...]) -> Iterator[StepFault]:
     """Weights grow up to 100 %, and evidence comes before that."""
     weights = [(number, step.weight_bp) for number, step in enumerate(steps) if isinstance(step, SetWeight)]
     for (_, before), (number, weight_bp) in pairwise(weights):
@@ -68,12 +68,12 @@ def _of_weights(steps: tuple[Step, ...], metrics: tuple[PlannedMetric, ...]) -> 
         )
 
 
-def _decides(step: Step, metrics: tuple[PlannedMetric, ...]) -> bool:
+def _decides(step: Step, metrics: tuple[MetricSpec, ...]) -> bool:
     deciding = {metric.name for metric in metrics if not metric.dry_run}
     return bool(deciding & set(metrics_of(step)))
 
 
-def _of_evidence(steps: tuple[Step, ...], metrics: tuple[PlannedMetric, ...]) -> Iterator[StepFault]:
+def _of_evidence(steps: tuple[Step, ...], metrics: tuple[MetricSpec, ...]) -> Iterator[StepFault]:
     canary_only = {metric.name for metric in metrics if metric.kind in NEEDS_CANARY and not metric.dry_run}
     weight_bp = 0
     for number, step in enumerate(steps):

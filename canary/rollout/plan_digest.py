@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 
-from canary.rollout.metrics import PlannedMetric
+from canary.evidence.metric import MetricSpec
 from canary.rollout.plan import Deadline, ExposureBudget, RollbackWindow, RolloutPlan
 from canary.rollout.windows import Calendar
 from core.codec import to_json
@@ -75,7 +75,7 @@ def _of_metrics(before: RolloutPlan, after: RolloutPlan) -> Iterator[str]:
             yield _changed(then[name], now[name])
 
 
-def _changed(before: PlannedMetric, after: PlannedMetric) -> str:
+def _changed(before: MetricSpec, after: MetricSpec) -> str:
     if before.margin != after.margin:
         changed = f"the margin of {before.name} was {before.margin} and is {after.margin}"
         return f"{changed}: no margin changes after the start"

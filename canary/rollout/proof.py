@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from canary.evidence.metric import MetricPhase
 from canary.rollout import approvals
 from canary.rollout.case import Case
-from canary.rollout.seen import MetricPhase
 from canary.rollout.step import Pause, metrics_of
 from canary.rollout.steps import evidence_for
 from canary.verdict import Verdict

@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
+from canary.evidence.metric import MetricPhase
 from canary.routing_table import BASIS_POINTS
 from canary.verdict import Verdict
-
-
-class MetricPhase(StrEnum):
-    """A question to the evidence is open, or has ended in one of the four ways of `Verdict`."""
-
-    RUNNING = "Running"
-    SUCCESSFUL = Verdict.SUCCESSFUL
-    FAILED = Verdict.FAILED
-    INCONCLUSIVE = Verdict.INCONCLUSIVE
-    ERROR = Verdict.ERROR
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from canary.evidence.metric import MetricPhase
 from canary.rollout import approvals
 from canary.rollout.case import Case
-from canary.rollout.seen import MetricPhase
 from canary.rollout.step import Analysis, Experiment, Pause, SetMirror, SetWeight, Step, Until
 from canary.verdict import Verdict
 

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from canary.rollout.metrics import Hypothesis, MetricKind, PlannedMetric
+from canary.evidence.metric import Hypothesis, MetricKind, MetricSpec
 from serve_apps.rollout_spec.wire_base import Metadata, Wire
 
 
@@ -61,11 +61,11 @@ class MetricWire(Wire):
         self.planned(())
         return self
 
-    def planned(self, strata: tuple[str, ...]) -> PlannedMetric:
+    def planned(self, strata: tuple[str, ...]) -> MetricSpec:
         """The metric of the plan; `strata` are the rollout's. Raises ValueError."""
         fields = self.model_dump(exclude={"planned_looks", "strata"})
         takes_strata = self.strata is None and not self.planned_looks and strata
-        return PlannedMetric(
+        return MetricSpec(
             **fields,
             planned_looks=tuple(self.planned_looks),
             strata=strata if takes_strata else tuple(self.strata or ()),

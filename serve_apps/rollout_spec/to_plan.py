@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from canary.rollout.metrics import PlannedMetric
+from canary.evidence.metric import MetricSpec
 from canary.rollout.plan import (
     Background,
     Deadline,
@@ -131,7 +131,7 @@ class _Mapping:
         wire = self._spec.background
         return Background(self._named(wire.templates), wire.starting_step) if wire else Background()
 
-    def metrics(self) -> tuple[PlannedMetric, ...]:
+    def metrics(self) -> tuple[MetricSpec, ...]:
         """Those of every template that the rollout names, each template once."""
         names = dict.fromkeys(ref.template_name for _, ref in _references(self._spec))
         strata = tuple(self._spec.strata)
@@ -210,7 +210,7 @@ def _unknown(spec: RolloutSpec, templates: Templates) -> Iterator[InvalidDocumen
             yield InvalidDocument(f"{pointer}/templateName", "no AnalysisTemplate of this file has that name")
 
 
-def _of_names(metrics: Sequence[PlannedMetric]) -> Iterator[InvalidDocument]:
+def _of_names(metrics: Sequence[MetricSpec]) -> Iterator[InvalidDocument]:
     for name, count in Counter(metric.name for metric in metrics).items():
         if count > 1:
             yield InvalidDocument("/spec", f"{count} metrics of its templates are called {name}")

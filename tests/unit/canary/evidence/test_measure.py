@@ -254,6 +254,7 @@ def test_every_reason_is_one_sentence_without_a_number_that_was_not_counted(n: i
 
 REFUSED: list[dict[str, Any]] = [
     {"name": ""},
+    {"name": " "},
     {"hypothesis": Hypothesis.NON_INFERIORITY},
     {"margin": 0.05},
     {"margin": 0.0, "justification": "agreed"},

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from canary.evidence.metric import Hypothesis, MetricKind, MetricPhase, MetricSpec
 from canary.rollout.advance import Transition, advance
-from canary.rollout.metrics import Hypothesis, MetricKind, PlannedMetric
 from canary.rollout.nominate import begin
 from canary.rollout.plan import (
     DAY_S,
@@ -19,7 +19,7 @@ from canary.rollout.plan import (
     RolloutPlan,
     Surveillance,
 )
-from canary.rollout.seen import Approval, MetricPhase, MetricSeen, RolloutEvidence, Seen, World
+from canary.rollout.seen import Approval, MetricSeen, RolloutEvidence, Seen, World
 from canary.rollout.status import RolloutStatus
 from canary.rollout.step import Analysis, ApprovalRule, Pause, SetMirror, SetWeight, Step, Until
 from canary.verdict import Verdict
@@ -36,7 +36,7 @@ RUNNING, SUCCESSFUL = MetricPhase.RUNNING, MetricPhase.SUCCESSFUL
 FAILED, INCONCLUSIVE, ERROR = MetricPhase.FAILED, MetricPhase.INCONCLUSIVE, MetricPhase.ERROR
 
 
-def sensitivity(**changes: Any) -> PlannedMetric:
+def sensitivity(**changes: Any) -> MetricSpec:
     declared: dict[str, Any] = {
         "name": "sensitivity",
         "kind": MetricKind.SENSITIVITY,
@@ -44,11 +44,11 @@ def sensitivity(**changes: Any) -> PlannedMetric:
         "margin": 0.05,
         "justification": "two readers differ by that much",
     }
-    return PlannedMetric(**declared | changes)
+    return MetricSpec(**declared | changes)
 
 
-def guardrail(name: str = "canary-failures", **changes: Any) -> PlannedMetric:
-    return PlannedMetric(**{"name": name, "kind": MetricKind.CANARY_FAILURES} | changes)
+def guardrail(name: str = "canary-failures", **changes: Any) -> MetricSpec:
+    return MetricSpec(**{"name": name, "kind": MetricKind.CANARY_FAILURES} | changes)
 
 
 METRICS = (

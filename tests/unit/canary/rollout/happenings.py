@@ -8,8 +8,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
+from canary.evidence.metric import MetricPhase
 from canary.rollout.plan import Deadline, OnDeadline
-from canary.rollout.seen import MetricPhase
 from canary.rollout.verbs import Verb, VerbKind
 from canary.routing_table import BASIS_POINTS
 from canary.verdict import Verdict

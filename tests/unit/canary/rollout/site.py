@@ -10,11 +10,12 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from canary.evidence.metric import MetricPhase
 from canary.rollout.actions import Action, AwaitDrain, GrantMirror, GrantWeight, PointAlias, Record
 from canary.rollout.advance import MOST_MOVES, Event, Transition, advance
 from canary.rollout.nominate import Nomination, begin, nominate
 from canary.rollout.plan import RolloutPlan
-from canary.rollout.seen import Approval, MetricPhase, RolloutEvidence, Seen, World
+from canary.rollout.seen import Approval, RolloutEvidence, Seen, World
 from canary.rollout.status import RolloutPhase, RolloutStatus
 from canary.rollout.verbs import Refused, Verb, VerbKind, apply_verb
 from canary.routing_table import BASIS_POINTS, CHAMPION

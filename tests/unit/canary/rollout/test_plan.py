@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from canary.evidence.metric import Hypothesis, MetricKind, MetricSpec
 from canary.rollout.approvals import missing
 from canary.rollout.default_plan import default_plan
-from canary.rollout.metrics import Hypothesis, MetricKind, PlannedMetric
 from canary.rollout.nominate import Nomination, NotNow, begin, nominate
 from canary.rollout.plan import (
     Background,
@@ -114,7 +114,7 @@ def test_a_plan_that_contradicts_itself_cannot_be(wrong: dict[str, Any]) -> None
         lambda: sensitivity(planned_looks=(100,)),
         lambda: sensitivity(kind=MetricKind.AUC, planned_looks=(200, 100)),
         lambda: sensitivity(slo=0.01),
-        lambda: PlannedMetric(name="m", kind=MetricKind.MEASUREMENT, planned_looks=(100,)),
+        lambda: MetricSpec(name="m", kind=MetricKind.MEASUREMENT, planned_looks=(100,)),
     ],
 )
 def test_a_part_that_could_never_be_right_cannot_be_built(wrong: Any) -> None:
