@@ -1,4 +1,4 @@
-"""What must survive a crash: jobs, outbox, control state, routing, decisions, rollouts, shadows, truths, the audit."""
+"""What must survive a crash: jobs, outbox, control state, routing, decisions, rollouts, shadows, truths, audit."""
 
 from canary.disclosure import Audience
 from core.retry import RetryPolicy
