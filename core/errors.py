@@ -34,7 +34,8 @@ survives pickling between actors.
         ├── InvalidField · UrlRefused · Unauthenticated · Forbidden · Overloaded · RoutingFrozen
         └── IdempotencyConflict · JobNotFound · JobNotCancelable · JobCanceled · ResultNotReady · NoSuchDocument ·
             DocumentPurged · UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment ·
-            RoutingConflict · TruthNotFound · AdjudicationNotFound · AlreadyAnswered
+            RoutingConflict · TruthNotFound · AdjudicationNotFound · AlreadyAnswered · RolloutNotFound ·
+            RolloutConflict · RolloutRefused
 """
 
 from __future__ import annotations
@@ -399,3 +400,19 @@ class AlreadyAnswered(RequestError):
     """An item of the adjudication queue has an answer: its arms were told, so that nobody reads it blindly again."""
 
     code = "already-answered"
+
+
+class RolloutNotFound(RequestError):
+    code = "rollout-not-found"
+
+
+class RolloutConflict(RequestError):
+    """The rollout has moved since the revision that the change was made for."""
+
+    code = "rollout-conflict"
+
+
+class RolloutRefused(RequestError):
+    """What was asked of a rollout may not be as it stands; the text says why."""
+
+    code = "rollout-refused"

@@ -1,4 +1,4 @@
-"""What must survive a crash: jobs, results, outbox, control state, routing, decisions, shadows, truths, the audit."""
+"""What must survive a crash: jobs, outbox, control state, routing, decisions, rollouts, shadows, truths, audit."""
 
 from canary.disclosure import Audience
 from core.retry import RetryPolicy
@@ -36,6 +36,8 @@ from ledger.records import (
     Submitted,
 )
 from ledger.retention import KeptFor, Retention, StudyUse
+from ledger.rollout_evidence import KeptEvidence, RolloutEvidences
+from ledger.rollouts import RolloutEvent, Rollouts, StoredRollout
 from ledger.routing import Routing
 from ledger.routing_records import Freeze, ModelRouting, Pin
 from ledger.shadow_records import ClaimedShadow, PairedResult, ShadowResult, ShadowTask
@@ -80,6 +82,8 @@ class Ledger:
         self.pairs = Pairs(database)
         self.adjudications = Adjudications(database, self.truths)
         self.paired_truths = PairedTruths(database)
+        self.rollouts = Rollouts(database, self.audit)
+        self.rollout_evidence = RolloutEvidences(database)
 
     @classmethod
     def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":
@@ -122,6 +126,7 @@ __all__ = [
     "Job",
     "JobRequest",
     "JobState",
+    "KeptEvidence",
     "KeptFor",
     "LeaseLost",
     "Ledger",
@@ -133,9 +138,11 @@ __all__ = [
     "PairedResult",
     "Pin",
     "Priority",
+    "RolloutEvent",
     "ShadowResult",
     "ShadowTask",
     "StoredDecision",
+    "StoredRollout",
     "StoredTruth",
     "StudyUse",
     "Submitted",

@@ -1,8 +1,9 @@
 """What is no longer needed is not kept: a finished job names a study, and its documents hold one.
 
 Three classes, each kept for a time of its own: documents; jobs, with all that names a study, and the notes of truths,
-which may; evidence, truths among it, which judges a version by pseudonyms only. What is open or still to be delivered
-stays, however old it is, and so does the audit.
+which may; evidence, with truths and rollouts, which judges a version by pseudonyms only. What is open or still to be
+delivered stays, however old it is, and so does the audit. The last rollout of each version stays, too: what failed
+has no weight until a person retries it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from ledger.tables import (
     jobs,
     paired_readings,
     readings,
+    rollout_approvals,
+    rollout_events,
+    rollout_evidence,
+    rollouts,
     shadow_outcomes,
     shadow_tasks,
     truth_notes,
@@ -161,9 +166,33 @@ def _jobs(before: datetime) -> tuple[_Rows, ...]:
 def _evidence(before: datetime) -> tuple[_Rows, ...]:
     tables = (decisions, exposures, shadow_outcomes, escalations, truths, paired_readings)
     keys = {table: tuple(table.primary_key.columns) for table in tables}
-    return tuple(
+    by_time = (
         _Rows("evidence", key, sa.select(*key).where(table.c.at < before)) for table, key in keys.items()
     )
+    return (*by_time, *_runs(before))
+
+
+def _runs(before: datetime) -> tuple[_Rows, ...]:
+    """Rollouts that ended before and that a later run of the version has followed, after all that belongs to them."""
+    later = rollouts.alias("later")
+    followed = sa.exists().where(
+        (later.c.model == rollouts.c.model)
+        & (later.c.candidate == rollouts.c.candidate)
+        & (later.c.run > rollouts.c.run)
+    )
+    old = (rollouts.c.ended_at < before) & followed
+    return (
+        *(
+            _Rows("evidence", tuple(each.primary_key.columns), _of_runs(each, old))
+            for each in (rollout_events, rollout_approvals, rollout_evidence)
+        ),
+        _Rows("evidence", (rollouts.c.model, rollouts.c.run), _RUNS.where(old)),
+    )
+
+
+def _of_runs(table: sa.Table, old: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    of_it = (table.c.model == rollouts.c.model) & (table.c.run == rollouts.c.run)
+    return sa.select(*table.primary_key.columns).join(rollouts, of_it).where(old)
 
 
 def _ended(before: datetime) -> sa.ColumnElement[bool]:
@@ -174,3 +203,6 @@ def _ended(before: datetime) -> sa.ColumnElement[bool]:
 
 def _to_be_delivered() -> sa.ColumnElement[bool]:
     return sa.exists().where((deliveries.c.job_id == jobs.c.id) & (unindexed(deliveries.c.state) == DUE))
+
+
+_RUNS = sa.select(rollouts.c.model, rollouts.c.run)

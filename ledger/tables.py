@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-REVISION = "0007"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
+REVISION = "0008"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
 SCHEMA_VERSION = 7  # stays: it keeps away a Serinus that reads `schema_version` and knows of no revisions
 RESULT_VERSION = 1  # of the JSON that `jobs.result` holds
 
@@ -439,4 +439,53 @@ pairing = (
         sa.Column("at", UtcTime),
         sa.Column("changes", sa.Integer, nullable=False),
     )
+)
+
+rollouts = sa.Table(  # one run of a model's rollout; a change is made for the `revision` that was read
+    "rollouts",
+    metadata,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("run", sa.Integer, primary_key=True),
+    sa.Column("candidate", sa.String(64), nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("plan", sa.JSON, nullable=False),
+    sa.Column("plan_digest", sa.String(64), nullable=False),
+    sa.Column("status", sa.JSON, nullable=False),
+    sa.Column("began_at", UtcTime, nullable=False),
+    sa.Column("ended_at", UtcTime),
+)
+
+rollout_events = sa.Table(  # append only: what a run went through, and who or what moved it
+    "rollout_events",
+    metadata,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("run", sa.Integer, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),  # from 1 in each run
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("before", sa.JSON(none_as_null=True)),  # nothing, of the beginning
+    sa.Column("after", sa.JSON, nullable=False),
+)
+
+rollout_approvals = sa.Table(
+    "rollout_approvals",
+    metadata,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("run", sa.Integer, primary_key=True),
+    sa.Column("step", sa.Integer, primary_key=True),
+    sa.Column("role", sa.String(64), primary_key=True),
+    sa.Column("actor", sa.String(128), primary_key=True),
+    sa.Column("at", UtcTime, nullable=False),
+)
+
+rollout_evidence = sa.Table(  # what a run knows of a metric, and up to where the ledger was read for it
+    "rollout_evidence",
+    metadata,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("run", sa.Integer, primary_key=True),
+    sa.Column("metric", sa.String(96), primary_key=True),
+    sa.Column("state", sa.JSON, nullable=False),
+    sa.Column("cursor", sa.JSON, nullable=False),
+    sa.Column("updated_at", UtcTime, nullable=False),
 )

@@ -20,6 +20,7 @@ from serve_apps.embedded.secrets import ensure_secrets
 from serve_apps.embedded.site_backup import back_up_site, restore_site
 from serve_apps.embedded.state_archive import CONTENTS, NoBackup
 from serve_apps.settings import Settings
+from tests.unit.canary.rollout.builders import begun, plan
 from tests.unit.ledger.conftest import GIVES_UP_SOON, Clock, after
 from tests.unit.ledger.former import make_schema_6, rows_of
 from tests.unit.ledger.paired import told
@@ -126,6 +127,20 @@ def test_what_was_told_of_a_study_comes_back(
     restore_site(elsewhere, file)
     restored = Ledger.open(elsewhere.ledger, GIVES_UP_SOON, Clock())
     assert restored.truths.of_study("st-pt-1", tenant="ris") == (truth,)
+    restored.close()
+
+
+def test_a_rollout_that_is_under_way_comes_back(
+    settings: Settings, running: Ledger, elsewhere: Settings, file: Path
+) -> None:
+    kept = running.rollouts.begin(plan(), begun(), actor="ris/ada")
+    running.rollout_evidence.keep("chest-ct", 1, {"sensitivity": ({"harm": [0.1]}, {"at": 3})})
+    back_up_site(settings, file)
+    restore_site(elsewhere, file)
+    restored = Ledger.open(elsewhere.ledger, GIVES_UP_SOON, Clock())
+    assert restored.rollouts.standing() == (kept,)
+    assert restored.rollouts.events("chest-ct", 1) == running.rollouts.events("chest-ct", 1)
+    assert restored.rollout_evidence.of_run("chest-ct", 1) == running.rollout_evidence.of_run("chest-ct", 1)
     restored.close()
 
 
