@@ -37,6 +37,7 @@ from ledger.records import (
 )
 from ledger.retention import KeptFor, Retention, StudyUse
 from ledger.rollout_evidence import KeptEvidence, RolloutEvidences
+from ledger.rollout_feed import RolloutFeed
 from ledger.rollouts import RolloutEvent, Rollouts, StoredRollout
 from ledger.routing import Routing
 from ledger.routing_records import Freeze, ModelRouting, Pin
@@ -82,6 +83,7 @@ class Ledger:
         self.pairs = Pairs(database)
         self.adjudications = Adjudications(database, self.truths)
         self.paired_truths = PairedTruths(database)
+        self.rollout_feed = RolloutFeed(database)
         self.rollouts = Rollouts(database, self.audit)
         self.rollout_evidence = RolloutEvidences(database)
 

@@ -243,7 +243,7 @@ def _stored(row: Mapping[str, Any]) -> StoredDecision:
 
 def _exposure_row(row: DecisionRow) -> dict[str, Any]:
     names = (*DRAW_ONCE, "generation", "arm", "version", "weight_bp", "segments")
-    return {name: getattr(row, name) for name in names}
+    return {name: getattr(row, name) for name in names} | {"failed": row.role == FAILED and row.counts}
 
 
 def _exposure(row: Mapping[str, Any]) -> Exposure:

@@ -272,6 +272,15 @@ decisions = sa.Table(
     sa.Index("decisions_by_assignment", "model", "assigned_at"),
 )
 
+sa.Index(
+    "decisions_failed",
+    decisions.c.model,
+    decisions.c.version,
+    decisions.c.at,
+    sqlite_where=decisions.c.role == "failed",
+    postgresql_where=decisions.c.role == "failed",
+)
+
 routing_tables = sa.Table(  # the tables that decisions were made by, each once, by the digest of its text
     "routing_tables",
     metadata,
@@ -295,6 +304,7 @@ exposures = sa.Table(  # the first draw of each identity under each salt: its la
     sa.Column("version", sa.String(64), nullable=False),
     sa.Column("weight_bp", sa.Integer, nullable=False),
     sa.Column("segments", sa.Text, nullable=False),
+    sa.Column("failed", sa.Boolean),  # whether the drawn variant failed at it then; of older rows not kept
     sa.Index("exposures_by_time", "model", "at"),
 )
 

@@ -1,4 +1,7 @@
-"""Rollouts: each run with its plan and status, what it went through, who approved it, and what it knows."""
+"""Rollouts: each run with its plan and status, what it went through, who approved it, and what it knows.
+
+A drawn study tells from now on whether its version failed at it, and failures are found by version.
+"""
 
 from __future__ import annotations
 
@@ -50,4 +53,13 @@ def upgrade() -> None:
         sa.Column("state", sa.JSON, nullable=False),
         sa.Column("cursor", sa.JSON, nullable=False),
         sa.Column("updated_at", sa.BigInteger, nullable=False),
+    )
+    op.add_column("exposures", sa.Column("failed", sa.Boolean))
+    failed = sa.text("role = 'failed'")
+    op.create_index(
+        "decisions_failed",
+        "decisions",
+        ["model", "version", "at"],
+        sqlite_where=failed,
+        postgresql_where=failed,
     )

@@ -13,6 +13,7 @@ from sqlalchemy import event
 from core.errors import PoisonStudy
 from ledger import JobState, KeptFor, Ledger
 from ledger.jobs import DAY
+from ledger.rollout_feed import Place
 from ledger.truths import truth_id
 from tests.unit.ledger.conftest import NOON
 from tests.unit.ledger.paired import told
@@ -22,7 +23,7 @@ from tests.unit.ledger.studies import submit
 Ask = Callable[[Ledger], object]
 GROWING = (
     "jobs|documents|deliveries|decisions|exposures|readings|idempotency|shadow_tasks|shadow_outcomes|audit"
-    "|truths|truth_notes|paired_readings"
+    "|truths|truth_notes|paired_readings|escalations"
 )
 WHOLE_TABLE = re.compile(rf"^SCAN ({GROWING})\b(?! USING INDEX jobs_by_age)")  # the newest, up to a limit
 ASKED: dict[str, tuple[str, Ask]] = {
@@ -57,6 +58,23 @@ ASKED: dict[str, tuple[str, Ask]] = {
     "what evidence takes": (
         "paired_readings_by_versions",
         lambda of: of.paired_truths.outcomes("ich", "1", "2", "1386000@SCT"),
+    ),
+    "draws of a rollout": (
+        "exposures_by_time",
+        lambda of: of.rollout_feed.draws("ich", Place(NOON, ""), NOON),
+    ),
+    "answers of a candidate": (
+        "decisions_by_time",
+        lambda of: of.rollout_feed.answers("ich", "2", Place(NOON, ""), NOON),
+    ),
+    "failures of a candidate": ("decisions_failed", lambda of: of.rollout_feed.failures("ich", "2", NOON)),
+    "escalations of a candidate": (
+        "sqlite_autoindex_decisions_1",
+        lambda of: of.rollout_feed.escalated("ich", "2", 0, NOON),
+    ),
+    "pairs of a rollout": (
+        "paired_readings_by_versions",
+        lambda of: of.rollout_feed.failure_pairs("ich", "1", "2", NOON),
     ),
     "dead letters": ("deliveries_due", lambda of: of.outbox.dead_letters()),
 }
