@@ -102,7 +102,7 @@ class _Look:
         specs = self._of_kinds(OF_DRAWS)
         cursor = self._common_cursor([*(spec.name for spec in specs), SPLIT])
         states = self._states(specs, anew=cursor is None)
-        split = {} if cursor is None else _split_from_json(self.kept[SPLIT].state)
+        split: Mapping[str, SampleRatio] = {} if cursor is None else _split_from_json(self.kept[SPLIT].state)
         drawn = self.ledger.rollout_feed.draws(self.status.model, self._place(cursor), settled)
         if not drawn:
             return states, split
