@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ APPROVED = Approval(1, 2, "radiologist", "ris/ada", NOON)
 A_DAY = KeptFor(None, None, DAY)
 
 
-def begin(ledger: Ledger, **changes: object) -> StoredRollout:
+def begin(ledger: Ledger, **changes: Any) -> StoredRollout:
     return ledger.rollouts.begin(plan(), begun(**changes), actor="ris/ada")
 
 
@@ -30,8 +31,8 @@ def event(before: RolloutStatus, status: RolloutStatus, actor: str = "rollout") 
     return Event(before, status, after(60), actor, status.reason)
 
 
-def move(ledger: Ledger, before: StoredRollout, **changes: object) -> StoredRollout:
-    status = replace(before.status, **changes)  # type: ignore[arg-type]
+def move(ledger: Ledger, before: StoredRollout, **changes: Any) -> StoredRollout:
+    status = replace(before.status, **changes)
     return ledger.rollouts.move(before, status, [event(before.status, status)])
 
 
