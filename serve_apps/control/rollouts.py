@@ -33,7 +33,7 @@ logger = logging.getLogger("serinus.rollouts")
 class KeptRollouts(RolloutStore, Protocol):
     """`ledger.rollouts`."""
 
-    def standing(self) -> Sequence[StoredRollout]: ...
+    def newest(self) -> Sequence[StoredRollout]: ...
     def of_model(self, model: str) -> Sequence[StoredRollout]: ...
     def approvals(self, model: str, run: int) -> tuple[Approval, ...]: ...
     def begin(self, plan: RolloutPlan, status: RolloutStatus, *, actor: str) -> StoredRollout: ...
@@ -65,9 +65,9 @@ class Rollouts:
 
     def look(self, sighting: Sighting) -> frozenset[Touched]:
         """Look at every rollout once; returns what was changed. Raises LedgerUnavailable."""
-        standing, decided, site = self._s.store.standing(), self._s.routing(), self._s.site()
+        newest, decided, site = self._s.store.newest(), self._s.routing(), self._s.site()
         touched: set[Touched] = set()
-        for stored in standing:
+        for stored in newest:
             routing = self._in_force(decided, stored.status.model)
             if is_at_rest(stored.status, routing):
                 continue

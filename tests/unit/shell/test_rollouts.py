@@ -38,6 +38,10 @@ def site(ledger: Ledger) -> RolloutSite:
     return RolloutSite(ledger)
 
 
+def phase_of(site: RolloutSite) -> RolloutPhase:
+    return site.status.phase
+
+
 def at_canary(site: RolloutSite) -> RolloutSite:
     """The rollout has given version 2 its 5 % and waits for studies."""
     site.start()
@@ -61,7 +65,7 @@ def at_promotion(site: RolloutSite) -> RolloutSite:
 def test_a_rollout_goes_all_the_way_by_looks_alone(site: RolloutSite) -> None:
     at_promotion(site)
     site.look()
-    assert site.status.phase is RolloutPhase.PROMOTING
+    assert phase_of(site) is RolloutPhase.PROMOTING
     assert site.aliases.moves == [("champion-previous", "1"), ("champion", "2")]
     site.look()
     site.pass_time(DRAIN)
@@ -87,9 +91,9 @@ def test_without_evidence_nothing_moves(site: RolloutSite) -> None:
 def test_a_second_look_at_the_same_present_changes_nothing(site: RolloutSite) -> None:
     at_canary(site)
     site.look()
-    before = site.ledger.rollouts.standing(), site.routing, len(site.ledger.audit.rows(limit=1_000))
+    before = site.ledger.rollouts.newest(), site.routing, len(site.ledger.audit.rows(limit=1_000))
     assert site.look(2) == frozenset()
-    assert (site.ledger.rollouts.standing(), site.routing, len(site.ledger.audit.rows(limit=1_000))) == before
+    assert (site.ledger.rollouts.newest(), site.routing, len(site.ledger.audit.rows(limit=1_000))) == before
 
 
 def test_who_was_killed_after_writing_is_made_up_for(
@@ -126,10 +130,10 @@ def test_a_look_that_somebody_was_faster_than_raises_nothing(
     site.start()
     site.look()
     site.approve()
-    standing = site.ledger.rollouts.standing()
+    newest = site.ledger.rollouts.newest()
     site.say(VerbKind.PAUSE)
     with monkeypatch.context() as stale:
-        stale.setattr(site.ledger.rollouts, "standing", lambda: standing)
+        stale.setattr(site.ledger.rollouts, "newest", lambda: newest)
         assert site.look() == frozenset()
     assert (site.status.phase, site.routing.weight_bp) == (RolloutPhase.PAUSED, 0)
 
@@ -275,7 +279,7 @@ def test_a_mirror_is_set_for_the_candidate_and_leaves_with_it(site: RolloutSite)
     site.look()
     assert (site.routing.version, site.routing.weight_bp, site.routing.mirror_bp) == ("2", 0, 2_500)
     site.look(2)
-    assert site.status.phase is RolloutPhase.COMPLETED
+    assert phase_of(site) is RolloutPhase.COMPLETED
     site.ledger.routing.set_weight(MODEL, "3", 100, actor="ris/eve")
     assert site.routing.mirror_bp == 10_000
 
@@ -298,7 +302,7 @@ def test_the_failure_of_one_model_stops_no_other(site: RolloutSite, monkeypatch:
 
 def test_nothing_begins_by_itself(site: RolloutSite) -> None:
     assert site.look(3) == frozenset()
-    assert site.ledger.rollouts.standing() == ()
+    assert site.ledger.rollouts.newest() == ()
     with pytest.raises(RolloutNotFound):
         site.say(VerbKind.PAUSE)
 
@@ -350,11 +354,11 @@ def test_an_undo_leads_back_to_the_former_champion(site: RolloutSite) -> None:
     site.look(2)
     site.pass_time(DRAIN)
     site.look(2)
-    assert site.status.phase is RolloutPhase.SURVEILLING
+    assert phase_of(site) is RolloutPhase.SURVEILLING
     site.say(VerbKind.UNDO)
     assert site.aliases.names["champion"] == "1"
     site.look(2)
-    assert site.status.phase is RolloutPhase.FAILED
+    assert phase_of(site) is RolloutPhase.FAILED
 
 
 def test_a_restarted_controller_counts_the_drain_anew(site: RolloutSite) -> None:
@@ -362,10 +366,10 @@ def test_a_restarted_controller_counts_the_drain_anew(site: RolloutSite) -> None
     site.look(2)
     site.pass_time(DRAIN - timedelta(seconds=1))
     site.look()
-    assert site.status.phase is RolloutPhase.PROMOTING
+    assert phase_of(site) is RolloutPhase.PROMOTING
     site.pass_time(timedelta(seconds=1))
     site.look()
-    assert site.status.phase is RolloutPhase.SURVEILLING
+    assert phase_of(site) is RolloutPhase.SURVEILLING
 
 
 def _away(*_: object, **__: object) -> Any:
