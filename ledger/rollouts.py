@@ -63,13 +63,13 @@ class Rollouts:
         self._audit = audit
         self._read: dict[tuple[str, int], StoredRollout] = {}  # what was read last of each run
 
-    def standing(self) -> tuple[StoredRollout, ...]:
+    def newest(self) -> tuple[StoredRollout, ...]:
         """The newest run of each version of each model, by model and run. Only what has changed is read again."""
-        return self._db.remembered("rollouts", lambda: self._newest(sa.true()))
+        return self._db.remembered("rollouts", lambda: self._newest_where(sa.true()))
 
     def of_model(self, model: str) -> tuple[StoredRollout, ...]:
         """The newest run of each version of a model, the last to begin at the end."""
-        return self._newest(rollouts.c.model == model)
+        return self._newest_where(rollouts.c.model == model)
 
     def events(self, model: str, run: int, limit: int = MOST_EVENTS) -> tuple[RolloutEvent, ...]:
         """Newest first."""
@@ -132,7 +132,7 @@ class Rollouts:
             self._audit.append_within(connection, actor, "rollout-plan", before.status.model, detail)
         return after
 
-    def _newest(self, which: sa.ColumnElement[bool]) -> tuple[StoredRollout, ...]:
+    def _newest_where(self, which: sa.ColumnElement[bool]) -> tuple[StoredRollout, ...]:
         last = sa.select(rollouts.c.model, sa.func.max(rollouts.c.run).label("run")).where(which)
         last_runs = last.group_by(rollouts.c.model, rollouts.c.candidate).subquery()
         its = (rollouts.c.model == last_runs.c.model) & (rollouts.c.run == last_runs.c.run)

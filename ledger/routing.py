@@ -124,7 +124,7 @@ class Routing:
                     before.slot, before.ab.slot, "an A/B test of this model is running; end it first"
                 )
             salts = {**before.salts, version: before.salts.get(version) or self._new_salt()}
-            return replace(before, version=version, weight_bp=weight_bp, salts=salts)
+            return _weighted(replace(before, salts=salts), version, weight_bp, actor)
 
         asked = {"version": version, "weight_bp": weight_bp}
         require_fits(decisions, {"version": version})
@@ -166,7 +166,7 @@ class Routing:
             if before.version != version:
                 return replace(before, salts=salts)
             in_advance = {name: until for name, until in before.in_advance.items() if name != WEIGHT}
-            return replace(before, version=None, weight_bp=0, salts={}, in_advance=in_advance)
+            return replace(_weighted(before, None, 0, actor), salts={}, in_advance=in_advance)
 
         change = _Change("candidacy-ended", {"version": version}, _weight, apply)
         try:
@@ -358,6 +358,20 @@ class Routing:
         connection.execute(first, {"id": ONE_SITE, "revision": 0, "freeze": None})
         connection.execute(sa.update(routing_site).values(revision=routing_site.c.revision + 1))
         return self._revision(connection)
+
+
+def _weighted(before: ModelRouting, version: str | None, weight_bp: int, actor: str) -> ModelRouting:
+    """The same weight again is nobody's new decision. The share of a shadow is the candidate's, and goes with it."""
+    if (before.version, before.weight_bp) == (version, weight_bp):
+        return before
+    return replace(
+        before,
+        version=version,
+        weight_bp=weight_bp,
+        mirror_bp=before.mirror_bp if before.version == version else BASIS_POINTS,
+        weight_by=actor,
+        weight_number=before.weight_number + 1,
+    )
 
 
 def _weight(routing: ModelRouting) -> dict[str, Any]:

@@ -47,7 +47,8 @@ class ModelRouting:
 
     `salts` remembers the salt of each version that was given a weight, until its candidacy ends. `in_advance` names
     what was asked for before its version or variant existed (`weight`, `rules`, `shadow/<alias>`, `pin/<key>`), and
-    when that expires. `revision` is the ledger's routing revision at the last change; 0, without a `changed_at`, for
+    when that expires. `weight_by` is who set the weight that stands, `weight_number` counts the decisions about it.
+    `revision` is the ledger's routing revision at the last change; 0, without a `changed_at`, for
     a model that nobody has touched.
     """
 
@@ -63,6 +64,8 @@ class ModelRouting:
     ab: ABView | None = None
     slot: Slot | None = None
     in_advance: Mapping[str, datetime] = field(default_factory=dict)
+    weight_by: str = ""
+    weight_number: int = 0
     changed_at: datetime | None = None
     revision: int = 0
 

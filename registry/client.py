@@ -143,6 +143,19 @@ class RegistryClient:
         except RegistryRefused:
             self._send("POST", "/registered-models/alias", body)
 
+    def move_alias(self, name: str, alias: str, expected: str | None, version: str) -> bool:
+        """Point an alias at a version if it names `expected` until now; whether it names the version then.
+
+        MLflow has no compare and swap: who moves the alias in the milliseconds between is overwritten.
+        """
+        found = self.model(name).aliases.get(alias)
+        if found == version:
+            return True
+        if found != expected:
+            return False
+        self.set_alias(name, alias, version)
+        return True
+
     def delete_alias(self, name: str, alias: str) -> None:
         self._send("DELETE", "/registered-models/alias", {"name": name, "alias": alias})
 

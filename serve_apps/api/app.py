@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from serve_apps.api import ab_tests, events, jobs, keys, routing, studies, system, truth
+from serve_apps.api import ab_tests, events, jobs, keys, rollouts, routing, studies, system, truth
 from serve_apps.api.dependencies import FindServices, Services
 from serve_apps.api.edge.edge import Edge, Guard
 from serve_apps.api.edge.intake import Limits
@@ -17,6 +17,7 @@ TAGS = [
     {"name": "studies", "description": "Push studies by STOW-RS, or say that one is complete"},
     {"name": "truth", "description": "Say what was really there; read again what versions differ on"},
     {"name": "routing", "description": "Who reads what, why, and how to change it"},
+    {"name": "rollouts", "description": "Declare a rollout, follow it, and decide where it asks a person"},
     {"name": "keys", "description": "Who may call: make, list and revoke keys"},
     {"name": "system", "description": "Health and what is in service"},
 ]
@@ -25,6 +26,7 @@ ROUTERS = (
     studies.router,
     truth.router,
     routing.router,
+    rollouts.router,
     ab_tests.router,
     events.router,
     keys.router,

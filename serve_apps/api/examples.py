@@ -47,6 +47,21 @@ _KEY_OUT = {
     "expires_at": "2027-05-01T08:00:00Z",
     "last_used_on": "2026-05-01",
 }
+_ROLLOUT_OUT = {
+    "model": MODEL,
+    "name": "ich-triage-2026-05",
+    "run": 1,
+    "candidate": "2",
+    "stable": "1",
+    "phase": "Progressing",
+    "reason": "waits for the approval of quality",
+    "step": 2,
+    "steps": 8,
+    "weight_bp": 0,
+    "mirror_bp": 10000,
+    "began_at": AT,
+    "progressed_at": "2026-05-09T08:00:00Z",
+}
 _FREEZE_OUT = {
     "frozen": True,
     "recorded": True,
@@ -210,6 +225,36 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
             "discordant_share": 0.04,
             "items_per_day": 35.2,
         },
+    },
+    "RolloutIn": {
+        "spec": "apiVersion: serinus/v1\nkind: ModelRollout\nmetadata: {name: ich-triage-2026-05}\nspec: …\n"
+    },
+    "VerbIn": {"role": "quality", "note": "protocol QM-17"},
+    "RolloutsOut": {"rollouts": [_ROLLOUT_OUT]},
+    "RolloutDetailOut": _ROLLOUT_OUT
+    | {
+        "next_gate": "step 2 of 8: the approval of 2 people as radiologist and quality",
+        "conditions": [{"kind": "Progressing", "holds": True, "reason": ""}],
+        "approvals": [{"step": 2, "role": "radiologist", "actor": "admin/ada", "at": AT}],
+        "evidence": [
+            {
+                "metric": "sensitivity",
+                "phase": "Successful",
+                "reason": "not inferior by 5 points",
+                "observed": 340,
+            }
+        ],
+        "events": [
+            {
+                "number": 3,
+                "at": AT,
+                "actor": "rollout",
+                "phase": "Progressing",
+                "step": 2,
+                "weight_bp": 0,
+                "reason": "sensitivity is successful",
+            }
+        ],
     },
     "AnswerIn": {"label": "present", "reader": "reader-7"},
     "AnsweredOut": {

@@ -37,6 +37,7 @@ from serve_apps.control.judged import JudgedVersions
 from serve_apps.control.observe import Observation, is_settled
 from serve_apps.control.pages import Pages, pages_of
 from serve_apps.control.publish import Move
+from serve_apps.control.rollout_world import Sighting
 from serve_apps.control.snapshot import Findings, Refusal, refusals, snapshot_of
 from serve_apps.control.state import ControllerState, DeployedApp
 from serve_apps.control.watch import TableInForce
@@ -172,6 +173,13 @@ class Reconciler:
             model: TableInForce(table, self._state.of(model).table_epoch)
             for model, table in self._p.publisher.snapshot.tables.items()
         }
+
+    @property
+    def sighting(self) -> Sighting | None:
+        """What was observed last and what came of it, while this controller leads; None before its first look."""
+        if self._seen is None or not self._p.publisher.is_leader:
+            return None
+        return Sighting(self._seen, self._state, self.tables_in_force)
 
     async def decided(self) -> RoutingSnapshot:
         """Apply what people decided about traffic to what was observed last. Returns what came of it."""

@@ -93,6 +93,15 @@ class TableInForce:
     epoch: int
 
 
+@dataclass(frozen=True, slots=True)
+class PlaneSeen:
+    """What was found of the readings under one table, which its epoch and generation name."""
+
+    epoch: int
+    generation: int
+    verdict: Verdict
+
+
 @dataclass(slots=True)
 class _Experiment:
     """The evidence on one experiment's split so far; each identity counts once."""
@@ -108,7 +117,8 @@ MoreAlarms = Callable[[], Mapping[str, str]]
 class DataPlaneWatch:
     """`alarms` holds a sentence for each model whose studies are not read as its table says, or whose champion fails.
 
-    `more` are alarms of other parts, by subject; each is asked at every look, in the watch's own thread.
+    `planes` holds what was found for each model. `more` are alarms of other parts, by subject; each is asked at every
+    look, in the watch's own thread.
     """
 
     def __init__(
@@ -120,6 +130,7 @@ class DataPlaneWatch:
         executor: Executor | None = None,
     ) -> None:
         self.alarms: dict[str, str] = {}
+        self.planes: Mapping[str, PlaneSeen] = {}
         self._decisions = decisions
         self._audit = audit
         self._more = more
@@ -142,8 +153,10 @@ class DataPlaneWatch:
         self._experiments = {key: state for key, state in self._experiments.items() if key in running}
         self._published = {model: seen for model, seen in self._published.items() if model in tables}
         alarms: dict[str, str] = {}
+        planes: dict[str, PlaneSeen] = {}
         for model, in_force in tables.items():
             verdict = self._verdict(in_force)
+            planes[model] = PlaneSeen(in_force.epoch, in_force.table.generation, verdict.verdict)
             if verdict.verdict is Verdict.FAILED:
                 alarms[model] = verdict.reason
                 self._note(model, in_force.table, verdict)
@@ -153,7 +166,7 @@ class DataPlaneWatch:
             alarms.update(more())
         for subject in sorted(alarms.keys() - self.alarms.keys()):
             logger.error("alarms.raised", extra={"subject": subject, "reason": alarms[subject]})
-        self.alarms = alarms
+        self.alarms, self.planes = alarms, planes
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)

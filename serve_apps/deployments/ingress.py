@@ -29,6 +29,7 @@ from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
 from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.anchored_audit import audit_anchor
+from serve_apps.application.evidence_port import NoEvidence
 from serve_apps.application.executors import LedgerThreads
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
@@ -38,6 +39,7 @@ from serve_apps.application.key_ring import KeyRing
 from serve_apps.application.keys import KeyService
 from serve_apps.application.messages import ServedVersion
 from serve_apps.application.overview import OverviewService
+from serve_apps.application.rollouts import RolloutService
 from serve_apps.application.routing import RoutingService
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.routing_state import RoutingState
@@ -117,6 +119,7 @@ class Ingress(RoutingReplica):
             adjudications=AdjudicationService(
                 ledger, self._snapshot, pools.ledger, settings.adjudicate_concordant
             ),
+            rollouts=RolloutService(ledger, controller, NoEvidence(), pools.ledger),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
 

@@ -6,9 +6,12 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 
 from ray import serve
 
+from canary.rollout.plan import RolloutPlan
+from canary.rollout.verbs import Verb
 from core.private_files import write_privately
 from core.sqlite_changes import SqliteChanges
 from ledger import Ledger
@@ -20,6 +23,7 @@ from registry.signing import load_verify_key
 from registry.webhook_subscription import name_of_site, subscribe
 from serve_apps.adapters.broadcast import Broadcast
 from serve_apps.application.anchored_audit import audit_anchor
+from serve_apps.application.evidence_port import NoEvidence
 from serve_apps.application.purge import SitePurge
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.admission import AdmissionController
@@ -29,6 +33,10 @@ from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
 from serve_apps.control.ray_serve import RayServe, ask_replica
 from serve_apps.control.reconcile import Parts, Reconciler
+from serve_apps.control.rollout_acts import Ports
+from serve_apps.control.rollout_loop import Controller, RolloutLoop
+from serve_apps.control.rollout_world import Drains, Site
+from serve_apps.control.rollouts import Rollouts, Sources
 from serve_apps.control.subscription import RegistrySubscription
 from serve_apps.control.upkeep import Upkeep
 from serve_apps.control.watch import DataPlaneWatch, RefusalLog, audit_chain, ledger_log, shadow_backlog
@@ -53,6 +61,7 @@ class RolloutController:
             self._publisher.run_forever(),
             self._watch.run_forever(lambda: self._reconciler.tables_in_force),
             self._upkeep.run_forever(),
+            self._rollouts.run_forever(),
             *([self._subscription.run_forever()] if self._subscription else []),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -96,6 +105,26 @@ class RolloutController:
             alarms=self._alarms,
         )
         self._reconciler = Reconciler(parts, settings)
+        self._rollouts = self._rollout_loop(settings)
+
+    def _rollout_loop(self, settings: Settings) -> RolloutLoop:
+        ledger, publisher, reconciler = self._ledger, self._publisher, self._reconciler
+        drain = timedelta(seconds=settings.forward_timeout_s + settings.stable_reserve_s)
+        sources = Sources(
+            store=ledger.rollouts,
+            routing=ledger.routing.all,
+            site=lambda: Site(ledger.control.head().frozen, self._watch.planes),
+            evidence=NoEvidence(),
+            history=ledger.transitions.history,
+        )
+        ports = Ports(ledger.rollouts, ledger.routing, self._client, ledger.transitions)
+        controller = Controller(
+            sighting=lambda: reconciler.sighting,
+            leads=lambda: ledger.control.head().leader_epoch == publisher.epoch,
+            decided=reconciler.decided,
+            registry_changed=reconciler.registry_changed,
+        )
+        return RolloutLoop(Rollouts(sources, ports, Drains(drain)), controller)
 
     async def snapshot(self) -> RoutingSnapshot:
         """What was published last."""
@@ -104,6 +133,14 @@ class RolloutController:
     async def decided(self) -> RoutingSnapshot:
         """Apply now what people decided about traffic. Returns the snapshot that came of it."""
         return await self._reconciler.decided()
+
+    async def start_rollout(self, plan: RolloutPlan, actor: str) -> bool:
+        """Begin a rollout, or change the plan of the one under way where it may change; whether it began."""
+        return await self._rollouts.start(plan, actor)
+
+    async def tell_rollout(self, model: str, verb: Verb) -> None:
+        """Do what a person says to a model's rollout."""
+        await self._rollouts.say(model, verb)
 
     async def wake(self) -> None:
         """Observe MLflow now, where something changed."""
@@ -124,6 +161,7 @@ class RolloutController:
             self._publisher,
             self._watch,
             self._upkeep,
+            self._rollouts,
         )
         for part in (
             *closing,

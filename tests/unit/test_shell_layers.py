@@ -1,7 +1,7 @@
 """The arrows inside serve_apps, read from the imports: what faces outwards knows what lies further in, never back.
 
 deployments ──► api · control ──► adapters ──► application ──► settings        cli ──► embedded ──► adapters
-                                                                               cli ──► rollout_spec
+                                                                         cli · api ──► rollout_spec
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SHELL = "serve_apps"
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "app": frozenset({"deployments", "settings"}),
     "deployments": frozenset({"api", "control", "adapters", "application", "settings", "resources"}),
-    "api": frozenset({"application", "settings"}),
+    "api": frozenset({"application", "rollout_spec", "settings"}),
     "control": frozenset({"adapters", "application", "settings", "resources"}),
     "cli": frozenset(
         {"app", "application", "embedded", "rollout_spec", "settings"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ APPROVED = Approval(1, 2, "radiologist", "ris/ada", NOON)
 A_DAY = KeptFor(None, None, DAY)
 
 
-def begin(ledger: Ledger, **changes: object) -> StoredRollout:
+def begin(ledger: Ledger, **changes: Any) -> StoredRollout:
     return ledger.rollouts.begin(plan(), begun(**changes), actor="ris/ada")
 
 
@@ -30,8 +31,8 @@ def event(before: RolloutStatus, status: RolloutStatus, actor: str = "rollout") 
     return Event(before, status, after(60), actor, status.reason)
 
 
-def move(ledger: Ledger, before: StoredRollout, **changes: object) -> StoredRollout:
-    status = replace(before.status, **changes)  # type: ignore[arg-type]
+def move(ledger: Ledger, before: StoredRollout, **changes: Any) -> StoredRollout:
+    status = replace(before.status, **changes)
     return ledger.rollouts.move(before, status, [event(before.status, status)])
 
 
@@ -41,9 +42,9 @@ def fail(ledger: Ledger, before: StoredRollout) -> StoredRollout:
 
 def test_a_rollout_comes_back_as_it_was_written(ledger: Ledger, ledger_url: str) -> None:
     moved = move(ledger, begin(ledger), step=3, weight_bp=500, blind_since=after(1.000001))
-    assert ledger.rollouts.standing() == ledger.rollouts.of_model("chest-ct") == (moved,)
+    assert ledger.rollouts.newest() == ledger.rollouts.of_model("chest-ct") == (moved,)
     elsewhere = Ledger.open(ledger_url)
-    assert elsewhere.rollouts.standing() == (moved,), "with nothing remembered"
+    assert elsewhere.rollouts.newest() == (moved,), "with nothing remembered"
     elsewhere.close()
 
 
@@ -68,7 +69,7 @@ def test_of_two_who_write_for_one_revision_one_does(ledger: Ledger) -> None:
         move(ledger, first, step=2)
     with pytest.raises(RolloutConflict):
         ledger.rollouts.amend(first, plan(), actor="ris/ada")
-    assert ledger.rollouts.standing() == (moved,)
+    assert ledger.rollouts.newest() == (moved,)
     assert (len(ledger.rollouts.events("chest-ct", 1)), len(ledger.audit.rows())) == (2, audited)
 
 
@@ -87,7 +88,7 @@ def test_a_retry_is_another_run_and_the_former_stays_as_it_was(ledger: Ledger) -
     again = begun(run=2, reason="ada retries it")
     stored = ledger.rollouts.move(failed, again, [event(failed.status, again, "ris/ada")])
     assert (stored.plan, stored.status, stored.revision) == (failed.plan, again, 1)
-    assert ledger.rollouts.standing() == (stored,)
+    assert ledger.rollouts.newest() == (stored,)
     assert [one.after.phase for one in ledger.rollouts.events("chest-ct", 1)] == ["Failed", "Progressing"]
     (first,) = ledger.rollouts.events("chest-ct", 2)
     assert (first.number, first.before, first.actor) == (1, None, "ris/ada")
@@ -118,7 +119,7 @@ def test_a_plan_is_amended_under_the_status_that_stands(ledger: Ledger) -> None:
     first = begin(ledger)
     other = plan(budget=ExposureBudget(studies=300))
     amended = ledger.rollouts.amend(first, other, actor="ris/ada")
-    assert ledger.rollouts.standing() == (StoredRollout(other, first.status, 2),) == (amended,)
+    assert ledger.rollouts.newest() == (StoredRollout(other, first.status, 2),) == (amended,)
     row = ledger.audit.rows(limit=1)[0]
     assert (row.actor, row.action, row.detail["run"]) == ("ris/ada", "rollout-plan", 1)
 
@@ -126,7 +127,7 @@ def test_a_plan_is_amended_under_the_status_that_stands(ledger: Ledger) -> None:
 def test_what_is_too_long_is_refused_and_nothing_is_written(ledger: Ledger) -> None:
     with pytest.raises(InvalidField):
         begin(ledger, candidate="v" * 65)
-    assert (ledger.rollouts.standing(), ledger.audit.rows()) == ((), ())
+    assert (ledger.rollouts.newest(), ledger.audit.rows()) == ((), ())
 
 
 def test_evidence_is_kept_by_metric_and_replaced_with_its_cursor(ledger: Ledger) -> None:
@@ -154,7 +155,7 @@ def test_an_old_run_goes_with_all_that_belongs_to_it_once_the_version_has_a_late
     stored = ledger.rollouts.move(failed, again, [event(failed.status, again)])
     assert ledger.retention.due(A_DAY)["evidence"] == 6
     assert ledger.retention.purge(A_DAY, actor="retention")["evidence"] == 6
-    assert ledger.rollouts.standing() == (stored,)
+    assert ledger.rollouts.newest() == (stored,)
     left = (ledger.rollouts.events("chest-ct", 1), ledger.rollouts.approvals("chest-ct", 1))
     assert (*left, ledger.rollout_evidence.of_run("chest-ct", 1)) == ((), (), {})
 

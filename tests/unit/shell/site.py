@@ -12,6 +12,10 @@ from typing import Any, NoReturn
 import httpx
 from fastapi import FastAPI
 
+from canary.rollout.nominate import begin
+from canary.rollout.plan import RolloutPlan
+from canary.rollout.verbs import Verb
+from core.clock import now
 from core.errors import LedgerUnavailable
 from core.priority import QueueOrder
 from ledger import AuditAnchor, JobState, Ledger, NewKey, ShadowTask
@@ -32,12 +36,14 @@ from serve_apps.application.keys import KeyService
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.overview import OverviewService
 from serve_apps.application.result import to_result
+from serve_apps.application.rollouts import RolloutService
 from serve_apps.application.routing import RoutingService
 from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot, with_freeze
 from serve_apps.application.routing_state import Confirmation
 from serve_apps.application.truth import TruthService
 from serve_apps.settings import Settings
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_version
+from tests.unit.shell.rollout_site import FakeEvidence
 
 STUDY = "1.2.840.77"
 BODY = {"study_uid": STUDY, "source": "samples", "model": "ich-triage"}
@@ -93,6 +99,28 @@ class Replicas:
         )
 
 
+class Controller:
+    """The controller's side of rollouts: begins what is new, and keeps what people said; `error` is raised."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.said: list[tuple[str, Verb]] = []
+        self.error: Exception | None = None
+
+    async def start_rollout(self, plan: RolloutPlan, actor: str) -> bool:
+        if self.error is not None:
+            raise self.error
+        if self._ledger.rollouts.of_model(plan.model):
+            return False
+        self._ledger.rollouts.begin(plan, begin(plan, "2", "1", run=1, now=now()), actor=actor)
+        return True
+
+    async def tell_rollout(self, model: str, verb: Verb) -> None:
+        if self.error is not None:
+            raise self.error
+        self.said.append((model, verb))
+
+
 class Site:
     """One site: its ledger, its snapshot, and what its routes need."""
 
@@ -108,6 +136,7 @@ class Site:
         self.key = self.new_key("ris", Scope.ADMIN)
         self.reader_key = self.new_key("reader", Scope.RESULTS_READ, tenant="ris")
         self.threads = ThreadPoolExecutor(4, "ledger")
+        self.controller, self.evidence = Controller(self.ledger), FakeEvidence(None)
         self.services = self._services(folder)
 
     def _services(self, folder: Path) -> Services:
@@ -136,6 +165,7 @@ class Site:
             adjudications=AdjudicationService(
                 ledger, lambda: self.snapshot, threads, self.settings.adjudicate_concordant
             ),
+            rollouts=RolloutService(ledger, self.controller, self.evidence, threads),
             webhooks=WebhookReceiver("secret", self.announce),
         )
 

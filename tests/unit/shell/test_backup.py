@@ -138,7 +138,7 @@ def test_a_rollout_that_is_under_way_comes_back(
     back_up_site(settings, file)
     restore_site(elsewhere, file)
     restored = Ledger.open(elsewhere.ledger, GIVES_UP_SOON, Clock())
-    assert restored.rollouts.standing() == (kept,)
+    assert restored.rollouts.newest() == (kept,)
     assert restored.rollouts.events("chest-ct", 1) == running.rollouts.events("chest-ct", 1)
     assert restored.rollout_evidence.of_run("chest-ct", 1) == running.rollout_evidence.of_run("chest-ct", 1)
     restored.close()

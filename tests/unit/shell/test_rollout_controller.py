@@ -22,6 +22,7 @@ PARTS = (
     "upkeep",
     "pages",
     "subscription",
+    "rollouts",
     "reconciler",
     "registry_changes",
     "client",

@@ -1,0 +1,23 @@
+"""Where the evidence on a rollout comes from."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from canary.rollout.plan import RolloutPlan
+from canary.rollout.seen import RolloutEvidence
+
+
+class EvidencePort(Protocol):
+    """Computes what the ledger's rows say of one run of a model's rollout."""
+
+    def of(self, model: str, run: int, plan: RolloutPlan) -> RolloutEvidence | None:
+        """None while nothing was computed yet. May raise: then nothing is known, too."""
+        ...
+
+
+class NoEvidence:
+    """Computes nothing: with it no rollout moves on."""
+
+    def of(self, model: str, run: int, plan: RolloutPlan) -> RolloutEvidence | None:
+        return None

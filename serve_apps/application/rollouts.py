@@ -1,0 +1,105 @@
+"""What people declare and say about rollouts, and how they stand. The controller does it; the ledger tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from canary.rollout.plan import RolloutPlan
+from canary.rollout.seen import Approval, MetricSeen
+from canary.rollout.verbs import Verb
+from core.errors import InvalidField, RolloutNotFound, SerinusError
+from ledger import Ledger, RolloutEvent, StoredRollout
+from serve_apps.application.evidence_port import EvidencePort
+from serve_apps.application.executors import run_in
+
+MOST_EVENTS = 50
+T = TypeVar("T")
+
+
+class RolloutCalls(Protocol):
+    """The controller, which alone knows how the world stands. Raises RolloutRefused, RolloutNotFound,
+    RolloutConflict, NotReady, LedgerUnavailable, and what calls to another process raise.
+    """
+
+    async def start_rollout(self, plan: RolloutPlan, actor: str) -> bool: ...
+    async def tell_rollout(self, model: str, verb: Verb) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutView:
+    """One rollout with its approvals, what is known of its metrics, and its newest events, the newest first."""
+
+    stored: StoredRollout
+    approvals: tuple[Approval, ...] = ()
+    evidence: tuple[MetricSeen, ...] = ()
+    events: tuple[RolloutEvent, ...] = ()
+
+
+class RolloutService:
+    """Starts rollouts, passes on what people say to them, and tells how they stand."""
+
+    def __init__(
+        self, ledger: Ledger, controller: RolloutCalls, evidence: EvidencePort, executor: Executor
+    ) -> None:
+        self._ledger = ledger
+        self._controller = controller
+        self._evidence = evidence
+        self._executor = executor
+
+    async def all(self) -> tuple[StoredRollout, ...]:
+        """The newest run of each version of each model, by model and run."""
+        return await run_in(self._executor, self._ledger.rollouts.newest)
+
+    async def of(self, model: str) -> RolloutView:
+        """The model's rollout under way, else its last one. Raises RolloutNotFound."""
+        return await run_in(self._executor, self._view, model)
+
+    async def start(
+        self, model: str, plans: Sequence[RolloutPlan], *, actor: str
+    ) -> tuple[RolloutView, bool]:
+        """Begin the model's rollout of `plans`, or change its plan where that may be; whether it began.
+
+        Raises InvalidField unless there is one plan for the model, and as RolloutCalls does.
+        """
+        mine = [plan for plan in plans if plan.model == model]
+        if len(mine) != 1:
+            raise InvalidField(
+                f"the spec holds {len(mine)} rollouts for {model}, and one is started", "/spec"
+            )
+        began = await self._controller.start_rollout(mine[0], actor)
+        return await self.of(model), began
+
+    async def read(self, read: Callable[[], T]) -> T:
+        """What a spec says, read in a thread: a long text holds up nobody. Raises as `read` does."""
+        return await run_in(self._executor, read)
+
+    async def say(self, model: str, verb: Verb) -> RolloutView:
+        """Say a verb to the model's rollout. Raises as RolloutCalls does."""
+        await self._controller.tell_rollout(model, verb)
+        return await self.of(model)
+
+    def _view(self, model: str) -> RolloutView:
+        known = self._ledger.rollouts.of_model(model)
+        if not known:
+            raise RolloutNotFound("no rollout of that model was ever started")
+        stored = next((one for one in reversed(known) if not one.status.has_ended), known[-1])
+        run = stored.status.run
+        return RolloutView(
+            stored,
+            self._ledger.rollouts.approvals(model, run),
+            self._known(stored),
+            self._ledger.rollouts.events(model, run, MOST_EVENTS),
+        )
+
+    def _known(self, stored: StoredRollout) -> tuple[MetricSeen, ...]:
+        """What the metrics say, in the plan's order; nothing of what cannot be computed now."""
+        try:
+            found = self._evidence.of(stored.status.model, stored.status.run, stored.plan)
+        except SerinusError:
+            return ()
+        if found is None:
+            return ()
+        return tuple(found.metrics[one.name] for one in stored.plan.metrics if one.name in found.metrics)

@@ -1,0 +1,206 @@
+"""Declared rollouts, one look after the other: what is true now, where that moves them, and what is left to do.
+
+Level-triggered: a look that was lost, or came twice, or broke off between two actions, is made up for by the next.
+What fails for one model holds up no other. Nothing begins here by itself: a person starts a rollout.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from canary.rollout.advance import advance
+from canary.rollout.nominate import NotNow, begin, nominate
+from canary.rollout.plan import RolloutPlan
+from canary.rollout.plan_digest import refused_changes
+from canary.rollout.seen import Approval, RolloutEvidence, Seen, World
+from canary.rollout.status import RolloutPhase, RolloutStatus
+from canary.rollout.verbs import Refused, Verb, VerbKind, apply_verb
+from canary.routing_table import CHAMPION
+from core.clock import now
+from core.errors import RolloutNotFound, RolloutRefused
+from ledger import ModelRouting, StoredRollout, Transition
+from serve_apps.application.evidence_port import EvidencePort
+from serve_apps.control.rollout_acts import Acts, Done, Ports, RolloutStore, Touched
+from serve_apps.control.rollout_world import ROLLOUT, Drains, Sighting, Site, world_of
+
+logger = logging.getLogger("serinus.rollouts")
+
+
+class KeptRollouts(RolloutStore, Protocol):
+    """`ledger.rollouts`."""
+
+    def newest(self) -> Sequence[StoredRollout]: ...
+    def of_model(self, model: str) -> Sequence[StoredRollout]: ...
+    def approvals(self, model: str, run: int) -> tuple[Approval, ...]: ...
+    def begin(self, plan: RolloutPlan, status: RolloutStatus, *, actor: str) -> StoredRollout: ...
+    def amend(self, before: StoredRollout, plan: RolloutPlan, *, actor: str) -> StoredRollout: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a look asks beside the controller's observation. `history` are an alias's moves, the newest first."""
+
+    store: KeptRollouts
+    routing: Callable[[], Mapping[str, ModelRouting]]
+    site: Callable[[], Site]
+    evidence: EvidencePort
+    history: Callable[[str], Sequence[Transition]]
+
+
+class Rollouts:
+    """Looks at rollouts, and does what people say to them. One call at a time."""
+
+    def __init__(
+        self, sources: Sources, ports: Ports, drains: Drains, clock: Callable[[], datetime] = now
+    ) -> None:
+        self._s = sources
+        self._acts = Acts(ports)
+        self._drains = drains
+        self._clock = clock
+        self._told: dict[tuple[str, int], str] = {}  # why a rollout could not act, as it was logged last
+
+    def look(self, sighting: Sighting) -> frozenset[Touched]:
+        """Look at every rollout once; returns what was changed. Raises LedgerUnavailable."""
+        newest, decided, site = self._s.store.newest(), self._s.routing(), self._s.site()
+        touched: set[Touched] = set()
+        for stored in newest:
+            routing = self._in_force(decided, stored.status.model)
+            if is_at_rest(stored.status, routing):
+                continue
+            try:
+                done = self._look_at(stored, sighting, routing, site)
+            except Exception as error:
+                logger.exception("rollout.look_failed", extra={"error": type(error).__name__})
+                continue
+            self._tell(stored, done)
+            touched |= done.touched
+        return frozenset(touched)
+
+    def start(self, plan: RolloutPlan, sighting: Sighting, *, actor: str) -> bool:
+        """Begin a rollout of the model's challenger, or give the one under way its changed plan; whether it began.
+
+        Raises RolloutRefused with why neither may be, and RolloutConflict when somebody else was faster.
+        """
+        model, challenger = plan.model, sighting.challenger(plan.model)
+        known = self._s.store.of_model(model)
+        running = [one for one in known if not one.status.has_ended and one.status.candidate == challenger]
+        if running and not running[-1].status.is_promoted:
+            self._amend(running[-1], plan, actor)
+            return False
+        routing = self._in_force(self._s.routing(), model)
+        world = world_of(model, challenger, sighting, routing, self._s.site())
+        # a person may begin again what failed: that is a retry with another plan
+        found = nominate(world, [one.status for one in known if not one.status.has_ended])
+        if isinstance(found, NotNow):
+            raise RolloutRefused(found.reason)
+        status = begin(
+            plan,
+            found.candidate,
+            found.stable,
+            run=1 + max((one.status.run for one in known), default=0),
+            now=self._clock(),
+            why=f"{actor} started it",
+        )
+        self._s.store.begin(plan, status, actor=actor)
+        return True
+
+    def say(self, model: str, verb: Verb, sighting: Sighting) -> frozenset[Touched]:
+        """Do what a person says to a model's rollout. Returns what was changed.
+
+        Raises RolloutNotFound, RolloutRefused with why it may not be, and what kept it from being written.
+        """
+        known = self._s.store.of_model(model)
+        if not known:
+            raise RolloutNotFound("no rollout of that model was ever started")
+        stored = meant(known, verb.kind)
+        routing = self._in_force(self._s.routing(), model)
+        seen = self._seen(stored, sighting, routing, self._s.site())
+        seen = replace(seen, world=replace(seen.world, former_champions=self._former(model, seen.world)))
+        outcome = apply_verb(stored.plan, stored.status, verb, seen, self._clock())
+        if isinstance(outcome, Refused):
+            raise RolloutRefused(outcome.reason)
+        done = self._acts.do(stored, outcome, routing, generation_of(sighting, model))
+        if done.error is not None and not done.is_written:
+            raise done.error
+        self._tell(stored, done)
+        return done.touched
+
+    def _look_at(self, stored: StoredRollout, sighting: Sighting, routing: ModelRouting, site: Site) -> Done:
+        seen = self._seen(stored, sighting, routing, site)
+        transition = advance(stored.plan, stored.status, seen, self._clock())
+        return self._acts.do(stored, transition, routing, generation_of(sighting, stored.status.model))
+
+    def _seen(self, stored: StoredRollout, sighting: Sighting, routing: ModelRouting, site: Site) -> Seen:
+        status = stored.status
+        table = sighting.table(status.model)
+        answering = None if table is None else table.champion.version
+        is_drained = self._drains.is_drained(status.model, answering, self._clock())
+        world = world_of(status.model, status.candidate, sighting, routing, site, is_drained=is_drained)
+        if status.has_ended:
+            return Seen(world)
+        approvals = self._s.store.approvals(status.model, status.run)
+        return Seen(world, self._evidence(stored), approvals)
+
+    def _evidence(self, stored: StoredRollout) -> RolloutEvidence | None:
+        """What cannot be computed is not known."""
+        try:
+            return self._s.evidence.of(stored.status.model, stored.status.run, stored.plan)
+        except Exception as error:
+            logger.exception("rollout.no_evidence", extra={"error": type(error).__name__})
+            return None
+
+    def _amend(self, stored: StoredRollout, plan: RolloutPlan, actor: str) -> None:
+        if plan == stored.plan:
+            return
+        if refused := refused_changes(stored.plan, plan):
+            raise RolloutRefused("; ".join(refused))
+        self._s.store.amend(stored, plan, actor=actor)
+
+    def _former(self, model: str, world: World) -> tuple[str, ...]:
+        """Versions that were champion, the last one first."""
+        moves = (one.old for one in self._s.history(model) if one.alias == CHAMPION)
+        return tuple(dict.fromkeys(old for old in moves if old is not None and old != world.champion))
+
+    def _in_force(self, decided: Mapping[str, ModelRouting], model: str) -> ModelRouting:
+        return decided.get(model, ModelRouting(model)).in_force(self._clock())
+
+    def _tell(self, stored: StoredRollout, done: Done) -> None:
+        """Log why a rollout could not act, once for each reason."""
+        code = "" if done.error is None else done.error.code
+        if code and self._told.get(stored.key) != code:
+            logger.warning("rollout.not_done", extra={"model": stored.status.model, "error": code})
+        self._told[stored.key] = code
+
+
+def is_at_rest(status: RolloutStatus, routing: ModelRouting) -> bool:
+    """Whether nothing can be left to do for a rollout that has ended: its candidate has no weight of its own.
+
+    A version that failed has none, whoever set it; one whose rollout ended otherwise may have one from a person.
+    """
+    if not status.has_ended:
+        return False
+    has_weight = routing.version == status.candidate and routing.weight_bp > 0
+    is_its_own = status.phase is RolloutPhase.FAILED or routing.weight_by == ROLLOUT
+    return not (has_weight and is_its_own)
+
+
+def meant(known: Sequence[StoredRollout], kind: VerbKind) -> StoredRollout:
+    """The rollout that a verb is for, of the newest runs of a model's versions: mostly the one under way."""
+    under_way = [one for one in known if not one.status.has_ended and not one.status.is_promoted]
+    watched = [one for one in known if not one.status.has_ended and one.status.is_promoted]
+    promoted = [one for one in known if one.status.is_promoted]
+    first: Iterable[Sequence[StoredRollout]] = (under_way, watched, known)
+    if kind is VerbKind.UNDO:
+        first = (promoted, known)
+    elif kind is VerbKind.RETRY:
+        first = (known,)
+    return next(some[-1] for some in first if some)
+
+
+def generation_of(sighting: Sighting, model: str) -> int:
+    table = sighting.table(model)
+    return 0 if table is None else table.generation

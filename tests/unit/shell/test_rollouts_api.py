@@ -1,0 +1,149 @@
+"""Rollouts by HTTP: read from the ledger, done by the controller, and refused with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from canary.rollout.seen import Approval
+from canary.rollout.verbs import Verb, VerbKind
+from core.clock import now
+from core.errors import LedgerUnavailable, NotReady, RolloutConflict, RolloutRefused
+from tests.unit.canary.rollout.builders import GOOD, begun, plan
+from tests.unit.shell.site import Site
+
+SPEC = Path(__file__).parents[3].joinpath("examples/rollouts/chest-ct.yaml").read_text()
+DECLARED = "/v1/rollouts/chest-ct-nodule"
+OF_IT = "/v1/rollouts/chest-ct"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    site.close()
+
+
+@pytest.fixture
+async def http(site: Site) -> AsyncIterator[httpx.AsyncClient]:
+    async with site.client() as client:
+        yield client
+
+
+async def test_a_spec_starts_a_rollout_once(site: Site, http: httpx.AsyncClient) -> None:
+    first = await http.put(DECLARED, json={"spec": SPEC}, headers={"X-Serinus-Actor": "ada"})
+    again = await http.put(DECLARED, json={"spec": SPEC})
+    assert (first.status_code, again.status_code) == (201, 200)
+    begun_ = first.json()
+    assert (begun_["name"], begun_["run"], begun_["candidate"], begun_["weight_bp"]) == (
+        "chest-ct-nodule",
+        1,
+        "2",
+        0,
+    )
+    assert begun_["next_gate"].startswith("step 0 of ")
+    assert [(event["actor"], event["number"]) for event in begun_["events"]] == [("ris/ada", 1)]
+    assert (await http.get(DECLARED)).json() == again.json()
+
+
+@pytest.mark.parametrize("spec", ["kind: ModelRollout", "{", SPEC.replace("setWeight: 5", "setWeight: 500")])
+async def test_a_spec_with_mistakes_is_refused_with_their_lines(http: httpx.AsyncClient, spec: str) -> None:
+    answer = await http.put(DECLARED, json={"spec": spec})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-field")
+    assert "spec:" in answer.json()["detail"]
+
+
+async def test_a_spec_for_another_model_is_refused(site: Site, http: httpx.AsyncClient) -> None:
+    answer = await http.put("/v1/rollouts/brain-mr", json={"spec": SPEC})
+    assert (answer.status_code, answer.json()["pointer"]) == (422, "/spec")
+    assert site.ledger.rollouts.newest() == ()
+
+
+async def test_a_rollout_is_told_with_all_that_people_need(site: Site, http: httpx.AsyncClient) -> None:
+    stored = site.ledger.rollouts.begin(plan(), begun(), actor="ris/ada")
+    approval = Approval(1, 2, "quality", "ris/bob", now())
+    site.ledger.rollouts.move(stored, stored.status, approval=approval)
+    site.evidence.given = GOOD
+    told = (await http.get(OF_IT)).json()
+    assert [(one["step"], one["role"], one["actor"]) for one in told["approvals"]] == [
+        (2, "quality", "ris/bob")
+    ]
+    assert told["evidence"][0] == {
+        "metric": "sensitivity",
+        "phase": "Successful",
+        "reason": "it is Successful",
+        "observed": 50,
+    }
+    assert told["next_gate"] == "step 0 of 7: the candidate reads 100 % of the studies as a shadow"
+    listed = (await http.get("/v1/rollouts")).json()["rollouts"]
+    assert [(one["model"], one["steps"]) for one in listed] == [("chest-ct", 7)]
+
+
+async def test_evidence_that_cannot_be_computed_is_left_out(site: Site, http: httpx.AsyncClient) -> None:
+    site.ledger.rollouts.begin(plan(), begun(), actor="ris/ada")
+    site.evidence.error = LedgerUnavailable("away")
+    answer = await http.get(OF_IT)
+    assert (answer.status_code, answer.json()["evidence"]) == (200, [])
+
+
+@pytest.mark.parametrize("kind", VerbKind)
+async def test_a_verb_reaches_the_controller_with_its_actor(
+    site: Site, http: httpx.AsyncClient, kind: VerbKind
+) -> None:
+    site.ledger.rollouts.begin(plan(), begun(), actor="ris/ada")
+    words: dict[VerbKind, dict[str, Any]] = {
+        VerbKind.APPROVE: {"role": "quality"},
+        VerbKind.PROMOTE: {"full": True},
+        VerbKind.UNDO: {"to": "1"},
+    }
+    body = words.get(kind, {})
+    answer = await http.post(
+        f"{OF_IT}/{kind}", json={**body, "note": "QM-17"}, headers={"X-Serinus-Actor": "ada"}
+    )
+    assert answer.status_code == 200
+    assert site.controller.said == [("chest-ct", Verb(kind=kind, actor="ris/ada", note="QM-17", **body))]
+
+
+@pytest.mark.parametrize(
+    ("verb", "body"), [("approve", {}), ("approve", {"role": " "}), ("pause", {"full": True})]
+)
+async def test_words_that_do_not_go_with_the_verb_are_refused(
+    site: Site, http: httpx.AsyncClient, verb: str, body: dict[str, Any]
+) -> None:
+    assert (await http.post(f"{OF_IT}/{verb}", json=body)).status_code == 422
+    assert site.controller.said == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RolloutRefused("step 3 waits for no approval"), 409),
+        (RolloutConflict("it has moved"), 409),
+        (NotReady("the controller has not looked yet"), 503),
+    ],
+)
+async def test_what_the_controller_refuses_is_told_with_its_reason(
+    site: Site, http: httpx.AsyncClient, error: Any, status: int
+) -> None:
+    site.controller.error = error
+    told = await http.post(f"{OF_IT}/resume", json={})
+    started = await http.put(DECLARED, json={"spec": SPEC})
+    for answer in (told, started):
+        assert (answer.status_code, answer.json()["detail"]) == (status, error.detail)
+
+
+async def test_a_model_without_a_rollout_is_not_found(http: httpx.AsyncClient) -> None:
+    answer = await http.get(OF_IT)
+    assert (answer.status_code, answer.json()["code"]) == (404, "rollout-not-found")
+    assert (await http.get("/v1/rollouts")).json() == {"rollouts": []}
+
+
+async def test_only_an_administrator_changes_a_rollout(site: Site) -> None:
+    async with site.client(site.reader_key) as reader:
+        assert (await reader.get("/v1/rollouts")).status_code == 200
+        assert (await reader.put(DECLARED, json={"spec": SPEC})).status_code == 403
+        assert (await reader.post(f"{OF_IT}/abort", json={})).status_code == 403
