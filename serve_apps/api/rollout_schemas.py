@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from canary.rollout.seen import MetricPhase
+from canary.evidence.metric import MetricPhase
 from canary.rollout.status import ConditionKind, PauseCause, RolloutPhase
 from serve_apps.api.schemas import NO_NUL, Name, Wire
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any
 
 from canary.evidence.forecast import Exposure, Forecast, Site, forecast
-from canary.evidence.metric import Hypothesis, MetricKind, MetricSpec
-from canary.rollout.metrics import PlannedMetric
 from canary.rollout.plan import RolloutPlan, declared_mirror_bp, declared_weight_bp
 from canary.rollout.step import metrics_of
-
-CONVERTED = ("kind", "hypothesis")
 
 
 def forecasts_of(plan: RolloutPlan, studies_per_day: float, prevalence: float) -> list[dict[str, Any]]:
@@ -23,17 +18,8 @@ def forecasts_of(plan: RolloutPlan, studies_per_day: float, prevalence: float) -
     return [
         row_of(plan, found)
         for metric in plan.metrics
-        for found in forecast(
-            spec_of(metric), site, exposure_of(plan, metric.name), guardrails=max(1, guardrails)
-        )
+        for found in forecast(metric, site, exposure_of(plan, metric.name), guardrails=max(1, guardrails))
     ]
-
-
-def spec_of(metric: PlannedMetric) -> MetricSpec:
-    """The metric as the evidence takes it."""
-    known = {one.name for one in fields(MetricSpec)} & {one.name for one in fields(PlannedMetric)}
-    same: dict[str, Any] = {name: getattr(metric, name) for name in known.difference(CONVERTED)}
-    return MetricSpec(kind=MetricKind(metric.kind), hypothesis=Hypothesis(metric.hypothesis), **same)
 
 
 def exposure_of(plan: RolloutPlan, metric: str) -> Exposure:
