@@ -98,6 +98,9 @@ class Pairs:
         for row in rows:
             for values in _pairs_of(row, concordant_share):
                 made.setdefault(values["id"], values)  # the first study of a patient counts
+        with self._db.read() as connection:  # most often all is known, and no writer waits for that
+            if taken_up_to(connection, model) == rows[-1]["at"] and not _unknown(connection, made):
+                return 0
         with self._db.write() as connection:
             self._db.serialise(connection, f"pairs {model}")
             at = self._db.now(connection)

@@ -302,7 +302,9 @@ def test_a_run_that_is_not_there_has_no_evidence(ledger: Ledger) -> None:
 def test_a_look_in_which_nothing_came_writes_nothing(ledger: Ledger) -> None:
     begin(ledger)
     read_study(ledger, row_of("pt-1", 5_000), at=after(1))
+    read_twice(ledger, "pt-2", at=after(2))
     look(ledger)
-    before = ledger.rollout_evidence.of_run("ich", 1)
+    before, mark = ledger.rollout_evidence.of_run("ich", 1), ledger.database.mark()
     look(ledger, LATER + timedelta(hours=1).total_seconds())
     assert ledger.rollout_evidence.of_run("ich", 1) == before
+    assert ledger.database.mark() == mark
