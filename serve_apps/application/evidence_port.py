@@ -14,10 +14,3 @@ class EvidencePort(Protocol):
     def of(self, model: str, run: int, plan: RolloutPlan) -> RolloutEvidence | None:
         """None while nothing was computed yet. May raise: then nothing is known, too."""
         ...
-
-
-class NoEvidence:
-    """Computes nothing: with it no rollout moves on."""
-
-    def of(self, model: str, run: int, plan: RolloutPlan) -> RolloutEvidence | None:
-        return None

@@ -29,11 +29,11 @@ from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
 from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.anchored_audit import audit_anchor
-from serve_apps.application.evidence_port import NoEvidence
 from serve_apps.application.executors import LedgerThreads
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
 from serve_apps.application.fresh_snapshot import SnapshotChecks
+from serve_apps.application.gather_evidence import GatheredEvidence
 from serve_apps.application.jobs import JobService
 from serve_apps.application.key_ring import KeyRing
 from serve_apps.application.keys import KeyService
@@ -119,7 +119,12 @@ class Ingress(RoutingReplica):
             adjudications=AdjudicationService(
                 ledger, self._snapshot, pools.ledger, settings.adjudicate_concordant
             ),
-            rollouts=RolloutService(ledger, controller, NoEvidence(), pools.ledger),
+            rollouts=RolloutService(
+                ledger,
+                controller,
+                GatheredEvidence(ledger, settings.adjudicate_concordant),
+                pools.ledger,
+            ),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
 

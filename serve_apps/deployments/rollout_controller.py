@@ -23,7 +23,7 @@ from registry.signing import load_verify_key
 from registry.webhook_subscription import name_of_site, subscribe
 from serve_apps.adapters.broadcast import Broadcast
 from serve_apps.application.anchored_audit import audit_anchor
-from serve_apps.application.evidence_port import NoEvidence
+from serve_apps.application.gather_evidence import GatheredEvidence
 from serve_apps.application.purge import SitePurge
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.admission import AdmissionController
@@ -114,7 +114,7 @@ class RolloutController:
             store=ledger.rollouts,
             routing=ledger.routing.all,
             site=lambda: Site(ledger.control.head().frozen, self._watch.planes),
-            evidence=NoEvidence(),
+            evidence=GatheredEvidence(ledger, settings.adjudicate_concordant),
             history=ledger.transitions.history,
         )
         ports = Ports(ledger.rollouts, ledger.routing, self._client, ledger.transitions)
