@@ -147,7 +147,7 @@ class RolloutFeed:
         """The first study of each patient that both versions were given since then, in order."""
         of_pair = (paired_readings.c.champion == champion) & (paired_readings.c.candidate == candidate)
         query = (
-            sa.select(paired_readings)
+            sa.select(*(paired_readings.c[name] for name in _OF_PAIR))
             .where((paired_readings.c.model == model) & of_pair & (paired_readings.c.champion_says != ""))
             .order_by(paired_readings.c.at, paired_readings.c.id)
         )
@@ -156,6 +156,10 @@ class RolloutFeed:
             return tuple(_failure(row) for row in pairs if row["at"] >= since)
 
 
+_OF_PAIR: Final = (
+    *("id", "at", "patient", "site", "modality", "scanner"),
+    *("champion_says", "candidate_says"),
+)
 _HAS_FAILED: Final = decisions.c.role == sa.literal_column(f"'{FAILED}'")  # as the index says it
 _FACTS: Final = (
     sa.select(sa.func.max(decisions.c.facts))

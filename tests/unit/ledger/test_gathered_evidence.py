@@ -295,6 +295,20 @@ def test_a_canary_that_gets_everybody_at_a_small_weight_breaks_the_split(ledger:
     assert look(ledger).sample_ratio is Verdict.FAILED
 
 
+def test_a_canary_that_nobody_is_drawn_for_has_no_data_whatever_the_champion_does(ledger: Ledger) -> None:
+    """A silent arm holds its metric, and in time it shows in the split."""
+    begin(ledger)
+    others = [f"pt-{n}" for n in range(60) if decided(f"pt-{n}", table(5_000)).arm != CANARY]
+    for number, patient in enumerate(others):
+        read_study(ledger, row_of(patient, 5_000), at=after(number))
+    found = look(ledger)
+    assert (found.metrics["canary-failures"].phase, found.metrics["canary-failures"].observed) == (
+        MetricPhase.RUNNING,
+        0,
+    )
+    assert (found.exposed_studies, found.sample_ratio) == (0, Verdict.FAILED)
+
+
 def test_a_run_that_is_not_there_has_no_evidence(ledger: Ledger) -> None:
     assert GatheredEvidence(ledger, SHARE).of("ich", 1, PLAN) is None
 
