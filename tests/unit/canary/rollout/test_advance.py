@@ -332,6 +332,12 @@ def test_after_the_last_step_there_is_no_promotion_without_positive_evidence_and
     assert not any(isinstance(action, PointAlias) for action in found.actions)
 
 
+def test_a_bent_split_that_somebody_resumed_still_promotes_nothing() -> None:
+    status = at(7, acknowledged=(PauseCause.SAMPLE_RATIO,))
+    found = tick(PLAN, status, here(status, replace(ANSWERED, sample_ratio=Verdict.FAILED)))
+    assert (found.status.phase, "cannot be trusted" in found.reason) == (RolloutPhase.PROGRESSING, True)
+
+
 def test_harm_during_the_promotion_takes_the_weight_then_the_status_then_the_alias_back() -> None:
     status = at(7, phase=RolloutPhase.PROMOTING, promotion_began=True)
     harm = evidence(canary_failures=FAILED)
