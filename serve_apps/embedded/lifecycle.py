@@ -23,6 +23,7 @@ from core.errors import RegistryUnavailable
 from core.private_files import private_folder
 from registry.client import RegistryClient
 from registry.process_group import Ended
+from registry.quiet import quieten_mlflow
 from registry.server import start_embedded
 from registry.webhook_subscription import subscribe
 from serve_apps.embedded.health import dashboard_answers, registry_answers, waiting_for
@@ -49,8 +50,7 @@ def prepare_state(settings: Settings) -> Stack:
     stack = Stack.load(settings.paths.stack) or Stack(id=secrets.token_hex(8))
     stack.save(settings.paths.stack)
     os.environ[STACK_ID] = stack.id  # inherited by every process that we start from here on
-    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # our own output is a document or a table
-    os.environ["MLFLOW_LOGGING_LEVEL"] = "WARNING"
+    quieten_mlflow()
     return stack
 
 
