@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from core.errors import SerinusError
-from registry.quiet import quieten_mlflow
+from registry.mlflow_output import silence_mlflow
 from serve_apps.cli.output import AsJson, fail, out, print_json, progress, table
 from serve_apps.settings import load_settings
 
@@ -28,7 +28,7 @@ Reference = Annotated[
 @app.callback()
 def before_any() -> None:
     """Register, list and verify model versions in MLflow."""
-    quieten_mlflow()
+    silence_mlflow()
 
 
 @app.command()

@@ -22,8 +22,8 @@ import yaml
 from core.errors import RegistryUnavailable
 from core.private_files import private_folder
 from registry.client import RegistryClient
+from registry.mlflow_output import silence_mlflow
 from registry.process_group import Ended
-from registry.quiet import quieten_mlflow
 from registry.server import start_embedded
 from registry.webhook_subscription import subscribe
 from serve_apps.embedded.health import dashboard_answers, registry_answers, waiting_for
@@ -50,7 +50,7 @@ def prepare_state(settings: Settings) -> Stack:
     stack = Stack.load(settings.paths.stack) or Stack(id=secrets.token_hex(8))
     stack.save(settings.paths.stack)
     os.environ[STACK_ID] = stack.id  # inherited by every process that we start from here on
-    quieten_mlflow()
+    silence_mlflow()
     return stack
 
 
