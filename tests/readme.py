@@ -39,6 +39,8 @@ RUN: Mapping[str, Sequence[str]] = MappingProxyType(
         "serinus models verify": (MODEL,),
         "serinus models schema": (),
         "serinus variants": (),
+        "serinus rollout schema": (),
+        "serinus rollout check": ("examples/rollouts/chest-ct.yaml",),
         "serinus route get": (),
         "serinus route safety-net": (MODEL, "20"),
         "serinus freeze": ("a drill",),

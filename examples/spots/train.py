@@ -6,6 +6,7 @@ their AUC to OUT.
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def export(network: SmallResNet, out: Path) -> None:
     example = cartoons(2, seed=0)[0]
     program = torch.export.export(network, (example,), dynamic_shapes=({0: Dim.AUTO},))
     torch.export.save(program, out / "spots.pt2")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here uses
     graph = torch.onnx.export(program, dynamo=True, verbose=False)
     assert graph is not None
     graph.save(out / "spots.onnx", external_data=False)

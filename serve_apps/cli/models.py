@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from core.errors import SerinusError
+from registry.mlflow_output import silence_mlflow
 from serve_apps.cli.output import AsJson, fail, out, print_json, progress, table
 from serve_apps.settings import load_settings
 
@@ -22,6 +23,12 @@ Reference = Annotated[
     Path | None,
     typer.Option(help="A folder of genuine studies for the input check.", exists=True, file_okay=False),
 ]
+
+
+@app.callback()
+def before_any() -> None:
+    """Register, list and verify model versions in MLflow."""
+    silence_mlflow()
 
 
 @app.command()

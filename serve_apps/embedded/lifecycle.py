@@ -22,6 +22,7 @@ import yaml
 from core.errors import RegistryUnavailable
 from core.private_files import private_folder
 from registry.client import RegistryClient
+from registry.mlflow_output import silence_mlflow
 from registry.process_group import Ended
 from registry.server import start_embedded
 from registry.webhook_subscription import subscribe
@@ -49,8 +50,7 @@ def prepare_state(settings: Settings) -> Stack:
     stack = Stack.load(settings.paths.stack) or Stack(id=secrets.token_hex(8))
     stack.save(settings.paths.stack)
     os.environ[STACK_ID] = stack.id  # inherited by every process that we start from here on
-    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # our own output is a document or a table
-    os.environ["MLFLOW_LOGGING_LEVEL"] = "WARNING"
+    silence_mlflow()
     return stack
 
 

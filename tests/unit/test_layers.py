@@ -77,6 +77,7 @@ def test_the_environment_is_read_in_one_place() -> None:
         "serve_apps.embedded.lifecycle",
         "serve_apps.embedded.notify",  # systemd says there where it listens
         "serve_apps.embedded.ray_head",
+        "registry.mlflow_output",
         "registry.server",
     }
     readers = {name_of(p) for p in modules() if "os.environ" in p.read_text() or "getenv" in p.read_text()}

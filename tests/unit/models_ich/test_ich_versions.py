@@ -13,8 +13,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.export import export_network
-from models.onnx_network import OnnxNetwork
 from models.spec import Aggregation, Layout, Scaling
 from models.zoo.ich import model_card, train
 from models.zoo.ich.anatomy import draw_head
@@ -50,20 +48,6 @@ def test_the_exported_program_gives_equal_outputs_for_any_batch(version: int, dr
         hu = torch.from_numpy(draw(batch, 50))[:, None]
         with torch.inference_mode():
             assert torch.equal(exported(version)(hu), network(hu))
-
-
-def test_a_version_can_be_written_as_onnx_too(tmp_path: Path) -> None:
-    """torch's exporter failed on a clamp with one limit of each kind of number."""
-    network, spec = build(1)
-    graph = torch.onnx.export(
-        export_network(network, spec.input, example_input(1)), dynamo=True, verbose=False
-    )
-    assert graph is not None
-    graph.save(tmp_path / "ich.onnx", external_data=False)
-    with torch.inference_mode():
-        expected = network(example_input(1))
-    answer = OnnxNetwork(tmp_path / "ich.onnx", torch.device("cpu"))(example_input(1))
-    assert torch.allclose(answer, expected, atol=1e-5)
 
 
 @ALL

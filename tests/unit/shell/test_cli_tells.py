@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -264,3 +265,11 @@ def test_a_context_without_a_name_is_refused_before_anything_is_sent(
     monkeypatch.setattr(study, "run_study", sent)
     result = CliRunner().invoke(app, ["submit", "1.2.3", "--context", wrong])
     assert (result.exit_code, sent.bodies) == (2, [])
+
+
+def test_a_command_about_models_keeps_mlflow_from_printing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "MLFLOW_LOGGING_LEVEL"):
+        monkeypatch.setenv(name, "")
+    assert CliRunner().invoke(app, ["models", "schema"]).exit_code == 0
+    assert os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] == "true"
+    assert os.environ["MLFLOW_LOGGING_LEVEL"] == "WARNING"

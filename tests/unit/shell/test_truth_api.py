@@ -143,7 +143,7 @@ async def test_only_who_may_tell_truths_does(site: Site) -> None:
         ({"label": None, "value": 1.0, "unit": "kg"}, "/unit"),
         ({"read_at": "2026-05-01"}, "/read_at"),
         ({"read_at": "0001-01-01T00:00:00Z"}, "/read_at"),
-        ({"read_at": (now() + timedelta(days=1)).isoformat()}, "/read_at"),
+        ({"read_at": "2999-01-01T00:00:00Z"}, "/read_at"),
         ({"note": "x" * 1001}, "/note"),
         ({"note": "a\x00b"}, "/note"),
         ({"score": 1}, "/score"),

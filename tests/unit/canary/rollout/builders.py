@@ -20,7 +20,7 @@ from canary.rollout.plan import (
     Surveillance,
 )
 from canary.rollout.seen import Approval, MetricSeen, RolloutEvidence, Seen, World
-from canary.rollout.status import RolloutStatus
+from canary.rollout.status import ConditionKind, RolloutStatus
 from canary.rollout.step import Analysis, ApprovalRule, Pause, SetMirror, SetWeight, Step, Until
 from canary.verdict import Verdict
 
@@ -126,3 +126,22 @@ def begun(declared: RolloutPlan | None = None, **changes: Any) -> RolloutStatus:
 
 def tick(declared: RolloutPlan, status: RolloutStatus, what: Seen, now: datetime = NOON) -> Transition:
     return advance(declared, status, what, now)
+
+
+PLAN = plan()
+ANSWERED: RolloutEvidence = replace(GOOD, exposed_studies=12, studies_by_step={4: 12})
+
+
+def at(step: int, **changes: Any) -> RolloutStatus:
+    """The plan's status at a step, with the weight that it has there."""
+    weight_bp = {4: 500, 5: 500, 6: 10_000, 7: 10_000}.get(step, 0)
+    return begun(PLAN, **{"step": step, "weight_bp": weight_bp} | changes)
+
+
+def here(status: RolloutStatus, given: RolloutEvidence | None = ANSWERED, **changes: Any) -> Seen:
+    """The world does what the status grants, and everything was approved."""
+    return seen(given, **{"weight_bp": status.weight_bp, "approvals": BOTH} | changes)
+
+
+def condition(status: RolloutStatus, kind: ConditionKind) -> bool:
+    return next(one.holds for one in status.conditions if one.kind is kind)

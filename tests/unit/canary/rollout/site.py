@@ -190,6 +190,12 @@ class Site:
         """Whether it was done."""
         match action:
             case GrantWeight(version, weight_bp):
+                if (
+                    weight_bp
+                    and status.phase is not RolloutPhase.PAUSED
+                    and not self._is_approved(status.run)
+                ):
+                    self.broken.append("patients were exposed without the approvals")
                 self._grant(version, weight_bp)
             case GrantMirror(version, share_bp):
                 self.mirrors[version] = share_bp
@@ -238,6 +244,8 @@ class Site:
         status = self.under_way
         if status is None or not self.has_evidence or status.is_promoted:
             return
+        if self.phases.get("canary-failures") is MetricPhase.FAILED and self.weights[status.candidate]:
+            self.broken.append("a version that does harm has a weight after a look")
         limits = self.plan.budget
         is_adverse = self.adverse[status.run] >= (limits.adverse or 1_000)
         is_exposed = self.exposed[status.run] >= (limits.studies or 1_000) and not self._is_at_all(status)
@@ -282,11 +290,14 @@ class Site:
         )
         if not positive or not self.has_evidence or self.sample_ratio is Verdict.FAILED:
             self.broken.append("promoted without positive evidence")
-        people = {(one.actor, one.role) for one in self.approvals if one.run == status.run}
-        roles = {role: {actor for actor, r in people if r == role} for role in ("radiologist", "quality")}
-        pairs = {(a, b) for a in roles["radiologist"] for b in roles["quality"] if a != b}
-        if not pairs:
+        if not self._is_approved(status.run):
             self.broken.append("promoted without the approvals")
+
+    def _is_approved(self, run: int) -> bool:
+        """Whether two different people approved, one as radiologist and one for quality."""
+        people = [(one.actor, one.role) for one in self.approvals if one.run == run]
+        radiologists, quality = ({a for a, r in people if r == role} for role in ("radiologist", "quality"))
+        return any(one != other for one in radiologists for other in quality)
 
     # ---- what happens at the site
 

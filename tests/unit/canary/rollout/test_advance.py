@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from canary.rollout.actions import AwaitDrain, GrantMirror, GrantWeight, PointAlias, Record
-from canary.rollout.plan import DAY_S, Deadline, ExposureBudget, OnDeadline, Regulatory
-from canary.rollout.seen import MetricSeen, RolloutEvidence, Seen
-from canary.rollout.status import ConditionKind, PauseCause, RolloutPhase, RolloutStatus
+from canary.rollout.actions import GrantMirror, GrantWeight, Record
+from canary.rollout.plan import DAY_S, Deadline, ExposureBudget, OnDeadline
+from canary.rollout.seen import MetricSeen, RolloutEvidence
+from canary.rollout.status import ConditionKind, PauseCause, RolloutPhase
 from canary.rollout.step import Analysis, Experiment, Pause, SetMirror, Until
 from canary.rollout.windows import Calendar, Freeze, Window
 from canary.verdict import Verdict
 from tests.unit.canary.rollout.builders import (
     ALL,
+    ANSWERED,
     BOTH,
     CANARY,
     DAY,
@@ -24,35 +25,23 @@ from tests.unit.canary.rollout.builders import (
     FAILED,
     GOOD,
     INCONCLUSIVE,
-    MIRROR,
     NOON,
+    PLAN,
     PROVE,
     RUNNING,
     SUCCESSFUL,
     WAIT,
-    approvals,
+    at,
     begun,
     evidence,
+    here,
     plan,
     seen,
     sensitivity,
     tick,
 )
 
-PLAN = plan()
-ANSWERED: RolloutEvidence = replace(GOOD, exposed_studies=12, studies_by_step={4: 12})
 HOUR = timedelta(hours=1)
-
-
-def at(step: int, **changes: Any) -> RolloutStatus:
-    """The plan's status at a step, with the weight that it has there."""
-    weight_bp = {4: 500, 5: 500, 6: 10_000, 7: 10_000}.get(step, 0)
-    return begun(PLAN, **{"step": step, "weight_bp": weight_bp} | changes)
-
-
-def here(status: RolloutStatus, given: RolloutEvidence | None = ANSWERED, **changes: Any) -> Seen:
-    """The world does what the status grants, and everything was approved."""
-    return seen(given, **{"weight_bp": status.weight_bp, "approvals": BOTH} | changes)
 
 
 # ---- steps
@@ -291,131 +280,6 @@ def test_a_freeze_holds_the_promotion_itself() -> None:
     assert tick(frozen, found.status, here(at(7)), NOON + DAY).status.phase is RolloutPhase.PROMOTING
 
 
-# ---- the promotion, and back
-
-
-def test_a_promotion_goes_weight_alias_drain_and_takes_up_where_it_stopped() -> None:
-    def then(status: RolloutStatus, **world: Any) -> tuple[RolloutStatus, tuple[object, ...]]:
-        found = tick(PLAN, status, here(at(7), **world))
-        return found.status, found.actions
-
-    status, actions = then(at(7), weight_bp=500)
-    assert (status.phase, actions) == (RolloutPhase.PROMOTING, (Record(), GrantWeight("2", 10_000)))
-    status, actions = then(status)
-    assert actions[-2:] == (PointAlias("champion-previous", None, "1"), PointAlias("champion", "1", "2"))
-    status, actions = then(status, previous="1")
-    assert actions[-1] == PointAlias("champion", "1", "2")
-    status, actions = then(status, previous="1", champion="2", is_drained=False)
-    assert (status.promoted_at, actions[-1]) == (NOON, AwaitDrain("1"))
-    status, actions = then(status, previous="1", champion="2", answering="2")
-    assert (status.phase, status.weight_bp) == (RolloutPhase.SURVEILLING, 0)
-
-
-@pytest.mark.parametrize(
-    ("given", "approved"),
-    [
-        (evidence(sensitivity=SUCCESSFUL), BOTH),
-        (evidence(canary_failures=SUCCESSFUL), BOTH),
-        (None, BOTH),
-        (replace(GOOD, run=2), BOTH),
-        (GOOD, BOTH[:1]),
-        (GOOD, approvals("ada:radiologist", "ada:quality")),
-        (GOOD, approvals("ada:radiologist", "bob:quality", run=2)),
-        (GOOD, approvals("ada:radiologist", "bob:quality", step=1)),
-    ],
-)
-def test_after_the_last_step_there_is_no_promotion_without_positive_evidence_and_the_approvals(
-    given: RolloutEvidence | None, approved: tuple[Any, ...]
-) -> None:
-    found = tick(PLAN, at(7), here(at(7), given, approvals=approved), NOON + 29 * DAY)
-    assert found.status.phase is RolloutPhase.PROGRESSING
-    assert not any(isinstance(action, PointAlias) for action in found.actions)
-
-
-def test_harm_during_the_promotion_takes_the_weight_then_the_status_then_the_alias_back() -> None:
-    status = at(7, phase=RolloutPhase.PROMOTING, promotion_began=True)
-    harm = evidence(canary_failures=FAILED)
-    found = tick(PLAN, status, here(status, harm, champion="2"))
-    assert found.actions == (GrantWeight("2", 0), Record(), PointAlias("champion", "2", "1"))
-    away = tick(PLAN, found.status, seen(harm, champion="2", registry_answers=False))
-    assert away.status.phase is RolloutPhase.ROLLING_BACK
-    still = tick(PLAN, found.status, seen(harm, champion="1", answering="2"))
-    assert still.status.phase is RolloutPhase.ROLLING_BACK
-    assert tick(PLAN, found.status, seen(harm)).status.phase is RolloutPhase.FAILED
-
-
-@pytest.mark.parametrize("phase", [RolloutPhase.PROMOTING, RolloutPhase.PAUSED])
-def test_what_stops_a_promotion_comes_too_late_once_the_alias_has_moved(phase: RolloutPhase) -> None:
-    """Found by the histories: the pause and the promotion undid each other in one look, without end."""
-    cause = PauseCause.SAMPLE_RATIO if phase is RolloutPhase.PAUSED else None
-    status = at(7, phase=phase, pause=cause, promotion_began=True)
-    bent = replace(ANSWERED, sample_ratio=Verdict.FAILED)
-    found = tick(PLAN, status, here(status, bent, champion="2", answering="2"))
-    assert (found.status.phase, found.status.promoted_at) == (RolloutPhase.SURVEILLING, NOON)
-    assert len(found.events) == 2
-
-
-PROMOTED = begun(PLAN, step=7, phase=RolloutPhase.SURVEILLING, promotion_began=True, promoted_at=NOON)
-AFTER = {"champion": "2", "answering": "2", "challenger": None, "previous": "1"}
-
-
-def test_late_truth_goes_back_within_the_rollback_window_and_asks_a_person_after_it() -> None:
-    late = evidence(late_truth=FAILED)
-    soon = tick(PLAN, PROMOTED, seen(late, **AFTER), NOON + 13 * DAY)
-    assert soon.actions == (Record(), PointAlias("champion", "2", "1"))
-    later = tick(PLAN, PROMOTED, seen(late, **AFTER), NOON + 15 * DAY)
-    assert (later.status.pause, later.actions) == (PauseCause.REOPENED, (Record(),))
-    assert condition(later.status, ConditionKind.DEGRADED)
-
-
-def test_a_surveillance_ends_by_its_time_and_another_challenger_does_not_end_it() -> None:
-    another = seen(evidence(), **AFTER | {"challenger": "3"})
-    assert tick(PLAN, PROMOTED, another, NOON + 89 * DAY).status.phase is RolloutPhase.SURVEILLING
-    assert tick(PLAN, PROMOTED, another, NOON + 90 * DAY).status.phase is RolloutPhase.COMPLETED
-
-
-def test_a_silent_trial_ends_without_a_promotion() -> None:
-    silent = plan(MIRROR, PROVE, regulatory=Regulatory())
-    found = tick(silent, begun(silent), seen())
-    assert (found.status.phase, found.status.is_promoted) == (RolloutPhase.COMPLETED, False)
-    assert found.actions == (Record(),)
-
-
-# ---- aliases that moved on
-
-
-@pytest.mark.parametrize(
-    ("world", "reason"),
-    [
-        ({"challenger": None}, "challenger was taken away"),
-        ({"challenger": "3"}, "version 3 is challenger now"),
-        ({"champion": "2"}, "somebody made version 2 champion"),
-        ({"champion": "3"}, "version 3 became champion"),
-    ],
-)
-@pytest.mark.parametrize("phase", [RolloutPhase.PROGRESSING, RolloutPhase.PAUSED])
-def test_an_alias_that_was_moved_by_hand_supersedes_it(
-    world: dict[str, Any], reason: str, phase: RolloutPhase
-) -> None:
-    paused = PauseCause.PERSON if phase is RolloutPhase.PAUSED else None
-    status = at(4, phase=phase, pause=paused)
-    found = tick(PLAN, status, here(status, **world))
-    assert (found.status.phase, reason in found.reason) == (RolloutPhase.SUPERSEDED, True)
-    assert found.actions == (GrantWeight("2", 0), Record())
-
-
-def test_a_champion_that_somebody_puts_back_after_the_promotion_is_a_verdict() -> None:
-    found = tick(PLAN, PROMOTED, seen(GOOD, challenger="2"))
-    assert (found.status.phase, found.actions) == (RolloutPhase.FAILED, (Record(),))
-
-
-@pytest.mark.parametrize("phase", [RolloutPhase.FAILED, RolloutPhase.SUPERSEDED, RolloutPhase.COMPLETED])
-def test_what_has_ended_moves_no_more_and_a_weight_by_hand_is_taken_away(phase: RolloutPhase) -> None:
-    status = begun(PLAN, step=4, phase=phase)
-    found = tick(PLAN, status, here(status, weight_bp=500, hand_revision=3), NOON + 400 * DAY)
-    assert (found.status, found.actions) == (status, (GrantWeight("2", 0),))
-
-
 # ---- clocks and looks
 
 
@@ -445,10 +309,6 @@ def test_lost_looks_are_made_up_for_by_the_next_one() -> None:
 
 
 # ---- conditions
-
-
-def condition(status: RolloutStatus, kind: ConditionKind) -> bool:
-    return next(one.holds for one in status.conditions if one.kind is kind)
 
 
 def test_all_ten_conditions_are_told_with_why_they_do_not_hold() -> None:

@@ -228,6 +228,7 @@ def test_at_the_next_opening_the_calendar_is_open(now: datetime) -> None:
         ({("ada", "a"), ("bob", "b")}, 3, False),
         ({("ada", "a"), ("bob", "b"), ("eve", "a")}, 3, True),
         ({("ada", "a"), ("bob", "a")}, 2, False),
+        ({("ada", "a"), ("ada", "b"), ("eve", "c")}, 2, False),
         (set(), 2, False),
     ],
 )

@@ -55,11 +55,11 @@ def test_the_books_hold_in_hundreds_of_long_histories_which_reach_every_phase() 
     phases: Counter[RolloutPhase] = Counter()
     causes: Counter[PauseCause | None] = Counter()
     promoted = 0
-    for _ in range(350 * TIMES):
+    for _ in range(300 * TIMES):
         site = lived(draw.choices(names, odds, k=40))
         phases.update(event.after.phase for event in site.events)
         causes.update(event.after.pause for event in site.events)
         promoted += site.promoted
     assert phases.keys() == set(RolloutPhase)
     assert causes.keys() - {None} >= set(PauseCause) - {PauseCause.PLAN_CHANGED}
-    assert promoted > 25 * TIMES
+    assert promoted > 20 * TIMES
