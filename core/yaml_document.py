@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
+from yaml.composer import ComposerError
 
 from core.codec import InvalidDocument
 
@@ -14,8 +15,23 @@ MOST_TOLD: Final = 20
 Marks = Mapping[str, yaml.Mark]
 
 
+UNREADABLE: Final = (
+    *(ValueError, KeyError, IndexError, AttributeError, TypeError),  # of what a tag such as `!!int` asks for
+    *(OverflowError, RecursionError),
+)
+
+
 class _TextLoader(yaml.SafeLoader):
-    """A date stays the text that it is in JSON, too, so that what reads the document decides what a date is."""
+    """A date stays the text that it is in JSON, too, so that what reads the document decides what a date is.
+
+    An alias is refused: a few lines of them stand for more values than there is memory, or for themselves.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise ComposerError(None, None, "an alias is not taken here", mark)
+        return super().compose_node(parent, index)
 
 
 _TextLoader.yaml_implicit_resolvers = {
@@ -54,15 +70,19 @@ def read_documents(text: str, name: str) -> tuple[YamlDocument, ...]:
     try:
         roots = list(yaml.compose_all(text, _TextLoader))
         values = list(yaml.load_all(text, _TextLoader))
+        if not roots:
+            return (YamlDocument(name, None, {}, ()),)
+        return tuple(
+            YamlDocument(name, value, dict(_marks(root, "")), tuple(_doubled(root, name)))
+            for root, value in zip(roots, values, strict=True)
+        )
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise BrokenYaml(f"{_place(name, mark)}: {error.problem or error.context}") from None
-    if not roots:
-        return (YamlDocument(name, None, {}, ()),)
-    return tuple(
-        YamlDocument(name, value, dict(_marks(root, "")), tuple(_doubled(root, name)))
-        for root, value in zip(roots, values, strict=True)
-    )
+    except yaml.YAMLError:
+        raise BrokenYaml(f"{name}: it holds a character that YAML does not allow") from None
+    except UNREADABLE:
+        raise BrokenYaml(f"{name}: it holds a value that cannot be read, or is nested too deeply") from None
 
 
 def cut(told: list[str]) -> str:

@@ -16,7 +16,7 @@ from canary.rollout.actions import Action, AwaitDrain, GrantMirror, GrantWeight,
 from canary.rollout.advance import Event, Transition
 from canary.rollout.seen import Approval
 from canary.rollout.status import RolloutStatus
-from core.errors import SerinusError
+from core.errors import RolloutConflict, SerinusError
 from ledger import ModelRouting, StoredRollout
 from serve_apps.control.rollout_world import ROLLOUT
 
@@ -85,12 +85,6 @@ class Done:
     error: SerinusError | None = None
 
 
-class AliasMoved(SerinusError):
-    """The alias names another version than the look saw."""
-
-    code = "alias-moved"
-
-
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What a rollout acts on."""
@@ -153,7 +147,7 @@ class Acts:
 
     def _point(self, asked: PointAlias, status: RolloutStatus, generation: int) -> None:
         if not self._p.aliases.move_alias(status.model, asked.alias, asked.expected, asked.version):
-            raise AliasMoved(f"the alias {asked.alias} was moved meanwhile")
+            raise RolloutConflict(f"the alias {asked.alias} was moved meanwhile")
         reason = status.ending or status.reason
         old = asked.expected
         self._p.moves.record(

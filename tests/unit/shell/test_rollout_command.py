@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from serve_apps.api.examples import BY_SCHEMA
 from serve_apps.cli import rollout as command
 from serve_apps.cli.main import app
-from tests.unit.shell.test_openapi import BY_SCHEMA
 
 FILE = Path(__file__).parents[3] / "examples/rollouts/chest-ct.yaml"
 ONE = BY_SCHEMA["RolloutDetailOut"]

@@ -222,3 +222,32 @@ def test_the_command_tells_each_mistake_and_ends_with_1(tmp_path: Path) -> None:
     refused = CliRunner().invoke(app, ["rollout", "check", str(wrong), "--json"])
     assert refused.exit_code == 1
     assert "/spec/steps/6" in json.loads(refused.stdout)["error"]["detail"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: \x90",
+        "kind: \ud800",
+        "[" * 5_000,
+        "a: &a [*a]",
+        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
+        "kind: !!int x",
+        "kind: !!bool x",
+        "kind: !!timestamp x",
+        "kind: !!float ''",
+        "kind: !!int ''",
+        "kind: !!binary é",
+        f"kind: {'9' * 5_000}",
+        "? [a]\n: b",
+        "? {a: b}\n: b",
+        "kind: .nan",
+        "",
+        "\x00",
+    ],
+    ids=lambda text: ascii(text)[:30],
+)
+def test_a_text_that_is_no_document_is_refused_with_its_name(text: str) -> None:
+    with pytest.raises(InvalidField) as refused:
+        read_rollouts(text, "spec")
+    assert refused.value.detail.startswith("spec:")
