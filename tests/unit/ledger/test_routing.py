@@ -388,3 +388,20 @@ def test_a_name_that_is_too_long_is_refused_by_name_and_nothing_written(ledger: 
         with pytest.raises(InvalidField):
             change()
     assert (ledger.routing.revision(), ledger.audit.rows()) == (0, ())
+
+
+def test_a_weight_tells_who_set_it_and_the_same_again_is_nobodys_decision(ledger: Ledger) -> None:
+    routing = ledger.routing
+    first = routing.set_weight("ich", "2", 500, actor="alice")
+    assert (first.weight_by, first.weight_number) == ("alice", 1)
+    assert routing.set_weight("ich", "2", 500, actor="rollout") == first
+    raised = routing.set_weight("ich", "2", 900, actor="rollout")
+    assert (raised.weight_by, raised.weight_number) == ("rollout", 2)
+
+
+def test_the_share_of_a_shadow_goes_with_its_candidate(ledger: Ledger) -> None:
+    routing = ledger.routing
+    routing.set_weight("ich", "2", 500, **WHO)
+    routing.set_mirror("ich", 2_500, **WHO)
+    assert routing.set_weight("ich", "2", 900, **WHO).mirror_bp == 2_500
+    assert routing.set_weight("ich", "3", 0, **WHO).mirror_bp == 10_000

@@ -15,6 +15,7 @@ from canary.gates import GateVerdict
 from canary.observation import ReconcilerState, VersionView
 from canary.routing_table import Canary, RoutingTable, Variant
 from canary.target import ModelTarget, Target
+from canary.verdict import Verdict
 from ledger import Ledger
 from serve_apps.control.admission import Refused
 from serve_apps.control.observe import Observation
@@ -22,6 +23,7 @@ from serve_apps.control.snapshot import Refusal, refusals
 from serve_apps.control.watch import (
     IN_FORCE_GRACE,
     DataPlaneWatch,
+    PlaneSeen,
     RefusalLog,
     TableInForce,
     audit_chain,
@@ -230,3 +232,17 @@ def test_a_broken_audit_is_an_alarm_and_every_row_is_verified_once_a_day(
     clock.now += timedelta(days=1)
     watch.look({})
     assert watch.alarms == {}
+
+
+def test_what_was_found_is_told_with_the_table_that_it_was_found_under(
+    ledger: Ledger, watch: DataPlaneWatch
+) -> None:
+    (in_force,) = IN_FORCE.values()
+    place = (in_force.epoch, in_force.table.generation)
+    watch.look(IN_FORCE)
+    assert watch.planes == {"ich": PlaneSeen(*place, Verdict.INCONCLUSIVE)}
+    record(ledger, [decided(n) for n in range(200)])
+    watch.look(IN_FORCE)
+    assert watch.planes == {"ich": PlaneSeen(*place, Verdict.SUCCESSFUL)}
+    watch.look({})
+    assert watch.planes == {}

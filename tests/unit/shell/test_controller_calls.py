@@ -10,12 +10,14 @@ import pytest
 from ray.serve._private.common import DeploymentID
 from ray.serve.exceptions import DeploymentUnavailableError
 
-from core.errors import LedgerUnavailable
+from canary.rollout.verbs import Verb, VerbKind
+from core.errors import LedgerUnavailable, ReplicaDied, RolloutRefused
 from serve_apps.adapters import controller_calls, serve_applications
 from serve_apps.adapters.controller_calls import ControllerCalls
 from serve_apps.adapters.serve_applications import without_replica
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.routing_state import RoutingState
+from tests.unit.canary.rollout.builders import plan
 from tests.unit.shell.builders import a_snapshot
 from tests.unit.shell.inline import Here
 from tests.unit.shell.test_routing_state import FakeControl
@@ -50,9 +52,11 @@ class Method:
     def __init__(self, answer: object) -> None:
         self.answer = answer
         self.calls = 0
+        self.arguments: tuple[object, ...] = ()
 
-    def remote(self) -> Response:
+    def remote(self, *arguments: object) -> Response:
         self.calls += 1
+        self.arguments = arguments
         return Response(self.answer)
 
 
@@ -61,6 +65,7 @@ class Handle:
 
     def __init__(self, answer: object) -> None:
         self.decided = self.wake = Method(answer)
+        self.start_rollout = self.tell_rollout = Method(answer)
 
 
 def calls_of(answer: object) -> tuple[ControllerCalls, RoutingState, Handle]:
@@ -98,6 +103,19 @@ async def test_a_controller_that_is_away_is_nobodys_failure(
     await calls.announce()
     await calls.wake()
     assert (handle.wake.calls, routing.snapshot.is_empty) == (2, True)
+
+
+async def test_what_a_person_says_to_a_rollout_reaches_the_controller_and_its_refusal_comes_back() -> None:
+    calls, _, handle = calls_of(True)
+    assert await calls.start_rollout(plan(), "ris/ada") is True
+    assert handle.start_rollout.arguments == (plan(), "ris/ada")
+    said = Verb(kind=VerbKind.PAUSE, actor="ris/ada")
+    await calls.tell_rollout("ich", said)
+    assert handle.tell_rollout.arguments == ("ich", said)
+    for refusal in (RolloutRefused("pause is not for a rollout that is Failed"), ReplicaDied("it is gone")):
+        calls, _, _ = calls_of(refusal)
+        with pytest.raises(type(refusal)):
+            await calls.tell_rollout("ich", said)
 
 
 async def test_serve_away_says_nothing_of_any_application(monkeypatch: pytest.MonkeyPatch) -> None:
