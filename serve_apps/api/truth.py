@@ -89,7 +89,7 @@ async def get_adjudications(
     return AdjudicationsOut(model=queue.model, items=items, workload=workload_out(queue.workload))
 
 
-@router.post("/adjudications/{item_id}", responses=problems(409))
+@router.post("/adjudications/items/{item_id}", responses=problems(409))
 async def answer_adjudication(
     services: Site, caller: TruthTeller, actor: TruthActor, item_id: ItemId, answer: AnswerIn
 ) -> AnsweredOut:

@@ -99,7 +99,7 @@ def answer(
 ) -> None:
     """Answer an item; only then it is told which version had said what."""
     body = {"label": label.value, "reader": reader} | ({"note": note} if note else {})
-    document = ask("POST", f"/v1/adjudications/{quote(item, safe='')}", as_json, body)
+    document = ask("POST", f"/v1/adjudications/items/{quote(item, safe='')}", as_json, body)
     if as_json:
         print_json(document)
         return

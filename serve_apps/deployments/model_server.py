@@ -120,6 +120,7 @@ class ModelServer:
     def __del__(self) -> None:
         if hasattr(self, "_replica"):  # its constructor may have failed
             self._replica.close()
+        if hasattr(self, "_opening"):
             self._opening.shutdown(wait=False, cancel_futures=True)
 
     async def _open(self, loan: Loan) -> Volume:

@@ -122,7 +122,7 @@ async def test_only_who_may_tell_truths_does(site: Site) -> None:
             await http.get(PATH),
             await http.delete(f"{PATH}/{'0' * 32}"),
             await http.get("/v1/adjudications/ich-triage"),
-            await http.post(f"/v1/adjudications/{'0' * 32}", json={"label": "absent", "reader": "r"}),
+            await http.post(f"/v1/adjudications/items/{'0' * 32}", json={"label": "absent", "reader": "r"}),
         ]
     assert [answer.status_code for answer in answers] == [403] * 5
 
@@ -213,7 +213,7 @@ async def test_a_discordant_study_is_read_again_blindly_and_answered_once(
         "discordant_share": 1.0,
         "items_per_day": 1.0,
     }
-    path, given = f"/v1/adjudications/{item['id']}", {"label": "present", "reader": "reader-7"}
+    path, given = f"/v1/adjudications/items/{item['id']}", {"label": "present", "reader": "reader-7"}
     answered = await teller.post(path, json=given)
     assert answered.status_code == 200, answered.text
     assert answered.json()["truth"]["source"] == "adjudication"
@@ -238,13 +238,13 @@ async def test_an_item_that_is_not_there_is_not_answered(
     await read_and_shadowed(site, http)
     (item,) = (await teller.get("/v1/adjudications/ich-triage")).json()["items"]
     given = {"label": "present", "reader": "reader-7"}
-    missing = await teller.post(f"/v1/adjudications/{'0' * 32}", json=given)
+    missing = await teller.post(f"/v1/adjudications/items/{'0' * 32}", json=given)
     assert (missing.status_code, missing.json()["code"]) == (404, "adjudication-not-found")
     async with site.client(site.new_key("north", Scope.TRUTH_WRITE)) as other:
         assert (await other.get("/v1/adjudications/ich-triage")).json()["items"] == []
-        assert (await other.post(f"/v1/adjudications/{item['id']}", json=given)).status_code == 404
+        assert (await other.post(f"/v1/adjudications/items/{item['id']}", json=given)).status_code == 404
     later = given | {"read_at": (now() + timedelta(days=1)).isoformat()}
-    assert (await teller.post(f"/v1/adjudications/{item['id']}", json=later)).status_code == 422
+    assert (await teller.post(f"/v1/adjudications/items/{item['id']}", json=later)).status_code == 422
 
 
 async def test_versions_that_agree_are_asked_about_by_the_sample_only(
@@ -272,7 +272,7 @@ async def test_neither_study_nor_reader_nor_note_reaches_a_log(
     await tell(teller, note="a word about Anna")
     await tell(teller, 422, source="gossip")
     (item,) = (await teller.get("/v1/adjudications/ich-triage")).json()["items"]
-    await teller.post(f"/v1/adjudications/{item['id']}", json={"label": "absent", "reader": "reader-7"})
+    await teller.post(f"/v1/adjudications/items/{item['id']}", json={"label": "absent", "reader": "reader-7"})
     logged = "".join(f"{record.__dict__}" for record in caplog.records)
     kept = "".join(str(row) for row in site.ledger.audit.rows())
     for secret in (STUDY, "reader-7", "Anna"):

@@ -50,7 +50,7 @@ ANSWERS: Mapping[tuple[str, str], dict[str, Any]] = {
         ],
         "workload": {"open": 1, "items_per_day": 35.2, "pairs_per_day": 400.0, "discordant_share": 0.04},
     },
-    ("POST", "/v1/adjudications/i1"): {
+    ("POST", "/v1/adjudications/items/i1"): {
         "truth": TOLD,
         "arms": {"B": {"version": "1", "label": "absent"}, "A": {"version": "2", "label": "present"}},
     },
@@ -189,7 +189,7 @@ def test_the_queue_shows_what_is_to_be_read_and_how_much_comes(api: Api) -> None
 def test_an_answer_is_sent_and_the_arms_told_after_it(api: Api) -> None:
     printed = run("answer", "i1", "present", "--reader", "reader-7", "--note", "on slice 4")
     sent = {"label": "present", "reader": "reader-7", "note": "on slice 4"}
-    assert api.sent == [("POST", "/v1/adjudications/i1", sent)]
+    assert api.sent == [("POST", "/v1/adjudications/items/i1", sent)]
     assert printed.index("A was version 2: present") < printed.index("B was version 1: absent")
 
 
