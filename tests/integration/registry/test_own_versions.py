@@ -23,8 +23,8 @@ from registry.package import DatasetRef, FilePackage
 from registry.register import register_model
 from registry.server import EmbeddedServer
 from registry.sign_version import Missing, sign_version
+from tests.integration.registry.test_network_file import exported
 from tests.integration.registry.tiny import SIZE, TinyNetwork, tiny_spec
-from tests.unit.registry.test_network_file import exported
 
 CPU = torch.device("cpu")
 CacheAt = Callable[[Path], NodeCache]
