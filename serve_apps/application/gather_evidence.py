@@ -57,7 +57,7 @@ class GatheredEvidence:
 
     def of(self, model: str, run: int, plan: RolloutPlan) -> RolloutEvidence | None:
         """Take in what is new, keep it, and tell what follows; None for a run that the ledger does not have."""
-        status = self._status(model, run)
+        status = _status_of(self._ledger, model, run)
         if status is None:
             return None
         self._ledger.pairs.collect(model, self._share)
@@ -66,9 +66,24 @@ class GatheredEvidence:
         self._ledger.rollout_evidence.keep(model, run, look.changed)
         return evidence
 
-    def _status(self, model: str, run: int) -> RolloutStatus | None:
-        rollouts = self._ledger.rollouts.of_model(model)
-        return next((one.status for one in rollouts if one.status.run == run), None)
+
+class ReadEvidence:
+    """An `EvidencePort` for whoever shows a rollout: it tells what `GatheredEvidence` would, and writes nothing."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def of(self, model: str, run: int, plan: RolloutPlan) -> RolloutEvidence | None:
+        """What follows from the pairs that were collected; None for a run that the ledger does not have."""
+        status = _status_of(self._ledger, model, run)
+        if status is None:
+            return None
+        return _Look(self._ledger, status, plan, self._ledger.rollout_evidence.of_run(model, run)).taken()
+
+
+def _status_of(ledger: Ledger, model: str, run: int) -> RolloutStatus | None:
+    rollouts = ledger.rollouts.of_model(model)
+    return next((one.status for one in rollouts if one.status.run == run), None)
 
 
 @dataclass(slots=True)

@@ -65,7 +65,10 @@ class Rollouts:
 
     def look(self, sighting: Sighting) -> frozenset[Touched]:
         """Look at every rollout once; returns what was changed. Raises LedgerUnavailable."""
-        newest, decided, site = self._s.store.newest(), self._s.routing(), self._s.site()
+        newest = self._s.store.newest()
+        if not newest:  # a site that declares nothing pays for nothing
+            return frozenset()
+        decided, site = self._s.routing(), self._s.site()
         touched: set[Touched] = set()
         for stored in newest:
             routing = self._in_force(decided, stored.status.model)

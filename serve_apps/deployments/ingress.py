@@ -33,7 +33,7 @@ from serve_apps.application.executors import LedgerThreads
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
 from serve_apps.application.fresh_snapshot import SnapshotChecks
-from serve_apps.application.gather_evidence import GatheredEvidence
+from serve_apps.application.gather_evidence import ReadEvidence
 from serve_apps.application.jobs import JobService
 from serve_apps.application.key_ring import KeyRing
 from serve_apps.application.keys import KeyService
@@ -122,7 +122,7 @@ class Ingress(RoutingReplica):
             rollouts=RolloutService(
                 ledger,
                 controller,
-                GatheredEvidence(ledger, settings.adjudicate_concordant),
+                ReadEvidence(ledger),
                 pools.ledger,
             ),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),

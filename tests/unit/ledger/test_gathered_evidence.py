@@ -24,7 +24,7 @@ from canary.verdict import Verdict
 from core.errors import ModelError
 from ledger import Ledger
 from ledger.tables import rollout_evidence
-from serve_apps.application.gather_evidence import GatheredEvidence
+from serve_apps.application.gather_evidence import GatheredEvidence, ReadEvidence
 from tests.unit.canary.rollout.builders import METRICS, begun, guardrail, plan, sensitivity
 from tests.unit.ledger.conftest import NOON, Clock, after, set_time
 from tests.unit.ledger.paired import SHARE, read_twice, says, told
@@ -324,3 +324,14 @@ def test_a_look_in_which_nothing_came_writes_nothing(ledger: Ledger) -> None:
     assert not [statement for statement in asked if statement.startswith(("INSERT", "UPDATE", "DELETE"))]
     assert asked
     assert ledger.rollout_evidence.of_run("ich", 1) == before
+
+
+def test_whoever_shows_a_rollout_is_told_the_same_and_writes_nothing(ledger: Ledger) -> None:
+    begin(ledger)
+    read_study(ledger, row_of("pt-1", 5_000), at=after(60))
+    set_time(ledger, after(LATER))
+    shown = ReadEvidence(ledger).of("ich", 1, PLAN)
+    assert kept(ledger) == {}
+    assert shown == look(ledger)
+    assert kept(ledger) != {}
+    assert ReadEvidence(ledger).of("ich", 2, PLAN) is None

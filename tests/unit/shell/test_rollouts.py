@@ -374,3 +374,16 @@ def test_a_restarted_controller_counts_the_drain_anew(site: RolloutSite) -> None
 
 def _away(*_: object, **__: object) -> Any:
     raise LedgerUnavailable("the ledger's database does not answer")
+
+
+def test_a_site_that_declares_nothing_is_asked_nothing(
+    site: RolloutSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(type(site.ledger.routing), "all", lambda _: asked.append("routing") or {})
+    site.restart()
+    site.look(3)
+    assert asked == []
+    site.start()
+    site.look()
+    assert asked != []
