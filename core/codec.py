@@ -74,6 +74,11 @@ def to_json(kind: Any, value: object) -> str:
     return _adapter(kind).dump_json(value).decode()
 
 
+def to_json_of_changes(kind: Any, value: object) -> str:
+    """The JSON line without each field that has its default, so that a new field does not change it."""
+    return _adapter(kind).dump_json(value, exclude_defaults=True).decode()
+
+
 def from_json(kind: type[T], text: str, *, forbid_unknown_keys: bool = False) -> T:
     """The value that `to_json` wrote. Unknown keys are passed over by default: another release may have written
     the text. Raises InvalidDocument.

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from canary.gates import SitePolicy
 from canary.input_check import InputPolicy, InputRule
 from canary.priority_rules import PriorityRule
+from canary.rollout.default_plan import DefaultRollout
 from canary.routing_table import AssignmentKey
 from core.errors import RequestError
 from core.priority import Priority
@@ -179,6 +180,10 @@ class Settings(BaseSettings):
     keep_inbox_hours: float = Field(default=24, gt=0)  # a pushed study that was read and delivered
     keep_failed_inbox_hours: float = Field(default=168, gt=0)  # one that was not
     purge_interval_s: float = Field(default=3600, gt=0)
+    default_rollout: Literal["off", "silent", "live"] = (
+        "silent"  # how a challenger begins that no rollout spec names; `live` may expose patients
+    )
+    default_change_record: str = ""  # under which `live` may
     adjudicate_concordant: float = Field(
         default=0.05, gt=0, le=1
     )  # of the patients of whom two versions agree, the share that is read again
@@ -199,6 +204,18 @@ class Settings(BaseSettings):
                             f"the reports of source {source.id} lie where source {other.id} reads studies"
                         )
         return self
+
+    @model_validator(mode="after")
+    def _exposure_has_a_record(self) -> Self:
+        if self.default_rollout == "live" and not self.default_change_record.strip():
+            raise ValueError("default_rollout live needs a default_change_record")
+        return self
+
+    @property
+    def default_rollout_plan(self) -> DefaultRollout:
+        """What a challenger begins that no rollout spec names."""
+        is_live = self.default_rollout == "live"
+        return DefaultRollout(self.default_rollout != "off", is_live, self.default_change_record)
 
     @property
     def all_sources(self) -> Mapping[str, SourceSettings]:

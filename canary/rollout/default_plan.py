@@ -1,13 +1,15 @@
 """The plan of a model whose challenger was set and that no spec names.
 
-Shadow of every study until it is shown that the candidate is not inferior; two people approve; then 5 %, 25 % and all
-patients; then a surveillance with late truth. Figures for a site of 400 studies a day, 10 % of them positive: a 100 %
-shadow shows non-inferiority of sensitivity by 5 points in 8 to 9 days, and a canary of 5 % finds a broken build
-(1 % failures become 10 %) in a median of 32 of its studies; 60 of them find it in 4 of 5 runs.
+Shadow of every study, or of the share that a person set, until it is shown that the candidate is not inferior; two
+people approve; then 5 %, 25 % and all patients; then a surveillance with late truth. Figures for a site of 400
+studies a day, 10 % of them positive: a 100 % shadow shows non-inferiority of sensitivity by 5 points in 8 to 9 days,
+and a canary of 5 % finds a broken build (1 % failures become 10 %) in a median of 32 of its studies; 60 of them find
+it in 4 of 5 runs.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from canary.evidence.metric import Hypothesis, MetricKind, MetricSpec
@@ -19,7 +21,7 @@ from canary.rollout.plan import (
     RolloutPlan,
     Surveillance,
 )
-from canary.rollout.step import Analysis, ApprovalRule, Pause, SetMirror, SetWeight, Step, Until
+from canary.rollout.step import Analysis, ApprovalRule, Pause, SetWeight, Step, Until
 from canary.routing_table import BASIS_POINTS
 
 ROLES: Final = ("radiologist", "quality")
@@ -32,10 +34,25 @@ _SHADOW: Final = ("sensitivity", "specificity")
 _SURVEILLED_S: Final = 90 * DAY_S
 
 
+@dataclass(frozen=True, slots=True)
+class DefaultRollout:
+    """Whether a challenger that no spec names begins a rollout, and whether that one may expose patients."""
+
+    begins: bool = True
+    live_exposure_allowed: bool = False
+    change_record: str = ""
+
+    def plan(self, model: str) -> RolloutPlan:
+        return default_plan(
+            model, live_exposure_allowed=self.live_exposure_allowed, change_record=self.change_record
+        )
+
+
 def default_plan(model: str, *, live_exposure_allowed: bool = False, change_record: str = "") -> RolloutPlan:
     """The plan for a model. Without live exposure it is the silent part alone: the shadow and the approvals."""
     return RolloutPlan(
         name=f"default-{model}",
+        is_default=True,
         model=model,
         steps=(*_SILENT, *(_LIVE if live_exposure_allowed else ())),
         metrics=_metrics(live=live_exposure_allowed),
@@ -47,7 +64,6 @@ def default_plan(model: str, *, live_exposure_allowed: bool = False, change_reco
 
 
 _SILENT: Final[tuple[Step, ...]] = (
-    SetMirror(BASIS_POINTS),
     Analysis(_SHADOW),
     Pause(approval=ApprovalRule(ROLES, len(ROLES))),
 )

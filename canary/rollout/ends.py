@@ -76,9 +76,9 @@ def overtaken(case: Case) -> RolloutStatus | None:
     if world.champion == status.candidate and status.promotion_began:
         return _has_moved(case)
     if world.champion == status.candidate:
-        return _superseded(status, f"somebody made version {status.candidate} champion in the registry")
+        return superseded(status, f"somebody made version {status.candidate} champion in the registry")
     if world.champion not in (None, status.stable, status.candidate):
-        return _superseded(
+        return superseded(
             status, f"version {world.champion} became champion: what was compared with is no more"
         )
     if world.challenger != status.candidate:
@@ -87,7 +87,7 @@ def overtaken(case: Case) -> RolloutStatus | None:
             if world.challenger
             else "challenger was taken away"
         )
-        return _superseded(status, now_is)
+        return superseded(status, now_is)
     return None
 
 
@@ -121,7 +121,8 @@ def _withdrawn(case: Case) -> RolloutStatus | None:
     )
 
 
-def _superseded(status: RolloutStatus, reason: str) -> RolloutStatus:
+def superseded(status: RolloutStatus, reason: str) -> RolloutStatus:
+    """The rollout, which is asked for no more."""
     return replace(
         status, phase=RolloutPhase.SUPERSEDED, pause=None, weight_bp=0, reason=reason, ending=reason
     )

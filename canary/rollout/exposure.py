@@ -8,7 +8,7 @@ from typing import Final
 from canary.rollout.budget import spent
 from canary.rollout.case import Case
 from canary.rollout.plan import declared_mirror_bp, declared_weight_bp
-from canary.rollout.status import WITHOUT_WEIGHT, RolloutPhase, RolloutStatus
+from canary.rollout.status import WITHOUT_WEIGHT, PauseCause, RolloutPhase, RolloutStatus
 from canary.rollout.step import Experiment
 from canary.rollout.windows import closed_reason
 from canary.routing_table import BASIS_POINTS
@@ -30,10 +30,26 @@ def granted(case: Case) -> RolloutStatus:
 
 def forbidden(case: Case) -> str | None:
     """Why the candidate may answer nobody now, in a sentence; None while it may."""
+    is_by_hand = case.status.pause is PauseCause.BY_HAND
+    return forbidden_by_hand(case) if is_by_hand else _forbidden(case)
+
+
+def forbidden_by_hand(case: Case) -> str | None:
+    """Why the weight that a person set is 0 again, in a sentence; None while it stands. A plan that nobody declared
+    forbids a person nothing: the regulatory gate alone does.
+    """
+    return _gated(case) if case.plan.is_default else _forbidden(case)
+
+
+def _gated(case: Case) -> str | None:
+    return None if case.world.may_answer else f"the regulatory gate: {case.world.gate_reason}"
+
+
+def _forbidden(case: Case) -> str | None:
     if not case.plan.regulatory.live_exposure_allowed:
         return "its plan allows no live exposure"
-    if not case.world.may_answer:
-        return f"the regulatory gate: {case.world.gate_reason}"
+    if gated := _gated(case):
+        return gated
     if _is_blind(case):
         return f"nothing has been known of the evidence for {BLIND_S // 60} minutes"
     return spent(case.plan.budget, case.evidence, asked_bp(case))
@@ -86,6 +102,8 @@ def _weight_bp(case: Case) -> int:
 
 
 def _mirror_bp(case: Case) -> int:
+    if case.plan.is_default:  # the share is a person's
+        return case.world.mirror_bp
     if case.status.phase in (RolloutPhase.PROGRESSING, RolloutPhase.PAUSED):
         return declared_mirror_bp(case.plan, case.status.step)
     return case.status.mirror_bp

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from canary.rollout.default_plan import DefaultRollout
 from canary.rollout.plan import RolloutPlan, declared_mirror_bp
 from canary.rollout.plan_digest import plan_digest
 from canary.rollout.seen import World
@@ -69,6 +70,21 @@ def _verdict_of(candidate: str, champion: str, statuses: list[RolloutStatus]) ->
     if is_silent and last.stable == champion:
         return f"the silent trial of version {candidate} is over"
     return None
+
+
+def plan_for(
+    model: str, known: Iterable[tuple[RolloutPlan, RolloutStatus]], default: DefaultRollout
+) -> RolloutPlan:
+    """The plan of a rollout that begins by itself. `known` are plans and statuses of the model's former ones.
+
+    The plan that was declared for the model last, if it exposes nobody. One that does stands under the change record
+    of an earlier version, so that a person starts it anew: until then the default applies.
+    """
+    declared = [(status.run, plan) for plan, status in known if not plan.is_default]
+    last = max(declared, key=lambda one: one[0], default=None)
+    if last is not None and not last[1].regulatory.live_exposure_allowed:
+        return last[1]
+    return default.plan(model)
 
 
 def begin(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from canary.rollout.case import Case
 from canary.rollout.ends import is_overdue, overdue_reason
-from canary.rollout.exposure import forbidden
+from canary.rollout.exposure import forbidden_by_hand
 from canary.rollout.plan_digest import plan_digest
 from canary.rollout.status import PauseCause, RolloutPhase, RolloutStatus
 from canary.rollout.steps import judge_step
@@ -49,7 +49,7 @@ def _by_hand(case: Case) -> RolloutStatus | None:
     world, status = case.world, case.status
     if world.hand_revision is None or world.hand_revision == status.hand_seen:
         return None
-    refused = forbidden(case)
+    refused = forbidden_by_hand(case)
     told = f"somebody set the weight to {world.weight_bp / 100:g} % by hand"
     return replace(
         status,

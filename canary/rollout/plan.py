@@ -90,7 +90,9 @@ class Participants:
 
 @dataclass(frozen=True, slots=True)
 class RolloutPlan:
-    """The whole of it. `metrics` are all that its steps, background and surveillance name."""
+    """The whole of it. `metrics` are all that its steps, background and surveillance name. `is_default`: nobody
+    declared it, so that what people decide by hand goes before it.
+    """
 
     name: str
     model: str
@@ -104,6 +106,7 @@ class RolloutPlan:
     rollback_window: RollbackWindow = field(default_factory=RollbackWindow)
     regulatory: Regulatory = field(default_factory=Regulatory)
     participants: Participants = field(default_factory=Participants)
+    is_default: bool = False
 
     def __post_init__(self) -> None:
         names = [metric.name for metric in self.metrics]

@@ -10,7 +10,7 @@ from hashlib import sha256
 from canary.evidence.metric import MetricSpec
 from canary.rollout.plan import Deadline, ExposureBudget, RollbackWindow, RolloutPlan
 from canary.rollout.windows import Calendar
-from core.codec import to_json
+from core.codec import to_json_of_changes
 
 REMEMBERED_PLANS = 2_048
 
@@ -30,14 +30,15 @@ class _Same:
 
 def plan_digest(plan: RolloutPlan) -> str:
     """The digest of what may not change after the start: steps, metrics with their margins, who takes part, the
-    change record. Windows, freezes, deadline, budget and rollback window may.
+    change record. Windows, freezes, deadline, budget and rollback window may. A field that a later release adds, and
+    that the plan leaves at its default, leaves the digest as it was.
     """
     return _digest(_Same(plan))
 
 
 @lru_cache(maxsize=REMEMBERED_PLANS)
 def _digest(same: _Same) -> str:
-    return sha256(to_json(RolloutPlan, _fixed(same.plan)).encode()).hexdigest()
+    return sha256(to_json_of_changes(RolloutPlan, _fixed(same.plan)).encode()).hexdigest()
 
 
 def _fixed(plan: RolloutPlan) -> RolloutPlan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -37,6 +37,15 @@ class Sighting:
         """As the reconciler takes it: an alias that is missing for a moment was never away."""
         return self.alias(model, CHALLENGER) or self.state.of(model).aliases.get(CHALLENGER)
 
+    @property
+    def models(self) -> Iterable[str]:
+        """Those that MLflow told of."""
+        return self.seen.last_registry
+
+    def is_admitted(self, model: str, version: str | None) -> bool:
+        """Whether the version's artifact was verified and may be read from here."""
+        return version in self.state.of(model).versions
+
     def table(self, model: str) -> RoutingTable | None:
         in_force = self.tables.get(model)
         return None if in_force is None else in_force.table
@@ -65,6 +74,15 @@ class Drains:
             self._since[model] = (answering, at)
             return False
         return answering is not None and at - since >= self._drain
+
+
+def aliases_seen(model: str, sighting: Sighting) -> World:
+    """What the registry says, and nothing of the routers."""
+    return World(
+        champion=sighting.alias(model, CHAMPION),
+        challenger=sighting.challenger(model),
+        registry_answers=sighting.seen.registry is not None,
+    )
 
 
 def world_of(

@@ -1,7 +1,7 @@
 """Declared rollouts, one look after the other: what is true now, where that moves them, and what is left to do.
 
 Level-triggered: a look that was lost, or came twice, or broke off between two actions, is made up for by the next.
-What fails for one model holds up no other. Nothing begins here by itself: a person starts a rollout.
+What fails for one model holds up no other. A challenger that no spec names begins by the site's default.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from canary.rollout.advance import advance
-from canary.rollout.nominate import NotNow, begin, nominate
+from canary.rollout.advance import Event, advance
+from canary.rollout.default_plan import DefaultRollout
+from canary.rollout.ends import superseded
+from canary.rollout.nominate import NotNow, begin, nominate, plan_for
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.plan_digest import refused_changes
 from canary.rollout.seen import Approval, RolloutEvidence, Seen, World
@@ -21,11 +23,11 @@ from canary.rollout.status import RolloutPhase, RolloutStatus
 from canary.rollout.verbs import Refused, Verb, VerbKind, apply_verb
 from canary.routing_table import CHAMPION
 from core.clock import now
-from core.errors import RolloutNotFound, RolloutRefused
+from core.errors import RolloutNotFound, RolloutRefused, SerinusError
 from ledger import ModelRouting, StoredRollout, Transition
 from serve_apps.application.evidence_port import EvidencePort
 from serve_apps.control.rollout_acts import Acts, Done, Ports, RolloutStore, Touched
-from serve_apps.control.rollout_world import ROLLOUT, Drains, Sighting, Site, world_of
+from serve_apps.control.rollout_world import ROLLOUT, Drains, Sighting, Site, aliases_seen, world_of
 
 logger = logging.getLogger("serinus.rollouts")
 
@@ -52,12 +54,18 @@ class Sources:
 
 
 class Rollouts:
-    """Looks at rollouts, and does what people say to them. One call at a time."""
+    """Looks at rollouts, and does what people say to them. One call at a time. `default`: what begins by itself."""
 
     def __init__(
-        self, sources: Sources, ports: Ports, drains: Drains, clock: Callable[[], datetime] = now
+        self,
+        sources: Sources,
+        ports: Ports,
+        drains: Drains,
+        default: DefaultRollout,
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self._s = sources
+        self._default = default
         self._acts = Acts(ports)
         self._drains = drains
         self._clock = clock
@@ -65,8 +73,8 @@ class Rollouts:
 
     def look(self, sighting: Sighting) -> frozenset[Touched]:
         """Look at every rollout once; returns what was changed. Raises LedgerUnavailable."""
-        newest = self._s.store.newest()
-        if not newest:  # a site that declares nothing pays for nothing
+        newest = self._begin_by_itself(self._s.store.newest(), sighting)
+        if not newest:  # a site without challengers pays for nothing
             return frozenset()
         decided, site = self._s.routing(), self._s.site()
         touched: set[Touched] = set()
@@ -91,13 +99,15 @@ class Rollouts:
         model, challenger = plan.model, sighting.challenger(plan.model)
         known = self._s.store.of_model(model)
         running = [one for one in known if not one.status.has_ended and one.status.candidate == challenger]
-        if running and not running[-1].status.is_promoted:
+        by_itself = [one for one in running if one.plan.is_default and not one.status.is_promoted]
+        if running and not running[-1].status.is_promoted and not by_itself:
             self._amend(running[-1], plan, actor)
             return False
         routing = self._in_force(self._s.routing(), model)
         world = world_of(model, challenger, sighting, routing, self._s.site())
         # a person may begin again what failed: that is a retry with another plan
-        found = nominate(world, [one.status for one in known if not one.status.has_ended])
+        others = [one.status for one in known if not one.status.has_ended and one not in by_itself]
+        found = nominate(world, others)
         if isinstance(found, NotNow):
             raise RolloutRefused(found.reason)
         status = begin(
@@ -108,6 +118,8 @@ class Rollouts:
             now=self._clock(),
             why=f"{actor} started it",
         )
+        for one in by_itself:
+            self._replace(one, actor)
         self._s.store.begin(plan, status, actor=actor)
         return True
 
@@ -131,6 +143,39 @@ class Rollouts:
             raise done.error
         self._tell(stored, done)
         return done.touched
+
+    def _begin_by_itself(
+        self, newest: Sequence[StoredRollout], sighting: Sighting
+    ) -> Sequence[StoredRollout]:
+        """The rollouts, with one more for each challenger that was admitted and has none yet."""
+        if not self._default.begins:
+            return newest
+        known: dict[str, list[StoredRollout]] = {}
+        for one in newest:
+            known.setdefault(one.status.model, []).append(one)
+        begun = [self._begun(model, known.get(model, ()), sighting) for model in sighting.models]
+        return [*newest, *(one for one in begun if one is not None)]
+
+    def _begun(self, model: str, known: Sequence[StoredRollout], sighting: Sighting) -> StoredRollout | None:
+        aliases = aliases_seen(model, sighting)
+        if not sighting.is_admitted(model, aliases.challenger):
+            return None
+        found = nominate(aliases, [one.status for one in known])
+        if isinstance(found, NotNow):
+            return None
+        plan = plan_for(model, [(one.plan, one.status) for one in known], self._default)
+        status = begin(plan, found.candidate, found.stable, run=found.run, now=self._clock())
+        try:
+            return self._s.store.begin(plan, status, actor=ROLLOUT)
+        except SerinusError as error:  # made up for by the next look
+            logger.warning("rollout.not_begun", extra={"model": model, "error": error.code})
+            return None
+
+    def _replace(self, stored: StoredRollout, actor: str) -> None:
+        """End a rollout that nobody declared, since somebody declares one."""
+        before = stored.status
+        after = superseded(before, f"{actor} declared a rollout of version {before.candidate}")
+        self._s.store.move(stored, after, (Event(before, after, self._clock(), actor, after.reason),))
 
     def _look_at(self, stored: StoredRollout, sighting: Sighting, routing: ModelRouting, site: Site) -> Done:
         seen = self._seen(stored, sighting, routing, site)

@@ -124,7 +124,7 @@ class RolloutController:
             decided=reconciler.decided,
             registry_changed=reconciler.registry_changed,
         )
-        return RolloutLoop(Rollouts(sources, ports, Drains(drain)), controller)
+        return RolloutLoop(Rollouts(sources, ports, Drains(drain), settings.default_rollout_plan), controller)
 
     async def snapshot(self) -> RoutingSnapshot:
         """What was published last."""

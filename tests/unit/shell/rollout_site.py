@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from canary.gates import GateVerdict, Permission
 from canary.observation import ReconcilerState, VersionView
+from canary.rollout.default_plan import DefaultRollout
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.seen import RolloutEvidence
 from canary.rollout.status import RolloutStatus
@@ -75,6 +76,7 @@ class RolloutSite:
         self.gate = MAY_ANSWER
         self.plane = Verdict.SUCCESSFUL
         self.drains = Drains(DRAIN)
+        self.default = DefaultRollout(begins=False)
         self.restart()
 
     def restart(self) -> None:
@@ -87,7 +89,7 @@ class RolloutSite:
             history=self.ledger.transitions.history,
         )
         ports = Ports(self.ledger.rollouts, self.ledger.routing, self.aliases, self.ledger.transitions)
-        self.rollouts = Rollouts(sources, ports, self.drains, lambda: self.now)
+        self.rollouts = Rollouts(sources, ports, self.drains, self.default, lambda: self.now)
 
     @property
     def routing(self) -> ModelRouting:

@@ -160,12 +160,12 @@ def test_a_digest_is_that_of_the_content() -> None:
 # ---- the default plan
 
 
-def test_the_default_plan_is_shadow_approval_5_25_100_and_surveillance() -> None:
+def test_the_default_plan_is_proof_in_the_shadow_approval_5_25_100_and_surveillance() -> None:
     found = default_plan("chest-ct", live_exposure_allowed=True, change_record="CR-1")
-    assert [step.kind for step in found.steps[:3]] == ["setMirror", "analysis", "pause"]
+    assert [step.kind for step in found.steps[:2]] == ["analysis", "pause"]
     assert [s.weight_bp for s in found.steps if isinstance(s, SetWeight)] == [500, 2_500, 10_000]
     assert found.surveillance is not None
-    approval = found.steps[2]
+    approval = found.steps[1]
     assert isinstance(approval, Pause)
     assert approval.approval == ApprovalRule(("radiologist", "quality"), 2)
     margins = {m.margin for m in found.metrics if m.hypothesis is Hypothesis.NON_INFERIORITY}
@@ -176,7 +176,7 @@ def test_the_default_plan_of_a_model_without_a_change_record_exposes_nobody() ->
     found = default_plan("chest-ct")
     assert (found.promotes, [step.kind for step in found.steps]) == (
         False,
-        ["setMirror", "analysis", "pause"],
+        ["analysis", "pause"],
     )
 
 
