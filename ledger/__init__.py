@@ -38,6 +38,7 @@ from ledger.records import (
 from ledger.retention import KeptFor, Retention, StudyUse
 from ledger.rollout_evidence import KeptEvidence, RolloutEvidences
 from ledger.rollout_feed import RolloutFeed
+from ledger.rollout_marks import RolloutMarks
 from ledger.rollouts import RolloutEvent, Rollouts, StoredRollout
 from ledger.routing import Routing
 from ledger.routing_records import Freeze, ModelRouting, Pin
@@ -86,6 +87,7 @@ class Ledger:
         self.rollout_feed = RolloutFeed(database)
         self.rollouts = Rollouts(database, self.audit)
         self.rollout_evidence = RolloutEvidences(database)
+        self.rollout_marks = RolloutMarks(database)
 
     @classmethod
     def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":

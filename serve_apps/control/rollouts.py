@@ -25,8 +25,10 @@ from canary.routing_table import CHAMPION
 from core.clock import now
 from core.errors import RolloutNotFound, RolloutRefused, SerinusError
 from ledger import ModelRouting, StoredRollout, Transition
+from ledger.rollout_marks import Mark
 from serve_apps.application.evidence_port import EvidencePort
 from serve_apps.control.rollout_acts import Acts, Done, Ports, RolloutStore, Touched
+from serve_apps.control.rollout_memory import RolloutMemory
 from serve_apps.control.rollout_world import ROLLOUT, Drains, Sighting, Site, aliases_seen, world_of
 
 logger = logging.getLogger("serinus.rollouts")
@@ -50,6 +52,7 @@ class Sources:
     routing: Callable[[], Mapping[str, ModelRouting]]
     site: Callable[[], Site]
     evidence: EvidencePort
+    marks: Callable[[], Mapping[str, Mark]]
     history: Callable[[str], Sequence[Transition]]
 
 
@@ -67,6 +70,7 @@ class Rollouts:
         self._s = sources
         self._default = default
         self._acts = Acts(ports)
+        self._memory = RolloutMemory(sources.evidence, sources.marks, sources.store.approvals)
         self._drains = drains
         self._clock = clock
         self._told: dict[tuple[str, int], str] = {}  # why a rollout could not act, as it was logged last
@@ -77,6 +81,7 @@ class Rollouts:
         if not newest:  # a site without challengers pays for nothing
             return frozenset()
         decided, site = self._s.routing(), self._s.site()
+        self._memory.begin_look()
         touched: set[Touched] = set()
         for stored in newest:
             routing = self._in_force(decided, stored.status.model)
@@ -190,13 +195,12 @@ class Rollouts:
         world = world_of(status.model, status.candidate, sighting, routing, site, is_drained=is_drained)
         if status.has_ended:
             return Seen(world)
-        approvals = self._s.store.approvals(status.model, status.run)
-        return Seen(world, self._evidence(stored), approvals)
+        return Seen(world, self._evidence(stored), self._memory.approvals(stored))
 
     def _evidence(self, stored: StoredRollout) -> RolloutEvidence | None:
         """What cannot be computed is not known."""
         try:
-            return self._s.evidence.of(stored.status.model, stored.status.run, stored.plan)
+            return self._memory.evidence(stored)
         except Exception as error:
             logger.exception("rollout.no_evidence", extra={"error": type(error).__name__})
             return None

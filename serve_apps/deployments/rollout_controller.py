@@ -115,6 +115,7 @@ class RolloutController:
             routing=ledger.routing.all,
             site=lambda: Site(ledger.control.head().frozen, self._watch.planes),
             evidence=GatheredEvidence(ledger, settings.adjudicate_concordant),
+            marks=ledger.rollout_marks.all,
             history=ledger.transitions.history,
         )
         ports = Ports(ledger.rollouts, ledger.routing, self._client, ledger.transitions)

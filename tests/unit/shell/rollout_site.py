@@ -86,6 +86,7 @@ class RolloutSite:
             routing=self.ledger.routing.all,
             site=lambda: Site(self.is_frozen, {MODEL: PlaneSeen(1, 7, self.plane)}),
             evidence=self.evidence,
+            marks=lambda: {},  # so that each look asks the evidence
             history=self.ledger.transitions.history,
         )
         ports = Ports(self.ledger.rollouts, self.ledger.routing, self.aliases, self.ledger.transitions)
