@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
 
 from ledger.database import Database
 from ledger.rollout_feed import SETTLED
@@ -37,7 +38,8 @@ class RolloutMarks:
         """The marks of all models that ever had a rollout."""
         with self._db.read() as connection:
             settled_before = self._db.now(connection) - 2 * SETTLED
-            return {row.model: _mark(row, settled_before) for row in connection.execute(_MARKS)}
+            rows = connection.execute(_MARKS).mappings()
+            return {row["model"]: _mark(row, settled_before) for row in rows}
 
 
 _MODELS: Final = sa.select(rollouts.c.model).distinct().subquery()
@@ -60,6 +62,6 @@ _MARKS: Final = sa.select(
 )
 
 
-def _mark(row: sa.Row[Any], settled_before: datetime) -> Mark:
-    newest = max((at for at in (row.decided, row.drawn, row.shadowed) if at is not None), default=None)
-    return Mark(newest, row.changes, newest is None or newest < settled_before)
+def _mark(row: RowMapping, settled_before: datetime) -> Mark:
+    newest = max((at for name in _TIMES if (at := row[name]) is not None), default=None)
+    return Mark(newest, row["changes"], newest is None or newest < settled_before)

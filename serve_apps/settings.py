@@ -215,7 +215,8 @@ class Settings(BaseSettings):
     def default_rollout_plan(self) -> DefaultRollout:
         """What a challenger begins that no rollout spec names."""
         is_live = self.default_rollout == "live"
-        return DefaultRollout(self.default_rollout != "off", is_live, self.default_change_record)
+        begins, record = self.default_rollout != "off", self.default_change_record
+        return DefaultRollout(begins, is_live, record, self.assignment_key)
 
     @property
     def all_sources(self) -> Mapping[str, SourceSettings]:

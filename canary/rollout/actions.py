@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from canary.rollout.seen import World
 from canary.rollout.status import RolloutPhase, RolloutStatus
-from canary.routing_table import BASIS_POINTS, CHAMPION
+from canary.routing_table import BASIS_POINTS, CHAMPION, Slot
 from canary.verdict import Verdict
 
 PREVIOUS = "champion-previous"
@@ -32,6 +32,13 @@ class GrantWeight:
 
     version: str
     weight_bp: int
+
+
+@dataclass(frozen=True, slots=True)
+class GrantSlot:
+    """The model's rollouts keep to this slot of a layer."""
+
+    slot: Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +65,25 @@ class AwaitDrain:
     version: str
 
 
-Action = Record | GrantWeight | GrantMirror | PointAlias | AwaitDrain
+Action = Record | GrantWeight | GrantSlot | GrantMirror | PointAlias | AwaitDrain
 
 
-def actions_of(status: RolloutStatus, world: World, *, is_new: bool) -> tuple[Action, ...]:
-    """The actions that are left. `is_new`: the status differs from the one that is written."""
+def actions_of(
+    status: RolloutStatus, world: World, slot: Slot | None = None, *, is_new: bool
+) -> tuple[Action, ...]:
+    """The actions that are left. `slot` is the plan's, `is_new`: the status differs from the one that is written."""
     record = (Record(),) if is_new else ()
     if status.phase is RolloutPhase.PROMOTING:
         return (*record, *_promotion(status, world))
     if status.phase is RolloutPhase.ROLLING_BACK:
         return (*_lowered(status, world), *record, *_back(status, world))
-    return (*_lowered(status, world), *record, *_raised(status, world), *_mirrored(status, world))
+    return (
+        *_lowered(status, world),
+        *record,
+        *_kept_to(slot, status, world),
+        *_raised(status, world),
+        *_mirrored(status, world),
+    )
 
 
 def _promotion(status: RolloutStatus, world: World) -> Iterator[Action]:
@@ -110,6 +125,13 @@ def is_back(status: RolloutStatus, world: World) -> bool:
 def _lowered(status: RolloutStatus, world: World) -> Iterator[Action]:
     if status.weight_bp < world.weight_bp:
         yield GrantWeight(status.candidate, status.weight_bp)
+
+
+def _kept_to(slot: Slot | None, status: RolloutStatus, world: World) -> Iterator[Action]:
+    """Before the first patient: a slot does not change under a weight."""
+    is_first = status.weight_bp > 0 and world.weight_bp == 0
+    if is_first and slot is not None and world.slot != slot:
+        yield GrantSlot(slot)
 
 
 def _raised(status: RolloutStatus, world: World) -> Iterator[Action]:

@@ -100,7 +100,11 @@ def finished(case: Case, written: RolloutStatus, events: tuple[Event, ...]) -> T
     status = case.status
     if not written.has_ended or written.run != status.run:
         status = replace(status, conditions=conditions_of(case))
-    return Transition(status, actions_of(status, case.world, is_new=status != written), events)
+    return Transition(
+        status,
+        actions_of(status, case.world, case.plan.participants.layer_slot, is_new=status != written),
+        events,
+    )
 
 
 def _moved(case: Case) -> RolloutStatus:

@@ -9,7 +9,7 @@ it in 4 of 5 runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from canary.evidence.metric import Hypothesis, MetricKind, MetricSpec
@@ -17,12 +17,13 @@ from canary.rollout.plan import (
     DAY_S,
     Background,
     ExposureBudget,
+    Participants,
     Regulatory,
     RolloutPlan,
     Surveillance,
 )
 from canary.rollout.step import Analysis, ApprovalRule, Pause, SetWeight, Step, Until
-from canary.routing_table import BASIS_POINTS
+from canary.routing_table import BASIS_POINTS, AssignmentKey
 
 ROLES: Final = ("radiologist", "quality")
 MARGIN: Final = 0.05
@@ -36,16 +37,20 @@ _SURVEILLED_S: Final = 90 * DAY_S
 
 @dataclass(frozen=True, slots=True)
 class DefaultRollout:
-    """Whether a challenger that no spec names begins a rollout, and whether that one may expose patients."""
+    """Whether a challenger that no spec names begins a rollout, and whether that one may expose patients.
+
+    `key` is what stays together when the site draws patients.
+    """
 
     begins: bool = True
     live_exposure_allowed: bool = False
     change_record: str = ""
+    key: AssignmentKey = AssignmentKey.PATIENT
 
     def plan(self, model: str) -> RolloutPlan:
-        return default_plan(
-            model, live_exposure_allowed=self.live_exposure_allowed, change_record=self.change_record
-        )
+        allowed = self.live_exposure_allowed
+        found = default_plan(model, live_exposure_allowed=allowed, change_record=self.change_record)
+        return replace(found, participants=Participants(self.key))
 
 
 def default_plan(model: str, *, live_exposure_allowed: bool = False, change_record: str = "") -> RolloutPlan:

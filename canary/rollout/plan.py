@@ -13,7 +13,8 @@ from canary.evidence.metric import MetricSpec
 from canary.rollout.plan_checks import step_faults
 from canary.rollout.step import Experiment, SetMirror, SetWeight, Step, metrics_of
 from canary.rollout.windows import Calendar
-from canary.routing_table import BASIS_POINTS, AssignmentKey
+from canary.routing_table import BASIS_POINTS, AssignmentKey, Slot
+from canary.slot_text import read_slot
 
 DAY_S = 86_400
 
@@ -86,6 +87,14 @@ class Participants:
 
     key: AssignmentKey = AssignmentKey.PATIENT
     slot: str = ""
+
+    def __post_init__(self) -> None:
+        _ = self.layer_slot
+
+    @property
+    def layer_slot(self) -> Slot | None:
+        """The slot that its text names; None for all patients."""
+        return read_slot(self.slot) if self.slot else None
 
 
 @dataclass(frozen=True, slots=True)

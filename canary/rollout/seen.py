@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from canary.evidence.metric import MetricPhase
-from canary.routing_table import BASIS_POINTS
+from canary.routing_table import BASIS_POINTS, Slot
 from canary.verdict import Verdict
 
 
@@ -52,8 +52,8 @@ class Approval:
 class World:
     """How registry and routers stand. The aliases are the last known ones while `registry_answers` is false.
 
-    `weight_bp` and `mirror_bp` are what the ledger grants the rollout's candidate; `hand_revision` numbers the
-    decision about the weight that is in force, if a person took it. `shadow_ready`: the candidate is ready and reads
+    `weight_bp`, `mirror_bp` and `slot` are what the ledger grants the candidate; `hand_revision` numbers the decision
+    about the weight that is in force, if a person took it. `shadow_ready`: the candidate is ready and reads
     the share that it is granted. `may_answer`: the regulatory gate lets it answer; else `gate_reason` says why not.
     `data_plane`: do the routers do what the table in force says? `answering` is the version that really answers as
     champion. `is_drained`: no study is in the hands of the former one. `is_frozen` is the site's kill switch.
@@ -65,6 +65,7 @@ class World:
     previous: str | None = None
     registry_answers: bool = True
     weight_bp: int = 0
+    slot: Slot | None = None
     hand_revision: int | None = None
     mirror_bp: int = BASIS_POINTS
     shadow_ready: bool = False

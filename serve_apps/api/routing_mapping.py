@@ -8,6 +8,7 @@ from typing import Any
 
 from canary.explain import DecisionRow
 from canary.routing_table import BASIS_POINTS, RoutingTable, Slot
+from canary.slot_text import slot_in_layer
 from ledger import ModelRouting
 from serve_apps.api.problems import Problem
 from serve_apps.api.routing_schemas import ConfirmedOut, FreezeOut, SlotIn
@@ -16,13 +17,11 @@ from serve_apps.application.job_in_words import JobInWords
 from serve_apps.application.routing import AuditTrail, JobExplanation, Routes
 from serve_apps.application.truth import KnownTruth
 
-LAYER_SALT = "layer/"  # every experiment of a layer draws its place in it alike
-
 
 def slot_of(slot: SlotIn | None) -> Slot | None:
     if slot is None:
         return None
-    return Slot(slot.layer, f"{LAYER_SALT}{slot.layer}", slot.start, slot.stop)
+    return slot_in_layer(slot.layer, slot.start, slot.stop)
 
 
 def slot_document(slot: Slot | None) -> dict[str, Any] | None:

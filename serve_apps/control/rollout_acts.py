@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from canary.rollout.actions import Action, AwaitDrain, GrantMirror, GrantWeight, PointAlias, Record
+from canary.rollout.actions import Action, AwaitDrain, GrantMirror, GrantSlot, GrantWeight, PointAlias, Record
 from canary.rollout.advance import Event, Transition
 from canary.rollout.seen import Approval
 from canary.rollout.status import RolloutStatus
+from canary.routing_table import Slot
 from core.errors import RolloutConflict, SerinusError
 from ledger import ModelRouting, StoredRollout
 from serve_apps.control.rollout_world import ROLLOUT
@@ -37,10 +38,15 @@ class RolloutStore(Protocol):
 
 
 class RoutingPort(Protocol):
-    """`ledger.routing`; `set_weight` raises RoutingConflict and ExperimentUnderWay, all LedgerUnavailable."""
+    """`ledger.routing`; all raise LedgerUnavailable, `set_weight` and `set_slot` also RoutingConflict and
+    ExperimentUnderWay.
+    """
 
     def set_weight(
         self, model: str, version: str, weight_bp: int, *, actor: str, expected_revision: int | None = ...
+    ) -> ModelRouting: ...
+    def set_slot(
+        self, model: str, slot: Slot | None, *, actor: str, expected_revision: int | None = ...
     ) -> ModelRouting: ...
     def set_mirror(self, model: str, mirror_bp: int, *, actor: str) -> ModelRouting: ...
 
@@ -117,6 +123,11 @@ class Acts:
                         is_written = True
                     case GrantWeight():
                         routing = self._grant(action, routing)
+                        touched.add(Touched.ROUTING)
+                    case GrantSlot():
+                        routing = self._p.routing.set_slot(
+                            routing.model, action.slot, actor=ROLLOUT, expected_revision=routing.revision
+                        )
                         touched.add(Touched.ROUTING)
                     case GrantMirror():
                         routing = self._mirror(action, routing)

@@ -107,6 +107,7 @@ def world_of(
         previous=sighting.alias(model, PREVIOUS),
         registry_answers=sighting.seen.registry is not None,
         weight_bp=weight_bp,
+        slot=routing.slot,
         hand_revision=hand_revision(routing),
         mirror_bp=mirror_bp,
         shadow_ready=table is not None and _reads(table, candidate, mirror_bp),

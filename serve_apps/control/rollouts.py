@@ -21,7 +21,7 @@ from canary.rollout.plan_digest import refused_changes
 from canary.rollout.seen import Approval, RolloutEvidence, Seen, World
 from canary.rollout.status import RolloutPhase, RolloutStatus
 from canary.rollout.verbs import Refused, Verb, VerbKind, apply_verb
-from canary.routing_table import CHAMPION
+from canary.routing_table import CHAMPION, AssignmentKey
 from core.clock import now
 from core.errors import RolloutNotFound, RolloutRefused, SerinusError
 from ledger import ModelRouting, StoredRollout, Transition
@@ -46,7 +46,10 @@ class KeptRollouts(RolloutStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a look asks beside the controller's observation. `history` are an alias's moves, the newest first."""
+    """What a look asks beside the controller's observation.
+
+    `history` are an alias's moves, the newest first; `key` is what stays together when the site draws patients.
+    """
 
     store: KeptRollouts
     routing: Callable[[], Mapping[str, ModelRouting]]
@@ -54,6 +57,7 @@ class Sources:
     evidence: EvidencePort
     marks: Callable[[], Mapping[str, Mark]]
     history: Callable[[str], Sequence[Transition]]
+    key: AssignmentKey = AssignmentKey.PATIENT
 
 
 class Rollouts:
@@ -101,6 +105,10 @@ class Rollouts:
 
         Raises RolloutRefused with why neither may be, and RolloutConflict when somebody else was faster.
         """
+        if plan.participants.key is not self._s.key:
+            raise RolloutRefused(
+                f"the plan draws by {plan.participants.key}, and this site by {self._s.key} (assignment_key)"
+            )
         model, challenger = plan.model, sighting.challenger(plan.model)
         known = self._s.store.of_model(model)
         running = [one for one in known if not one.status.has_ended and one.status.candidate == challenger]

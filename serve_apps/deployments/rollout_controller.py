@@ -117,6 +117,7 @@ class RolloutController:
             evidence=GatheredEvidence(ledger, settings.adjudicate_concordant),
             marks=ledger.rollout_marks.all,
             history=ledger.transitions.history,
+            key=settings.assignment_key,
         )
         ports = Ports(ledger.rollouts, ledger.routing, self._client, ledger.transitions)
         controller = Controller(

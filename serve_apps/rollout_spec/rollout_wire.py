@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Final, Literal, Self
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from canary.rollout.plan import OnDeadline
+from canary.rollout.plan import OnDeadline, Participants
 from canary.rollout.windows import Calendar
 from canary.routing_table import AssignmentKey
 from serve_apps.rollout_spec.units import Duration, Percent, WindowText
@@ -133,6 +133,12 @@ class AssignmentWire(Wire):
     """What stays together when patients are drawn."""
     slot: str = ""
     """The slot of a layer that the rollout keeps to, as `reading:0-50`."""
+
+    @field_validator("slot")
+    @classmethod
+    def _names_a_slot(cls, slot: str) -> str:
+        _ = Participants(slot=slot)
+        return slot
 
 
 class BudgetWire(Wire):

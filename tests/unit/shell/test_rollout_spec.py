@@ -97,6 +97,7 @@ def test_without_a_word_about_it_a_plan_exposes_nobody() -> None:
         ("pause: {duration: 3d}", "{}", "- {}", "/spec/steps/7", "a step is one of"),
         ("count: 2", "count: 1", "count: 1", "/spec/steps/2", "a person for each role"),
         (MARGIN, "      margin: 0.05\n", "- name: sensitivity", "/spec/metrics/0", "needs a justification"),
+        ('"chest:0-50"', '"chest:50"', "chest:50", "/spec/assignment/slot", "is no slot"),
         ("Europe/Paris", "Paris", "windows:", "/spec/windows", "IANA name"),
         ("Mon-Thu", "Mon-Don", "Mon-Don", "/spec/windows/allow/0", "weekdays are"),
         ("08:00-16:00", "16:00-08:00", "16:00-08:00", "/spec/windows/allow/0", "closes after it opens"),

@@ -11,12 +11,20 @@ from typing import Any
 import pytest
 
 from canary.gates import GateVerdict, Permission
-from canary.rollout.plan import Background, ExposureBudget
+from canary.rollout.plan import Background, ExposureBudget, Participants
 from canary.rollout.status import PauseCause, RolloutPhase
 from canary.rollout.step import SetMirror
 from canary.rollout.verbs import VerbKind
+from canary.routing_table import AssignmentKey
+from canary.slot_text import read_slot
 from canary.verdict import Verdict
-from core.errors import LedgerUnavailable, RolloutConflict, RolloutNotFound, RolloutRefused
+from core.errors import (
+    ExperimentUnderWay,
+    LedgerUnavailable,
+    RolloutConflict,
+    RolloutNotFound,
+    RolloutRefused,
+)
 from ledger import Ledger
 from serve_apps.control.rollout_acts import Touched
 from tests.unit.canary.rollout.builders import DAY, FAILED, GOOD, METRICS, PROVE, evidence, plan
@@ -387,3 +395,40 @@ def test_a_site_that_declares_nothing_is_asked_nothing(
     site.start()
     site.look()
     assert asked != []
+
+
+# ---- who takes part
+
+READING = read_slot("reading:0-50")
+
+
+def test_a_slot_of_a_layer_is_granted_before_the_first_patient_and_stays_in_the_audit(
+    site: RolloutSite,
+) -> None:
+    site.start(plan(participants=Participants(slot="reading:0-50")))
+    site.look()
+    assert site.routing.slot is None, "nobody is drawn yet"
+    site.approve()
+    site.look()
+    assert (site.routing.slot, site.routing.weight_bp) == (READING, 500)
+    granted = [
+        row.action for row in site.ledger.audit.rows() if row.actor == "rollout" and "route" in row.action
+    ]
+    assert granted == ["route-weight", "route-layer"], "the newest first"
+
+
+def test_a_slot_that_an_ab_test_has_gets_nobody(site: RolloutSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(*_: object, **__: object) -> Any:
+        raise ExperimentUnderWay("an A/B test of this model is running")
+
+    site.start(plan(participants=Participants(slot="reading:0-50")))
+    site.look()
+    site.approve()
+    monkeypatch.setattr(site.ledger.routing, "set_slot", taken)
+    site.look(2)
+    assert (site.routing.slot, site.routing.weight_bp) == (None, 0)
+
+
+def test_a_plan_that_draws_by_what_the_site_does_not_is_refused(site: RolloutSite) -> None:
+    with pytest.raises(RolloutRefused, match="the plan draws by study, and this site by patient"):
+        site.start(plan(participants=Participants(AssignmentKey.STUDY)))
