@@ -105,10 +105,14 @@ def _has_moved(case: Case) -> RolloutStatus:
 
 
 def _withdrawn(case: Case) -> RolloutStatus | None:
-    """After the promotion another champion is somebody's verdict on this one; it does not come back by itself."""
+    """After the promotion an older champion is somebody's verdict on this one, which does not come back by itself; a
+    newer one has followed it.
+    """
     champion, status = case.world.champion, case.status
-    if champion in (None, status.candidate):
+    if champion is None or champion == status.candidate:
         return None
+    if _is_newer(champion, status.candidate):
+        return superseded(status, f"version {champion} has followed version {status.candidate} as champion")
     reason = f"somebody made version {champion} champion in the registry after the promotion"
     return replace(
         status,
@@ -119,6 +123,11 @@ def _withdrawn(case: Case) -> RolloutStatus | None:
         ending=reason,
         back_to=champion,
     )
+
+
+def _is_newer(version: str, than: str) -> bool:
+    """Registries number versions upwards; of what is no number nobody knows."""
+    return version.isdecimal() and than.isdecimal() and int(version) > int(than)
 
 
 def superseded(status: RolloutStatus, reason: str) -> RolloutStatus:

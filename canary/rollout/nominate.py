@@ -53,8 +53,8 @@ def nominate(world: World, known: Iterable[RolloutStatus]) -> Nomination | NotNo
 
 
 def _is_watched(status: RolloutStatus) -> bool:
-    """Whether it was promoted and is only watched; its surveillance goes on beside the next rollout."""
-    return status.is_promoted and status.phase in (RolloutPhase.SURVEILLING, RolloutPhase.PAUSED)
+    """Whether it was promoted: the end of the former champion's studies, and a surveillance, go on beside the next."""
+    return status.is_promoted and status.phase is not RolloutPhase.ROLLING_BACK
 
 
 def _verdict_of(candidate: str, champion: str, statuses: list[RolloutStatus]) -> str | None:

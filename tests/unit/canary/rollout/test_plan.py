@@ -261,7 +261,7 @@ PROMOTED: dict[str, Any] = {"promotion_began": True, "promoted_at": NOON}
         ({}, (ended(RolloutPhase.FAILED), ended(RolloutPhase.SUPERSEDED, "3", run=2)), "nobody has retried"),
         ({}, (ended(RolloutPhase.COMPLETED),), "silent trial"),
         ({}, (ended(RolloutPhase.ROLLING_BACK),), "under way"),
-        ({}, (ended(RolloutPhase.PROMOTING, "3", **PROMOTED),), "under way"),
+        ({}, (ended(RolloutPhase.PROMOTING, "3", promotion_began=True),), "under way"),
     ],
 )
 def test_no_rollout_begins_while_another_runs_or_after_a_verdict(
@@ -279,6 +279,7 @@ def test_no_rollout_begins_while_another_runs_or_after_a_verdict(
         ((ended(RolloutPhase.SUPERSEDED),), 2),
         ((ended(RolloutPhase.FAILED, "3", run=4),), 5),
         ((ended(RolloutPhase.SURVEILLING, "3", **PROMOTED),), 2),
+        ((ended(RolloutPhase.PROMOTING, "3", **PROMOTED),), 2),
         ((replace(ended(RolloutPhase.COMPLETED), stable="0"),), 2),
     ],
 )

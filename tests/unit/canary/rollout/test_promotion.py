@@ -163,3 +163,21 @@ def test_what_has_ended_moves_no_more_and_a_weight_by_hand_is_taken_away(phase: 
     status = begun(PLAN, step=4, phase=phase)
     found = tick(PLAN, status, here(status, weight_bp=500, hand_revision=3), NOON + 400 * DAY)
     assert (found.status, found.actions) == (status, (GrantWeight("2", 0),))
+
+
+@pytest.mark.parametrize(
+    ("champion", "phase"),
+    [
+        ("3", RolloutPhase.SUPERSEDED),
+        ("10", RolloutPhase.SUPERSEDED),
+        ("1", RolloutPhase.FAILED),
+        ("0", RolloutPhase.FAILED),
+    ],
+)
+def test_a_newer_champion_follows_what_was_promoted_and_an_older_one_is_a_verdict_on_it(
+    champion: str, phase: RolloutPhase
+) -> None:
+    promoted = replace(at(7), phase=RolloutPhase.SURVEILLING, promotion_began=True, promoted_at=NOON)
+    found = tick(PLAN, promoted, seen(GOOD, champion=champion, answering=champion))
+    assert (found.status.phase, found.status.weight_bp) == (phase, 0)
+    assert f"version {champion}" in found.status.reason
