@@ -53,7 +53,7 @@ def nominate(world: World, known: Iterable[RolloutStatus]) -> Nomination | NotNo
 
 
 def _is_watched(status: RolloutStatus) -> bool:
-    """Whether it was promoted: the end of the former champion's studies, and a surveillance, go on beside the next."""
+    """Whether it was promoted: the former champion's drain, and a surveillance, go on beside the next rollout."""
     return status.is_promoted and status.phase is not RolloutPhase.ROLLING_BACK
 
 

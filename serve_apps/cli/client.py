@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import httpx
 
 JSON = Mapping[str, Any]
+ALL_STORED = 200  # 202: some were not (PS3.18 table 10.5.3-1)
+WAIT_S = 30.0  # how long one request asks the API to wait
 FINAL_STATES = ("completed", "failed", "canceled")
 
 
@@ -82,6 +84,20 @@ class ApiClient:
 
     def job(self, job_id: str, wait_s: float = 0.0) -> JSON:
         return self._json(self._send("GET", f"/v1/jobs/{job_id}", params={"wait": wait_s}))
+
+    def ended(self, job_id: str) -> JSON:
+        """The job once it has ended; the API says so as soon as it has."""
+        while True:
+            job = self.job(job_id, WAIT_S)
+            if job["state"] in FINAL_STATES:
+                return job
+
+    def store(self, content_type: str, body: bytes) -> None:
+        """Push the instances of a STOW-RS body into the inbox; also raises ApiError where not all were stored."""
+        answer = self._send("POST", "/dicom-web/studies", content=body, headers={"Content-Type": content_type})
+        self._raise(answer)
+        if answer.status_code != ALL_STORED:
+            raise ApiError("not-stored", "not all instances were stored")
 
     def result(self, job_id: str) -> JSON:
         return self.ask("GET", f"/v1/jobs/{job_id}/results")

@@ -177,7 +177,9 @@ def test_what_has_ended_moves_no_more_and_a_weight_by_hand_is_taken_away(phase: 
 def test_a_newer_champion_follows_what_was_promoted_and_an_older_one_is_a_verdict_on_it(
     champion: str, phase: RolloutPhase
 ) -> None:
-    promoted = replace(at(7), phase=RolloutPhase.SURVEILLING, promotion_began=True, promoted_at=NOON)
+    promoted = replace(
+        at(7), phase=RolloutPhase.SURVEILLING, weight_bp=0, promotion_began=True, promoted_at=NOON
+    )
     found = tick(PLAN, promoted, seen(GOOD, champion=champion, answering=champion))
     assert (found.status.phase, found.status.weight_bp) == (phase, 0)
     assert f"version {champion}" in found.status.reason

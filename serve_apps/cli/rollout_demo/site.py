@@ -1,0 +1,96 @@
+"""The running stack over HTTP: studies by STOW-RS, jobs, truths, aliases in MLflow, and rollouts."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, Final
+
+from imaging.dicomweb.stow import encode_multipart
+from models.zoo.ich.cohort import FINDING, cohort_head, to_datasets
+from registry.client import RegistryClient
+from serve_apps.cli.client import ApiClient, ApiError
+from serve_apps.cli.rollout_demo.acts import MODEL
+from serve_apps.cli.rollout_demo.flow import DemoStudy, ReadStudy
+from serve_apps.settings import INBOX, Settings
+
+TENANT: Final = "orchestrator"
+WARM_S: Final = 120.0
+POLL_S: Final = 0.5
+Json = Mapping[str, Any]
+
+
+def phantoms(first: int) -> Iterator[DemoStudy]:
+    """Head CT phantoms, patient after patient from that number on, for ever."""
+    for number in count(first):
+        head = cohort_head(number)
+        datasets = to_datasets(head)
+        files = []
+        for dataset in datasets:
+            buffer = io.BytesIO()
+            dataset.save_as(buffer, enforce_file_format=True)
+            files.append(buffer.getvalue())
+        yield DemoStudy(str(datasets[0].StudyInstanceUID), tuple(files), head.labels.positive)
+
+
+class RunningSite:
+    """A `DemoSite`, and what people do in the demo. Every method raises ApiError, and ApiAway for no answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._orchestrator = ApiClient.of_orchestrator(settings)
+        self._admin = ApiClient.of(settings, actor="demo")
+        self._registry = RegistryClient(settings.registry_url)
+
+    def read(self, study: DemoStudy) -> ReadStudy:
+        """Store the study by STOW-RS, and have it read."""
+        content_type, body = encode_multipart(study.files)
+        self._orchestrator.store(content_type, body)
+        job = self._orchestrator.submit({"study_uid": study.study_uid, "source": INBOX, "model": MODEL})
+        self._orchestrator.ask("POST", f"/v1/studies/{study.study_uid}/complete")
+        ended = self._orchestrator.ended(job["id"])
+        if ended["error"] is not None:
+            return ReadStudy(None, ended["error"]["code"])
+        return ReadStudy(self._orchestrator.result(job["id"])["model"]["version"])
+
+    def tell(self, study: DemoStudy) -> None:
+        """The truth of a phantom is that by which it was drawn."""
+        body = {
+            "model": MODEL,
+            "finding": FINDING,
+            "label": "present" if study.is_positive else "absent",
+            "source": "pathology",
+            "reader": "phantom",
+            "read_at": datetime.now(UTC).isoformat(),
+        }
+        self._admin.ask("POST", f"/v1/studies/{study.study_uid}/truth?tenant={TENANT}", body)
+
+    def set_alias(self, alias: str, version: str) -> None:
+        """As a person does it in MLflow's own page."""
+        self._registry.set_alias(MODEL, alias, version)
+
+    def champion(self) -> str | None:
+        return self._registry.models()[MODEL].aliases.get("champion")
+
+    def wait_until_warm(self, version: str) -> None:
+        """Until the version may read. Raises ApiError when that takes too long."""
+        for _ in range(int(WARM_S / POLL_S)):
+            variants = self._admin.models()["variants"]
+            if any((v["model"], v["version"], v["state"]) == (MODEL, version, "warm") for v in variants):
+                return
+            time.sleep(POLL_S)
+        raise ApiError("not-warm", f"version {version} is not ready after {WARM_S:g} s")
+
+    def start(self, spec: str) -> Json:
+        return self._admin.ask("PUT", f"/v1/rollouts/{MODEL}", {"spec": spec})
+
+    def rollout(self) -> Json:
+        return self._admin.ask("GET", f"/v1/rollouts/{MODEL}")
+
+    def approve(self, role: str, person: str) -> None:
+        """As one of several people, each of whom has to say so."""
+        body = {"role": role, "note": "the demo approves for its audience"}
+        ApiClient.of(self._settings, actor=person).ask("POST", f"/v1/rollouts/{MODEL}/approve", body)
