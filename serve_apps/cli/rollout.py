@@ -13,6 +13,7 @@ from core.errors import SerinusError
 from serve_apps.cli.api_call import ask
 from serve_apps.cli.output import AsJson, fail, out, print_json, table
 from serve_apps.cli.percent import in_percent
+from serve_apps.cli.rollout_watch import watch
 
 if TYPE_CHECKING:
     from canary.rollout.plan import RolloutPlan
@@ -94,6 +95,9 @@ def status(
         return
     columns = ("model", "run", "candidate", "phase", "step", "weight", "reason")
     table("rollouts", columns, [_row(one) for one in document["rollouts"]])
+
+
+app.command()(watch)
 
 
 @app.command()
