@@ -109,6 +109,12 @@ class RolloutFeed:
         with self._db.read() as connection:
             return tuple(AnsweredStudy(Place(at, job), bp) for at, job, bp in connection.execute(query))
 
+    def answered_number(self, model: str, since: datetime) -> int:
+        """Studies of a model that any version answered since then."""
+        its = (decisions.c.model == model) & (decisions.c.at >= since) & (decisions.c.role == ANSWERED)
+        with self._db.read() as connection:
+            return int(connection.execute(sa.select(sa.func.count()).where(its)).scalar_one())
+
     def failures(self, model: str, version: str, since: datetime) -> int:
         """Studies that a version was to answer as canary, and failed; each once, however often it was tried."""
         failed = _HAS_FAILED & (decisions.c.variant == CANARY) & decisions.c.counts

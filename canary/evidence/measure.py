@@ -32,7 +32,7 @@ def measure(spec: MetricSpec, state: MetricState, *, guardrails: int = 1, ended:
     will come, and what is open is Inconclusive then, however little was seen.
     """
     strata = _strata(spec, state)
-    phase, reason = _outcome(spec, state, strata, 1 if spec.critical else guardrails)
+    phase, reason = _outcome(spec, state, strata, _sharing(spec, guardrails))
     if ended and phase is MetricPhase.RUNNING:
         phase, reason = MetricPhase.INCONCLUSIVE, f"ended undecided, {reason}"
     planned = spec.kind in PLANNED
@@ -66,9 +66,23 @@ def sharing_guardrails(specs: Iterable[MetricSpec]) -> int:
     return max(1, sum(not spec.dry_run and not spec.critical for spec in specs))
 
 
+def harm_limit(spec: MetricSpec, guardrails: int = 1) -> float:
+    """The log10 of an e-value at which a metric fails. `guardrails` share the risk of a false abort."""
+    return math.log10(_sharing(spec, guardrails) / spec.alpha_harm)
+
+
+def non_inferiority_limit(spec: MetricSpec) -> float:
+    """The log10 of an e-value at which non-inferiority is shown."""
+    return -math.log10(spec.alpha_non_inferiority)
+
+
 def unreadable(spec: MetricSpec, why: str) -> Measurement:
     """A metric whose data could not be had: an Error, which neither promotes nor aborts."""
     return Measurement(spec.name, MetricPhase.ERROR, f"could not be measured: {why}")
+
+
+def _sharing(spec: MetricSpec, guardrails: int) -> int:
+    return 1 if spec.critical else guardrails
 
 
 def _outcome(
@@ -78,7 +92,7 @@ def _outcome(
     after = f"after {seen.observed} {told.unit(spec)}"
     if spec.kind in PLANNED:
         return planned_outcome(spec, seen, sharing)
-    limit = math.log10(sharing / spec.alpha_harm)
+    limit = harm_limit(spec, sharing)
     if state.harm_peak >= limit:
         where = _worst_stratum(strata, state)
         return (
@@ -98,7 +112,7 @@ def _open_outcome(spec: MetricSpec, state: MetricState, after: str) -> Outcome:
     seen = state.overall
     lacking = next(_lacking(spec, state), None)
     if spec.hypothesis is Hypothesis.NON_INFERIORITY:
-        limit = -math.log10(spec.alpha_non_inferiority)
+        limit = non_inferiority_limit(spec)
         is_shown = seen.non_inferiority.log10_e >= limit
         evidence = told.evidence(seen.non_inferiority.log10_e, limit)
     else:

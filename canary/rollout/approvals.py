@@ -16,13 +16,19 @@ def missing(rule: ApprovalRule, approvals: Iterable[Approval]) -> str | None:
     given = tuple(approvals)
     actors = {approval.actor for approval in given}
     by_role = {role: {one.actor for one in given if one.role == role} for role in rule.roles}
-    if absent := [role for role, people in by_role.items() if not people]:
+    if absent := absent_roles(rule, given):
         return f"waits for the approval of {' and '.join(absent)}"
     if not _are_different(by_role, frozenset()):
         return "waits for another person's approval, since nobody counts for two roles"
     if len(actors) < rule.count:
         return f"waits for approvals: {len(actors)} of {rule.count} people gave theirs"
     return None
+
+
+def absent_roles(rule: ApprovalRule, approvals: Iterable[Approval]) -> tuple[str, ...]:
+    """The roles that were asked for and in which nobody approved yet, in the order of the rule."""
+    given = {approval.role for approval in approvals}
+    return tuple(role for role in rule.roles if role not in given)
 
 
 def _are_different(by_role: Mapping[str, set[str]], taken: frozenset[str]) -> bool:

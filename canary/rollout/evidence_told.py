@@ -21,7 +21,7 @@ def metrics_seen(
     """
     specs = tuple(specs)
     measured = measure_all(specs, states)
-    seen = {one.metric: MetricSeen(one.metric, one.phase, one.reason, one.observed) for one in measured}
+    seen = {one.metric: MetricSeen(one.metric, one.phase, one.reason, one.observed, one) for one in measured}
     for name, why in unread.items():
         seen[name] = MetricSeen(name, MetricPhase.RUNNING, f"{name} has no data: {why}")
     judgement = judge(specs, measured)

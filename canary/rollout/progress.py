@@ -8,7 +8,7 @@ from canary.rollout.actions import is_settled
 from canary.rollout.case import Case
 from canary.rollout.exposure import asked_bp, held, raise_held
 from canary.rollout.proof import not_proven
-from canary.rollout.status import RolloutPhase, RolloutStatus
+from canary.rollout.status import HOLDS, RolloutPhase, RolloutStatus
 from canary.rollout.steps import judge_step
 from canary.routing_table import BASIS_POINTS
 
@@ -18,7 +18,7 @@ def walked(case: Case) -> RolloutStatus:
     status = case.status
     hold = raise_held(case) if asked_bp(case) > status.weight_bp else held(case)
     if hold is not None:
-        return replace(status, reason=f"holds: {hold}")
+        return replace(status, reason=f"{HOLDS}{hold}")
     if case.step is None:
         return _at_the_end(case)
     verdict = judge_step(case, case.step)
@@ -43,7 +43,7 @@ def _at_the_end(case: Case) -> RolloutStatus:
     if lacking is not None:
         return replace(status, reason=lacking)
     if (closed := raise_held(case)) is not None:
-        return replace(status, reason=f"holds: {closed}")
+        return replace(status, reason=f"{HOLDS}{closed}")
     return replace(
         status,
         phase=RolloutPhase.PROMOTING,
@@ -58,7 +58,7 @@ def promoting(case: Case) -> RolloutStatus | None:
     if status.phase is not RolloutPhase.PROMOTING:
         return None
     if (hold := held(case)) is not None:
-        return replace(status, reason=f"holds: {hold}")
+        return replace(status, reason=f"{HOLDS}{hold}")
     if world.champion != status.candidate:
         waits = "the weight of 100 % is" if world.weight_bp != BASIS_POINTS else "the alias champion has"
         return replace(status, reason=f"promotes version {status.candidate}: waits until {waits} in force")

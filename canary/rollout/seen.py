@@ -6,19 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from canary.evidence.metric import MetricPhase
+from canary.evidence.metric import Measurement, MetricPhase
 from canary.routing_table import BASIS_POINTS, Slot
 from canary.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class MetricSeen:
-    """What one metric of the plan says now, in one sentence. `observed`: how many studies or pairs it has."""
+    """What one metric of the plan says now, in one sentence. `observed`: how many studies or pairs it has.
+
+    `measured` holds the numbers behind it, for whoever shows them; None where it has none.
+    """
 
     metric: str
     phase: MetricPhase
     reason: str
     observed: int = 0
+    measured: Measurement | None = None
 
 
 @dataclass(frozen=True, slots=True)

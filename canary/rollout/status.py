@@ -28,6 +28,7 @@ class RolloutPhase(StrEnum):
 
 
 ENDED: Final = frozenset({RolloutPhase.FAILED, RolloutPhase.SUPERSEDED, RolloutPhase.COMPLETED})
+HOLDS: Final = "holds: "  # what a reason begins with while something keeps the rollout from moving on
 WITHOUT_WEIGHT: Final = ENDED | {RolloutPhase.ROLLING_BACK, RolloutPhase.SURVEILLING}
 
 

@@ -74,6 +74,21 @@ def closed_reason(calendar: Calendar, now: datetime) -> str | None:
     return f"outside of the allowed windows, next {until}" if opening else until
 
 
+def opens_at(calendar: Calendar, now: datetime) -> datetime | None:
+    """The first moment from now on at which something may be raised; None if there is none within a year."""
+    if closed_reason(calendar, now) is None:
+        return now
+    if calendar.windows:
+        return next_opening(calendar, now)
+    zone = ZoneInfo(calendar.zone)
+    day = now.astimezone(zone)
+    while freeze := next((one for one in calendar.freezes if one.holds(day)), None):
+        if (freeze.last - day.date()).days > _SEARCHED_DAYS:
+            return None
+        day = datetime.combine(freeze.last + timedelta(days=1), time.min, tzinfo=zone)
+    return day
+
+
 def next_opening(calendar: Calendar, now: datetime) -> datetime | None:
     """When the next window opens that no freeze shuts, in the calendar's zone; None if none does within a year."""
     local = now.astimezone(ZoneInfo(calendar.zone))

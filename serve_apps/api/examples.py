@@ -233,7 +233,16 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
     "RolloutsOut": {"rollouts": [_ROLLOUT_OUT]},
     "RolloutDetailOut": _ROLLOUT_OUT
     | {
+        "step_began_at": "2026-05-09T08:00:00Z",
+        "plan_steps": [
+            {
+                "number": 2,
+                "kind": "pause",
+                "told": "the approval of 2 people as radiologist and quality",
+            }
+        ],
         "next_gate": "step 2 of 8: the approval of 2 people as radiologist and quality",
+        "gate": {"kind": "approval", "roles": ["quality"], "people": 1},
         "conditions": [{"kind": "Progressing", "holds": True, "reason": ""}],
         "approvals": [{"step": 2, "role": "radiologist", "actor": "admin/ada", "at": AT}],
         "evidence": [
@@ -242,8 +251,27 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
                 "phase": "Successful",
                 "reason": "not inferior by 5 points",
                 "observed": 340,
+                "kind": "sensitivity",
+                "hypothesis": "non-inferiority",
+                "margin": 0.05,
+                "critical": True,
+                "candidate_events": 31,
+                "champion_events": 33,
+                "log10_e_harm": -0.4,
+                "log10_e_harm_limit": 2.0,
+                "log10_e_non_inferiority": 1.8,
+                "log10_e_non_inferiority_limit": 1.6,
             }
         ],
+        "exposure": {"studies": 0, "studies_limit": 600, "adverse": 0, "adverse_limit": 5},
+        "studies_per_day": 400.0,
+        "expected": {
+            "step": {"at": None, "reason": "it waits for people, who have no date"},
+            "promotion": {
+                "at": "2026-05-15T08:00:00Z",
+                "reason": "if the candidate is equal to the champion and people approve at once",
+            },
+        },
         "events": [
             {
                 "number": 3,

@@ -5,25 +5,13 @@ FastAPI reads the annotations of the routes at run time, so they are not postpon
 
 from fastapi import APIRouter, Response
 
-from canary.rollout.step import Analysis, Experiment, Pause, SetMirror, SetWeight, Step
 from canary.rollout.verbs import Verb, VerbKind
 from core.errors import InvalidField
-from ledger import StoredRollout
 from serve_apps.api.dependencies import MUST_READ, Actor, ModelName, Site
 from serve_apps.api.problems import problems
-from serve_apps.api.rollout_schemas import (
-    ApprovalOut,
-    ConditionOut,
-    EventOut,
-    EvidenceOut,
-    RolloutDetailOut,
-    RolloutIn,
-    RolloutOut,
-    RolloutsOut,
-    VerbIn,
-)
+from serve_apps.api.rollout_mapping import detail_out, rollout_out
+from serve_apps.api.rollout_schemas import RolloutDetailOut, RolloutIn, RolloutsOut, VerbIn
 from serve_apps.api.strict_json import StrictRoute
-from serve_apps.application.rollouts import RolloutView
 from serve_apps.rollout_spec.spec_file import read_rollouts
 
 SPEC_NAME = "spec"  # what the lines of its mistakes begin with
@@ -75,87 +63,3 @@ def verb_of(kind: VerbKind, actor: str, said: VerbIn) -> Verb:
         )
     except ValueError as error:
         raise InvalidField(str(error)) from None
-
-
-def rollout_out(stored: StoredRollout) -> RolloutOut:
-    status = stored.status
-    return RolloutOut(
-        model=status.model,
-        name=stored.plan.name,
-        run=status.run,
-        candidate=status.candidate,
-        stable=status.stable,
-        phase=status.phase,
-        reason=status.reason,
-        step=status.step,
-        steps=len(stored.plan.steps),
-        weight_bp=status.weight_bp,
-        mirror_bp=status.mirror_bp,
-        began_at=status.began_at,
-        progressed_at=status.progressed_at,
-        pause=status.pause,
-        promoted_at=status.promoted_at,
-    )
-
-
-def detail_out(view: RolloutView) -> RolloutDetailOut:
-    stored = view.stored
-    return RolloutDetailOut(
-        **rollout_out(stored).model_dump(),
-        next_gate=next_gate(stored),
-        conditions=tuple(
-            ConditionOut(kind=one.kind, holds=one.holds, reason=one.reason)
-            for one in stored.status.conditions
-        ),
-        approvals=tuple(
-            ApprovalOut(step=one.step, role=one.role, actor=one.actor, at=one.at) for one in view.approvals
-        ),
-        evidence=tuple(
-            EvidenceOut(metric=one.metric, phase=one.phase, reason=one.reason, observed=one.observed)
-            for one in view.evidence
-        ),
-        events=tuple(
-            EventOut(
-                number=one.number,
-                at=one.at,
-                actor=one.actor,
-                phase=one.after.phase,
-                step=one.after.step,
-                weight_bp=one.after.weight_bp,
-                reason=one.reason,
-            )
-            for one in view.events
-        ),
-    )
-
-
-def next_gate(stored: StoredRollout) -> str | None:
-    """The step under way in words; None once all are done, or the rollout has ended."""
-    status, steps = stored.status, stored.plan.steps
-    if status.has_ended or status.step >= len(steps):
-        return None
-    return f"step {status.step} of {len(steps)}: {_in_words(steps[status.step])}"
-
-
-def _in_words(step: Step) -> str:
-    match step:
-        case SetMirror():
-            return f"the candidate reads {step.share_bp / 100:g} % of the studies as a shadow"
-        case SetWeight():
-            return f"the candidate answers {step.weight_bp / 100:g} % of the patients"
-        case Analysis():
-            return f"evidence of {', '.join(step.metrics)}"
-        case Experiment():
-            return f"an experiment at {step.weight_bp / 100:g} %, with {', '.join(step.metrics)}"
-        case Pause():
-            return _pause_in_words(step)
-
-
-def _pause_in_words(step: Pause) -> str:
-    if step.approval is not None:
-        roles = f" as {' and '.join(step.approval.roles)}" if step.approval.roles else ""
-        return f"the approval of {step.approval.count} people{roles}"
-    if step.until is not None:
-        studies = [f"{step.until.min_studies} studies"] if step.until.min_studies else []
-        return f"until {' and '.join((*studies, *step.until.metrics))}"
-    return f"a pause of {(step.duration_s or 0) / 3600:g} hours"

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from datetime import datetime, timedelta
+from typing import Final, Protocol, TypeVar
 
-from canary.rollout.plan import RolloutPlan
-from canary.rollout.seen import Approval, MetricSeen
+from canary.rollout.case import Case
+from canary.rollout.expected import FEWEST_DAYS
+from canary.rollout.plan import DAY_S, RolloutPlan
+from canary.rollout.seen import Approval, MetricSeen, RolloutEvidence, Seen, World
 from canary.rollout.verbs import Verb
+from core.clock import now
 from core.errors import InvalidField, RolloutNotFound, SerinusError
 from ledger import Ledger, RolloutEvent, StoredRollout
 from serve_apps.application.evidence_port import EvidencePort
 from serve_apps.application.executors import run_in
 
 MOST_EVENTS = 50
+RECENT: Final = timedelta(days=7)  # whole weeks, since fewer studies come on a Sunday
 T = TypeVar("T")
 
 
@@ -30,12 +35,30 @@ class RolloutCalls(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RolloutView:
-    """One rollout with its approvals, what is known of its metrics, and its newest events, the newest first."""
+    """One rollout with its approvals, what is known of it at that time, and its newest events, the newest first.
+
+    `known` is None where nothing can be computed now. `studies_per_day`: of the model, as they came since the run
+    began, over the last week at most; None in its first hour.
+    """
 
     stored: StoredRollout
+    at: datetime
     approvals: tuple[Approval, ...] = ()
-    evidence: tuple[MetricSeen, ...] = ()
+    known: RolloutEvidence | None = None
     events: tuple[RolloutEvent, ...] = ()
+    studies_per_day: float | None = None
+
+    @property
+    def evidence(self) -> tuple[MetricSeen, ...]:
+        """What the metrics say, in the plan's order."""
+        metrics = {} if self.known is None else self.known.metrics
+        return tuple(metrics[one.name] for one in self.stored.plan.metrics if one.name in metrics)
+
+    @property
+    def case(self) -> Case:
+        """For decisions that ask nothing of registry and routers."""
+        nowhere = World(champion=None, challenger=None)
+        return Case(self.stored.plan, self.stored.status, Seen(nowhere, self.known, self.approvals), self.at)
 
 
 class RolloutService:
@@ -86,20 +109,27 @@ class RolloutService:
         if not known:
             raise RolloutNotFound("no rollout of that model was ever started")
         stored = next((one for one in reversed(known) if not one.status.has_ended), known[-1])
-        run = stored.status.run
+        run, at = stored.status.run, now()
         return RolloutView(
             stored,
+            at,
             self._ledger.rollouts.approvals(model, run),
             self._known(stored),
             self._ledger.rollouts.events(model, run, MOST_EVENTS),
+            self._pace(stored, at),
         )
 
-    def _known(self, stored: StoredRollout) -> tuple[MetricSeen, ...]:
-        """What the metrics say, in the plan's order; nothing of what cannot be computed now."""
+    def _known(self, stored: StoredRollout) -> RolloutEvidence | None:
+        """The evidence; None where it cannot be computed now."""
         try:
-            found = self._evidence.of(stored.status.model, stored.status.run, stored.plan)
+            return self._evidence.of(stored.status.model, stored.status.run, stored.plan)
         except SerinusError:
-            return ()
-        if found is None:
-            return ()
-        return tuple(found.metrics[one.name] for one in stored.plan.metrics if one.name in found.metrics)
+            return None
+
+    def _pace(self, stored: StoredRollout, at: datetime) -> float | None:
+        """The studies of a day; None while that cannot be told."""
+        since = max(stored.status.began_at, at - RECENT)
+        days = (at - since).total_seconds() / DAY_S
+        if stored.status.has_ended or days < FEWEST_DAYS:
+            return None
+        return self._ledger.rollout_feed.answered_number(stored.status.model, since) / days

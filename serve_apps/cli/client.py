@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 JSON = Mapping[str, Any]
 ALL_STORED = 200  # 202: some were not (PS3.18 table 10.5.3-1)
 WAIT_S = 30.0  # how long one request asks the API to wait
+TIMEOUT_S = 60.0
 FINAL_STATES = ("completed", "failed", "canceled")
 
 
 class ApiError(RuntimeError):
-    """A problem that the API answered with; the text is its detail, `code` the stable code."""
+    """A problem that the API answered with; the text is its detail, `code` the stable code.
 
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(code, detail)
-        self.code, self.detail = code, detail
+    `status` is that of HTTP, 0 without an answer.
+    """
+
+    def __init__(self, code: str, detail: str, status: int = 0) -> None:
+        super().__init__(code, detail, status)
+        self.code, self.detail, self.status = code, detail, status
 
     def __str__(self) -> str:
         return f"{self.detail} ({self.code})"
@@ -46,7 +50,9 @@ class ApiAway(ApiError):
 class ApiClient:
     """Talks to one stack with one key. Every method raises ApiError for a problem and ApiAway for no answer."""
 
-    def __init__(self, base_url: str, key: str, timeout_s: float = 60.0, actor: str | None = None) -> None:
+    def __init__(
+        self, base_url: str, key: str, timeout_s: float = TIMEOUT_S, actor: str | None = None
+    ) -> None:
         import httpx
 
         headers = {"X-API-Key": key} | ({"X-Serinus-Actor": actor} if actor else {})
@@ -56,9 +62,9 @@ class ApiClient:
         self._http = httpx.Client(base_url=base_url, headers=headers, timeout=timeout_s, verify=verify)
 
     @classmethod
-    def of(cls, settings: Settings, actor: str | None = None) -> ApiClient:
+    def of(cls, settings: Settings, actor: str | None = None, timeout_s: float = TIMEOUT_S) -> ApiClient:
         """A client with the administrator's key of the state folder. Raises ApiAway where there is none."""
-        return cls._with_key_in(settings.paths.api_key, settings, actor)
+        return cls._with_key_in(settings.paths.api_key, settings, actor, timeout_s)
 
     @classmethod
     def of_orchestrator(cls, settings: Settings) -> ApiClient:
@@ -66,12 +72,14 @@ class ApiClient:
         return cls._with_key_in(settings.paths.orchestrator_key, settings)
 
     @classmethod
-    def _with_key_in(cls, file: Path, settings: Settings, actor: str | None = None) -> ApiClient:
+    def _with_key_in(
+        cls, file: Path, settings: Settings, actor: str | None = None, timeout_s: float = TIMEOUT_S
+    ) -> ApiClient:
         try:
             key = file.read_text().strip()
         except FileNotFoundError:
             raise ApiAway(settings.api_url) from None
-        return cls(settings.api_url, key, actor=actor)
+        return cls(settings.api_url, key, timeout_s, actor)
 
     def ask(self, method: str, path: str, body: JSON | None = None) -> JSON:
         """Send any request; returns the document of the answer."""
@@ -148,4 +156,4 @@ class ApiClient:
             code, detail = str(problem["code"]), str(problem["detail"])
         except (ValueError, KeyError, TypeError):
             code, detail = "http", f"the API answered {answer.status_code}"
-        raise ApiError(code, detail)
+        raise ApiError(code, detail, answer.status_code)

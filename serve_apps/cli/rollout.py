@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from core.errors import SerinusError
 from serve_apps.cli.api_call import ask
-from serve_apps.cli.output import AsJson, fail, out, print_json, table
+from serve_apps.cli.output import AsJson, out, print_json, table
 from serve_apps.cli.percent import in_percent
+from serve_apps.cli.rollout_file import SpecFile, plans_in
+from serve_apps.cli.rollout_simulate import simulate
+from serve_apps.cli.rollout_watch import watch
 
 if TYPE_CHECKING:
     from canary.rollout.plan import RolloutPlan
 
 app = typer.Typer(no_args_is_help=True)
-SpecFile = Annotated[
-    Path, typer.Argument(exists=True, dir_okay=False, help="Rollouts and templates, as YAML.")
-]
 Model = Annotated[str, typer.Argument(help="The registered model in MLflow.")]
 Note = Annotated[str, typer.Option(help="Why; it stands in the events.")]
 
@@ -39,7 +37,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Read a file as strictly as a start would. Exit code 1 with every mistake: its line, its field, the reason."""
-    plans = _read(file, as_json)
+    plans = plans_in(file, as_json)
     if as_json:
         print_json([{"name": plan.name, "model": plan.model, "steps": len(plan.steps)} for plan in plans])
         return
@@ -57,7 +55,9 @@ def plan(
     """How many studies and days each decision of a file would take here, with warnings of what cannot be decided."""
     from serve_apps.cli.rollout_forecast import forecasts_of
 
-    rows = [row for each in _read(file, as_json) for row in forecasts_of(each, studies_per_day, prevalence)]
+    rows = [
+        row for each in plans_in(file, as_json) for row in forecasts_of(each, studies_per_day, prevalence)
+    ]
     if as_json:
         print_json(rows)
         return
@@ -68,6 +68,9 @@ def plan(
             out.print(f"[yellow]![/] {row['metric']}: {row['warning']}", soft_wrap=True)
 
 
+app.command()(simulate)
+
+
 @app.command()
 def start(
     model: Model,
@@ -75,7 +78,7 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Start the rollout of the model's challenger. One under way takes what of its plan may still change."""
-    _read(file, as_json)
+    plans_in(file, as_json)
     _show(ask("PUT", _path(model), as_json, {"spec": file.read_text()}), as_json)
 
 
@@ -94,6 +97,9 @@ def status(
         return
     columns = ("model", "run", "candidate", "phase", "step", "weight", "reason")
     table("rollouts", columns, [_row(one) for one in document["rollouts"]])
+
+
+app.command()(watch)
 
 
 @app.command()
@@ -190,17 +196,6 @@ def _forecast_row(row: Mapping[str, Any]) -> tuple[object, ...]:
     days = "never" if row["days"] is None else f"{row['days']:.1f}"
     needs = "–" if row["observations"] is None else f"{row['observations']} {row['unit']}"
     return (row["rollout"], row["metric"], row["decision"], needs, days)
-
-
-def _read(file: Path, as_json: bool) -> tuple[RolloutPlan, ...]:
-    from serve_apps.rollout_spec.spec_file import read_rollouts
-
-    try:
-        return read_rollouts(file.read_text(), file.name)
-    except SerinusError as error:
-        fail(error.detail, as_json, error.code)
-    except UnicodeDecodeError:
-        fail(f"{file.name} is no text in UTF-8", as_json)
 
 
 def _told(plan: RolloutPlan) -> str:

@@ -23,6 +23,13 @@ def seconds_of(text: str) -> int:
     return int(text[:-1]) * SECONDS[text[-1]]
 
 
+def duration_of(text: str) -> int:
+    """The seconds of a time as a spec writes it. Raises ValueError for any other text."""
+    if re.fullmatch(_DURATION, text) is None:
+        raise ValueError("a time is a number and a unit: s, m, h, d or w, as in 14d")
+    return seconds_of(text)
+
+
 def basis_points_of(percent: float) -> int:
     return round(percent * 100)
 

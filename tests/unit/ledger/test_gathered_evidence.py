@@ -335,3 +335,15 @@ def test_whoever_shows_a_rollout_is_told_the_same_and_writes_nothing(ledger: Led
     assert shown == look(ledger)
     assert kept(ledger) != {}
     assert ReadEvidence(ledger).of("ich", 2, PLAN) is None
+
+
+def test_the_studies_of_a_model_are_counted_once_each_whoever_answered(ledger: Ledger) -> None:
+    champions, failing = (
+        next(p for p in (f"one-{n}" for n in range(999)) if decided(p, table(500)).variant != CANARY),
+        in_canary(500, 1)[0],
+    )
+    read_study(ledger, row_of(champions, 500), at=after(10))
+    read_study(ledger, row_of(failing, 500, fails=True), at=after(20))  # the champion answered in the end
+    assert ledger.rollout_feed.answered_number("ich", NOON) == 2
+    assert ledger.rollout_feed.answered_number("ich", after(15)) == 1
+    assert ledger.rollout_feed.answered_number("other", NOON) == 0

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from canary.evidence.metric_state import start, update_all
+from canary.evidence.observations import DiagnosisPair
+from canary.rollout.evidence_told import metrics_seen
 from canary.rollout.seen import Approval
+from canary.rollout.status import RolloutPhase
 from canary.rollout.verbs import Verb, VerbKind
 from core.clock import now
 from core.errors import LedgerUnavailable, NotReady, RolloutConflict, RolloutRefused
-from tests.unit.canary.rollout.builders import GOOD, begun, plan
+from tests.unit.canary.rollout.builders import GOOD, PLAN, begun, plan, sensitivity
 from tests.unit.shell.site import Site
 
 SPEC = Path(__file__).parents[3].joinpath("examples/rollouts/chest-ct.yaml").read_text()
@@ -72,22 +79,68 @@ async def test_a_rollout_is_told_with_all_that_people_need(site: Site, http: htt
     assert [(one["step"], one["role"], one["actor"]) for one in told["approvals"]] == [
         (2, "quality", "ris/bob")
     ]
-    assert told["evidence"][0] == {
-        "metric": "sensitivity",
-        "phase": "Successful",
-        "reason": "it is Successful",
-        "observed": 50,
-    }
+    first = told["evidence"][0]
+    assert [first[name] for name in ("metric", "phase", "reason", "observed")] == [
+        "sensitivity",
+        "Successful",
+        "it is Successful",
+        50,
+    ]
     assert told["next_gate"] == "step 0 of 7: the candidate reads 100 % of the studies as a shadow"
     listed = (await http.get("/v1/rollouts")).json()["rollouts"]
     assert [(one["model"], one["steps"]) for one in listed] == [("chest-ct", 7)]
+
+
+async def test_a_metric_is_told_with_its_numbers_and_what_they_take(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    site.ledger.rollouts.begin(PLAN, begun(), actor="ris/ada")
+    spec = replace(sensitivity(), strata=("site",))
+    missed = DiagnosisPair(
+        positive=True, candidate_positive=False, champion_positive=True, strata=("site=north",)
+    )
+    states = {spec.name: update_all(spec, start(spec), [missed] * 3)}
+    site.evidence.given = replace(GOOD, metrics=metrics_seen((spec,), states, {}))
+    (told,) = (await http.get(OF_IT)).json()["evidence"]
+    assert (told["kind"], told["hypothesis"], told["margin"]) == ("sensitivity", "non-inferiority", 0.05)
+    assert (told["candidate_events"], told["champion_events"], told["min_observations"]) == (3, 0, None)
+    assert told["log10_e_harm"] > 0 > told["log10_e_non_inferiority"]
+    assert told["log10_e_harm_limit"] == pytest.approx(math.log10(3 / 0.01))  # three metrics share the risk
+    assert told["log10_e_non_inferiority_limit"] == pytest.approx(-math.log10(0.025))
+    assert (told["worst_stratum"]["stratum"], told["worst_stratum"]["observed"]) == ("site=north", 3)
+
+
+async def test_the_gate_the_steps_the_budget_and_the_pace_are_told(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    at_approval = replace(begun(), step=2, began_at=now() - timedelta(days=2))
+    site.ledger.rollouts.begin(PLAN, at_approval, actor="ris/ada")
+    site.evidence.given = replace(GOOD, exposed_studies=7, adverse_events=1)
+    told = (await http.get(OF_IT)).json()
+    assert [(one["number"], one["kind"]) for one in told["plan_steps"]][:2] == [
+        (0, "setMirror"),
+        (1, "analysis"),
+    ]
+    assert (told["gate"]["kind"], told["gate"]["roles"]) == ("approval", ["radiologist", "quality"])
+    assert told["exposure"] == {"studies": 7, "studies_limit": 200, "adverse": 1, "adverse_limit": 5}
+    assert told["studies_per_day"] == 0.0
+    assert told["expected"]["step"] == {"at": None, "reason": "it waits for people, who have no date"}
+    assert "nobody knows yet how many studies" in told["expected"]["promotion"]["reason"]
+
+
+async def test_a_rollout_that_has_ended_waits_for_nothing(site: Site, http: httpx.AsyncClient) -> None:
+    ended = replace(begun(), phase=RolloutPhase.FAILED, reason="it failed")
+    site.ledger.rollouts.move(site.ledger.rollouts.begin(PLAN, begun(), actor="ris/ada"), ended)
+    told = (await http.get(OF_IT)).json()
+    assert (told["gate"], told["studies_per_day"]) == (None, None)
+    assert told["expected"]["promotion"] == {"at": None, "reason": "it has ended"}
 
 
 async def test_evidence_that_cannot_be_computed_is_left_out(site: Site, http: httpx.AsyncClient) -> None:
     site.ledger.rollouts.begin(plan(), begun(), actor="ris/ada")
     site.evidence.error = LedgerUnavailable("away")
     answer = await http.get(OF_IT)
-    assert (answer.status_code, answer.json()["evidence"]) == (200, [])
+    assert (answer.status_code, answer.json()["evidence"], answer.json()["exposure"]) == (200, [], None)
 
 
 @pytest.mark.parametrize("kind", VerbKind)
