@@ -21,7 +21,6 @@ from canary.adjudication import NO_RESULT
 from canary.disagreement import FindingStatus
 from canary.truth import Truth, TruthLabel, TruthSource, in_force
 
-
 SILENT: Final = frozenset({NO_RESULT, FindingStatus.NOT_REPORTED.value})  # no answer about the finding
 
 

@@ -49,7 +49,10 @@ def dice(one: Mask, other: Mask) -> float:
     """
     if one.shape != other.shape:
         raise ValueError("two masks of different shapes do not overlap")
-    both, total = int(np.count_nonzero(one & other)), int(np.count_nonzero(one)) + int(np.count_nonzero(other))
+    both, total = (
+        int(np.count_nonzero(one & other)),
+        int(np.count_nonzero(one)) + int(np.count_nonzero(other)),
+    )
     return 2.0 * both / total if total else 1.0
 
 

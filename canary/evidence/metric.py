@@ -53,8 +53,8 @@ class MetricSpec:
     `margin`: the loss that is not accepted any more: a difference of proportions, AUC or Dice, of a measurement in
     its unit (or as a share, where `relative`), of a latency as a share (0.2: 20 % slower). `tolerance`, in the same
     unit: a loss up to it is no harm. `slo`: the highest failure rate that is accepted. `planned_looks`: numbers of
-    cases at which a planned metric is read. `concept` is the key, as `value@scheme`, of the measurement or the finding
-    that a planned metric reads. `typical_observations`: where a latency's test is sharpest.
+    cases at which a planned metric is read. `concept` is the key of the measurement or the finding that it reads, as
+    `value@scheme`. `typical_observations`: where a latency's test is sharpest.
     `futility_limit`: so many observations without a decision are Inconclusive. A guardrail is Successful from
     `min_observations` without harm. `max_strata`: strata beyond it are judged together.
     """

@@ -97,7 +97,7 @@ class RolloutService:
     def _known(self, stored: StoredRollout) -> tuple[MetricSeen, ...]:
         """What the metrics say, in the plan's order; nothing of what cannot be computed now."""
         try:
-            found = self._evidence.of(stored.status.model, stored.status.run, stored.plan)
+            found = self._evidence.of(stored.status, stored.plan)
         except SerinusError:
             return ()
         if found is None:

@@ -151,7 +151,7 @@ class Rollouts:
     def _evidence(self, stored: StoredRollout) -> RolloutEvidence | None:
         """What cannot be computed is not known."""
         try:
-            return self._s.evidence.of(stored.status.model, stored.status.run, stored.plan)
+            return self._s.evidence.of(stored.status, stored.plan)
         except Exception as error:
             logger.exception("rollout.no_evidence", extra={"error": type(error).__name__})
             return None

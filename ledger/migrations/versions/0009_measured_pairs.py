@@ -47,9 +47,7 @@ def upgrade() -> None:
     op.add_column("shadow_tasks", sa.Column("mask", sa.LargeBinary))
     for name in ("champion_score", "candidate_score"):
         op.add_column("paired_readings", sa.Column(name, sa.Float))
-    op.create_index(
-        "paired_readings_by_arrival", "paired_readings", ["model", "champion", "candidate", "at"]
-    )
+    op.create_index("paired_readings_by_arrival", "paired_readings", ["model", "champion", "candidate", "at"])
     op.create_index("paired_readings_by_patient", "paired_readings", ["patient", "model"])
     op.create_index("paired_readings_by_study", "paired_readings", ["study_key", "model"])
     op.create_index("truths_by_arrival", "truths", ["model", "at"])
