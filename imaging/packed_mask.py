@@ -58,15 +58,17 @@ def dice(one: Mask, other: Mask) -> float:
 
 def _box(mask: Mask) -> list[tuple[int, int]]:
     """The first and the end of what is set, along each axis; zeros for an empty mask."""
-    planes = mask.any(axis=(1, 2))
-    if not planes.any():
+    planes: Mask = np.any(mask, axis=(1, 2))
+    if not np.any(planes):
         return [(0, 0)] * 3
     first, last = _span(planes)
-    flat = mask[first:last].any(axis=0)
-    return [(first, last), _span(flat.any(axis=1)), _span(flat.any(axis=0))]
+    flat: Mask = np.any(mask[first:last], axis=0)
+    rows: Mask = np.any(flat, axis=1)
+    columns: Mask = np.any(flat, axis=0)
+    return [(first, last), _span(rows), _span(columns)]
 
 
-def _span(is_set: npt.NDArray[np.bool_]) -> tuple[int, int]:
+def _span(is_set: Mask) -> tuple[int, int]:
     (found,) = np.nonzero(is_set)
     return int(found[0]), int(found[-1]) + 1
 

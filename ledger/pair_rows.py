@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Final
 
+from sqlalchemy.engine import RowMapping
+
 from canary.adjudication import NO_RESULT, PairKey, pair_id, select
 from canary.assignment import StudyFacts
 from canary.decision_inputs import read_facts
@@ -16,7 +18,8 @@ from ledger.shadow_records import SAFETY_NET
 
 LABEL_LENGTH: Final = 16
 FINDING_LENGTH: Final = 96
-Row = Mapping[str, Any]
+Said = Mapping[str, Any]
+Outcome = RowMapping | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class PairRows:
     readings: tuple[dict[str, Any], ...]
 
 
-def pair_rows(outcome: Row, concordant_share: float) -> PairRows | None:
+def pair_rows(outcome: Outcome, concordant_share: float) -> PairRows | None:
     """The pair of one outcome; None where it tells nothing of one of the versions, or whose study it was."""
     sides = _sides(outcome)
     if outcome["tenant"] is None or sides is None:
@@ -41,7 +44,7 @@ def pair_rows(outcome: Row, concordant_share: float) -> PairRows | None:
 class _Side:
     """What one version said of a study: labels, scores and values by the concept's key."""
 
-    def __init__(self, version: str, said: Row, ended: Ended) -> None:
+    def __init__(self, version: str, said: Said, ended: Ended) -> None:
         self.version, self.ended = version, ended
         findings = said.get("findings", ())
         self.labels = {_key(f["code"]): str(f["presence"])[:LABEL_LENGTH] for f in findings}
@@ -56,7 +59,7 @@ class _Side:
         return self.labels.get(finding, FindingStatus.NOT_REPORTED.value)
 
 
-def _sides(outcome: Row) -> tuple[_Side, _Side] | None:
+def _sides(outcome: Outcome) -> tuple[_Side, _Side] | None:
     """Champion and candidate: as the safety net the champion reads beside the candidate, whom the caller heard."""
     told, said = outcome["delivered"], outcome["outcome"] or {}
     ended = ended_by(told.get("error")), ended_by(outcome["error_code"])
@@ -69,7 +72,7 @@ def _sides(outcome: Row) -> tuple[_Side, _Side] | None:
     return (beside, delivered) if outcome["role"] == SAFETY_NET else (delivered, beside)
 
 
-def _study(outcome: Row, champion: _Side, candidate: _Side, about: dict[str, Any]) -> dict[str, Any]:
+def _study(outcome: Outcome, champion: _Side, candidate: _Side, about: dict[str, Any]) -> dict[str, Any]:
     said = outcome["outcome"] or {}
     return {
         **about,
@@ -91,7 +94,7 @@ class _Rows:
     model: str
     champion: _Side
     candidate: _Side
-    about: Row
+    about: Said
     concordant_share: float
 
     def of_all(self) -> Iterator[dict[str, Any]]:
@@ -151,7 +154,7 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and isfinite(value) else None
 
 
-def _about(outcome: Row) -> dict[str, Any]:
+def _about(outcome: Outcome) -> dict[str, Any]:
     """Whose study it is, and where its images came from; of an older row as much as it keeps."""
     facts = _facts(outcome)
     kind, _, value = outcome["identity"].partition(":")
@@ -168,7 +171,7 @@ def _about(outcome: Row) -> dict[str, Any]:
     }
 
 
-def _facts(outcome: Row) -> StudyFacts:
+def _facts(outcome: Outcome) -> StudyFacts:
     try:
         return read_facts(outcome["facts"]) if outcome["facts"] else StudyFacts(outcome["study_key"] or "-")
     except ValueError:

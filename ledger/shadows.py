@@ -252,7 +252,7 @@ class ShadowTasks:
         )
         write_decisions(self._db, connection, row["job_id"], row["study_key"], (ended,), now)
         state = {"state": DONE if error_code is None else FAILED, "ended_at": now, "error_code": error_code}
-        forgotten = {
+        forgotten: dict[str, Any] = {
             "study_uid": "",
             "series_uids": [],
             "inputs": [],
