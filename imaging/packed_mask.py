@@ -33,7 +33,10 @@ def unpack(packed: bytes) -> Mask:
         numbers = _HEAD.unpack_from(packed)
         shape, low, high = numbers[:3], numbers[3:6], numbers[6:]
         size = _size_within(shape, low, high)
-        bits = zlib.decompressobj().decompress(packed[_HEAD.size :], (size + 7) // 8 + 1)
+        expected = (size + 7) // 8
+        bits = zlib.decompressobj().decompress(packed[_HEAD.size :], expected + 1)
+        if len(bits) != expected:
+            raise ValueError("it is cut off, or goes on")
         inside = np.unpackbits(np.frombuffer(bits, np.uint8), count=size).astype(bool)
     except (struct.error, zlib.error, ValueError) as error:
         raise BrokenMask(f"no mask was packed into these bytes: {type(error).__name__}") from None

@@ -20,13 +20,13 @@ ICH = "1386000@SCT"
 SHARE = 0.05
 
 
-def says(version: str, presence: str, **more: Any) -> dict[str, Any]:
+def says(version: str, presence: str, probability: float = 0.7, **more: Any) -> dict[str, Any]:
     """What a version says of a study, as the ledger keeps it of a shadow."""
     finding = {
         "code": ICH,
         "meaning": "Intracranial hemorrhage",
         "presence": presence,
-        "probability": 0.7,
+        "probability": probability,
         "critical": True,
     }
     return {"version": version, "digest": "d", "findings": [finding], "measurements": [], **more}
