@@ -29,6 +29,13 @@ GROWING = (
     "|truths|truth_notes|paired_readings|paired_studies|escalations"
 )
 WHOLE_TABLE = re.compile(rf"^SCAN ({GROWING})\b(?! USING INDEX jobs_by_age)")  # the newest, up to a limit
+
+
+def known_pairs(ledger: Ledger) -> None:
+    with ledger.database.read() as connection:
+        _New({("ich", "1", "2", "pt-1"): {}}, {}).without_known(connection)
+
+
 ASKED: dict[str, tuple[str, Ask]] = {
     "the former report of a study": (
         "jobs_by_study",
@@ -91,10 +98,7 @@ ASKED: dict[str, tuple[str, Ask]] = {
         "truths_by_arrival",
         lambda of: of.paired_feed.outcomes(VERSIONS, Span(NOON, NOON)),
     ),
-    "known pairs of a batch": (
-        "sqlite_autoindex_paired_studies_1",
-        lambda of: _New({("ich", "1", "2", "pt-1"): {}}, {}).without_known(of.database.engine.connect()),
-    ),
+    "which pairs are known": ("sqlite_autoindex_paired_studies_1", lambda of: known_pairs(of)),
     "dead letters": ("deliveries_due", lambda of: of.outbox.dead_letters()),
 }
 

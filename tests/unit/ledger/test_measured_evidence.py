@@ -267,7 +267,9 @@ def test_a_look_reads_what_is_new_and_all_only_after_something_was_taken_back(le
         ledger.truths.add(told(study=f"pt-{seconds}"), actor="ris")
         of_a_truth = rows_read(ledger, seconds + 3)
     assert everything >= 3 * 12
-    assert max(of_a_pair, of_a_truth) < 12, "of the new one, and to see that those of the last minute are known"
+    assert max(of_a_pair, of_a_truth) < 12, (
+        "of the new one, and to see that those of the last minute are known"
+    )
     assert seen(ledger, "sensitivity").observed == 14
     set_time(ledger, after(400))
     ledger.truths.withdraw(added[0].id, added[0].study_key, tenant="ris", actor="ris")
