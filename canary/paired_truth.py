@@ -15,8 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
+from canary.adjudication import NO_RESULT
+from canary.disagreement import FindingStatus
 from canary.truth import Truth, TruthLabel, TruthSource, in_force
+
+SILENT: Final = frozenset({NO_RESULT, FindingStatus.NOT_REPORTED.value})  # no answer about the finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +38,9 @@ class PairedReading:
     """One patient's first study that both versions read, and what each says of one finding.
 
     A label as `present`, `absent`, `indeterminate`, `not-reported` or `no-result`, or a measured value, which is None
-    where the version gave none. `paired_at` is when both were there; `is_selected`: the adjudication queue asks
-    about it, which it does with `inclusion_probability`.
+    where the version gave none. A score is the probability that it gave to the finding, None where it gave none.
+    `paired_at` is when both were there; `is_selected`: the adjudication queue asks about it, which it does with
+    `inclusion_probability`.
     """
 
     id: str
@@ -47,6 +53,14 @@ class PairedReading:
     candidate_says: str = ""
     champion_value: float | None = None
     candidate_value: float | None = None
+    champion_score: float | None = None
+    candidate_score: float | None = None
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether each version gave a score, or no answer. An older release kept labels without their scores."""
+        sides = (self.champion_says, self.champion_score), (self.candidate_says, self.candidate_score)
+        return all(score is not None or says in SILENT for says, score in sides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +68,8 @@ class PairedOutcome:
     """Whether each version was right about a patient, whose `truth` is present or absent.
 
     An estimate of how good a version is weighs the outcome by 1 / `inclusion_probability`. That is 1 where the truth
-    is known also from outside the adjudication queue: then the study did not need to be chosen for it.
+    is known also from outside the adjudication queue: then the study did not need to be chosen for it. The scores
+    are those of the `PairedReading`, which count where it `is_scored`.
     """
 
     champion_correct: bool
@@ -67,6 +82,9 @@ class PairedOutcome:
     arrived_at: datetime
     sequence: int
     pair: str
+    champion_score: float | None = None
+    candidate_score: float | None = None
+    is_scored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +187,9 @@ def _outcome(known: _Known, label: TruthLabel) -> PairedOutcome:
         arrived_at=known.arrived_at,
         sequence=truth.sequence,
         pair=pair.id,
+        champion_score=pair.champion_score,
+        candidate_score=pair.candidate_score,
+        is_scored=pair.is_scored,
     )
 
 

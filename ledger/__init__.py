@@ -17,6 +17,7 @@ from ledger.keys import ApiKey, Keys, NewKey, new_key_id
 from ledger.leases import Leases
 from ledger.log_size import WriteAheadLog
 from ledger.outbox import Outbox
+from ledger.paired_feed import PairedFeed
 from ledger.paired_truths import PairedTruths
 from ledger.pairs import Pairs
 from ledger.readings import Readings, TakenTurn
@@ -84,6 +85,7 @@ class Ledger:
         self.pairs = Pairs(database)
         self.adjudications = Adjudications(database, self.truths)
         self.paired_truths = PairedTruths(database)
+        self.paired_feed = PairedFeed(database)
         self.rollout_feed = RolloutFeed(database)
         self.rollouts = Rollouts(database, self.audit)
         self.rollout_evidence = RolloutEvidences(database)

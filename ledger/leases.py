@@ -218,12 +218,13 @@ class Leases:
         detail: str,
         *,
         decisions: Sequence[DecisionRow] = (),
+        shadows: Sequence[ShadowTask] = (),
         documents_by_kind: Mapping[str, bytes] = NOTHING,
         deliveries_to_make: Sequence[Delivery] = (),
         model: str | None = None,
         study_key: str = "",
     ) -> None:
-        """End the job with an error, with its decisions and what must be told of it.
+        """End the job with an error, with its decisions, what must be told of it, and who still reads the study.
 
         `model` is the one that was to read the study, None where it did not come so far.
         """
@@ -232,6 +233,7 @@ class Leases:
             _add_documents(connection, job["id"], documents_by_kind)
             add_deliveries(connection, job["id"], deliveries_to_make, now)
             write_decisions(self._db, connection, job["id"], study_key, decisions, now)
+            enqueue_shadows(self._db, connection, job["id"], study_key, shadows, now)
             named = {} if model is None else {"model": model}
             _update(connection, job, {**FREE, **_failed(code, detail, now), **named})
 

@@ -50,14 +50,17 @@ def migrate(url: str) -> Migrated | None:
     return migrated
 
 
-def _upgrade(connection: Connection) -> None:
-    """Run what lies between its revision and ours. Alembic is imported here, since few processes migrate."""
+def _upgrade(connection: Connection, to: str = REVISION) -> None:
+    """Run what lies between its revision and another one, ours if it is not said.
+
+    Alembic is imported here, since few processes migrate.
+    """
     from alembic import command
     from alembic.config import Config
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS))
-    command.upgrade(config, REVISION)
+    command.upgrade(config, to)
 
 
 def _note(url: str, migrated: Migrated) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
@@ -25,9 +25,12 @@ from ledger.truths import truth_of
 
 _PAIR: Final = (
     *("id", "patient", "is_selected", "inclusion_probability", "champion_says", "candidate_says"),
-    *("champion_value", "candidate_value"),
+    *("champion_value", "candidate_value", "champion_score", "candidate_score"),
 )
 _TRUTH: Final = ("source", "read_at", "at", "sequence", "label", "value", "withdrawn_at", "pair_id")
+
+
+PairWithTruths = tuple[PairedReading, tuple[Truth, ...]]
 
 
 class PairedTruths:
@@ -63,21 +66,19 @@ class PairedTruths:
         with self._db.read() as connection:
             return tuple(sorted(connection.execute(query).scalars()))
 
-    def _pairs(
-        self, model: str, champion: str, candidate: str, finding: str
-    ) -> list[tuple[PairedReading, tuple[Truth, ...]]]:
+    def _pairs(self, model: str, champion: str, candidate: str, finding: str) -> list[PairWithTruths]:
         """Every pair with its truths. A pair without any counts, too: by it a patient has its first study."""
-        query = _PAIRS.where(
-            _of_versions(model, champion, candidate) & (paired_readings.c.finding == finding)
-        )
+        of_finding = _of_versions(model, champion, candidate) & (paired_readings.c.finding == finding)
         with self._db.read() as connection:
-            return list(_grouped(iter(connection.execute(query).mappings())))
+            rows = connection.execute(pairs_with_truths(of_finding)).mappings().all()
+        return [pair for _, pairs in grouped(rows) for pair in pairs]
 
 
 _CHANGES: Final = sa.select(pairing.c.model, pairing.c.changes)
 _PAIRS: Final = (
     sa.select(
         *(paired_readings.c[name] for name in (*_PAIR, "site", "modality", "scanner")),
+        paired_readings.c.finding,
         paired_readings.c.at.label("paired_at"),
         *(truths.c[name] for name in _TRUTH),
     )
@@ -88,7 +89,7 @@ _PAIRS: Final = (
         & (truths.c.model == paired_readings.c.model)
         & (truths.c.finding == paired_readings.c.finding),
     )
-    .order_by(paired_readings.c.id, truths.c.sequence)
+    .order_by(paired_readings.c.finding, paired_readings.c.id, truths.c.sequence)
 )
 
 
@@ -97,10 +98,22 @@ def _of_versions(model: str, champion: str, candidate: str) -> sa.ColumnElement[
     return (paired_readings.c.model == model) & pair
 
 
-def _grouped(rows: Iterator[RowMapping]) -> Iterator[tuple[PairedReading, tuple[Truth, ...]]]:
-    for _, of_pair in groupby(rows, key=lambda row: row["id"]):
-        several = list(of_pair)
-        yield _reading(several[0]), tuple(truth_of(row) for row in several if row["sequence"] is not None)
+def pairs_with_truths(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The pairs of readings that fulfil a condition, in a row for each of their truths, or one without any."""
+    return _PAIRS.where(which)
+
+
+def grouped(rows: Iterable[RowMapping]) -> Iterator[tuple[str, list[PairWithTruths]]]:
+    """The rows of `pairs_with_truths` by finding."""
+    for finding, of_finding in groupby(rows, key=lambda row: row["finding"]):
+        by_pair = (list(of_pair) for _, of_pair in groupby(of_finding, key=lambda row: row["id"]))
+        yield (
+            finding,
+            [
+                (_reading(some[0]), tuple(truth_of(row) for row in some if row["sequence"] is not None))
+                for some in by_pair
+            ],
+        )
 
 
 def _reading(row: RowMapping) -> PairedReading:

@@ -6,45 +6,24 @@ read: no job waits for that. What is written is never changed by a later study o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from canary.adjudication import NO_RESULT, PairKey, pair_id, select
-from canary.assignment import StudyFacts
-from canary.decision_inputs import read_facts
-from canary.disagreement import FindingStatus
-from core.errors import (
-    DeadlineExceeded,
-    InputOutOfDistribution,
-    ModelError,
-    OutsideIntendedUse,
-    PoisonStudy,
-    Unforeseen,
-    WorkerLost,
-)
 from ledger.database import Database
-from ledger.pairing import note_change, note_taken, taken_up_to
-from ledger.shadow_records import SAFETY_NET
-from ledger.tables import decisions, jobs, paired_readings, shadow_outcomes
+from ledger.pair_rows import pair_rows
+from ledger.pairing import SETTLED, note_change, note_taken, taken_up_to
+from ledger.tables import decisions, jobs, paired_readings, paired_studies, shadow_outcomes
 from ledger.truth_records import PairCounts
 
 BATCH_SIZE: Final = 200  # a transaction of many rows would keep callers waiting
 BATCHES: Final = 10
-OVERLAP: Final = timedelta(minutes=1)  # an outcome may be seen only after a later one was
-UNEXPECTED: Final = "unexpected-error"
-NO_ANSWER: Final = frozenset(  # errors by which a version has no result; others are not the version's
-    {
-        *(ModelError.code, DeadlineExceeded.code, WorkerLost.code, PoisonStudy.code, Unforeseen.code),
-        *(InputOutOfDistribution.code, OutsideIntendedUse.code, UNEXPECTED),
-    }
-)
-LABEL_LENGTH: Final = 16
-FINDING_LENGTH: Final = 96
 ORDER: Final = tuple(shadow_outcomes.c[name] for name in ("at", "job_id", "app", "role"))
+OF_STUDY: Final = tuple(paired_studies.c[name] for name in ("model", "champion", "candidate", "patient"))
 
 
 class Pairs:
@@ -83,42 +62,70 @@ class Pairs:
     def _outcomes(
         self, connection: Connection, model: str, after: tuple[Any, ...] | None
     ) -> Sequence[RowMapping]:
-        """Outcomes behind `after`, or behind what the last call took, oldest first."""
+        """Outcomes behind `after`, or behind what the last call took and is settled, oldest first."""
         query = _OUTCOMES.where(shadow_outcomes.c.model == model).limit(BATCH_SIZE)
         if after is None:
             last = taken_up_to(connection, model)
-            query = query if last is None else query.where(shadow_outcomes.c.at >= last - OVERLAP)
+            query = query if last is None else query.where(shadow_outcomes.c.at >= last - SETTLED)
         else:
             query = query.where((ORDER[0] >= after[0]) & (sa.tuple_(*ORDER) > sa.tuple_(*_typed(after))))
         return connection.execute(query).mappings().all()
 
-    def _write(self, model: str, rows: Sequence[RowMapping], concordant_share: float) -> int:
-        """Write the pairs of some outcomes, and how far they go."""
-        made: dict[str, dict[str, Any]] = {}
-        for row in rows:
-            for values in _pairs_of(row, concordant_share):
-                made.setdefault(values["id"], values)  # the first study of a patient counts
+    def _write(self, model: str, outcomes: Sequence[RowMapping], concordant_share: float) -> int:
+        """Write the pairs of some outcomes, and how far they go; returns the number of readings."""
+        made, last = _New.of(outcomes, concordant_share), outcomes[-1]["at"]
         with self._db.read() as connection:  # most often all is known, and no writer waits for that
-            if taken_up_to(connection, model) == rows[-1]["at"] and not _unknown(connection, made):
+            if taken_up_to(connection, model) == last and not made.without_known(connection):
                 return 0
         with self._db.write() as connection:
             self._db.serialise(connection, f"pairs {model}")
-            at = self._db.now(connection)
-            new = _unknown(connection, made)
-            for values in new:
-                values |= {"at": at, "open_since": at if values["is_selected"] else None, "answered_at": None}
-                connection.execute(sa.insert(paired_readings).values(**values))
-            note_taken(self._db, connection, model, rows[-1]["at"])
+            at, new = self._db.now(connection), made.without_known(connection)
+            new.write(connection, at)
+            note_taken(self._db, connection, model, last)
             if new:
-                note_change(self._db, connection, model)
-        return len(new)
+                note_change(self._db, connection, model, at, rewrites=False)
+        return len(new.readings)
 
 
-def _unknown(connection: Connection, made: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of which the patient is not there yet."""
-    same = sa.select(paired_readings.c.id).where(paired_readings.c.id.in_(made.keys()))
-    known = set(connection.execute(same).scalars())
-    return [values for id, values in made.items() if id not in known]
+@dataclass(slots=True)
+class _New:
+    """Rows of pairs by their key: the first study of a patient counts."""
+
+    studies: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
+    readings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, outcomes: Sequence[RowMapping], concordant_share: float) -> _New:
+        new = cls()
+        for outcome in outcomes:
+            rows = pair_rows(outcome, concordant_share)
+            if rows is None:
+                continue
+            new.studies.setdefault(tuple(rows.study[column.name] for column in OF_STUDY), rows.study)
+            for reading in rows.readings:
+                new.readings.setdefault(reading["id"], reading)
+        return new
+
+    def without_known(self, connection: Connection) -> _New:
+        """Those of which the patient is not there yet."""
+        same_study = sa.select(*OF_STUDY).where(sa.tuple_(*OF_STUDY).in_(list(self.studies)))
+        same_reading = sa.select(paired_readings.c.id).where(paired_readings.c.id.in_(self.readings.keys()))
+        studies = {tuple(row) for row in connection.execute(same_study)} if self.studies else set()
+        readings = set(connection.execute(same_reading).scalars())
+        return _New(
+            {key: values for key, values in self.studies.items() if key not in studies},
+            {key: values for key, values in self.readings.items() if key not in readings},
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.studies or self.readings)
+
+    def write(self, connection: Connection, at: datetime) -> None:
+        for study in self.studies.values():
+            connection.execute(sa.insert(paired_studies).values(**study, at=at))
+        for reading in self.readings.values():
+            asked = {"open_since": at if reading["is_selected"] else None, "answered_at": None}
+            connection.execute(sa.insert(paired_readings).values(**reading, **asked, at=at))
 
 
 _NAMES: Final = ("job_id", "app", "role", "model", "version", "study_key", "identity", "delivered", "outcome")
@@ -141,99 +148,3 @@ _OUTCOMES: Final = (
 
 def _typed(after: tuple[Any, ...]) -> list[sa.ColumnElement[Any]]:
     return [sa.literal(value, column.type) for value, column in zip(after, ORDER, strict=True)]
-
-
-def _pairs_of(row: RowMapping, concordant_share: float) -> Iterator[dict[str, Any]]:
-    """The pairs of one outcome, one for each finding and measurement that either version speaks of."""
-    told, has_failed = row["delivered"], row["error_code"] is not None
-    if row["tenant"] is None or (has_failed and row["error_code"] not in NO_ANSWER):
-        return
-    sides = (
-        _Side(str(told.get("version", "")), told, False),
-        _Side(row["version"], row["outcome"], has_failed),
-    )
-    champion, candidate = sides[::-1] if row["role"] == SAFETY_NET else sides
-    if champion.version in ("", candidate.version):
-        return
-    about = _about(row)
-    for finding in sorted(champion.labels.keys() | candidate.labels.keys()):
-        key = PairKey(row["model"], finding, champion.version, candidate.version, about["patient"])
-        says = champion.says(finding), candidate.says(finding)
-        selection = select(key, *says, concordant_share)
-        meaning = champion.meanings.get(finding) or candidate.meanings.get(finding) or ""
-        yield {
-            **about,
-            **_named(key, meaning),
-            **dict(zip(("champion_says", "candidate_says"), says, strict=True)),
-            "is_discordant": selection.is_discordant,
-            "is_selected": selection.is_selected,
-            "inclusion_probability": selection.inclusion_probability,
-        }
-    for concept in sorted(champion.values.keys() | candidate.values.keys()):
-        key = PairKey(row["model"], concept, champion.version, candidate.version, about["patient"])
-        values = {
-            "champion_value": champion.values.get(concept),
-            "candidate_value": candidate.values.get(concept),
-        }
-        yield {**about, **_named(key, ""), **_NOT_ASKED, **values}
-
-
-_NOT_ASKED: Final = {  # a measurement is told from outside the queue, whatever the versions say
-    "champion_says": "",
-    "candidate_says": "",
-    "is_discordant": False,
-    "is_selected": False,
-    "inclusion_probability": 1.0,
-}
-
-
-class _Side:
-    """What one version said of a study: labels and values by the concept's key."""
-
-    def __init__(self, version: str, said: Mapping[str, Any] | None, has_failed: bool) -> None:
-        self.version, self._has_failed, said = version, has_failed, said or {}
-        findings = said.get("findings", ())
-        self.labels = {_key(f["code"]): str(f["presence"])[:LABEL_LENGTH] for f in findings}
-        self.meanings = {_key(f["code"]): str(f.get("meaning", "")) for f in findings}
-        self.values = {_key(concept): float(value) for concept, value in said.get("measurements", ())}
-
-    def says(self, finding: str) -> str:
-        if self._has_failed:
-            return NO_RESULT
-        return self.labels.get(finding, FindingStatus.NOT_REPORTED.value)
-
-
-def _key(code: object) -> str:
-    """A concept's key, as long as its column: one that is longer must not hold up all other pairs."""
-    return str(code)[:FINDING_LENGTH]
-
-
-def _about(row: RowMapping) -> dict[str, Any]:
-    """Whose study it is, and where its images came from; of an older row as much as it keeps."""
-    facts = _facts(row)
-    kind, _, value = row["identity"].partition(":")
-    by_identity = value if kind == "patient" else row["study_key"]
-    return {
-        "patient": facts.patient_key or by_identity,
-        "study_key": row["study_key"],
-        "job_id": row["job_id"],
-        "seen_at": row["at"],
-        "tenant": row["tenant"],
-        "site": facts.site[:64],
-        "modality": facts.modality[:64],
-        "scanner": facts.scanner,
-        "champion_value": None,
-        "candidate_value": None,
-    }
-
-
-def _facts(row: RowMapping) -> StudyFacts:
-    try:
-        return read_facts(row["facts"]) if row["facts"] else StudyFacts(row["study_key"] or "-")
-    except ValueError:
-        return StudyFacts(row["study_key"] or "-")
-
-
-def _named(key: PairKey, meaning: str) -> dict[str, Any]:
-    names = {"model": key.model, "finding": key.finding, "meaning": meaning[:64]}
-    return {**names, "id": pair_id(key), "champion": key.champion, "candidate": key.candidate}

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from ledger.audit import Audit
 from ledger.database import Database
+from ledger.pairing import note_purge
 from ledger.state import FINISHED, OPEN, JobState
 from ledger.tables import (
     decisions,
@@ -29,6 +30,7 @@ from ledger.tables import (
     idempotency,
     jobs,
     paired_readings,
+    paired_studies,
     readings,
     rollout_approvals,
     rollout_events,
@@ -44,6 +46,7 @@ from ledger.tables import (
 BATCH_SIZE = 500  # a transaction of many rows would keep callers waiting
 PURGED = "purge"
 DUE = "due"  # of a delivery, and of a shadow
+OF_EVIDENCE = (truths, paired_readings, paired_studies)  # whoever took these has to take them anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,10 @@ class Retention:
             for table in rows.with_them:
                 connection.execute(sa.delete(table).where(table.c.job_id.in_([key[0] for key in keys])))
             old = sa.tuple_(*rows.keys).in_([tuple(key) for key in keys])
-            connection.execute(sa.delete(rows.keys[0].table).where(old))
+            table = rows.keys[0].table
+            connection.execute(sa.delete(table).where(old))
+            if table in OF_EVIDENCE:
+                note_purge(connection)
             detail = {"class": rows.name, "rows": len(keys)}
             self._audit.append_within(connection, actor, PURGED, "ledger", detail)
         return len(keys)
@@ -164,7 +170,7 @@ def _jobs(before: datetime) -> tuple[_Rows, ...]:
 
 
 def _evidence(before: datetime) -> tuple[_Rows, ...]:
-    tables = (decisions, exposures, shadow_outcomes, escalations, truths, paired_readings)
+    tables = (decisions, exposures, shadow_outcomes, escalations, *OF_EVIDENCE)
     keys = {table: tuple(table.primary_key.columns) for table in tables}
     by_time = (
         _Rows("evidence", key, sa.select(*key).where(table.c.at < before)) for table, key in keys.items()

@@ -1,30 +1,27 @@
 """What the ledger says of a rollout's run, in orders that a recomputation repeats.
 
 Rows of decisions and exposures carry the time at which their transaction began, so that one may be seen only after a
-later one was. They are therefore given once they are SETTLED, by (`at`, identity or job). Pairs are written one
-transaction after the other and are given at once, by (`at`, id). Rows that are given never change.
+later one was. They are therefore given once they are SETTLED, by (`at`, identity or job), and rows that are given
+never change. What two versions are compared by is given by `ledger.paired_feed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
-from canary.adjudication import NO_RESULT
 from canary.decision_inputs import read_facts
 from canary.explain import read_segments
 from canary.paired_truth import Stratum
 from canary.routing_table import CANARY
 from ledger.database import Database
 from ledger.decisions import ANSWERED, FAILED
-from ledger.tables import decisions, escalations, exposures, paired_readings
-
-SETTLED: Final = timedelta(minutes=1)  # far longer than a transaction may take
+from ledger.pairing import SETTLED
+from ledger.tables import decisions, escalations, exposures
 
 
 class Place(NamedTuple):
@@ -60,16 +57,6 @@ class AnsweredStudy:
 
     place: Place
     weight_bp: int
-
-
-@dataclass(frozen=True, slots=True)
-class PairedFailure:
-    """The first study of a patient that both versions were given, and who had no answer to it."""
-
-    place: Place
-    candidate_failed: bool
-    champion_failed: bool
-    stratum: Stratum
 
 
 class RolloutFeed:
@@ -147,25 +134,7 @@ class RolloutFeed:
             new &= escalations.c.sequence <= last
             return int(connection.execute(count.where(new & answered & ~again)).scalar_one()), last
 
-    def failure_pairs(
-        self, model: str, champion: str, candidate: str, since: datetime
-    ) -> tuple[PairedFailure, ...]:
-        """The first study of each patient that both versions were given since then, in order."""
-        of_pair = (paired_readings.c.champion == champion) & (paired_readings.c.candidate == candidate)
-        query = (
-            sa.select(*(paired_readings.c[name] for name in _OF_PAIR))
-            .where((paired_readings.c.model == model) & of_pair & (paired_readings.c.champion_says != ""))
-            .order_by(paired_readings.c.at, paired_readings.c.id)
-        )
-        with self._db.read() as connection:
-            pairs = _once(iter(connection.execute(query).mappings()))
-            return tuple(_failure(row) for row in pairs if row["at"] >= since)
 
-
-_OF_PAIR: Final = (
-    *("id", "at", "patient", "site", "modality", "scanner"),
-    *("champion_says", "candidate_says"),
-)
 _HAS_FAILED: Final = decisions.c.role == sa.literal_column(f"'{FAILED}'")  # as the index says it
 _FACTS: Final = (
     sa.select(sa.func.max(decisions.c.facts))
@@ -181,15 +150,6 @@ def _between(
     at, key = order
     behind = (at > after.at) | (key > after.key)
     return (at >= after.at) & behind & (at < before)
-
-
-def _once(rows: Iterator[RowMapping]) -> Iterator[RowMapping]:
-    """Of each patient the first row: what his others say of failures, they say of the same or of later studies."""
-    seen: set[str] = set()
-    for row in rows:
-        if row["patient"] not in seen:
-            seen.add(row["patient"])
-            yield row
 
 
 def _drawn(row: RowMapping) -> DrawnStudy:
@@ -210,12 +170,3 @@ def _stratum(facts: str | None) -> Stratum:
     except ValueError:
         known = None
     return Stratum() if known is None else Stratum(known.site[:64], known.modality[:64], known.scanner)
-
-
-def _failure(row: RowMapping) -> PairedFailure:
-    return PairedFailure(
-        place=Place(row["at"], row["id"]),
-        candidate_failed=row["candidate_says"] == NO_RESULT,
-        champion_failed=row["champion_says"] == NO_RESULT,
-        stratum=Stratum(row["site"], row["modality"], row["scanner"]),
-    )

@@ -21,7 +21,8 @@ class ShadowTask:
     """A study that a version is to read for evidence only. `role` is one of RANK.
 
     `rule` is the series rule that the delivered prediction was made by, so that both read the same series;
-    `delivered` is what that prediction says, for the pair.
+    `delivered` is what that prediction says, for the pair, or with an `error` which one the champion failed with.
+    `mask` is its segmentation, packed, and kept no longer than the task is pending.
     """
 
     model: str
@@ -33,6 +34,7 @@ class ShadowTask:
     decision: DecisionRow
     delivered: Mapping[str, Any] = field(repr=False)
     rule: Mapping[str, Any] = field(default_factory=dict)
+    mask: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.role not in RANK:

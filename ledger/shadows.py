@@ -252,7 +252,14 @@ class ShadowTasks:
         )
         write_decisions(self._db, connection, row["job_id"], row["study_key"], (ended,), now)
         state = {"state": DONE if error_code is None else FAILED, "ended_at": now, "error_code": error_code}
-        forgotten = {"study_uid": "", "series_uids": [], "inputs": [], "delivered": {}, "rule": {}}
+        forgotten: dict[str, Any] = {
+            "study_uid": "",
+            "series_uids": [],
+            "inputs": [],
+            "delivered": {},
+            "rule": {},
+            "mask": None,
+        }
         _put_back(connection, row, state | forgotten)
 
 
@@ -331,6 +338,7 @@ def _row(job_id: str, study_key: str, task: ShadowTask, now: datetime) -> dict[s
         "study_key": study_key,
         "decision": to_plain(replace(_decision(task), table="")),  # its digest names it
         "delivered": dict(task.delivered),
+        "mask": task.mask,
         "created_at": now,
         "state": DUE,
         "not_before": now,

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-REVISION = "0008"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
+REVISION = "0009"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
 SCHEMA_VERSION = 7  # stays: it keeps away a Serinus that reads `schema_version` and knows of no revisions
 RESULT_VERSION = 1  # of the JSON that `jobs.result` holds
 
@@ -327,6 +327,7 @@ shadow_tasks = sa.Table(
     sa.Column("study_key", sa.String(128), nullable=False),
     sa.Column("decision", sa.JSON, nullable=False),
     sa.Column("delivered", sa.JSON, nullable=False),
+    sa.Column("mask", sa.LargeBinary),  # of the delivered prediction, packed; only while the task is pending
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("not_before", UtcTime, nullable=False),
@@ -392,6 +393,7 @@ truths = (
         sa.Column("pair_id", sa.String(32)),  # the item of the adjudication queue that it answers
         sa.Column("withdrawn_at", UtcTime),
         sa.Index("truths_by_study", "study_key", "tenant", "model", "finding"),
+        sa.Index("truths_by_arrival", "model", "at"),
     )
 )
 
@@ -425,6 +427,8 @@ paired_readings = sa.Table(  # the first study of each patient that two versions
     sa.Column("candidate_says", sa.String(16), nullable=False),
     sa.Column("champion_value", sa.Float),
     sa.Column("candidate_value", sa.Float),
+    sa.Column("champion_score", sa.Float),  # the probability that the version gave to the finding
+    sa.Column("candidate_score", sa.Float),
     sa.Column("is_discordant", sa.Boolean, nullable=False),
     sa.Column("is_selected", sa.Boolean, nullable=False),
     sa.Column("inclusion_probability", sa.Float, nullable=False),
@@ -432,6 +436,9 @@ paired_readings = sa.Table(  # the first study of each patient that two versions
     sa.Column("answered_at", UtcTime),
     sa.Index("paired_readings_by_versions", "model", "champion", "candidate", "finding"),
     sa.Index("paired_readings_by_time", "model", "seen_at"),
+    sa.Index("paired_readings_by_arrival", "model", "champion", "candidate", "at"),
+    sa.Index("paired_readings_by_patient", "patient", "model"),
+    sa.Index("paired_readings_by_study", "study_key", "model"),
 )
 sa.Index(
     "paired_readings_open",
@@ -441,14 +448,39 @@ sa.Index(
     postgresql_where=paired_readings.c.open_since.is_not(None),
 )
 
-pairing = (
-    sa.Table(  # up to which shadow's outcome pairs were taken, and how often pairs or truths have changed
-        "pairing",
-        metadata,
-        sa.Column("model", sa.String(64), primary_key=True),
-        sa.Column("at", UtcTime),
-        sa.Column("changes", sa.Integer, nullable=False),
-    )
+paired_studies = sa.Table(  # the first study of each patient that two versions were given, and how it went
+    "paired_studies",
+    metadata,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("champion", sa.String(64), primary_key=True),
+    sa.Column("candidate", sa.String(64), primary_key=True),
+    sa.Column("patient", sa.String(200), primary_key=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("study_key", sa.String(128), nullable=False),
+    sa.Column("job_id", sa.String(32), nullable=False),
+    sa.Column("seen_at", UtcTime, nullable=False),  # when the second of the two had read it
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("site", sa.String(64), nullable=False),
+    sa.Column("modality", sa.String(64), nullable=False),
+    sa.Column("scanner", sa.Text, nullable=False),
+    sa.Column("champion_ended", sa.String(16), nullable=False),
+    sa.Column("candidate_ended", sa.String(16), nullable=False),
+    sa.Column("champion_ms", sa.Float),  # what the version itself worked at it
+    sa.Column("candidate_ms", sa.Float),
+    sa.Column("overlap", sa.Float),  # the Dice coefficient of the two segmentations
+    sa.Index("paired_studies_by_arrival", "model", "champion", "candidate", "at"),
+)
+
+pairing = sa.Table(  # up to which shadow's outcome pairs were taken, and how pairs and truths have changed
+    "pairing",
+    metadata,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("at", UtcTime),
+    sa.Column("changes", sa.Integer, nullable=False),
+    sa.Column(
+        "rewrites", sa.Integer, nullable=False, server_default="0"
+    ),  # changes that did more than add behind all that was there
+    sa.Column("changed_at", UtcTime),  # the time of the latest change
 )
 
 rollouts = sa.Table(  # one run of a model's rollout; a change is made for the `revision` that was read

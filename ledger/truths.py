@@ -54,12 +54,13 @@ class Truths:
         if found is not None:
             return AddedTruth(stored_truth(found), False)
         row |= {"sequence": _next(connection), "at": self._db.now(connection), "withdrawn_at": None}
+        is_another = connection.execute(_of_the_same(new).limit(1)).first() is not None
         connection.execute(sa.insert(truths).values(**row))
         if new.note is not None:
             note = {"truth_id": row["id"], "at": row["at"], "note": new.note}
             require_fits(truth_notes, note)
             connection.execute(sa.insert(truth_notes).values(**note))
-        note_change(self._db, connection, new.model)
+        note_change(self._db, connection, new.model, row["at"], rewrites=is_another)
         told = {"model": new.model, "finding": new.finding, "source": new.source.value}
         if new.pair_id is not None:
             told["adjudication"] = new.pair_id
@@ -85,7 +86,7 @@ class Truths:
                 answered = paired_readings.c.id == row["pair_id"]
                 again = sa.update(paired_readings).where(answered).values(open_since=at, answered_at=None)
                 connection.execute(again)
-            note_change(self._db, connection, row["model"])
+            note_change(self._db, connection, row["model"], at, rewrites=True)
             told = {"model": row["model"], "finding": row["finding"], "source": row["source"]}
             self._audit.append_within(connection, actor, "truth.withdraw", truth, told)
         return stored_truth({**row, "withdrawn_at": at})
@@ -129,6 +130,13 @@ def truth_of(row: RowMapping | Mapping[str, Any]) -> Truth:
 def stored_truth(row: RowMapping | Mapping[str, Any]) -> StoredTruth:
     names = ("id", "tenant", "study_key", "model", "finding", "unit", "reader", "note", "pair_id")
     return StoredTruth(told=truth_of(row), **{name: row[name] for name in names})
+
+
+def _of_the_same(new: NewTruth) -> sa.Select[tuple[str]]:
+    """What was told before of the finding of the study: a further truth may take the place of one of these."""
+    of_study = (truths.c.study_key == new.study_key) & (truths.c.tenant == new.tenant)
+    of_finding = (truths.c.model == new.model) & (truths.c.finding == new.finding)
+    return sa.select(truths.c.id).where(of_study & of_finding)
 
 
 def _next(connection: Connection) -> int:

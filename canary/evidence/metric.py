@@ -53,7 +53,8 @@ class MetricSpec:
     `margin`: the loss that is not accepted any more: a difference of proportions, AUC or Dice, of a measurement in
     its unit (or as a share, where `relative`), of a latency as a share (0.2: 20 % slower). `tolerance`, in the same
     unit: a loss up to it is no harm. `slo`: the highest failure rate that is accepted. `planned_looks`: numbers of
-    cases at which a planned metric is read. `typical_observations`: where a latency's test is sharpest.
+    cases at which a planned metric is read. `concept` is the key of the measurement or the finding that it reads, as
+    `value@scheme`. `typical_observations`: where a latency's test is sharpest.
     `futility_limit`: so many observations without a decision are Inconclusive. A guardrail is Successful from
     `min_observations` without harm. `max_strata`: strata beyond it are judged together.
     """
@@ -79,6 +80,7 @@ class MetricSpec:
     dry_run: bool = False  # measured and told, and nothing follows
     critical: bool = False  # fails by its own alpha_harm, which it shares with no other metric
     must_have_data: bool = True  # a guardrail without data holds the promotion
+    concept: str | None = None
 
     def __post_init__(self) -> None:
         for refused, why in self._refusals():
@@ -130,7 +132,20 @@ class MetricSpec:
             ),
             (self.kind is MetricKind.MEASUREMENT and len(looks) > 1, "a measurement is read once"),
             (self.kind in PLANNED and bool(self.strata), "a planned metric has no strata"),
+            (
+                self.concept is not None and self.kind not in PLANNED,
+                "a concept goes with a measurement or an AUC, and only there",
+            ),
         )
+
+
+def unread(spec: MetricSpec) -> str | None:
+    """Why a metric reads no study, as it was declared; None where it does."""
+    if spec.kind in PLANNED and spec.concept is None:
+        return "it does not name by `concept` which measurement or finding it reads"
+    if spec.kind is MetricKind.DICE and spec.tolerance == 0.0:
+        return "no two versions segment alike, so its tolerance must be above 0"
+    return None
 
 
 @dataclass(frozen=True, slots=True)

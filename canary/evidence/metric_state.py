@@ -209,10 +209,16 @@ def _measured(spec: MetricSpec, evidence: Evidence, pair: MeasurementPair) -> Ev
         )
     difference = pair.candidate - pair.champion
     if spec.relative:
-        if min(pair.candidate, pair.champion) <= 0.0:
-            raise ValueError("a relative difference needs measurements above 0")
-        difference /= (pair.candidate + pair.champion) / 2.0
+        difference = _share(difference, pair.candidate, pair.champion)
     return replace(evidence, observed=evidence.observed + 1, differences=evidence.differences.add(difference))
+
+
+def _share(difference: float, candidate: float, champion: float) -> float:
+    """Of the mean of both (Bland & Altman 1999, section 2.4); two values of 0, as of nothing found, do not differ."""
+    if min(candidate, champion) < 0.0:
+        raise ValueError("a relative difference needs measurements that are not below 0")
+    mean = (candidate + champion) / 2.0
+    return difference / mean if mean else 0.0
 
 
 def _scored(spec: MetricSpec, evidence: Evidence, pair: ScorePair) -> Evidence:

@@ -39,7 +39,11 @@ class DiagnosisPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverlapPair:
-    """Dice coefficients of both versions' segmentations with the truth, 0 to 1. None: no answer, which overlaps 0."""
+    """Dice coefficients of both versions' segmentations with one reference, 0 to 1.
+
+    None: no answer, which overlaps 0. Where no true segmentation is known the
+    champion's is the reference, and its own coefficient is 1.
+    """
 
     candidate_dice: float | None
     champion_dice: float | None

@@ -34,7 +34,7 @@ def facts(spec: MetricSpec, seen: Evidence) -> str:
         case MetricKind.SPECIFICITY:
             return f"the candidate was wrong on {candidate} and the champion on {champion}"
         case MetricKind.DICE:
-            return f"the candidate's Dice differs by {mean:+.3f} on average"
+            return f"the candidate's segmentation overlaps with a Dice of {1 + mean:.3f} on average"
         case MetricKind.LATENCY:
             return f"the candidate takes {math.exp(-mean):.2f} times as long"
     return f"{seen.observed} of {spec.planned_looks[-1]} planned"

@@ -40,8 +40,8 @@ from serve_apps.application.deliveries import deliveries_for, to_store
 from serve_apps.application.executors import run_in
 from serve_apps.application.failure_report import MakeFailureReport, no_failure_report
 from serve_apps.application.messages import FetchedStudy, JobOutcome
+from serve_apps.application.pending_shadows import pending_shadows, shadows_of_failure, with_mask
 from serve_apps.application.same_reading import SameReading
-from serve_apps.application.shadow import DeliveredInference, shadow_tasks_of
 from serve_apps.settings import SourceSettings
 
 logger = logging.getLogger("serinus.jobs")
@@ -104,6 +104,7 @@ class JobEndings(Protocol):
         detail: str,
         *,
         decisions: Sequence[DecisionRow],
+        shadows: Sequence[ShadowTask],
         documents_by_kind: Mapping[str, bytes],
         deliveries_to_make: Sequence[Delivery],
         model: str | None,
@@ -166,8 +167,8 @@ class JobEnding:
         """The analysis is done: its result, reports, decisions and pending shadows are written in one transaction."""
         job, result = claimed.job, analysis.result.to_json()
         deliveries = deliveries_for(job, self._c.sources(job.study.source), analysis)
-        shadows = pending_shadows(job, analysis)
         with clock.stage(Stage.STORE):
+            shadows = await self._shadows(job, analysis)
             await self._write(
                 self._c.endings.complete,
                 claimed.token,
@@ -203,6 +204,12 @@ class JobEnding:
         )
         logger.info("jobs.same", extra={"job": job.id, "same_as": same.job_id})
         return self._done(job.id, deliveries, result)
+
+    async def _shadows(self, job: Job, analysis: Analysis) -> tuple[ShadowTask, ...]:
+        tasks, mask = pending_shadows(job, analysis), analysis.outcome.inference.prediction.mask
+        if not tasks or mask is None:
+            return tasks
+        return await self._while_the_ledger_is_away(lambda: run_in(self._c.ledger, with_mask, tasks, mask))
 
     def _done(self, job_id: str, deliveries: Sequence[Delivery], result: Mapping[str, Any]) -> JobOutcome:
         if deliveries:
@@ -243,8 +250,11 @@ class JobEnding:
         )
 
     async def _given_up(self, claimed: ClaimedJob, error: SerinusError, progress: Progress) -> None:
-        """The job ends with the error. Who waits or asked to be called back hears of it, and perhaps the archive."""
-        job = claimed.job
+        """The job ends with the error. Who waits or asked to be called back hears of it, and perhaps the archive.
+
+        Shadows still read what the champion failed.
+        """
+        job, shadows = claimed.job, shadows_of_failure(claimed.job, progress)
         report = await self._while_the_ledger_is_away(lambda: self._c.failure_report(job, error, progress))
         documents = {} if report is None else {FAILURE_SR: report.content}
         is_stored = report is not None and (report.is_new or job.force)
@@ -256,6 +266,7 @@ class JobEnding:
             error.code,
             error.detail,
             decisions=rows_of_failure(progress),
+            shadows=shadows,
             documents_by_kind=documents,
             deliveries_to_make=deliveries,
             model=None if progress.study is None else progress.study.model,
@@ -263,6 +274,8 @@ class JobEnding:
         )
         if deliveries:
             self._c.after.to_deliver(job.id)
+        if shadows and progress.study is not None:
+            self._c.after.to_shadow(job.id, progress.study)
         self._c.after.ended(job.id)
 
     def ended(self, job_id: str) -> None:
@@ -322,15 +335,6 @@ def without_volume(progress: Progress) -> Progress:
     """What the trace of a failed study needs, likewise."""
     study = None if progress.study is None else replace(progress.study, volume=None)
     return replace(progress, study=study)
-
-
-def pending_shadows(job: Job, analysis: Analysis) -> tuple[ShadowTask, ...]:
-    """The shadow tasks of this study: written with its result, so that none can be lost."""
-    outcome = analysis.outcome
-    delivered = DeliveredInference.of(
-        job.study, analysis.study, outcome.inference.prediction, outcome.version.spec
-    )
-    return shadow_tasks_of(delivered, analysis.assignment, analysis.champion)
 
 
 def rows_of_failure(progress: Progress) -> tuple[DecisionRow, ...]:

@@ -7,15 +7,13 @@ any time those that one computation from nothing gives, to the last bit, whoever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import Any, Final
 
-from canary.evidence.metric import MetricKind, MetricSpec, MetricState
+from canary.evidence.metric import MetricKind, MetricSpec, MetricState, unread
 from canary.evidence.metric_state import start, update_all
-from canary.evidence.observations import Observation
 from canary.evidence.storage import from_json, to_json
 from canary.rollout.evidence_told import metrics_seen
 from canary.rollout.plan import RolloutPlan
@@ -24,19 +22,12 @@ from canary.rollout.status import RolloutStatus
 from canary.routing_table import BASIS_POINTS
 from canary.sample_ratio import SampleRatio, judge_ratio, observe_draws
 from ledger import Ledger
+from ledger.paired_feed import Versions
 from ledger.rollout_evidence import KeptEvidence
 from ledger.rollout_feed import AnsweredStudy, Place
 from ledger.tables import EPOCH, microseconds
-from serve_apps.application.evidence_rows import (
-    OF_DRAWS,
-    OF_PAIRS,
-    OF_TRUTHS,
-    UNREAD,
-    assigned_studies,
-    diagnosis_pair,
-    failure_pair,
-    first_of_patients,
-)
+from serve_apps.application.evidence_rows import OF_DRAWS, assigned_studies
+from serve_apps.application.paired_evidence import OF_PAIRS, PairedEvidence
 
 SPLIT, ANSWERS, ESCALATIONS = (
     "/split",
@@ -55,15 +46,12 @@ class GatheredEvidence:
         self._ledger = ledger
         self._share = concordant_share
 
-    def of(self, model: str, run: int, plan: RolloutPlan) -> RolloutEvidence | None:
-        """Take in what is new, keep it, and tell what follows; None for a run that the ledger does not have."""
-        status = _status_of(self._ledger, model, run)
-        if status is None:
-            return None
-        self._ledger.pairs.collect(model, self._share)
-        look = _Look(self._ledger, status, plan, self._ledger.rollout_evidence.of_run(model, run))
+    def of(self, status: RolloutStatus, plan: RolloutPlan) -> RolloutEvidence:
+        """Take in what is new, keep it, and tell what follows."""
+        self._ledger.pairs.collect(status.model, self._share)
+        look = _look_at(self._ledger, status, plan)
         evidence = look.taken()
-        self._ledger.rollout_evidence.keep(model, run, look.changed)
+        self._ledger.rollout_evidence.keep(status.model, status.run, look.changed)
         return evidence
 
 
@@ -73,17 +61,13 @@ class ReadEvidence:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def of(self, model: str, run: int, plan: RolloutPlan) -> RolloutEvidence | None:
-        """What follows from the pairs that were collected; None for a run that the ledger does not have."""
-        status = _status_of(self._ledger, model, run)
-        if status is None:
-            return None
-        return _Look(self._ledger, status, plan, self._ledger.rollout_evidence.of_run(model, run)).taken()
+    def of(self, status: RolloutStatus, plan: RolloutPlan) -> RolloutEvidence:
+        """What follows from the pairs that were collected."""
+        return _look_at(self._ledger, status, plan).taken()
 
 
-def _status_of(ledger: Ledger, model: str, run: int) -> RolloutStatus | None:
-    rollouts = ledger.rollouts.of_model(model)
-    return next((one.status for one in rollouts if one.status.run == run), None)
+def _look_at(ledger: Ledger, status: RolloutStatus, plan: RolloutPlan) -> _Look:
+    return _Look(ledger, status, plan, ledger.rollout_evidence.of_run(status.model, status.run))
 
 
 @dataclass(slots=True)
@@ -100,10 +84,10 @@ class _Look:
         settled = self.ledger.rollout_feed.settled_before()
         states, split = self._draws(settled)
         exposed, by_step = self._answers(settled)
-        unread = {one.name: UNREAD[one.kind] for one in self.plan.metrics if one.kind in UNREAD}
+        without = {one.name: why for one in self.plan.metrics if (why := unread(one)) is not None}
         return RolloutEvidence(
             run=self.status.run,
-            metrics=metrics_seen(self.plan.metrics, states | self._pairs(), unread),
+            metrics=metrics_seen(self.plan.metrics, states | self._pairs(), without),
             exposed_studies=exposed,
             adverse_events=self._adverse(),
             studies_by_step=by_step,
@@ -133,45 +117,15 @@ class _Look:
     # ---- pairs and truths, in the order in which they became known
 
     def _pairs(self) -> dict[str, MetricState]:
-        changes = self.ledger.paired_truths.changes().get(self.status.model, 0)
-        return self._sequence(OF_PAIRS, changes, self._failures) | self._sequence(
-            OF_TRUTHS, changes, self._truths
-        )
-
-    def _sequence(
-        self, kinds: frozenset[MetricKind], changes: int, read: Callable[[], list[_Known]]
-    ) -> dict[str, MetricState]:
-        """Metrics of rows that may be taken back: on from the last look if its rows still stand, else anew."""
-        specs = self._of_kinds(kinds)
-        cursor = self._common_cursor([spec.name for spec in specs])
-        if not specs or (cursor is not None and cursor["changes"] == changes):
-            return self._states(specs, anew=False)
-        known = read()
-        taken = 0 if cursor is None else cursor["taken"]
-        if cursor is not None and _digest(known[:taken]) != cursor["digest"]:
-            taken = 0
-        states = self._states(specs, anew=taken == 0)
-        new = [observation for _, observation in known[taken:]]
-        states = {spec.name: update_all(spec, states[spec.name], new) for spec in specs}
-        self._keep(states, {"changes": changes, "taken": len(known), "digest": _digest(known)})
-        return states
-
-    def _failures(self) -> list[_Known]:
         status = self.status
-        pairs = self.ledger.rollout_feed.failure_pairs(
-            status.model, status.stable, status.candidate, status.began_at
-        )
-        return [(_key(pair.place.at, pair.place.key), failure_pair(pair)) for pair in pairs]
-
-    def _truths(self) -> list[_Known]:
-        """What became known in this run, whenever the study was read."""
-        status, truths = self.status, self.ledger.paired_truths
-        versions = status.model, status.stable, status.candidate
-        outcomes = [
-            one for finding in truths.findings(*versions) for one in truths.outcomes(*versions, finding)
-        ]
-        recent = (one for one in first_of_patients(outcomes) if one.arrived_at >= status.began_at)
-        return [(_key(one.arrived_at, one.sequence, one.pair), diagnosis_pair(one)) for one in recent]
+        versions = Versions(status.model, status.stable, status.candidate)
+        evidence = PairedEvidence(self.ledger.paired_feed, versions, status.began_at)
+        readable = [spec for spec in self._of_kinds(OF_PAIRS) if unread(spec) is None]
+        taken = evidence.taken(readable, self.kept)
+        for name, one in taken.items():
+            if one.cursor is not None:
+                self._keep({name: one.state}, one.cursor)
+        return {name: one.state for name, one in taken.items()}
 
     # ---- what it cost patients
 
@@ -233,9 +187,6 @@ class _Look:
         return Place(EPOCH + timedelta(microseconds=cursor["at"]), cursor["key"])
 
 
-_Known = tuple[str, Observation]
-
-
 @dataclass(frozen=True, slots=True)
 class _Answers:
     """Studies that the candidate answered: below a weight of 100 %, and by the step that was under way."""
@@ -257,15 +208,6 @@ class _Answers:
     @classmethod
     def from_json(cls, document: Json) -> _Answers:
         return cls(document["exposed"], dict(map(tuple, document["by_step"])))
-
-
-def _key(at: datetime, *more: object) -> str:
-    return ":".join(map(str, (microseconds(at), *more)))
-
-
-def _digest(known: Iterable[_Known]) -> str:
-    """Names what was taken and in which order: one that left and one that came in between are seen, too."""
-    return sha256("\n".join(key for key, _ in known).encode()).hexdigest()
 
 
 def _place_to_json(place: Place) -> Json:

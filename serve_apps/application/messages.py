@@ -78,11 +78,15 @@ class UnreadSeries:
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """What one version says of one study, and how long each of its stages took."""
+    """What one version says of one study, and how long each of its stages took.
+
+    `work_ms` is what the version itself worked at it (`application.work_time`), None where that is not known.
+    """
 
     prediction: Prediction
     stages: tuple[StageTiming, ...]
     device: str
+    work_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from serve_apps.application.messages import Inference
 from serve_apps.application.priority_batcher import BatchLimit, PriorityBatcher
 from serve_apps.application.priority_gate import PriorityGate
 from serve_apps.application.replica_health import ReplicaHealth
+from serve_apps.application.work_time import timed, work_ms
 
 T = TypeVar("T")
 
@@ -87,6 +88,7 @@ class _Seen:
 
     prepared: Prepared
     check: InputCheck
+    prepare_ms: float
 
 
 class Flights(Protocol):
@@ -125,6 +127,8 @@ class _Forwarded:
     outputs: Outputs | ModelFailed
     is_first_failure: bool
     timing: StageTiming
+    forward_ms: float
+    studies: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +204,11 @@ class ModelReplica:
         clock.add(Stage.WAIT, queued_ns, forwarded.timing.start_ns)
         clock.add(Stage.FORWARD, forwarded.timing.start_ns, forwarded.timing.end_ns)
         with clock.stage(Stage.INTERPRET):
-            prediction = await _in(self._threads.cpu, lambda: self._interpret(outputs, volume, seen))
-        return Inference(prediction, clock.timings, self._model.device)
+            prediction, interpret_ms = await _in(
+                self._threads.cpu, lambda: timed(lambda: self._interpret(outputs, volume, seen))
+            )
+        took_ms = work_ms(seen.prepare_ms, forwarded.forward_ms, interpret_ms, studies=forwarded.studies)
+        return Inference(prediction, clock.timings, self._model.device, took_ms)
 
     async def predict_when_idle(self, volume: Volume) -> Inference:
         """Predict for a shadow: alone, one at a time, and on cores that no live study wants."""
@@ -224,11 +231,11 @@ class ModelReplica:
     async def _forward(self, studies: Sequence[Prepared]) -> list[_Forwarded]:
         clock = StageClock()
         with clock.stage(Stage.FORWARD):
-            results = await self._compute(
-                self._threads.forward, lambda: self._model.forward(studies), is_live=True
+            results, took_ms = await self._compute(
+                self._threads.forward, lambda: timed(lambda: self._model.forward(studies)), is_live=True
             )
         (timing,) = clock.timings
-        return [_Forwarded(result, self._note(result), timing) for result in results]
+        return [_Forwarded(result, self._note(result), timing, took_ms, len(studies)) for result in results]
 
     async def _shadow(self, volumes: Sequence[Volume]) -> list[Inference]:
         (volume,) = volumes
@@ -264,17 +271,18 @@ class ModelReplica:
         with clock.stage(Stage.PREPARE):
             seen = self._look_at(volume)
         with clock.stage(Stage.FORWARD):
-            (outputs,) = self._model.forward([seen.prepared])
+            (outputs,), forward_ms = timed(lambda: self._model.forward([seen.prepared]))
         if isinstance(outputs, ModelFailed):
             return _FailedAlone(outputs, seen.check)
         with clock.stage(Stage.INTERPRET):
-            prediction = self._interpret(outputs, volume, seen)
-        return Inference(prediction, clock.timings, self._model.device)
+            prediction, interpret_ms = timed(lambda: self._interpret(outputs, volume, seen))
+        took_ms = work_ms(seen.prepare_ms, forward_ms, interpret_ms, studies=1)
+        return Inference(prediction, clock.timings, self._model.device, took_ms)
 
     async def _prepare_and_check(self, volume: Volume) -> _Seen:
         """Both at once, in a thread each; a study that cannot be prepared is told as that, whatever it is like."""
         prepared, check = await asyncio.gather(
-            _in(self._threads.cpu, lambda: prepare(volume, self._model.spec.input)),
+            _in(self._threads.cpu, lambda: timed(lambda: prepare(volume, self._model.spec.input))),
             _in(self._threads.check, lambda: self._model.guard.look(volume)),
             return_exceptions=True,
         )
@@ -282,12 +290,12 @@ class ModelReplica:
             raise prepared
         if isinstance(check, BaseException):
             raise check
-        return _Seen(prepared, check)
+        return _Seen(prepared[0], check, prepared[1])
 
     def _look_at(self, volume: Volume) -> _Seen:
         """Prepare the study, and compare it with the version's reference set, before anything is computed of it."""
-        prepared = prepare(volume, self._model.spec.input)
-        return _Seen(prepared, self._model.guard.look(volume))
+        prepared, took_ms = timed(lambda: prepare(volume, self._model.spec.input))
+        return _Seen(prepared, self._model.guard.look(volume), took_ms)
 
     def _interpret(self, outputs: Outputs, volume: Volume, seen: _Seen) -> Prediction:
         prediction = interpret(outputs, volume, seen.prepared, self._model.spec, self._model.stamp)

@@ -122,7 +122,7 @@ class RolloutService:
     def _known(self, stored: StoredRollout) -> RolloutEvidence | None:
         """The evidence; None where it cannot be computed now."""
         try:
-            return self._evidence.of(stored.status.model, stored.status.run, stored.plan)
+            return self._evidence.of(stored.status, stored.plan)
         except SerinusError:
             return None
 

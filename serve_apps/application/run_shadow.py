@@ -17,16 +17,18 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from canary.disclosure import Audience, Role
+from canary.paired_study import UNEXPECTED
 from core.clock import now
 from core.errors import DeadlineExceeded, ModelUnavailable, SerinusError, WorkerLost
 from core.priority import Priority, QueueOrder, queue_order
 from core.retry import GIVE_UP, Attempts, FailureClass, RetryDecision, RetryPolicy, after_failure
+from imaging.packed_mask import BrokenMask
 from ledger import ClaimedShadow, LeaseLost
 from serve_apps.application.executors import run_in
 from serve_apps.application.messages import (
@@ -39,12 +41,11 @@ from serve_apps.application.messages import (
 from serve_apps.application.ports import InferencePort
 from serve_apps.application.recent_studies import RecentStudies
 from serve_apps.application.routing_snapshot import RoutingSnapshot
-from serve_apps.application.shadow import ShadowOutcome, disagreements_of, rule_of
+from serve_apps.application.shadow import ShadowOutcome, disagreements_of, overlap_of, rule_of
 from serve_apps.application.until_noted import LeaseKeeping, until_noted
 from serve_apps.application.wakeups import Wakeup
 
 logger = logging.getLogger("serinus.shadow")
-UNEXPECTED: Final = "unexpected-error"
 NOT_ITS_FAULT: Final = frozenset({FailureClass.WORKER_LOST, FailureClass.MODEL_AWAY})
 PAUSE_PER_AGE: Final = (
     0.25  # a task of a minute waits for 15 s: a version that hangs does not hold up the others
@@ -216,7 +217,7 @@ class ShadowRunner:
         started = time.monotonic()
         inference = await self._predict(claimed, version, study)
         latency_ms = (time.monotonic() - started) * 1e3
-        outcome = ShadowOutcome.from_prediction(inference.prediction, version.spec)
+        outcome = await self._outcome(claimed, version, inference)
         for disagreement in disagreements_of(claimed, outcome, self._c.snapshot()):
             logger.warning(
                 "shadow.critical_disagreement",
@@ -229,6 +230,17 @@ class ShadowRunner:
                 disagreement.audience,
             )
         await self._note(self._c.rows.done, claimed.token, outcome.as_json(), latency_ms)
+
+    async def _outcome(
+        self, claimed: ClaimedShadow, version: ServedVersion, inference: Inference
+    ) -> ShadowOutcome:
+        outcome = ShadowOutcome.of(inference, version.spec)
+        try:
+            overlap = await run_in(self._c.executor, overlap_of, claimed, inference.prediction)
+        except BrokenMask:  # a comparison less, and the reading counts
+            logger.warning("shadow.broken_mask", extra={"job": claimed.job_id})
+            return outcome
+        return replace(outcome, overlap=overlap)
 
     async def _fetch(self, claimed: ClaimedShadow) -> FetchedStudy:
         """The same series as the delivered inference had, by the rule that chose it then."""

@@ -7,7 +7,7 @@ This file knows no report, no delivery and no callback (tests/unit/shell/test_sh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from canary.assignment import Assignment
@@ -18,10 +18,11 @@ from canary.routing_table import Variant
 from core.codec import from_plain, to_plain
 from core.study import StudyRef
 from imaging.finding import Code, Prediction, Presence, Urgency
+from imaging.packed_mask import dice, unpack
 from imaging.series import SeriesRule
 from ledger import ClaimedShadow, ShadowTask
 from models.spec import ModelSpec
-from serve_apps.application.messages import FetchedStudy
+from serve_apps.application.messages import FetchedStudy, Inference
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
 STATUS_OF_PRESENCE = {
@@ -44,13 +45,26 @@ class ShadowFinding:
 
 @dataclass(frozen=True, slots=True)
 class ShadowOutcome:
-    """What a version says, for evidence. Not a Prediction: it cannot become a report."""
+    """What a version says, for evidence. Not a Prediction: it cannot become a report.
+
+    `work_ms` is how long it worked at it, `has_mask` whether it segmented something. `overlap` is the Dice
+    coefficient of its segmentation with that of whoever read the study before, None where there is none to compare.
+    """
 
     version: str
     digest: str
     findings: tuple[ShadowFinding, ...]
     measurements: tuple[tuple[str, float], ...]
     priority_score: int | None
+    work_ms: float | None = None
+    has_mask: bool = False
+    overlap: float | None = None
+
+    @classmethod
+    def of(cls, inference: Inference, spec: ModelSpec) -> ShadowOutcome:
+        """What an inference says, and how long it took."""
+        outcome = cls.from_prediction(inference.prediction, spec)
+        return outcome if inference.work_ms is None else replace(outcome, work_ms=round(inference.work_ms, 3))
 
     @classmethod
     def from_prediction(cls, prediction: Prediction, spec: ModelSpec) -> ShadowOutcome:
@@ -71,6 +85,7 @@ class ShadowOutcome:
             ),
             measurements=tuple((key_of(m.concept), round(m.value, 3)) for m in prediction.measurements),
             priority_score=prediction.priority_score,
+            has_mask=prediction.mask is not None,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -91,20 +106,35 @@ def key_of(concept: Code) -> str:
 class DeliveredInference:
     """What the caller was told of a study, and how another version finds the very same series again.
 
-    `study` is narrowed to the series that was read, and `rule` is the one that chose it.
+    `study` is narrowed to the series that was read, and `rule` is the one that chose it. `mask` is the segmentation,
+    packed. With an `error` the caller was told that: the version of the `outcome` failed.
     """
 
     model: str
     study: StudyRef
     rule: SeriesRule
     outcome: ShadowOutcome
+    mask: bytes | None = field(default=None, repr=False)
+    error: str | None = None
 
     @classmethod
     def of(
-        cls, study: StudyRef, fetched: FetchedStudy, prediction: Prediction, spec: ModelSpec
+        cls, study: StudyRef, fetched: FetchedStudy, inference: Inference, spec: ModelSpec
     ) -> DeliveredInference:
-        narrowed = replace(study, series_uids=(prediction.series_uid,))
-        return cls(fetched.model, narrowed, fetched.rule, ShadowOutcome.from_prediction(prediction, spec))
+        narrowed = replace(study, series_uids=(inference.prediction.series_uid,))
+        return cls(fetched.model, narrowed, fetched.rule, ShadowOutcome.of(inference, spec))
+
+    @classmethod
+    def failed(
+        cls, study: StudyRef, fetched: FetchedStudy, champion: Variant, error: str
+    ) -> DeliveredInference:
+        """The champion failed in the end: whoever reads the study then finds its series by the rule."""
+        nothing = ShadowOutcome(champion.version, champion.digest, (), (), None)
+        return cls(fetched.model, study, fetched.rule, nothing, error=error)
+
+    def as_json(self) -> dict[str, Any]:
+        said = self.outcome.as_json()
+        return said if self.error is None else {**said, "error": self.error}
 
 
 def shadow_tasks_of(
@@ -129,8 +159,27 @@ def _task(delivered: DeliveredInference, assignment: Assignment, role: Role, var
         study=delivered.study,
         rule=to_plain(delivered.rule),
         decision=replace(row, digest=variant.digest),
-        delivered=delivered.outcome.as_json(),
+        delivered=delivered.as_json(),
+        mask=delivered.mask,
     )
+
+
+def overlap_of(task: ShadowTask, prediction: Prediction) -> float | None:
+    """The Dice coefficient of the version's segmentation with the delivered one. The champion's is the reference:
+
+    0 where the champion segmented and the candidate did not; None without a reference, and where the delivered mask
+    was not kept or is of another series. Takes as long as two masks are large.
+    """
+    here, delivered = prediction.mask is not None, bool(task.delivered.get("has_mask", False))
+    has_reference, has_other = (here, delivered) if task.role == Role.SAFETY_NET else (delivered, here)
+    if not has_reference:
+        return None
+    if not has_other:
+        return 0.0
+    if task.mask is None or prediction.mask is None:
+        return None
+    other = unpack(task.mask)
+    return round(dice(prediction.mask, other), 6) if other.shape == prediction.mask.shape else None
 
 
 def rule_of(task: ShadowTask) -> SeriesRule:
@@ -149,8 +198,13 @@ class Disagreement:
 def disagreements_of(
     claimed: ClaimedShadow, outcome: ShadowOutcome, newest: RoutingSnapshot
 ) -> tuple[Disagreement, ...]:
-    """Critical findings that the delivered or this version saw and the other missed."""
+    """Critical findings that the delivered or this version saw and the other missed.
+
+    Nobody was told anything by a version that failed, so nothing disagrees with it.
+    """
     said = claimed.delivered
+    if "error" in said:
+        return ()
     delivered = VersionFindings("delivered", str(said["version"]), True, _reports(said["findings"]))
     other = VersionFindings(claimed.variant, outcome.version, False, _reports(outcome.as_json()["findings"]))
     audience = audience_of(Role(claimed.role), may_answer=may_answer_now(claimed.app, outcome, newest))

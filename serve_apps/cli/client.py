@@ -102,7 +102,9 @@ class ApiClient:
 
     def store(self, content_type: str, body: bytes) -> None:
         """Push the instances of a STOW-RS body into the inbox; also raises ApiError where not all were stored."""
-        answer = self._send("POST", "/dicom-web/studies", content=body, headers={"Content-Type": content_type})
+        answer = self._send(
+            "POST", "/dicom-web/studies", content=body, headers={"Content-Type": content_type}
+        )
         self._raise(answer)
         if answer.status_code != ALL_STORED:
             raise ApiError("not-stored", "not all instances were stored")

@@ -43,7 +43,7 @@ class RolloutMemory:
         mark, known = self._marks.get(stored.status.model), self._known.get(stored.key)
         if mark is not None and mark.is_settled and known is not None and known.mark == mark:
             return known.evidence
-        found = self._evidence.of(stored.status.model, stored.status.run, stored.plan)
+        found = self._evidence.of(stored.status, stored.plan)
         if mark is not None and found is not None:
             self._known[stored.key] = _Known(mark, found)
         return found

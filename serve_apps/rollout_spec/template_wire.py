@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from canary.evidence.metric import Hypothesis, MetricKind, MetricSpec
+from canary.evidence.metric import Hypothesis, MetricKind, MetricSpec, unread
 from serve_apps.rollout_spec.wire_base import Metadata, Wire
+
+Concept = Annotated[
+    str,
+    Field(
+        pattern=r"^[^@\s]+@[^@\s]+$",
+        max_length=96,
+        description="a code and its scheme, as in 118565006@SCT",
+    ),
+]
 
 
 class MetricWire(Wire):
@@ -24,7 +33,7 @@ class MetricWire(Wire):
     justification: str = ""
     """Why a loss below the margin is acceptable for patients. Required with a margin."""
     tolerance: float = 0.0
-    """A loss up to it is no harm; below the margin."""
+    """A loss up to it is no harm; below the margin. Required for dice, which is never 1."""
     slo: float | None = None
     """For failures-over-slo: the highest failure rate that is accepted."""
     relative: bool = False
@@ -55,10 +64,14 @@ class MetricWire(Wire):
     """It fails by its own alphaHarm, which it shares with no other metric."""
     must_have_data: bool = True
     """Without data it holds the promotion; else it counts once it has some."""
+    concept: Concept | None = None
+    """For measurement and auc, and required there: what is measured, or the finding."""
 
     @model_validator(mode="after")
     def can_be_judged(self) -> Self:
-        self.planned(())
+        why = unread(self.planned(()))
+        if why is not None:
+            raise ValueError(f"metric {self.name}: {why}")
         return self
 
     def planned(self, strata: tuple[str, ...]) -> MetricSpec:

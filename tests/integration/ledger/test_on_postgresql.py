@@ -15,8 +15,10 @@ from tests.unit.ledger.test_jobs import *  # noqa: F403
 from tests.unit.ledger.test_joining import *  # noqa: F403
 from tests.unit.ledger.test_leases import *  # noqa: F403
 from tests.unit.ledger.test_ledger_machine import LedgerMachine
+from tests.unit.ledger.test_measured_evidence import *  # noqa: F403
 from tests.unit.ledger.test_migrations import *  # noqa: F403
 from tests.unit.ledger.test_outbox import *  # noqa: F403
+from tests.unit.ledger.test_pairing import *  # noqa: F403
 from tests.unit.ledger.test_readings import *  # noqa: F403
 from tests.unit.ledger.test_retention import *  # noqa: F403
 from tests.unit.ledger.test_rollouts import *  # noqa: F403

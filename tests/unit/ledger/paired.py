@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from canary.assignment import StudyFacts
 from canary.decision_inputs import facts_text
+from canary.explain import DecisionRow
 from canary.truth import TruthLabel, TruthSource
 from core.study import StudyRef
 from ledger import JobRequest, Ledger, NewTruth, ShadowTask
@@ -19,16 +20,37 @@ ICH = "1386000@SCT"
 SHARE = 0.05
 
 
-def says(version: str, presence: str, **more: Any) -> dict[str, Any]:
+def says(version: str, presence: str, probability: float = 0.7, **more: Any) -> dict[str, Any]:
     """What a version says of a study, as the ledger keeps it of a shadow."""
     finding = {
         "code": ICH,
         "meaning": "Intracranial hemorrhage",
         "presence": presence,
-        "probability": 0.7,
+        "probability": probability,
         "critical": True,
     }
     return {"version": version, "digest": "d", "findings": [finding], "measurements": [], **more}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study of a patient; its pseudonym is `st-` and its name."""
+
+    patient: str
+    name: str
+    tenant: str = "ris"
+
+    @property
+    def uid(self) -> str:
+        return "1.2.840." + str(sum(map(ord, self.name)))
+
+    @property
+    def key(self) -> str:
+        return f"st-{self.name}"
+
+    def decision(self) -> DecisionRow:
+        facts = StudyFacts(self.key, self.patient, site="north", modality="CT", scanner="CT-2")
+        return replace(decided(self.patient, study=self.key), facts=facts_text(facts))
 
 
 def read_twice(
@@ -44,47 +66,53 @@ def read_twice(
 ) -> str:
     """A study of the patient; `shadow` is the outcome, or the code of the error that it ended with.
 
-    Version 1 answers and 2 is the shadow, unless they say otherwise. Returns the job's id. The study is called by the
-    patient unless it is named; its pseudonym is `st-` and that name.
+    Version 1 answers and 2 is the shadow, unless they say otherwise. `delivered` with an `error` is what the champion
+    failed at. Returns the job's id. The study is called by the patient unless it is named.
     """
     set_time(ledger, at)
-    name = study or patient
+    read = Study(patient, study or patient, tenant)
     delivered = says("1", "present") if delivered is None else delivered
     shadow = says("2", "present") if shadow is None else shadow
     version = "2" if isinstance(shadow, str) else shadow["version"]
-    uid = "1.2.840." + str(sum(map(ord, name)))
-    job = ledger.jobs.submit(JobRequest(StudyRef("pacs", uid)), idempotency_key=None, tenant=tenant).job
+    job = end_with_a_shadow(ledger, read, delivered, version, role)
+    (pending,) = ledger.shadows.claim("w", 10, 1)
+    if isinstance(shadow, str):
+        ledger.shadows.failed(pending.token, shadow, None)
+    else:
+        ledger.shadows.done(pending.token, shadow, 12.0)
+    return job
+
+
+def end_with_a_shadow(
+    ledger: Ledger, study: Study, delivered: Mapping[str, Any], version: str, role: str
+) -> str:
+    """A job of the study ends, with a result or with an error, and the version still has to read it."""
+    where = StudyRef("pacs", study.uid)
+    job = ledger.jobs.submit(JobRequest(where), idempotency_key=None, tenant=study.tenant).job
     claimed = ledger.leases.claim(job.id, "w", 10)
     assert claimed is not None
-    facts = StudyFacts(f"st-{name}", patient, site="north", modality="CT", scanner="CT-2")
-    decision = replace(decided(patient, study=f"st-{name}"), facts=facts_text(facts))
     task = ShadowTask(
         model="ich",
         version=version,
         app=f"app-{version}",
         variant="shadow-next",
         role=role,
-        study=StudyRef("pacs", uid),
-        decision=decision,
+        study=where,
+        decision=study.decision(),
         delivered=delivered,
     )
-    ledger.leases.complete(
-        claimed.token,
-        result={},
-        documents_by_kind={},
-        deliveries_to_make=(),
-        stages_s={},
-        model="ich",
-        decisions=[decision],
-        shadows=[task],
-        study_key=f"st-{name}",
-    )
-    (pending,) = ledger.shadows.claim("w", 10, 1)
-    if isinstance(shadow, str):
-        ledger.shadows.failed(pending.token, shadow, None)
+    ending: dict[str, Any] = {"decisions": [task.decision], "shadows": [task], "study_key": study.key}
+    if "error" in delivered:
+        ledger.leases.fail(claimed.token, delivered["error"], "failed", model="ich", **ending)
     else:
-        ledger.shadows.done(pending.token, shadow, 12.0)
+        nothing: dict[str, Any] = {"result": {}, "documents_by_kind": {}, "deliveries_to_make": ()}
+        ledger.leases.complete(claimed.token, stages_s={}, model="ich", **nothing, **ending)
     return job.id
+
+
+def failed(version: str = "1", error: str = "model-error") -> dict[str, Any]:
+    """What is told of a study that the version failed in the end."""
+    return {"version": version, "digest": "d", "findings": [], "measurements": [], "error": error}
 
 
 def told(

@@ -13,6 +13,8 @@ from sqlalchemy import event
 from core.errors import PoisonStudy
 from ledger import JobState, KeptFor, Ledger
 from ledger.jobs import DAY
+from ledger.paired_feed import Span, Versions
+from ledger.pairs import _New
 from ledger.rollout_feed import Place
 from ledger.truths import truth_id
 from tests.unit.ledger.conftest import NOON
@@ -21,11 +23,19 @@ from tests.unit.ledger.routed import decided, read_study
 from tests.unit.ledger.studies import submit
 
 Ask = Callable[[Ledger], object]
+VERSIONS = Versions("ich", "1", "2")
 GROWING = (
     "jobs|documents|deliveries|decisions|exposures|readings|idempotency|shadow_tasks|shadow_outcomes|audit"
-    "|truths|truth_notes|paired_readings|escalations"
+    "|truths|truth_notes|paired_readings|paired_studies|escalations"
 )
 WHOLE_TABLE = re.compile(rf"^SCAN ({GROWING})\b(?! USING INDEX jobs_by_age)")  # the newest, up to a limit
+
+
+def known_pairs(ledger: Ledger) -> None:
+    with ledger.database.read() as connection:
+        _New({("ich", "1", "2", "pt-1"): {}}, {}).without_known(connection)
+
+
 ASKED: dict[str, tuple[str, Ask]] = {
     "the former report of a study": (
         "jobs_by_study",
@@ -72,10 +82,23 @@ ASKED: dict[str, tuple[str, Ask]] = {
         "sqlite_autoindex_decisions_1",
         lambda of: of.rollout_feed.escalated("ich", "2", 0, NOON),
     ),
-    "pairs of a rollout": (
-        "paired_readings_by_versions",
-        lambda of: of.rollout_feed.failure_pairs("ich", "1", "2", NOON),
+    "new pairs of a rollout": (
+        "paired_studies_by_arrival",
+        lambda of: of.paired_feed.studies(VERSIONS, Span(NOON, NOON)),
     ),
+    "all pairs of a rollout": (
+        "paired_studies_by_arrival",
+        lambda of: of.paired_feed.studies(VERSIONS, Span(None, NOON)),
+    ),
+    "new values of a rollout": (
+        "paired_readings_by_",
+        lambda of: of.paired_feed.measured(VERSIONS, "12738006@SCT", Span(NOON, NOON)),
+    ),
+    "patients with a new pair or truth": (
+        "truths_by_arrival",
+        lambda of: of.paired_feed.outcomes(VERSIONS, Span(NOON, NOON)),
+    ),
+    "which pairs are known": ("sqlite_autoindex_paired_studies_1", lambda of: known_pairs(of)),
     "dead letters": ("deliveries_due", lambda of: of.outbox.dead_letters()),
 }
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -20,8 +21,9 @@ from ledger import Ledger
 from ledger import migrate as migration
 from ledger.engines import engine_of
 from ledger.migrate import MIGRATIONS, Migrated, migrate
+from ledger.pairing import PairingMark, mark_of
 from ledger.revision import WrongSchema
-from ledger.tables import REVISION, metadata, revisions
+from ledger.tables import REVISION, metadata, microseconds, paired_studies, revisions
 from tests.unit.ledger.conftest import Clock, after
 from tests.unit.ledger.former import make_schema_6, rows_of
 from tests.unit.ledger.studies import claim
@@ -175,3 +177,76 @@ def test_whoever_opens_a_ledger_does_not_load_alembic(tmp_path: Path) -> None:
     opens = f"import sys, ledger; ledger.Ledger.open('sqlite:///{tmp_path}/l.db'); print('alembic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", opens], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+# ---- what a revision does to rows
+
+AT = after(5)
+FORMER_PAIR = {
+    "at": AT,
+    "model": "ich",
+    "champion": "1",
+    "candidate": "2",
+    "meaning": "",
+    "study_key": "st",
+    "seen_at": AT,
+    "tenant": "ris",
+    "site": "north",
+    "modality": "CT",
+    "scanner": "",
+    "is_discordant": False,
+    "is_selected": False,
+    "inclusion_probability": 1.0,
+}
+
+
+def former_pair(
+    patient: str, finding: str, *says: str, job: str = "j", later_s: float = 0.0
+) -> dict[str, Any]:
+    """A pair of readings as revision 0008 kept it: what the champion and the candidate say."""
+    names = {"id": f"{patient}-{finding}-{job}", "patient": patient, "finding": finding, "job_id": job}
+    said = {"champion_says": says[0], "candidate_says": says[1]}
+    return {
+        **FORMER_PAIR,
+        **names,
+        **said,
+        "at": microseconds(after(5 + later_s)),
+        "seen_at": microseconds(AT),
+    }
+
+
+def put(connection: Connection, table: str, rows: list[dict[str, Any]]) -> None:
+    names = list(rows[0])
+    values = ", ".join(f":{name}" for name in names)
+    connection.execute(sa.text(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values})"), rows)
+
+
+def test_pairs_that_were_taken_before_tell_who_failed_and_what_changed_last(engine: Engine) -> None:
+    with engine.begin() as connection:
+        migration._upgrade(connection, "0008")
+        put(
+            connection,
+            "paired_readings",
+            [
+                former_pair("p1", "a", "present", "absent"),
+                former_pair("p1", "b", "present", "no-result", job="later", later_s=1),
+                former_pair("p2", "a", "present", "no-result"),
+                former_pair("p3", "a", "present", "no-result", job="refused"),
+                former_pair("p4", "volume", "", ""),
+            ],
+        )
+        outcome = {
+            **dict.fromkeys(("app", "variant", "study_key", "identity"), "x"),
+            **{"job_id": "refused", "role": "shadow", "model": "ich", "version": "2", "delivered": "{}"},
+            **{"error_code": "input-out-of-distribution", "at": microseconds(AT)},
+        }
+        put(connection, "shadow_outcomes", [outcome])
+        put(connection, "pairing", [{"model": "ich", "changes": 5, "at": None}])
+        migration._upgrade(connection)
+        studies = connection.execute(sa.select(paired_studies).order_by(paired_studies.c.patient)).mappings()
+        assert [(one["patient"], one["champion_ended"], one["candidate_ended"]) for one in studies] == [
+            ("p1", "read", "read"),
+            ("p2", "read", "failed"),
+            ("p3", "read", "refused"),
+        ]
+        assert mark_of(connection, "ich") == PairingMark(0, after(6))

@@ -79,4 +79,4 @@ def test_evidence_that_is_remembered_is_that_of_a_new_computation(arrivals: list
 
 def _agree(memory: RolloutMemory, ledger: Ledger, stored: StoredRollout) -> None:
     memory.begin_look()
-    assert memory.evidence(stored) == GatheredEvidence(ledger, SHARE).of("ich", 1, PLAN)
+    assert memory.evidence(stored) == GatheredEvidence(ledger, SHARE).of(stored.status, PLAN)

@@ -56,10 +56,10 @@ class FakeEvidence:
     given: RolloutEvidence | None = GOOD
     error: Exception | None = None
 
-    def of(self, model: str, run: int, plan: RolloutPlan) -> RolloutEvidence | None:
+    def of(self, status: RolloutStatus, plan: RolloutPlan) -> RolloutEvidence | None:
         if self.error is not None:
             raise self.error
-        return None if self.given is None else replace(self.given, run=run)
+        return None if self.given is None else replace(self.given, run=status.run)
 
 
 def variant(name: str, version: str) -> Variant:

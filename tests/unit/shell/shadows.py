@@ -148,6 +148,7 @@ class Port:
     asked: list[tuple[str, str, QueueOrder | None]] = field(default_factory=list)  # version, study, order
     hanging: asyncio.Event | None = None
     takes_s: float = 0.0  # by the runner's clock
+    work_ms: float | None = None
     now_s: float = 0.0
 
     def clock(self) -> float:
@@ -177,7 +178,7 @@ class Port:
         if self.raises:
             raise self.raises.pop(0)
         prediction = self.predictions.get(version.version, a_prediction(version.version))
-        return Inference(prediction, (), "cpu")
+        return Inference(prediction, (), "cpu", self.work_ms)
 
 
 def a_study(volume: str = "held", rule: SeriesRule = RULE) -> FetchedStudy:

@@ -10,6 +10,7 @@ import pytest
 from canary.rollout.nominate import begin
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.seen import Approval, RolloutEvidence
+from canary.rollout.status import RolloutStatus
 from ledger import StoredRollout
 from ledger.rollout_marks import Mark
 from serve_apps.control.rollout_memory import RolloutMemory
@@ -28,7 +29,7 @@ class CountingEvidence:
     error: Exception | None = None
     given: RolloutEvidence | None = GOOD
 
-    def of(self, model: str, run: int, plan: RolloutPlan) -> RolloutEvidence | None:
+    def of(self, status: RolloutStatus, plan: RolloutPlan) -> RolloutEvidence | None:
         self.asked += 1
         if self.error is not None:
             raise self.error

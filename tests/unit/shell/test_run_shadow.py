@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from canary.disclosure import Audience, Role
+from canary.paired_study import UNEXPECTED
 from core.errors import (
     DeadlineExceeded,
     LedgerUnavailable,
@@ -21,7 +22,7 @@ from core.errors import (
 from core.priority import Priority, queue_order
 from core.retry import RetryPolicy
 from serve_apps.application.recent_studies import RecentStudies
-from serve_apps.application.run_shadow import UNEXPECTED, retry_of
+from serve_apps.application.run_shadow import retry_of
 from tests.unit.shell.builders import a_version
 from tests.unit.shell.inline import settle
 from tests.unit.shell.shadows import RULE, STUDY, Shadows, a_claim, a_snapshot_of, a_study, absent

@@ -21,6 +21,7 @@ from imaging.report_sr import to_sr
 from imaging.segmentation import to_seg
 from ledger import Audience, Delivery, ShadowTask
 from serve_apps.application import result, run_shadow, shadow
+from serve_apps.application.messages import Inference
 from serve_apps.application.recent_studies import RecentStudies
 from serve_apps.application.run_shadow import ShadowContext, ShadowLimits, ShadowRunner
 from serve_apps.application.shadow import DeliveredInference, ShadowOutcome, rule_of, shadow_tasks_of
@@ -80,7 +81,8 @@ def test_an_outcome_cannot_be_made_a_report() -> None:
 
 def delivered_by(version: str) -> DeliveredInference:
     prediction = replace(a_prediction(version), series_uid="1.2.3.4")
-    return DeliveredInference.of(StudyRef("pacs", "1.2.3"), a_study(), prediction, a_spec())
+    inference = Inference(prediction, (), "cpu")
+    return DeliveredInference.of(StudyRef("pacs", "1.2.3"), a_study(), inference, a_spec())
 
 
 def tasks_of_a_canarys_study(delivered: DeliveredInference) -> tuple[ShadowTask, ...]:

@@ -14,6 +14,7 @@ from core.errors import JobNotFound, LedgerUnavailable, SerinusError
 from core.priority import Priority, QueueOrder
 from core.retry import RetryPolicy
 from core.study import StudyRef
+from imaging.packed_mask import Mask
 from imaging.patient_facts import PatientFacts
 from imaging.series import SeriesRule
 from ledger import ClaimedJob, FormerReports, Job, JobState, LeaseLost, TakenTurn
@@ -205,6 +206,8 @@ class Deployments:
         self.budgets_s: list[tuple[str, float]] = []
         self.while_fetching: Callable[[], None] = lambda: None
         self.study = a_study()
+        self.mask: Mask | None = None
+        self.work_ms: float | None = None
 
     async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchedStudy:
         self.fetches.append(request)
@@ -224,7 +227,7 @@ class Deployments:
         errors = self.predict_errors.get(version.version)
         if errors:
             raise errors.pop(0)
-        return Inference(a_prediction(version.version), (), "cpu")
+        return Inference(a_prediction(version.version, mask=self.mask), (), "cpu", self.work_ms)
 
     async def predict_when_idle(
         self, version: ServedVersion, study: FetchedStudy, deadline_s: float
