@@ -19,6 +19,7 @@ from ledger.log_size import WriteAheadLog
 from ledger.outbox import Outbox
 from ledger.paired_truths import PairedTruths
 from ledger.pairs import Pairs
+from ledger.past_readings import PastReadings
 from ledger.readings import Readings, TakenTurn
 from ledger.records import (
     FAILURE_SR,
@@ -35,6 +36,8 @@ from ledger.records import (
     LeaseLost,
     Submitted,
 )
+from ledger.replay_records import AnsweredReading, BatchCounts, NewReplay, ReplayState, StoredReplay
+from ledger.replays import Replays
 from ledger.retention import KeptFor, Retention, StudyUse
 from ledger.rollout_evidence import KeptEvidence, RolloutEvidences
 from ledger.rollout_feed import RolloutFeed
@@ -77,6 +80,8 @@ class Ledger:
         self.decisions = Decisions(database)
         self.ab_results = ABResults(database)
         self.shadows = ShadowTasks(database, self.audit, policy)
+        self.past_readings = PastReadings(database)
+        self.replays = Replays(database, self.audit, self.shadows)
         self.escalations = Escalations(database)
         self.keys = Keys(database, self.audit)
         self.truths = Truths(database, self.audit)
@@ -107,12 +112,14 @@ __all__ = [
     "SR",
     "AddedTruth",
     "AnsweredAdjudication",
+    "AnsweredReading",
     "ApiKey",
     "AssignedGroup",
     "Audience",
     "AuditAnchor",
     "AuditLook",
     "AuditRow",
+    "BatchCounts",
     "ClaimedDelivery",
     "ClaimedJob",
     "ClaimedShadow",
@@ -134,16 +141,19 @@ __all__ = [
     "Ledger",
     "ModelRouting",
     "NewKey",
+    "NewReplay",
     "NewTruth",
     "OpenAdjudication",
     "PairCounts",
     "PairedResult",
     "Pin",
     "Priority",
+    "ReplayState",
     "RolloutEvent",
     "ShadowResult",
     "ShadowTask",
     "StoredDecision",
+    "StoredReplay",
     "StoredRollout",
     "StoredTruth",
     "StudyUse",

@@ -235,6 +235,11 @@ def _shadows_last() -> sa.Case[int]:
     return sa.case((decisions.c.role.in_((ANSWERED, FAILED)), 0), else_=1)
 
 
+def decision_of(row: Mapping[str, Any]) -> DecisionRow:
+    """A row of `decisions` alone: its table is named by its digest only."""
+    return _stored({**row, "table": ""}).row
+
+
 def _stored(row: Mapping[str, Any]) -> StoredDecision:
     known = {name: row[name] for name in _COLUMNS}
     decision = DecisionRow(**known | {name: row[name] or "" for name in INPUTS})

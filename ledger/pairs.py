@@ -28,7 +28,7 @@ from core.errors import (
 )
 from ledger.database import Database
 from ledger.pairing import note_change, note_taken, taken_up_to
-from ledger.shadow_records import SAFETY_NET
+from ledger.shadow_records import LIVE, SAFETY_NET
 from ledger.tables import decisions, jobs, paired_readings, shadow_outcomes
 from ledger.truth_records import PairCounts
 
@@ -68,8 +68,12 @@ class Pairs:
         return added
 
     def counts(self, model: str, since: datetime, *, tenant: str | None) -> PairCounts:
-        """What the workload is forecast from: one tenant's pairs that were read since then, or all with None."""
+        """What the workload is forecast from: one tenant's pairs that were read since then, or all with None.
+
+        Without those of replays, of which no more come tomorrow.
+        """
         labelled = (paired_readings.c.model == model) & (paired_readings.c.champion_says != "")
+        labelled &= paired_readings.c.role.is_(None) | paired_readings.c.role.in_(LIVE)
         own = sa.true() if tenant is None else paired_readings.c.tenant == tenant
         number = sa.func.count()
         differing = sa.func.coalesce(sa.func.sum(sa.cast(paired_readings.c.is_discordant, sa.Integer)), 0)
@@ -211,10 +215,9 @@ def _key(code: object) -> str:
 def _about(row: RowMapping) -> dict[str, Any]:
     """Whose study it is, and where its images came from; of an older row as much as it keeps."""
     facts = _facts(row)
-    kind, _, value = row["identity"].partition(":")
-    by_identity = value if kind == "patient" else row["study_key"]
     return {
-        "patient": facts.patient_key or by_identity,
+        "patient": patient_of(row),
+        "role": row["role"],
         "study_key": row["study_key"],
         "job_id": row["job_id"],
         "seen_at": row["at"],
@@ -227,7 +230,13 @@ def _about(row: RowMapping) -> dict[str, Any]:
     }
 
 
-def _facts(row: RowMapping) -> StudyFacts:
+def patient_of(row: Mapping[str, Any]) -> str:
+    """Whose study it is, by a row's `facts`, `identity` and `study_key`: the study itself where nobody knows."""
+    kind, _, value = row["identity"].partition(":")
+    return _facts(row).patient_key or (value if kind == "patient" else row["study_key"])
+
+
+def _facts(row: Mapping[str, Any]) -> StudyFacts:
     try:
         return read_facts(row["facts"]) if row["facts"] else StudyFacts(row["study_key"] or "-")
     except ValueError:

@@ -30,6 +30,7 @@ from ledger.tables import (
     jobs,
     paired_readings,
     readings,
+    replays,
     rollout_approvals,
     rollout_events,
     rollout_evidence,
@@ -164,7 +165,7 @@ def _jobs(before: datetime) -> tuple[_Rows, ...]:
 
 
 def _evidence(before: datetime) -> tuple[_Rows, ...]:
-    tables = (decisions, exposures, shadow_outcomes, escalations, truths, paired_readings)
+    tables = (decisions, exposures, shadow_outcomes, escalations, truths, paired_readings, replays)
     keys = {table: tuple(table.primary_key.columns) for table in tables}
     by_time = (
         _Rows("evidence", key, sa.select(*key).where(table.c.at < before)) for table, key in keys.items()
