@@ -42,7 +42,7 @@ def number_of(connection: Connection, batch: str) -> int:
 
 
 def take_back(database: Database, connection: Connection, batch: str, limit: int) -> int:
-    """Delete tasks that nobody has tried yet, some of them, with what says that they are due; returns their number."""
+    """Delete some tasks that nobody has tried yet, with what says that they are due; returns their number."""
     untouched = (shadow_tasks.c.state == DUE) & (shadow_tasks.c.attempt == 0) & (shadow_tasks.c.losses == 0)
     query = sa.select(shadow_tasks.c.id, *_of_decision(shadow_tasks))
     query = query.where((shadow_tasks.c.batch == batch) & untouched).limit(limit)

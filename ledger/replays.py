@@ -26,7 +26,7 @@ SAME: Final = ("model", "champion", "candidate", "last", "since")
 
 
 class Replays:
-    """A replay begins, gets its tasks in short transactions, and is complete; a cancel takes back what is untouched."""
+    """A replay begins, gets its tasks in short transactions, and is complete; a cancel ends what is left of it."""
 
     def __init__(self, database: Database, audit: Audit, shadows: ShadowTasks) -> None:
         self._db = database
@@ -62,10 +62,11 @@ class Replays:
                 enqueue_shadows(self._db, connection, job_id, study_key, [task], now)
         return True
 
-    def complete(self, replay: str, *, studies: int, known: int) -> StoredReplay:
-        """All its tasks are written. Said twice, the first counts."""
+    def complete(self, replay: str, *, studies: int) -> StoredReplay:
+        """All its tasks are written, of a window of so many studies: the others were known. The first call counts."""
         with self._db.write() as connection:
-            numbers = {"studies": studies, "known": known, "asked": number_of(connection, replay)}
+            asked = number_of(connection, replay)
+            numbers = {"studies": studies, "known": studies - asked, "asked": asked}
             its = (replays.c.id == replay) & replays.c.asked.is_(None)
             connection.execute(sa.update(replays).where(its).values(**numbers))
             return self._one(connection, replay)

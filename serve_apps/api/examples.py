@@ -62,6 +62,27 @@ _ROLLOUT_OUT = {
     "began_at": AT,
     "progressed_at": "2026-05-09T08:00:00Z",
 }
+_REPLAY_OUT = {
+    "id": JOB,
+    "state": "reading",
+    "model": MODEL,
+    "champion": "1",
+    "candidate": "2",
+    "last": 500,
+    "since": None,
+    "actor": "admin/ada",
+    "at": AT,
+    "run": 1,
+    "studies": 500,
+    "known": 37,
+    "asked": 463,
+    "waiting": 201,
+    "done": 260,
+    "failed": {"model-error": 2},
+    "canceled_at": None,
+    "taken_back": 0,
+    "reason": "",
+}
 _FREEZE_OUT = {
     "frozen": True,
     "recorded": True,
@@ -256,6 +277,9 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
             }
         ],
     },
+    "ReplayIn": {"model": MODEL, "candidate": "2", "last": 500, "since": AT},
+    "ReplayOut": _REPLAY_OUT,
+    "ReplaysOut": {"replays": [_REPLAY_OUT]},
     "AnswerIn": {"label": "present", "reader": "reader-7"},
     "AnsweredOut": {
         "id": _ITEM,

@@ -120,7 +120,7 @@ class ShadowContext:
 
 
 class ShadowRunner:
-    """Carries out the tasks of one role, one at a time; those of the roles `afterwards` when none of its own is due."""
+    """Carries out the tasks of one role, one at a time; when none is due, those of the roles `afterwards`."""
 
     def __init__(self, role: Role, context: ShadowContext, afterwards: Collection[Role] = ()) -> None:
         self._role = role

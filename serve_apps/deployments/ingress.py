@@ -39,6 +39,7 @@ from serve_apps.application.key_ring import KeyRing
 from serve_apps.application.keys import KeyService
 from serve_apps.application.messages import ServedVersion
 from serve_apps.application.overview import OverviewService
+from serve_apps.application.replay import ReplayService
 from serve_apps.application.rollouts import RolloutService
 from serve_apps.application.routing import RoutingService
 from serve_apps.application.routing_snapshot import RoutingSnapshot
@@ -125,6 +126,7 @@ class Ingress(RoutingReplica):
                 ReadEvidence(ledger),
                 pools.ledger,
             ),
+            replays=ReplayService(ledger, self._snapshot, pools.ledger, settings.adjudicate_concordant),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
 

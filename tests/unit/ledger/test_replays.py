@@ -84,7 +84,7 @@ def asked_for(ledger: Ledger, readings: Sequence[AnsweredReading], new: NewRepla
     begun, _ = ledger.replays.begin(new, actor="ada")
     tasks = [(one.job_id, one.study_key, task_of(one, begun.id)) for one in readings]
     ledger.replays.add(begun.id, tasks)
-    return ledger.replays.complete(begun.id, studies=len(readings), known=0)
+    return ledger.replays.complete(begun.id, studies=len(readings))
 
 
 def claim(ledger: Ledger, at: datetime = LATER, limit: int = 9, **only: Any) -> tuple[ClaimedShadow, ...]:
@@ -172,7 +172,7 @@ def test_the_same_request_again_is_the_replay_under_way_and_makes_no_second_task
     ledger.replays.add(
         other.id, [(one.job_id, one.study_key, task_of(one, other.id)) for one in window(ledger)]
     )
-    assert ledger.replays.complete(other.id, studies=1, known=0).asked == 0
+    assert ledger.replays.complete(other.id, studies=1).asked == 0
     assert len(claim(ledger)) == 1
 
 

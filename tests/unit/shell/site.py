@@ -35,6 +35,7 @@ from serve_apps.application.key_ring import KeyRing
 from serve_apps.application.keys import KeyService
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.overview import OverviewService
+from serve_apps.application.replay import ReplayService
 from serve_apps.application.result import to_result
 from serve_apps.application.rollouts import RolloutService
 from serve_apps.application.routing import RoutingService
@@ -166,6 +167,9 @@ class Site:
                 ledger, lambda: self.snapshot, threads, self.settings.adjudicate_concordant
             ),
             rollouts=RolloutService(ledger, self.controller, self.evidence, threads),
+            replays=ReplayService(
+                ledger, lambda: self.snapshot, threads, self.settings.adjudicate_concordant
+            ),
             webhooks=WebhookReceiver("secret", self.announce),
         )
 
