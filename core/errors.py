@@ -35,7 +35,8 @@ survives pickling between actors.
         └── IdempotencyConflict · JobNotFound · JobNotCancelable · JobCanceled · ResultNotReady · NoSuchDocument ·
             DocumentPurged · UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment ·
             RoutingConflict · TruthNotFound · AdjudicationNotFound · AlreadyAnswered · RolloutNotFound ·
-            RolloutConflict · RolloutRefused · ReplayNotFound · ReplayRefused
+            RolloutConflict · RolloutRefused · ReplayNotFound · ReplayRefused ·
+            TruthSetNotFound
 """
 
 from __future__ import annotations
@@ -426,3 +427,7 @@ class ReplayRefused(RequestError):
     """The version cannot read anything as it stands, or has read those studies for their callers."""
 
     code = "replay-refused"
+
+
+class TruthSetNotFound(RequestError):
+    code = "truth-set-not-found"

@@ -56,6 +56,9 @@ from ledger.truth_records import (
     PairCounts,
     StoredTruth,
 )
+from ledger.truth_set_records import StoredRun, StoredSet
+from ledger.truth_set_runs import TruthSetRuns
+from ledger.truth_sets import TruthSets
 from ledger.truths import Truths
 
 DEFAULT_POLICY = RetryPolicy()
@@ -85,6 +88,8 @@ class Ledger:
         self.escalations = Escalations(database)
         self.keys = Keys(database, self.audit)
         self.truths = Truths(database, self.audit)
+        self.truth_sets = TruthSets(database, self.audit)
+        self.truth_set_runs = TruthSetRuns(database, self.audit)
         self.pairs = Pairs(database)
         self.adjudications = Adjudications(database, self.truths)
         self.paired_truths = PairedTruths(database)
@@ -155,6 +160,8 @@ __all__ = [
     "StoredDecision",
     "StoredReplay",
     "StoredRollout",
+    "StoredRun",
+    "StoredSet",
     "StoredTruth",
     "StudyUse",
     "Submitted",

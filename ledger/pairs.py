@@ -230,13 +230,13 @@ def _about(row: RowMapping) -> dict[str, Any]:
     }
 
 
-def patient_of(row: Mapping[str, Any]) -> str:
+def patient_of(row: Mapping[str, Any] | RowMapping) -> str:
     """Whose study it is, by a row's `facts`, `identity` and `study_key`: the study itself where nobody knows."""
     kind, _, value = row["identity"].partition(":")
     return _facts(row).patient_key or (value if kind == "patient" else row["study_key"])
 
 
-def _facts(row: Mapping[str, Any]) -> StudyFacts:
+def _facts(row: Mapping[str, Any] | RowMapping) -> StudyFacts:
     try:
         return read_facts(row["facts"]) if row["facts"] else StudyFacts(row["study_key"] or "-")
     except ValueError:

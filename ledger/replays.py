@@ -42,11 +42,12 @@ class Replays:
             same = next((one for one in self._of_model(connection, new.model) if _is_same(one, new)), None)
             if same is not None:
                 return same, False
-            begun = {"id": uuid.uuid4().hex, "at": self._db.now(connection), "actor": actor, "taken_back": 0}
-            connection.execute(sa.insert(replays).values(**begun, **values))
-            detail = {"replay": begun["id"], **values, "since": new.since and new.since.isoformat()}
+            id, at = uuid.uuid4().hex, self._db.now(connection)
+            row = {"id": id, "at": at, "actor": actor, "taken_back": 0, **values}
+            connection.execute(sa.insert(replays).values(**row))
+            detail = {"replay": id, **values, "since": new.since and new.since.isoformat()}
             self._audit.append_within(connection, actor, "replay.begin", new.model, detail)
-            return self._one(connection, begun["id"]), True
+            return self._one(connection, id), True
 
     def add(self, replay: str, tasks: Sequence[tuple[str, str, ShadowTask]]) -> bool:
         """Write some tasks, each with its job and the study's pseudonym; nothing of a replay that was cancelled.

@@ -408,6 +408,55 @@ escalations = sa.Table(
     sa.UniqueConstraint("job_id", "digest"),
 )
 
+truth_sets = sa.Table(  # ground-truth sets: what stands here never changes, other content is another version
+    "truth_sets",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("studies", sa.Integer, nullable=False),
+    sa.Column("counts", sa.JSON, nullable=False),
+)
+
+truth_set_studies = sa.Table(  # names studies for as long as the set is there
+    "truth_set_studies",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("source", sa.String(64), nullable=False),
+    sa.Column("study_uid", sa.String(64), nullable=False),
+    sa.Column("series_uid", sa.String(64), nullable=False),  # empty: the version chooses
+    sa.Column("truths", sa.JSON, nullable=False),
+)
+
+truth_set_schedules = sa.Table(
+    "truth_set_schedules",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("every_s", sa.Integer),
+)
+
+truth_set_runs = sa.Table(  # its tasks and outcomes carry its id as `batch`
+    "truth_set_runs",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("set_version", sa.Integer, nullable=False),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("digest", sa.String(128), nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("studies", sa.Integer, nullable=False),
+    sa.Column("result", sa.JSON(none_as_null=True)),  # once every study has ended
+    sa.Column("ended_at", UtcTime),
+    sa.Index("truth_set_runs_by_time", "name", "at"),
+)
+
 truths = (
     sa.Table(  # what sources say was really there; by the study's pseudonym, also before anybody reads it
         "truths",

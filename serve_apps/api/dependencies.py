@@ -28,6 +28,7 @@ from serve_apps.application.replay import ReplayService
 from serve_apps.application.rollouts import RolloutService
 from serve_apps.application.routing import RoutingService
 from serve_apps.application.truth import TruthService
+from serve_apps.application.truth_sets import TruthSetService
 from serve_apps.settings import Settings
 
 MAX_PERSON = MAX_ACTOR - MAX_CALLER_NAME - len("/")
@@ -50,6 +51,7 @@ class Services:
     adjudications: AdjudicationService
     rollouts: RolloutService
     replays: ReplayService
+    truth_sets: TruthSetService
     webhooks: WebhookReceiver
     listeners: Listeners = field(default_factory=Listeners)
 

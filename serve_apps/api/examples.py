@@ -83,6 +83,43 @@ _REPLAY_OUT = {
     "taken_back": 0,
     "reason": "",
 }
+_SET_OUT = {
+    "name": "ich-reference",
+    "version": 2,
+    "model": MODEL,
+    "digest": DIGEST,
+    "studies": 120,
+    "counts": {FINDING: {"present": 40, "absent": 80}},
+    "every_s": 604_800,
+    "at": AT,
+    "actor": "admin/ada",
+}
+_RESULTS_OUT = {
+    "name": "ich-reference",
+    "runs": [
+        {
+            "id": JOB,
+            "set_version": 2,
+            "model": MODEL,
+            "version": "2",
+            "digest": DIGEST,
+            "at": AT,
+            "actor": "schedule",
+            "studies": 120,
+            "waiting": 0,
+            "ended_at": "2026-05-01T09:10:00Z",
+            "findings": [
+                {
+                    "finding": FINDING,
+                    "sensitivity": {"right": 38, "number": 40, "share": 0.95, "low": 0.8308, "high": 0.9939},
+                    "specificity": {"right": 76, "number": 80, "share": 0.95, "low": 0.8769, "high": 0.9862},
+                    "failed": 1,
+                    "unread": 0,
+                }
+            ],
+        }
+    ],
+}
 _FREEZE_OUT = {
     "frozen": True,
     "recorded": True,
@@ -280,6 +317,23 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
     "ReplayIn": {"model": MODEL, "candidate": "2", "last": 500, "since": AT},
     "ReplayOut": _REPLAY_OUT,
     "ReplaysOut": {"replays": [_REPLAY_OUT]},
+    "TruthSetIn": {
+        "name": "ich-reference",
+        "model": MODEL,
+        "lines": [
+            {
+                "study_uid": STUDY,
+                "study_source": "samples",
+                "label": "present",
+                "source": "pathology",
+                "reader": "lab",
+            }
+        ],
+    },
+    "TruthSetOut": _SET_OUT,
+    "TruthSetsOut": {"truth_sets": [_SET_OUT]},
+    "ScheduleIn": {"every": "7d"},
+    "ResultsOut": _RESULTS_OUT,
     "AnswerIn": {"label": "present", "reader": "reader-7"},
     "AnsweredOut": {
         "id": _ITEM,

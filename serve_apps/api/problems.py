@@ -28,6 +28,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "adjudication-not-found": 404,
         "rollout-not-found": 404,
         "replay-not-found": 404,
+        "truth-set-not-found": 404,
         "no-such-document": 404,
         "method-not-allowed": 405,
         "not-acceptable": 406,

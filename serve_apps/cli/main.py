@@ -18,6 +18,7 @@ from serve_apps.cli import (
     status,
     study,
     truth,
+    truth_set,
     upkeep,
 )
 
@@ -51,6 +52,9 @@ app.add_typer(ab.ab, name="ab", help="A/B tests of versions that are equal in ri
 app.add_typer(keys.keys, name="keys", help="Who may call: make, list and revoke keys.")
 app.add_typer(
     truth.truth, name="truth", help="Say what was really there; read again what versions differ on."
+)
+app.add_typer(
+    truth_set.app, name="truth-set", help="Fixed lists of studies, and how right live versions are on them."
 )
 app.command(name="samples")(samples.samples)
 app.command(name="check-config")(stack.check_config)

@@ -38,7 +38,7 @@ def replay(
     body: dict[str, Any] = {"model": model, "candidate": candidate, "last": last}
     if since is not None:
         body["since"] = _moment(since, as_json)
-    started = ask("POST", PATH, as_json, body)
+    started: Mapping[str, Any] = ask("POST", PATH, as_json, body)
     if wait:
         with progress(as_json) as say:
             started = _followed(started, as_json, say)
@@ -126,7 +126,8 @@ def _row(one: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _ended(one: Mapping[str, Any]) -> int:
-    return int(one["done"]) + sum(one["failed"].values())
+    failed: Mapping[str, int] = one["failed"]
+    return int(one["done"]) + sum(failed.values())
 
 
 def _failures(one: Mapping[str, Any]) -> str:

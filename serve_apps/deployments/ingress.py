@@ -45,6 +45,7 @@ from serve_apps.application.routing import RoutingService
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.routing_state import RoutingState
 from serve_apps.application.truth import TruthService
+from serve_apps.application.truth_sets import TruthSetService
 from serve_apps.deployments.routing_replica import RoutingReplica
 from serve_apps.settings import INBOX, Settings
 
@@ -127,6 +128,7 @@ class Ingress(RoutingReplica):
                 pools.ledger,
             ),
             replays=ReplayService(ledger, self._snapshot, pools.ledger, settings.adjudicate_concordant),
+            truth_sets=TruthSetService(ledger, self._snapshot, keys, pools.ledger, settings.all_sources),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
 
