@@ -5,6 +5,10 @@
 | answered   | the caller: result, report, callback     | nobody; routing never asks it  |
 | safety net | a disagreement is told to the caller     | the evidence store only        |
 | shadow     | a disagreement is told to the caller     | the evidence store only        |
+| replay     | the evidence store only                  | the evidence store only        |
+
+A replay, and the reading of a ground-truth set, is of a study that was answered long ago: nobody waits for it, so
+that it warns nobody. Where it differs from what was delivered, the adjudication queue has a person look.
 
 The gate's verdict of now counts, not that of the day on which the study came: a clearance that was withdrawn while
 the task waited silences it.
@@ -22,6 +26,8 @@ class Role(StrEnum):
     ANSWERED = "answered"
     SAFETY_NET = "safety-net"
     SHADOW = "shadow"
+    REPLAY = "replay"
+    GROUND_TRUTH = "ground-truth"
 
 
 class Audience(StrEnum):
@@ -31,6 +37,7 @@ class Audience(StrEnum):
     EVIDENCE = "evidence"
 
 
+OF_THE_PAST: Final = frozenset({Role.REPLAY, Role.GROUND_TRUTH})  # of studies that nobody waits for any more
 DISCLOSED: Final = frozenset({Audience.CALLER})  # what an interface towards people may read
 
 
@@ -42,3 +49,5 @@ def audience_of(role: Role, *, may_answer: bool | None) -> Audience:
     match role:
         case Role.ANSWERED | Role.SAFETY_NET | Role.SHADOW:
             return Audience.CALLER if may_answer is True else Audience.EVIDENCE
+        case Role.REPLAY | Role.GROUND_TRUTH:
+            return Audience.EVIDENCE

@@ -21,6 +21,10 @@ from canary.assignment import (
 from canary.decision_inputs import facts_text, read_facts, read_table, table_text
 from canary.routing_table import BASELINE, BASIS_POINTS, CHAMPION, RoutingTable, Segment, Slot, Variant
 
+OF_THE_PAST: Final = {  # roles that no table gives
+    "replay": "read the study again in a replay, for evidence",
+    "ground-truth": "read the study as part of a ground-truth set",
+}
 FOREIGN_INPUT: Final = "input-out-of-distribution"  # the error's code
 OF_THE_DECISION: Final = (  # what a row keeps of an assignment, and what it is called
     ("identity", "identity"),
@@ -43,9 +47,9 @@ class DecisionRow:
 
     `identity` is the pseudonym that was hashed, with its kind. `segments` reads
     `canary:0-500 baseline:5000-5500`, `slot` reads `layer:salt:0-5000`; both are empty without a draw. `role`
-    is `answered`, `failed`, `shadow` or `safety-net`. `counts` is false for a failure that says nothing of the
-    variant, such as a study outside its intended use or
-    unlike all that it knows. `assigned_at` is the moment of writing when it is None.
+    is `answered`, `failed`, `shadow`, `safety-net`, `replay` or `ground-truth`. `counts` is false for a failure that
+    says nothing of the variant, such as a study outside its intended use or unlike all that it knows. `assigned_at`
+    is the moment of writing when it is None.
 
     `facts` and `table` are what the decision was made of, as `canary.decision_inputs` writes them; all that a row
     says of it follows from these two. `table_digest` names the table, which is kept once. They are empty in rows of
@@ -128,7 +132,12 @@ def decision_row(
 
 
 def explain(row: DecisionRow) -> Explanation:
-    """Say why, and check it: the study is assigned again by the table of then, and the row compared with that."""
+    """Say why, and check it: the study is assigned again by the table of then, and the row compared with that.
+
+    What was read long after its study is by no table, and nothing is there to be compared.
+    """
+    if row.role in OF_THE_PAST:
+        return Explanation((_what(row), f"No table gave it this study: {row.reason}."), True)
     check, agrees = _recompute(row)
     return Explanation((_what(row), _why(row), check), agrees)
 
@@ -140,6 +149,7 @@ def _what(row: DecisionRow) -> str:
         "failed": f"was to read the study and {_did_not(row)}",
         "shadow": "read the study as a shadow, for evidence",
         "safety-net": "read the study too, as the safety net",
+        **OF_THE_PAST,
     }.get(row.role, f"read the study as {row.role}")
     return f"{row.model} version {row.version} ({row.variant}, {row.digest[:12]}) {did}{took}: {row.outcome}."
 

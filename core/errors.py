@@ -35,7 +35,8 @@ survives pickling between actors.
         └── IdempotencyConflict · JobNotFound · JobNotCancelable · JobCanceled · ResultNotReady · NoSuchDocument ·
             DocumentPurged · UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment ·
             RoutingConflict · TruthNotFound · AdjudicationNotFound · AlreadyAnswered · RolloutNotFound ·
-            RolloutConflict · RolloutRefused
+            RolloutConflict · RolloutRefused · ReplayNotFound · ReplayRefused ·
+            TruthSetNotFound
 """
 
 from __future__ import annotations
@@ -416,3 +417,17 @@ class RolloutRefused(RequestError):
     """What was asked of a rollout may not be as it stands; the text says why."""
 
     code = "rollout-refused"
+
+
+class ReplayNotFound(RequestError):
+    code = "replay-not-found"
+
+
+class ReplayRefused(RequestError):
+    """The version cannot read anything as it stands, or has read those studies for their callers."""
+
+    code = "replay-refused"
+
+
+class TruthSetNotFound(RequestError):
+    code = "truth-set-not-found"

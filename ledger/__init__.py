@@ -20,6 +20,7 @@ from ledger.outbox import Outbox
 from ledger.paired_feed import PairedFeed
 from ledger.paired_truths import PairedTruths
 from ledger.pairs import Pairs
+from ledger.past_readings import PastReadings
 from ledger.readings import Readings, TakenTurn
 from ledger.records import (
     FAILURE_SR,
@@ -36,6 +37,8 @@ from ledger.records import (
     LeaseLost,
     Submitted,
 )
+from ledger.replay_records import AnsweredReading, BatchCounts, NewReplay, ReplayState, StoredReplay
+from ledger.replays import Replays
 from ledger.retention import KeptFor, Retention, StudyUse
 from ledger.rollout_evidence import KeptEvidence, RolloutEvidences
 from ledger.rollout_feed import RolloutFeed
@@ -55,6 +58,9 @@ from ledger.truth_records import (
     PairCounts,
     StoredTruth,
 )
+from ledger.truth_set_records import StoredRun, StoredSet
+from ledger.truth_set_runs import TruthSetRuns
+from ledger.truth_sets import TruthSets
 from ledger.truths import Truths
 
 DEFAULT_POLICY = RetryPolicy()
@@ -79,9 +85,13 @@ class Ledger:
         self.decisions = Decisions(database)
         self.ab_results = ABResults(database)
         self.shadows = ShadowTasks(database, self.audit, policy)
+        self.past_readings = PastReadings(database)
+        self.replays = Replays(database, self.audit, self.shadows)
         self.escalations = Escalations(database)
         self.keys = Keys(database, self.audit)
         self.truths = Truths(database, self.audit)
+        self.truth_sets = TruthSets(database, self.audit)
+        self.truth_set_runs = TruthSetRuns(database, self.audit)
         self.pairs = Pairs(database)
         self.adjudications = Adjudications(database, self.truths)
         self.paired_truths = PairedTruths(database)
@@ -111,12 +121,14 @@ __all__ = [
     "SR",
     "AddedTruth",
     "AnsweredAdjudication",
+    "AnsweredReading",
     "ApiKey",
     "AssignedGroup",
     "Audience",
     "AuditAnchor",
     "AuditLook",
     "AuditRow",
+    "BatchCounts",
     "ClaimedDelivery",
     "ClaimedJob",
     "ClaimedShadow",
@@ -138,17 +150,22 @@ __all__ = [
     "Ledger",
     "ModelRouting",
     "NewKey",
+    "NewReplay",
     "NewTruth",
     "OpenAdjudication",
     "PairCounts",
     "PairedResult",
     "Pin",
     "Priority",
+    "ReplayState",
     "RolloutEvent",
     "ShadowResult",
     "ShadowTask",
     "StoredDecision",
+    "StoredReplay",
     "StoredRollout",
+    "StoredRun",
+    "StoredSet",
     "StoredTruth",
     "StudyUse",
     "Submitted",

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from canary.assignment import AssignmentReason
 from canary.data_plane import Served
@@ -233,6 +233,11 @@ def _assigned(model: str) -> sa.ColumnElement[bool]:
 
 def _shadows_last() -> sa.Case[int]:
     return sa.case((decisions.c.role.in_((ANSWERED, FAILED)), 0), else_=1)
+
+
+def decision_of(row: Mapping[str, Any] | RowMapping) -> DecisionRow:
+    """A row of `decisions` alone: its table is named by its digest only."""
+    return _stored({**row, "table": ""}).row
 
 
 def _stored(row: Mapping[str, Any]) -> StoredDecision:

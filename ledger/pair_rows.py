@@ -37,7 +37,8 @@ def pair_rows(outcome: Outcome, concordant_share: float) -> PairRows | None:
         return None
     champion, candidate = sides
     about = _about(outcome)
-    rows = _Rows(outcome["model"], champion, candidate, about, concordant_share)
+    read_as = {**about, "role": outcome["role"]}
+    rows = _Rows(outcome["model"], champion, candidate, read_as, concordant_share)
     return PairRows(_study(outcome, champion, candidate, about), tuple(rows.of_all()))
 
 
@@ -157,10 +158,8 @@ def _number(value: object) -> float | None:
 def _about(outcome: Outcome) -> dict[str, Any]:
     """Whose study it is, and where its images came from; of an older row as much as it keeps."""
     facts = _facts(outcome)
-    kind, _, value = outcome["identity"].partition(":")
-    by_identity = value if kind == "patient" else outcome["study_key"]
     return {
-        "patient": facts.patient_key or by_identity,
+        "patient": patient_of(outcome),
         "study_key": outcome["study_key"],
         "job_id": outcome["job_id"],
         "seen_at": outcome["at"],
@@ -169,6 +168,12 @@ def _about(outcome: Outcome) -> dict[str, Any]:
         "modality": facts.modality[:64],
         "scanner": facts.scanner,
     }
+
+
+def patient_of(row: Outcome) -> str:
+    """Whose study it is, by a row's `facts`, `identity` and `study_key`: the study itself where nobody knows."""
+    kind, _, value = row["identity"].partition(":")
+    return _facts(row).patient_key or (value if kind == "patient" else row["study_key"])
 
 
 def _facts(outcome: Outcome) -> StudyFacts:

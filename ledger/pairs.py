@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from ledger.database import Database
 from ledger.pair_rows import pair_rows
 from ledger.pairing import SETTLED, note_change, note_taken, taken_up_to
+from ledger.shadow_records import LIVE
 from ledger.tables import decisions, jobs, paired_readings, paired_studies, shadow_outcomes
 from ledger.truth_records import PairCounts
 
@@ -47,8 +48,12 @@ class Pairs:
         return added
 
     def counts(self, model: str, since: datetime, *, tenant: str | None) -> PairCounts:
-        """What the workload is forecast from: one tenant's pairs that were read since then, or all with None."""
+        """What the workload is forecast from: one tenant's pairs that were read since then, or all with None.
+
+        Without those of replays, of which no more come tomorrow.
+        """
         labelled = (paired_readings.c.model == model) & (paired_readings.c.champion_says != "")
+        labelled &= paired_readings.c.role.is_(None) | paired_readings.c.role.in_(LIVE)
         own = sa.true() if tenant is None else paired_readings.c.tenant == tenant
         number = sa.func.count()
         differing = sa.func.coalesce(sa.func.sum(sa.cast(paired_readings.c.is_discordant, sa.Integer)), 0)

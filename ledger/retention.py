@@ -32,6 +32,7 @@ from ledger.tables import (
     paired_readings,
     paired_studies,
     readings,
+    replays,
     rollout_approvals,
     rollout_events,
     rollout_evidence,
@@ -170,7 +171,7 @@ def _jobs(before: datetime) -> tuple[_Rows, ...]:
 
 
 def _evidence(before: datetime) -> tuple[_Rows, ...]:
-    tables = (decisions, exposures, shadow_outcomes, escalations, *OF_EVIDENCE)
+    tables = (decisions, exposures, shadow_outcomes, escalations, replays, *OF_EVIDENCE)
     keys = {table: tuple(table.primary_key.columns) for table in tables}
     by_time = (
         _Rows("evidence", key, sa.select(*key).where(table.c.at < before)) for table, key in keys.items()

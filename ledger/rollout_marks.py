@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from ledger.database import Database
-from ledger.rollout_feed import SETTLED
+from ledger.pairing import SETTLED
 from ledger.tables import decisions, exposures, pairing, rollouts, shadow_outcomes
 
 

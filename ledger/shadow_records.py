@@ -13,7 +13,12 @@ from core.study import StudyRef
 
 SAFETY_NET: Final = "safety-net"
 SHADOW: Final = "shadow"
-RANK: Final[Mapping[str, int]] = MappingProxyType({SAFETY_NET: 0, SHADOW: 1})  # the net may have to warn
+REPLAY: Final = "replay"
+GROUND_TRUTH: Final = "ground-truth"
+RANK: Final[Mapping[str, int]] = MappingProxyType(  # the net may have to warn; for the last two nobody waits
+    {SAFETY_NET: 0, SHADOW: 1, REPLAY: 2, GROUND_TRUTH: 3}
+)
+LIVE: Final = (SAFETY_NET, SHADOW)  # of a study that was answered a moment ago
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,8 @@ class ShadowTask:
 
     `rule` is the series rule that the delivered prediction was made by, so that both read the same series;
     `delivered` is what that prediction says, for the pair, or with an `error` which one the champion failed with.
-    `mask` is its segmentation, packed, and kept no longer than the task is pending.
+    `mask` is its segmentation, packed, and kept no longer than the task is pending. `batch` names what asked for it,
+    where that was no study of now: a replay, or a run of a ground-truth set.
     """
 
     model: str
@@ -35,17 +41,19 @@ class ShadowTask:
     delivered: Mapping[str, Any] = field(repr=False)
     rule: Mapping[str, Any] = field(default_factory=dict)
     mask: bytes | None = field(default=None, repr=False)
+    batch: str | None = None
 
     def __post_init__(self) -> None:
         if self.role not in RANK:
-            raise ValueError("a task is of a shadow or of the safety net")
+            raise ValueError("a task is of a shadow, of the safety net, of a replay or of a ground-truth set")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedShadow(ShadowTask):
     """A shadow task in the hands of one worker; `token` fences what it says of it.
 
-    `attempt` counts from 1; `losses` counts the workers that were lost with it.
+    `attempt` counts from 1; `losses` counts the workers that were lost with it. `first_tried_at` is when the first of
+    them took it.
     """
 
     token: str
@@ -54,6 +62,7 @@ class ClaimedShadow(ShadowTask):
     job_id: str
     study_key: str
     created_at: datetime
+    first_tried_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

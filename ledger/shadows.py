@@ -25,7 +25,7 @@ from ledger.audit import Audit
 from ledger.database import Database
 from ledger.decisions import decision_values, keep_tables, write_decisions
 from ledger.records import LeaseLost
-from ledger.shadow_records import RANK, ClaimedShadow, PairedResult, ShadowResult, ShadowTask
+from ledger.shadow_records import LIVE, RANK, ClaimedShadow, PairedResult, ShadowResult, ShadowTask
 from ledger.tables import decisions, shadow_outcomes, shadow_tasks
 
 DUE, DONE, FAILED = "due", "done", "failed"
@@ -34,7 +34,7 @@ DISCARDED: Final = "discarded"
 BATCH_SIZE: Final = 200  # a transaction of many rows would keep callers waiting
 SPARE: Final = 8  # more candidates than are asked for, since others may take some first
 ONCE: Final = ("job_id", "app", "role")
-SAME: Final = ("job_id", "app", "role", "model", "version", "variant", "study_key")
+SAME: Final = ("job_id", "app", "role", "model", "version", "variant", "study_key", "batch")
 
 
 class ShadowTasks:
@@ -116,15 +116,25 @@ class ShadowTasks:
         Each is kept as a failure. Nothing else ends a task without a prediction or its error.
         """
         of_version = (shadow_tasks.c.model == model) & (shadow_tasks.c.version == version)
-        query = self._db.held(sa.select(shadow_tasks).where(of_version & (shadow_tasks.c.state == DUE)))
+        return self._discard(of_version, model, {"version": version, "reason": reason}, actor)
+
+    def discard_batch(self, batch: str, model: str, *, actor: str, reason: str) -> int:
+        """Give up, likewise, what a batch still has to read."""
+        of_batch = shadow_tasks.c.batch == batch
+        return self._discard(of_batch, model, {"batch": batch, "reason": reason}, actor)
+
+    def _discard(
+        self, which: sa.ColumnElement[bool], model: str, about: Mapping[str, Any], actor: str
+    ) -> int:
+        query = self._db.held(sa.select(shadow_tasks).where(which & (shadow_tasks.c.state == DUE)))
         total, some = 0, BATCH_SIZE
         while some == BATCH_SIZE:
             with self._db.write() as connection:
                 rows = connection.execute(query.limit(BATCH_SIZE)).mappings().all()
                 for row in rows:
                     self._end(connection, row, error_code=DISCARDED)
-                detail = {"version": version, "reason": reason, "tasks": len(rows)}
                 if rows:
+                    detail = {**about, "tasks": len(rows)}
                     self._audit.append_within(connection, actor, "discard-shadows", model, detail)
             some = len(rows)
             total += some
@@ -142,7 +152,7 @@ class ShadowTasks:
             return {(name, version): number for name, version, number in connection.execute(query)}
 
     def oldest_pending(self, role: str | None = None) -> timedelta | None:
-        """The age of the oldest pending task, of one role or of any; None when nothing is pending."""
+        """The age of the oldest pending task, of one role or of any study of now; None when nothing is pending."""
         oldest = self._db.remembered(f"oldest pending shadow, {role}", lambda: self._oldest_pending(role))
         if oldest is None:
             return None
@@ -151,7 +161,7 @@ class ShadowTasks:
 
     def _oldest_pending(self, role: str | None) -> datetime | None:
         pending = shadow_tasks.c.state == DUE
-        chosen = pending if role is None else pending & (shadow_tasks.c.role == role)
+        chosen = pending & shadow_tasks.c.role.in_(LIVE if role is None else (role,))
         with self._db.read() as connection:
             query = sa.select(sa.func.min(shadow_tasks.c.created_at)).where(chosen)
             oldest: datetime | None = connection.execute(query).scalar()
@@ -217,6 +227,7 @@ class ShadowTasks:
             "token": uuid.uuid4().hex,
             "worker": worker,
             "lease_until": now + timedelta(seconds=lease_s),
+            "first_tried_at": row["first_tried_at"] or now,
         }
         connection.execute(sa.update(shadow_tasks).where(shadow_tasks.c.id == row["id"]).values(**values))
         return _claimed(dict(row) | values)
@@ -344,6 +355,7 @@ def _row(job_id: str, study_key: str, task: ShadowTask, now: datetime) -> dict[s
         "not_before": now,
         "attempt": 0,
         "losses": 0,
+        "batch": task.batch,
     }
 
 

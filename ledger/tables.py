@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-REVISION = "0009"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
+REVISION = "0010"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
 SCHEMA_VERSION = 7  # stays: it keeps away a Serinus that reads `schema_version` and knows of no revisions
 RESULT_VERSION = 1  # of the JSON that `jobs.result` holds
 
@@ -338,8 +338,17 @@ shadow_tasks = sa.Table(
     sa.Column("lease_until", UtcTime),
     sa.Column("ended_at", UtcTime, index=True),
     sa.Column("error_code", sa.String(64)),
+    sa.Column("batch", sa.String(32)),  # the replay or the run of a ground-truth set that asked for it
+    sa.Column("first_tried_at", UtcTime),
     sa.UniqueConstraint("job_id", "app", "role"),
     sa.Index("shadow_tasks_to_claim", "state", "app", "rank", "created_at"),
+)
+sa.Index(
+    "shadow_tasks_of_batch",
+    shadow_tasks.c.batch,
+    shadow_tasks.c.state,
+    sqlite_where=shadow_tasks.c.batch.is_not(None),
+    postgresql_where=shadow_tasks.c.batch.is_not(None),
 )
 
 shadow_outcomes = sa.Table(  # apart from documents and deliveries, and no key leads from here to them
@@ -358,7 +367,34 @@ shadow_outcomes = sa.Table(  # apart from documents and deliveries, and no key l
     sa.Column("error_code", sa.String(64)),
     sa.Column("latency_ms", sa.Float),
     sa.Column("at", UtcTime, nullable=False),
+    sa.Column("batch", sa.String(32)),
     sa.Index("shadow_outcomes_by_time", "model", "at"),
+)
+sa.Index(
+    "shadow_outcomes_of_batch",
+    shadow_outcomes.c.batch,
+    sqlite_where=shadow_outcomes.c.batch.is_not(None),
+    postgresql_where=shadow_outcomes.c.batch.is_not(None),
+)
+
+replays = sa.Table(  # what people had a version read again; its tasks and outcomes carry its id as `batch`
+    "replays",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("champion", sa.String(64), nullable=False),
+    sa.Column("candidate", sa.String(64), nullable=False),
+    sa.Column("last", sa.Integer, nullable=False),
+    sa.Column("since", UtcTime),
+    sa.Column("run", sa.Integer),  # of the candidate's rollout that was under way
+    sa.Column("studies", sa.Integer),  # of so many patients; once all were asked for, like the next two
+    sa.Column("known", sa.Integer),  # of these patients the candidate had read one before
+    sa.Column("asked", sa.Integer),
+    sa.Column("canceled_at", UtcTime),
+    sa.Column("taken_back", sa.Integer, nullable=False),  # tasks that a cancel found untouched
+    sa.Index("replays_by_time", "model", "at"),
 )
 
 escalations = sa.Table(
@@ -371,6 +407,55 @@ escalations = sa.Table(
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("detail", sa.JSON, nullable=False),
     sa.UniqueConstraint("job_id", "digest"),
+)
+
+truth_sets = sa.Table(  # ground-truth sets: what stands here never changes, other content is another version
+    "truth_sets",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("studies", sa.Integer, nullable=False),
+    sa.Column("counts", sa.JSON, nullable=False),
+)
+
+truth_set_studies = sa.Table(  # names studies for as long as the set is there
+    "truth_set_studies",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("source", sa.String(64), nullable=False),
+    sa.Column("study_uid", sa.String(64), nullable=False),
+    sa.Column("series_uid", sa.String(64), nullable=False),  # empty: the version chooses
+    sa.Column("truths", sa.JSON, nullable=False),
+)
+
+truth_set_schedules = sa.Table(
+    "truth_set_schedules",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("every_s", sa.Integer),
+)
+
+truth_set_runs = sa.Table(  # its tasks and outcomes carry its id as `batch`
+    "truth_set_runs",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("set_version", sa.Integer, nullable=False),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("digest", sa.String(128), nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("studies", sa.Integer, nullable=False),
+    sa.Column("result", sa.JSON(none_as_null=True)),  # once every study has ended
+    sa.Column("ended_at", UtcTime),
+    sa.Index("truth_set_runs_by_time", "name", "at"),
 )
 
 truths = (
@@ -434,6 +519,7 @@ paired_readings = sa.Table(  # the first study of each patient that two versions
     sa.Column("inclusion_probability", sa.Float, nullable=False),
     sa.Column("open_since", UtcTime),  # while the adjudication queue waits for its answer
     sa.Column("answered_at", UtcTime),
+    sa.Column("role", sa.String(16)),  # as what the second of them read it; of older rows not kept
     sa.Index("paired_readings_by_versions", "model", "champion", "candidate", "finding"),
     sa.Index("paired_readings_by_time", "model", "seen_at"),
     sa.Index("paired_readings_by_arrival", "model", "champion", "candidate", "at"),

@@ -5,7 +5,19 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from serve_apps.api import ab_tests, events, jobs, keys, rollouts, routing, studies, system, truth
+from serve_apps.api import (
+    ab_tests,
+    events,
+    jobs,
+    keys,
+    replays,
+    rollouts,
+    routing,
+    studies,
+    system,
+    truth,
+    truth_sets,
+)
 from serve_apps.api.dependencies import FindServices, Services
 from serve_apps.api.edge.edge import Edge, Guard
 from serve_apps.api.edge.intake import Limits
@@ -18,6 +30,11 @@ TAGS = [
     {"name": "truth", "description": "Say what was really there; read again what versions differ on"},
     {"name": "routing", "description": "Who reads what, why, and how to change it"},
     {"name": "rollouts", "description": "Declare a rollout, follow it, and decide where it asks a person"},
+    {"name": "replays", "description": "Have a version read in silence what the champion has answered"},
+    {
+        "name": "truth sets",
+        "description": "Fixed lists of studies with what is there, read by every live version",
+    },
     {"name": "keys", "description": "Who may call: make, list and revoke keys"},
     {"name": "system", "description": "Health and what is in service"},
 ]
@@ -27,6 +44,8 @@ ROUTERS = (
     truth.router,
     routing.router,
     rollouts.router,
+    replays.router,
+    truth_sets.router,
     ab_tests.router,
     events.router,
     keys.router,

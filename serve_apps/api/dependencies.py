@@ -24,9 +24,11 @@ from serve_apps.application.freeze import FreezeService
 from serve_apps.application.jobs import JobService
 from serve_apps.application.keys import KeyService
 from serve_apps.application.overview import OverviewService
+from serve_apps.application.replay import ReplayService
 from serve_apps.application.rollouts import RolloutService
 from serve_apps.application.routing import RoutingService
 from serve_apps.application.truth import TruthService
+from serve_apps.application.truth_sets import TruthSetService
 from serve_apps.settings import Settings
 
 MAX_PERSON = MAX_ACTOR - MAX_CALLER_NAME - len("/")
@@ -48,6 +50,8 @@ class Services:
     truth: TruthService
     adjudications: AdjudicationService
     rollouts: RolloutService
+    replays: ReplayService
+    truth_sets: TruthSetService
     webhooks: WebhookReceiver
     listeners: Listeners = field(default_factory=Listeners)
 

@@ -62,6 +62,64 @@ _ROLLOUT_OUT = {
     "began_at": AT,
     "progressed_at": "2026-05-09T08:00:00Z",
 }
+_REPLAY_OUT = {
+    "id": JOB,
+    "state": "reading",
+    "model": MODEL,
+    "champion": "1",
+    "candidate": "2",
+    "last": 500,
+    "since": None,
+    "actor": "admin/ada",
+    "at": AT,
+    "run": 1,
+    "studies": 500,
+    "known": 37,
+    "asked": 463,
+    "waiting": 201,
+    "done": 260,
+    "failed": {"model-error": 2},
+    "canceled_at": None,
+    "taken_back": 0,
+    "reason": "",
+}
+_SET_OUT = {
+    "name": "ich-reference",
+    "version": 2,
+    "model": MODEL,
+    "digest": DIGEST,
+    "studies": 120,
+    "counts": {FINDING: {"present": 40, "absent": 80}},
+    "every_s": 604_800,
+    "at": AT,
+    "actor": "admin/ada",
+}
+_RESULTS_OUT = {
+    "name": "ich-reference",
+    "runs": [
+        {
+            "id": JOB,
+            "set_version": 2,
+            "model": MODEL,
+            "version": "2",
+            "digest": DIGEST,
+            "at": AT,
+            "actor": "schedule",
+            "studies": 120,
+            "waiting": 0,
+            "ended_at": "2026-05-01T09:10:00Z",
+            "findings": [
+                {
+                    "finding": FINDING,
+                    "sensitivity": {"right": 38, "number": 40, "share": 0.95, "low": 0.8308, "high": 0.9939},
+                    "specificity": {"right": 76, "number": 80, "share": 0.95, "low": 0.8769, "high": 0.9862},
+                    "failed": 1,
+                    "unread": 0,
+                }
+            ],
+        }
+    ],
+}
 _FREEZE_OUT = {
     "frozen": True,
     "recorded": True,
@@ -284,6 +342,26 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
             }
         ],
     },
+    "ReplayIn": {"model": MODEL, "candidate": "2", "last": 500, "since": AT},
+    "ReplayOut": _REPLAY_OUT,
+    "ReplaysOut": {"replays": [_REPLAY_OUT]},
+    "TruthSetIn": {
+        "name": "ich-reference",
+        "model": MODEL,
+        "lines": [
+            {
+                "study_uid": STUDY,
+                "study_source": "samples",
+                "label": "present",
+                "source": "pathology",
+                "reader": "lab",
+            }
+        ],
+    },
+    "TruthSetOut": _SET_OUT,
+    "TruthSetsOut": {"truth_sets": [_SET_OUT]},
+    "ScheduleIn": {"every": "7d"},
+    "ResultsOut": _RESULTS_OUT,
     "AnswerIn": {"label": "present", "reader": "reader-7"},
     "AnsweredOut": {
         "id": _ITEM,

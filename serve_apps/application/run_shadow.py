@@ -6,7 +6,8 @@
 
 One task of each role at a time per replica, and neither role waits for the other. The safety net goes at once, since
 it may have to warn somebody. A shadow waits while live studies run; once it is older than `max_wait_s` it runs beside
-them, so that steady load holds up no evidence.
+them, so that steady load holds up no evidence. What is read of the past, for replays and ground-truth sets, comes
+after all shadows that are due, and never beside a live study, however old it is.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
-from canary.disclosure import Audience, Role
+from canary.disclosure import OF_THE_PAST, Audience, Role
 from canary.paired_study import UNEXPECTED
 from core.clock import now
 from core.errors import DeadlineExceeded, ModelUnavailable, SerinusError, WorkerLost
@@ -120,10 +121,11 @@ class ShadowContext:
 
 
 class ShadowRunner:
-    """Carries out the tasks of one role, one at a time."""
+    """Carries out the tasks of one role, one at a time; when none is due, those of the roles `afterwards`."""
 
-    def __init__(self, role: Role, context: ShadowContext) -> None:
+    def __init__(self, role: Role, context: ShadowContext, afterwards: Collection[Role] = ()) -> None:
         self._role = role
+        self._afterwards = tuple(one.value for one in afterwards)
         self._c = context
         self._woken, self._answered = 0, 0  # how often it was woken, and for which of these nothing is left
         self._wakeup = Wakeup()
@@ -155,20 +157,17 @@ class ShadowRunner:
         self._c.recent.forget()  # also when no study comes for hours
         is_held_back = self._role is Role.SHADOW and await self._ledger(self._c.live.any_running)
         woken, youngest_s = self._woken, 0.0 if self._is_expecting else limits.handover_s
-        claimed = await self._ledger(
-            self._c.rows.claim,
-            self._c.worker,
-            limits.lease_s,
-            1,
-            self._apps(),
-            (self._role.value,),
-            limits.max_wait_s if is_held_back else youngest_s,
-        )
-        for task in claimed:
-            await self._run(task)
+        claimed = await self._claim((self._role.value,), limits.max_wait_s if is_held_back else youngest_s)
         if not claimed and not is_held_back:
             self._answered = woken  # one that came meanwhile is still to be looked for
+            claimed = await self._claim(self._afterwards, 0.0) if self._afterwards else ()
+        for task in claimed:
+            await self._run(task)
         return bool(claimed)
+
+    async def _claim(self, roles: tuple[str, ...], min_age_s: float) -> tuple[ClaimedShadow, ...]:
+        c = self._c
+        return await self._ledger(c.rows.claim, c.worker, c.limits.lease_s, 1, self._apps(), roles, min_age_s)
 
     def _apps(self) -> frozenset[str]:
         """The versions whose tasks may be taken. One that hung lets the others go first for as long as it took."""
@@ -252,7 +251,10 @@ class ShadowRunner:
             deadline_s=fetch_s,
         )
         study = await self._c.port.fetch(request, fetch_s * 2)  # its own deadline begins behind a queue
-        self._c.recent.keep(claimed.job_id, study)
+        if not is_of_the_past(
+            claimed
+        ):  # it would take the place of a study that other roles are still to read
+            self._c.recent.keep(claimed.job_id, study)
         return study
 
     async def _predict(
@@ -271,6 +273,8 @@ class ShadowRunner:
         return any(version.app_name == v.app for table in tables for v in table.answering.values())
 
     def _is_overdue(self, claimed: ClaimedShadow) -> bool:
+        if is_of_the_past(claimed):
+            return False
         return now() - claimed.created_at >= timedelta(seconds=self._c.limits.max_wait_s)
 
     def _order(self, claimed: ClaimedShadow) -> QueueOrder:
@@ -307,15 +311,26 @@ class ShadowRunner:
         await until_noted(self._c.limits.note_again_s, lambda: self._ledger(call, *args, **kwargs))
 
 
+def is_of_the_past(claimed: ClaimedShadow) -> bool:
+    """Whether it is of a study that was answered long ago."""
+    return Role(claimed.role) in OF_THE_PAST
+
+
+def failing_since(claimed: ClaimedShadow) -> datetime:
+    """From when its horizons count: a replay may wait for days before it is tried for the first time."""
+    begun_at = claimed.first_tried_at if is_of_the_past(claimed) else None
+    return begun_at or claimed.created_at
+
+
 def retry_of(error: Exception, claimed: ClaimedShadow, at: datetime, policy: RetryPolicy) -> RetryDecision:
     """What is not the version's fault costs no attempt: a lost worker, a version that is away, a full machine."""
     if isinstance(error, DeadlineExceeded) or class_of(error) in NOT_ITS_FAULT:
-        age_s = (at - claimed.created_at).total_seconds()
+        age_s = (at - failing_since(claimed)).total_seconds()
         if age_s >= policy.model_horizon_s:
             return GIVE_UP
         pause_s = min(max(age_s * PAUSE_PER_AGE, policy.first_pause_s), policy.longest_pause_s)
         return RetryDecision(at + timedelta(seconds=pause_s), counts=False)
-    behind = Attempts(claimed.attempt - 1, claimed.losses, claimed.created_at)
+    behind = Attempts(claimed.attempt - 1, claimed.losses, failing_since(claimed))
     return after_failure(class_of(error), behind, at, policy)
 
 

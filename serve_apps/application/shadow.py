@@ -12,7 +12,7 @@ from typing import Any
 
 from canary.assignment import Assignment
 from canary.disagreement import Escalation, FindingReport, FindingStatus, VersionFindings, escalations
-from canary.disclosure import Audience, Role, audience_of
+from canary.disclosure import OF_THE_PAST, Audience, Role, audience_of
 from canary.explain import decision_row
 from canary.routing_table import Variant
 from core.codec import from_plain, to_plain
@@ -86,6 +86,30 @@ class ShadowOutcome:
             measurements=tuple((key_of(m.concept), round(m.value, 3)) for m in prediction.measurements),
             priority_score=prediction.priority_score,
             has_mask=prediction.mask is not None,
+        )
+
+    @classmethod
+    def from_result(cls, result: Mapping[str, Any], spec: ModelSpec) -> ShadowOutcome:
+        """What a version of this spec was reported to say: the same as of the prediction that was reported."""
+        critical, urgent = critical_codes(spec), Urgency.CRITICAL.value
+        concepts = [(from_plain(Code, f["concept"]), f) for f in result["findings"]]
+        return cls(
+            version=str(result["model"]["version"]),
+            digest=str(result["model"]["digest"]),
+            findings=tuple(
+                ShadowFinding(
+                    code=key_of(concept),
+                    meaning=concept.meaning,
+                    presence=Presence(f["presence"]).value,
+                    probability=float(f["probability"]),
+                    critical=key_of(concept) in critical or f["urgency"] == urgent,
+                )
+                for concept, f in concepts
+            ),
+            measurements=tuple(
+                (key_of(from_plain(Code, m["concept"])), float(m["value"])) for m in result["measurements"]
+            ),
+            priority_score=result["priority_score"],
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -200,8 +224,11 @@ def disagreements_of(
 ) -> tuple[Disagreement, ...]:
     """Critical findings that the delivered or this version saw and the other missed.
 
-    Nobody was told anything by a version that failed, so nothing disagrees with it.
+    Nobody was told anything by a version that failed, so nothing disagrees with it. None of a study of the past
+    either: its patient does not wait, and an alarm would say that he does.
     """
+    if Role(claimed.role) in OF_THE_PAST:
+        return ()
     said = claimed.delivered
     if "error" in said:
         return ()

@@ -13,6 +13,7 @@ from core.clock import now
 from core.errors import InvalidField
 from ledger import AddedTruth, Ledger, NewTruth, StoredTruth
 from models.masks import MILLILITER
+from models.spec import OutputSpec
 from observability.redaction import Pseudonymiser
 from serve_apps.application.callers import Caller
 from serve_apps.application.executors import run_in
@@ -133,17 +134,26 @@ def require_read(read_at: datetime, at: datetime) -> None:
         raise InvalidField("a reading is of the past", "/read_at")
 
 
+def findings_of(snapshot: RoutingSnapshot, model: str) -> set[str]:
+    """The findings that the model's versions speak of, by their keys. Raises as `RoutingSnapshot.table` does."""
+    return {key_of(finding.concept) for spec in _outputs_of(snapshot, model) for finding in spec.findings}
+
+
+def _outputs_of(snapshot: RoutingSnapshot, model: str) -> list[OutputSpec]:
+    snapshot.table(model)
+    return [version.spec.output for version in snapshot.endpoints.values() if version.model == model]
+
+
 def subject_of(snapshot: RoutingSnapshot, told: ToldTruth) -> str:
     """What the truth is about, as the model's versions name it: `1386000@SCT`.
 
     Raises InvalidField for what none of them speaks of, or a unit that it is not measured in; UnknownModel or
     NotReady.
     """
-    snapshot.table(told.model)
-    specs = [version.spec.output for version in snapshot.endpoints.values() if version.model == told.model]
     if told.label is not None:
-        known = {key_of(finding.concept) for spec in specs for finding in spec.findings}
+        known = findings_of(snapshot, told.model)
     else:
+        specs = _outputs_of(snapshot, told.model)
         known = {key_of(spec.volume_concept) for spec in specs if spec.volume_concept is not None}
         if (told.unit or "").lower() != MILLILITER.value:
             raise InvalidField(f"the model measures in {MILLILITER.value}", "/unit")

@@ -10,6 +10,7 @@ from serve_apps.cli import (
     freeze,
     keys,
     models,
+    replay,
     rollout,
     routing,
     samples,
@@ -17,6 +18,7 @@ from serve_apps.cli import (
     status,
     study,
     truth,
+    truth_set,
     upkeep,
 )
 
@@ -43,10 +45,16 @@ app.command()(freeze.freeze)
 app.command()(freeze.unfreeze)
 app.add_typer(routing.route, name="route", help="Who reads which share of the studies.")
 app.add_typer(rollout.app, name="rollout", help="Rollouts that are declared in a file.")
+app.add_typer(
+    replay.app, name="replay", help="Have a version read in silence what the champion has answered."
+)
 app.add_typer(ab.ab, name="ab", help="A/B tests of versions that are equal in rights.")
 app.add_typer(keys.keys, name="keys", help="Who may call: make, list and revoke keys.")
 app.add_typer(
     truth.truth, name="truth", help="Say what was really there; read again what versions differ on."
+)
+app.add_typer(
+    truth_set.app, name="truth-set", help="Fixed lists of studies, and how right live versions are on them."
 )
 app.command(name="samples")(samples.samples)
 app.command(name="check-config")(stack.check_config)

@@ -83,7 +83,7 @@ def simulate(
             approve_after_s=_after(approve_after),
             resume_after_s=_after(resume_after),
         )
-        told = {name: value for name, value in named.items() if value is not None}
+        told: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
         site = replace(assumed(scenario, base), **told)
         looks = Looks(_first_look(begin), days, timedelta(seconds=_seconds(look_every)), runs, seed)
     except ValueError as error:

@@ -39,11 +39,13 @@ from serve_apps.application.key_ring import KeyRing
 from serve_apps.application.keys import KeyService
 from serve_apps.application.messages import ServedVersion
 from serve_apps.application.overview import OverviewService
+from serve_apps.application.replay import ReplayService
 from serve_apps.application.rollouts import RolloutService
 from serve_apps.application.routing import RoutingService
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.routing_state import RoutingState
 from serve_apps.application.truth import TruthService
+from serve_apps.application.truth_sets import TruthSetService
 from serve_apps.deployments.routing_replica import RoutingReplica
 from serve_apps.settings import INBOX, Settings
 
@@ -125,6 +127,8 @@ class Ingress(RoutingReplica):
                 ReadEvidence(ledger),
                 pools.ledger,
             ),
+            replays=ReplayService(ledger, self._snapshot, pools.ledger, settings.adjudicate_concordant),
+            truth_sets=TruthSetService(ledger, self._snapshot, keys, pools.ledger, settings.all_sources),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
 

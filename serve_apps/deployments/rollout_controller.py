@@ -22,10 +22,12 @@ from registry.server import database_of
 from registry.signing import load_verify_key
 from registry.webhook_subscription import name_of_site, subscribe
 from serve_apps.adapters.broadcast import Broadcast
+from serve_apps.adapters.tracing import pseudonymiser
 from serve_apps.application.anchored_audit import audit_anchor
 from serve_apps.application.gather_evidence import GatheredEvidence
 from serve_apps.application.purge import SitePurge
 from serve_apps.application.routing_snapshot import RoutingSnapshot
+from serve_apps.application.truth_set_runs import TruthSetRunner
 from serve_apps.control.admission import AdmissionController
 from serve_apps.control.apply import Applications, ReadinessProbes
 from serve_apps.control.observe import ApplicationPhases, Observer, unknown
@@ -38,6 +40,7 @@ from serve_apps.control.rollout_loop import Controller, RolloutLoop
 from serve_apps.control.rollout_world import Drains, Site
 from serve_apps.control.rollouts import Rollouts, Sources
 from serve_apps.control.subscription import RegistrySubscription
+from serve_apps.control.truth_set_loop import TruthSetLoop
 from serve_apps.control.upkeep import Upkeep
 from serve_apps.control.watch import DataPlaneWatch, RefusalLog, audit_chain, ledger_log, shadow_backlog
 from serve_apps.deployments.model_server import ModelServer
@@ -62,6 +65,7 @@ class RolloutController:
             self._watch.run_forever(lambda: self._reconciler.tables_in_force),
             self._upkeep.run_forever(),
             self._rollouts.run_forever(),
+            self._truth_sets.run_forever(),
             *([self._subscription.run_forever()] if self._subscription else []),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -106,9 +110,15 @@ class RolloutController:
         )
         self._reconciler = Reconciler(parts, settings)
         self._rollouts = self._rollout_loop(settings)
+        self._truth_sets = TruthSetLoop(
+            TruthSetRunner(ledger, pseudonymiser(settings)), self._leads, lambda: self._publisher.snapshot
+        )
+
+    def _leads(self) -> bool:
+        return self._ledger.control.head().leader_epoch == self._publisher.epoch
 
     def _rollout_loop(self, settings: Settings) -> RolloutLoop:
-        ledger, publisher, reconciler = self._ledger, self._publisher, self._reconciler
+        ledger, reconciler = self._ledger, self._reconciler
         drain = timedelta(seconds=settings.forward_timeout_s + settings.stable_reserve_s)
         sources = Sources(
             store=ledger.rollouts,
@@ -122,7 +132,7 @@ class RolloutController:
         ports = Ports(ledger.rollouts, ledger.routing, self._client, ledger.transitions)
         controller = Controller(
             sighting=lambda: reconciler.sighting,
-            leads=lambda: ledger.control.head().leader_epoch == publisher.epoch,
+            leads=self._leads,
             decided=reconciler.decided,
             registry_changed=reconciler.registry_changed,
         )
@@ -164,6 +174,7 @@ class RolloutController:
             self._watch,
             self._upkeep,
             self._rollouts,
+            self._truth_sets,
         )
         for part in (
             *closing,

@@ -61,7 +61,11 @@ class ShadowWorker(RoutingReplica):
         self._keeper = LeaseKeeper(self._ledger.shadows.renew, limits.lease_s)
         self._keeper.start()
         context = self._context(settings, limits)
-        self._runners = tuple(ShadowRunner(role, context) for role in (Role.SAFETY_NET, Role.SHADOW))
+        past = (Role.REPLAY, Role.GROUND_TRUTH)
+        self._runners = (
+            ShadowRunner(Role.SAFETY_NET, context),
+            ShadowRunner(Role.SHADOW, context, afterwards=past),
+        )
         self._loops = [asyncio.create_task(runner.run_forever()) for runner in self._runners]
         for loop in (self._routing.follow_forever(), borrower.give_back_forever()):
             self._loops.append(asyncio.create_task(loop))

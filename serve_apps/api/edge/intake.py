@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 STORE_PATH: Final = "/dicom-web/studies"
+TRUTH_SETS_PATH: Final = "/v1/truth-sets"
 WEBHOOK_PATH: Final = "/v1/webhooks/mlflow"
 HEALTH_PATHS: Final = frozenset({"/healthz", "/readyz", "/-/healthz", "/-/routes"})
 PAGE_PATHS: Final = frozenset({"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"})
@@ -41,6 +42,7 @@ class Limits:
 
     max_store_bytes: int
     max_call_bytes: int = 256 << 10
+    max_set_bytes: int = 4 << 20  # thousands of studies
     max_webhook_bytes: int = 64 << 10
     call_body_s: float = 10.0  # for a whole JSON body
     store_pause_s: float = 15.0  # between two pieces of a study
@@ -71,4 +73,6 @@ def intake_of(method: str, path: str, limits: Limits) -> Intake:
         return Intake(Lane.WEBHOOK, limits.max_webhook_bytes, needs_key=False)
     if method == "POST" and (path == STORE_PATH or path.startswith(f"{STORE_PATH}/")):
         return Intake(Lane.STORE, limits.max_store_bytes, is_streamed=True)
+    if method == "POST" and path == TRUTH_SETS_PATH:
+        return Intake(Lane.CALL, limits.max_set_bytes)
     return Intake(Lane.CALL, limits.max_call_bytes)

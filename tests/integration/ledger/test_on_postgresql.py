@@ -20,12 +20,14 @@ from tests.unit.ledger.test_migrations import *  # noqa: F403
 from tests.unit.ledger.test_outbox import *  # noqa: F403
 from tests.unit.ledger.test_pairing import *  # noqa: F403
 from tests.unit.ledger.test_readings import *  # noqa: F403
+from tests.unit.ledger.test_replays import *  # noqa: F403
 from tests.unit.ledger.test_retention import *  # noqa: F403
 from tests.unit.ledger.test_rollouts import *  # noqa: F403
 from tests.unit.ledger.test_routing import *  # noqa: F403
 from tests.unit.ledger.test_shadow_machine import ShadowMachine
 from tests.unit.ledger.test_shadows import *  # noqa: F403
 from tests.unit.ledger.test_transitions import *  # noqa: F403
+from tests.unit.ledger.test_truth_sets import *  # noqa: F403
 from tests.unit.ledger.test_truths import *  # noqa: F403
 
 

@@ -218,3 +218,15 @@ def test_a_decision_without_a_draw_is_computed_again_and_that_of_a_former_releas
     assert "rule 'all CT' sends such studies to champion" in sentences[1]
     assert sentences[2] == "Computed again, rule 'all CT' sends such studies to champion: the row agrees."
     assert "kept nothing" in explain(of_a_former_release(row)).sentences[2]
+
+
+@pytest.mark.parametrize(("role", "words"), [("replay", "in a replay"), ("ground-truth", "ground-truth set")])
+def test_what_was_read_of_the_past_is_told_by_what_asked_for_it(role: str, words: str) -> None:
+    """No table gave it to that version, so that there is nothing to be computed again."""
+    row = replace(
+        row_of("st-1"), role=role, version="9", variant="challenger", reason="replay r asked for it"
+    )
+    explanation = explain(row)
+    assert explanation.agrees
+    assert words in explanation.sentences[0]
+    assert explanation.sentences[1] == "No table gave it this study: replay r asked for it."

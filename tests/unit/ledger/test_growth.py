@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from core.errors import PoisonStudy
 from ledger import JobState, KeptFor, Ledger
+from ledger.batches import counts_of
 from ledger.jobs import DAY
 from ledger.paired_feed import Span, Versions
 from ledger.pairs import _New
@@ -24,6 +25,13 @@ from tests.unit.ledger.studies import submit
 
 Ask = Callable[[Ledger], object]
 VERSIONS = Versions("ich", "1", "2")
+
+
+def _counts(ledger: Ledger) -> object:
+    with ledger.database.read() as connection:
+        return counts_of(connection, ["a replay"])
+
+
 GROWING = (
     "jobs|documents|deliveries|decisions|exposures|readings|idempotency|shadow_tasks|shadow_outcomes|audit"
     "|truths|truth_notes|paired_readings|paired_studies|escalations"
@@ -99,6 +107,17 @@ ASKED: dict[str, tuple[str, Ask]] = {
         lambda of: of.paired_feed.outcomes(VERSIONS, Span(NOON, NOON)),
     ),
     "which pairs are known": ("sqlite_autoindex_paired_studies_1", lambda of: known_pairs(of)),
+    "what a champion answered": (
+        "decisions_by_time",
+        lambda of: list(of.past_readings.answered("ich", "1", NOON, NOON)),
+    ),
+    "who was compared": (
+        "paired_readings_by_versions",
+        lambda of: of.past_readings.unread((), "1", "2", "ich"),
+    ),
+    "pending studies of a replay": ("shadow_tasks_of_batch", _counts),
+    "what a replay has read": ("shadow_outcomes_of_batch", _counts),
+    "the newest replays of a model": ("replays_by_time", lambda of: of.replays.newest(9, "ich")),
     "dead letters": ("deliveries_due", lambda of: of.outbox.dead_letters()),
 }
 

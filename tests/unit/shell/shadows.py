@@ -189,7 +189,13 @@ def a_study(volume: str = "held", rule: SeriesRule = RULE) -> FetchedStudy:
 class Shadows:
     """A runner of one role, and all that it works with."""
 
-    def __init__(self, *pending: ClaimedShadow, role: Role = Role.SHADOW, **limits: Any) -> None:
+    def __init__(
+        self,
+        *pending: ClaimedShadow,
+        role: Role = Role.SHADOW,
+        afterwards: Collection[Role] = (),
+        **limits: Any,
+    ) -> None:
         self.rows, self.escalations, self.live = Rows(list(pending)), Escalations(), Live()
         self.port, self.keeper, self.recent = Port(), Keeper(), RecentStudies(4, 300.0)
         self.snapshot = a_snapshot_of()
@@ -206,4 +212,4 @@ class Shadows:
             ShadowLimits(**({"handover_s": 0.0, "note_again_s": 0.0, "idle_s": 0.01} | limits)),
             monotonic=self.port.clock,
         )
-        self.runner = ShadowRunner(role, context)
+        self.runner = ShadowRunner(role, context, afterwards)

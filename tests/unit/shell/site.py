@@ -35,12 +35,14 @@ from serve_apps.application.key_ring import KeyRing
 from serve_apps.application.keys import KeyService
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.overview import OverviewService
+from serve_apps.application.replay import ReplayService
 from serve_apps.application.result import to_result
 from serve_apps.application.rollouts import RolloutService
 from serve_apps.application.routing import RoutingService
 from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot, with_freeze
 from serve_apps.application.routing_state import Confirmation
 from serve_apps.application.truth import TruthService
+from serve_apps.application.truth_sets import TruthSetService
 from serve_apps.settings import Settings
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_version
 from tests.unit.shell.rollout_site import FakeEvidence
@@ -166,6 +168,12 @@ class Site:
                 ledger, lambda: self.snapshot, threads, self.settings.adjudicate_concordant
             ),
             rollouts=RolloutService(ledger, self.controller, self.evidence, threads),
+            replays=ReplayService(
+                ledger, lambda: self.snapshot, threads, self.settings.adjudicate_concordant
+            ),
+            truth_sets=TruthSetService(
+                ledger, lambda: self.snapshot, pseudonyms, threads, self.settings.all_sources
+            ),
             webhooks=WebhookReceiver("secret", self.announce),
         )
 

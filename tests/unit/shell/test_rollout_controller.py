@@ -23,6 +23,7 @@ PARTS = (
     "pages",
     "subscription",
     "rollouts",
+    "truth_sets",
     "reconciler",
     "registry_changes",
     "client",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from core.errors import (
 )
 from core.priority import Priority, queue_order
 from core.retry import RetryPolicy
+from ledger import ClaimedShadow
 from serve_apps.application.recent_studies import RecentStudies
 from serve_apps.application.run_shadow import retry_of
 from tests.unit.shell.builders import a_version
@@ -321,3 +323,66 @@ async def test_versions_that_agree_escalate_nothing() -> None:
     shadows.port.predictions = {"2": absent("2")}
     await shadows.runner.run_once()
     assert shadows.escalations.recorded == []
+
+
+# --- what is read of the past
+
+
+def a_replay(token: str = "r", **changes: Any) -> ClaimedShadow:
+    claim = a_claim(token, f"job-{token}", Role.REPLAY, **changes)
+    return replace(claim, version="2", app=a_version("2").app_name)
+
+
+async def test_a_replay_is_read_after_all_shadows_that_are_due() -> None:
+    shadows = Shadows(a_replay(age_s=900.0), a_claim("s"), afterwards=(Role.REPLAY,))
+    while await shadows.runner.run_once():
+        pass
+    assert [token for token, _ in shadows.rows.finished] == ["s", "r"]
+
+
+async def test_a_replay_never_runs_beside_a_live_study_however_old_it_is() -> None:
+    shadows = Shadows(a_replay(age_s=1e6), afterwards=(Role.REPLAY,))
+    shadows.live.running = True
+    assert not await shadows.runner.run_once()
+    shadows.live.running = False
+    assert await shadows.runner.run_once()
+    assert shadows.port.asked[0][2] is None, "on idle cores"
+
+
+async def test_a_replay_by_a_version_that_answers_stands_behind_live_studies() -> None:
+    claim = replace(a_replay(age_s=1e6), version="1", app=a_version("1").app_name)
+    shadows = Shadows(claim, afterwards=(Role.REPLAY,))
+    await shadows.runner.run_once()
+    assert shadows.port.asked[0][2] == queue_order(Priority.BATCH, claim.created_at)
+
+
+async def test_a_runner_without_them_leaves_replays_alone() -> None:
+    shadows = Shadows(a_replay())
+    assert not await shadows.runner.run_once()
+
+
+async def test_a_replay_takes_no_place_of_a_study_of_now() -> None:
+    shadows = Shadows(a_replay(), afterwards=(Role.REPLAY,))
+    await shadows.runner.run_once()
+    assert (len(shadows.port.fetched), shadows.recent.get("job-r")) == (1, None)
+
+
+async def test_a_critical_finding_of_the_past_is_told_to_nobody_and_kept_as_outcome() -> None:
+    shadows = Shadows(a_replay(), afterwards=(Role.REPLAY,))
+    shadows.snapshot = a_snapshot_of(replace(a_version("2"), may_answer=True))
+    await shadows.runner.run_once()
+    assert shadows.escalations.recorded == []
+    ((_, outcome),) = shadows.rows.finished
+    assert outcome["findings"][0]["presence"] == "present", "its caller was told of nothing"
+
+
+def test_the_horizons_of_a_replay_count_from_its_first_attempt() -> None:
+    """It may have waited for days behind live studies."""
+    tried_at = a_claim().created_at
+    waited = replace(a_replay(age_s=7 * 86_400.0), first_tried_at=tried_at)
+    live = a_claim(age_s=7 * 86_400.0)
+    for error in (SourceUnavailable("away"), DeadlineExceeded("late"), ModelUnavailable("not warm")):
+        assert retry_of(error, waited, tried_at, RetryPolicy()).at is not None
+        assert retry_of(error, live, tried_at, RetryPolicy()).at is None
+    day_after = tried_at + timedelta(hours=25)
+    assert retry_of(SourceUnavailable("away"), waited, day_after, RetryPolicy()).at is None

@@ -110,7 +110,9 @@ def saw_a_zebra(version: str) -> Prediction:
     return a_prediction(version, findings=(zebra,))
 
 
-def shadow_runner(site: Site, role: Role, port: Port, worker: str = "w") -> ShadowRunner:
+def shadow_runner(
+    site: Site, role: Role, port: Port, worker: str = "w", afterwards: tuple[Role, ...] = ()
+) -> ShadowRunner:
     ledger = site.ledger
     context = ShadowContext(
         worker,
@@ -124,7 +126,7 @@ def shadow_runner(site: Site, role: Role, port: Port, worker: str = "w") -> Shad
         Here(),
         ShadowLimits(handover_s=0.0),
     )
-    return ShadowRunner(role, context)
+    return ShadowRunner(role, context, afterwards)
 
 
 def a_task(role: Role) -> ShadowTask:

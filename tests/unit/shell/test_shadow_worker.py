@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from canary.disclosure import Role
+from canary.disclosure import OF_THE_PAST, Role
 from core.errors import WorkerLost
 from ledger import JobRequest, JobState, Ledger, ShadowTask
 from serve_apps.application.messages import FetchedStudy
 from serve_apps.deployments import shadow_worker
 from serve_apps.settings import Settings
-from tests.unit.shell.shadows import STUDY, Port, a_claim, a_snapshot_of, a_study
+from tests.unit.shell.shadows import SHADOW_VERSION, STUDY, Port, a_claim, a_snapshot_of, a_study
 
 MAX_WAIT_S = 0.3
 
@@ -100,6 +100,17 @@ async def test_a_study_that_lies_there_is_read_by_both_roles_and_fetched_by_none
     assert sorted((version, volume) for version, volume, _ in port.asked) == [("1", "held"), ("2", "held")]
     assert port.fetched == []
     await worker.check_health()
+
+
+async def test_what_is_asked_for_of_the_past_is_read_when_nothing_else_is_due(
+    worker: Any, ledger: Ledger, port: Port
+) -> None:
+    claims = [replace(a_claim(role=role), version="2", app=SHADOW_VERSION.app_name) for role in OF_THE_PAST]
+    fields = ShadowTask.__dataclass_fields__
+    tasks = [ShadowTask(**{name: getattr(claim, name) for name in fields}) for claim in claims]
+    ledger.shadows.enqueue("job", tasks, "st-1")
+    await until_read(ledger, len(tasks))
+    assert {result.role for result in ledger.shadows.outcomes("ich-triage")} == {"replay", "ground-truth"}
 
 
 async def test_neither_role_waits_for_the_other(worker: Any, ledger: Ledger, port: Port) -> None:
