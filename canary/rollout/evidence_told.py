@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from canary.evidence.judge import judge
 from canary.evidence.measure import measure_all
-from canary.evidence.metric import MetricPhase, MetricSpec, MetricState
+from canary.evidence.metric import Measurement, MetricPhase, MetricSpec, MetricState
 from canary.rollout.seen import MetricSeen
 
 
@@ -21,7 +21,7 @@ def metrics_seen(
     """
     specs = tuple(specs)
     measured = measure_all(specs, states)
-    seen = {one.metric: MetricSeen(one.metric, one.phase, one.reason, one.observed) for one in measured}
+    seen = {one.metric: _seen(one) for one in measured}
     for name, why in unread.items():
         seen[name] = MetricSeen(name, MetricPhase.RUNNING, f"{name} has no data: {why}")
     judgement = judge(specs, measured)
@@ -30,3 +30,9 @@ def metrics_seen(
         if first.phase is not MetricPhase.FAILED:
             seen[first.metric] = replace(first, phase=MetricPhase.FAILED, reason=judgement.reason)
     return seen
+
+
+def _seen(one: Measurement) -> MetricSeen:
+    return MetricSeen(
+        one.metric, one.phase, one.reason, one.observed, one.log10_e_harm, one.log10_e_non_inferiority
+    )

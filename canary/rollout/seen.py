@@ -13,12 +13,17 @@ from canary.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class MetricSeen:
-    """What one metric of the plan says now, in one sentence. `observed`: how many studies or pairs it has."""
+    """What one metric of the plan says now, in one sentence. `observed`: how many studies or pairs it has.
+
+    The e-values are log10, and None where the metric does not ask that, or is not measured.
+    """
 
     metric: str
     phase: MetricPhase
     reason: str
     observed: int = 0
+    log10_e_harm: float | None = None
+    log10_e_non_inferiority: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,8 @@ class RolloutEvidence:
     """What is known of one run. That of another run counts as none.
 
     `exposed_studies` are those that the candidate answered below a weight of 100 %, `adverse_events` among all that
-    it answered. `studies_by_step` are those that it answered while a step was under way.
+    it answered. `studies_by_step` are those that it answered while a step was under way. `observed_share`: of the
+    patients who were drawn, the share that was drawn for it.
     """
 
     run: int
@@ -35,6 +41,7 @@ class RolloutEvidence:
     adverse_events: int = 0
     studies_by_step: Mapping[int, int] = field(default_factory=dict)
     sample_ratio: Verdict = Verdict.INCONCLUSIVE
+    observed_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

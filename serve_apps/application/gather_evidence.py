@@ -21,7 +21,7 @@ from canary.rollout.evidence_told import metrics_seen
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.seen import RolloutEvidence
 from canary.rollout.status import RolloutStatus
-from canary.routing_table import BASIS_POINTS
+from canary.routing_table import BASIS_POINTS, CANARY
 from canary.sample_ratio import SampleRatio, judge_ratio, observe_draws
 from ledger import Ledger
 from ledger.rollout_evidence import KeptEvidence
@@ -108,6 +108,7 @@ class _Look:
             adverse_events=self._adverse(),
             studies_by_step=by_step,
             sample_ratio=judge_ratio(split.values()).verdict,
+            observed_share=_share_of(split.get(CANARY)),
         )
 
     # ---- what is drawn, in the order of (at, identity)
@@ -257,6 +258,10 @@ class _Answers:
     @classmethod
     def from_json(cls, document: Json) -> _Answers:
         return cls(document["exposed"], dict(map(tuple, document["by_step"])))
+
+
+def _share_of(canary: SampleRatio | None) -> float | None:
+    return canary.chosen / canary.exposures if canary is not None and canary.exposures else None
 
 
 def _key(at: datetime, *more: object) -> str:
