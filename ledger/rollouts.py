@@ -71,6 +71,14 @@ class Rollouts:
         """The newest run of each version of a model, the last to begin at the end."""
         return self._newest_where(rollouts.c.model == model)
 
+    def of_run(self, model: str, run: int) -> StoredRollout | None:
+        """One run, also one that a later run of its version has followed; None for one that is not kept."""
+        with self._db.read() as connection:
+            row = connection.execute(_of_run(model, run)).mappings().first()
+            if row is None:
+                return None
+            return StoredRollout(_plan(row), from_plain(RolloutStatus, row["status"]), row["revision"])
+
     def events(self, model: str, run: int, limit: int = MOST_EVENTS) -> tuple[RolloutEvent, ...]:
         """Newest first."""
         query = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -25,6 +25,7 @@ from core.errors import RolloutNotFound, RolloutRefused
 from ledger import ModelRouting, StoredRollout, Transition
 from serve_apps.application.evidence_port import EvidencePort
 from serve_apps.control.rollout_acts import Acts, Done, Ports, RolloutStore, Touched
+from serve_apps.control.rollout_board import RolloutBoard
 from serve_apps.control.rollout_world import ROLLOUT, Drains, Sighting, Site, world_of
 
 logger = logging.getLogger("serinus.rollouts")
@@ -42,13 +43,17 @@ class KeptRollouts(RolloutStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a look asks beside the controller's observation. `history` are an alias's moves, the newest first."""
+    """What a look asks beside the controller's observation, and the board on which it tells what it found.
+
+    `history` are an alias's moves, the newest first.
+    """
 
     store: KeptRollouts
     routing: Callable[[], Mapping[str, ModelRouting]]
     site: Callable[[], Site]
     evidence: EvidencePort
     history: Callable[[str], Sequence[Transition]]
+    board: RolloutBoard = field(default_factory=RolloutBoard)
 
 
 class Rollouts:
@@ -66,13 +71,18 @@ class Rollouts:
     def look(self, sighting: Sighting) -> frozenset[Touched]:
         """Look at every rollout once; returns what was changed. Raises LedgerUnavailable."""
         newest = self._s.store.newest()
-        if not newest:  # a site that declares nothing pays for nothing
-            return frozenset()
+        touched = self._look_at_all(newest, sighting) if newest else frozenset()
+        self._s.board.looked()
+        return touched
+
+    def _look_at_all(self, newest: Sequence[StoredRollout], sighting: Sighting) -> frozenset[Touched]:
+        """A site that declares nothing pays for nothing, so it does not come here."""
         decided, site = self._s.routing(), self._s.site()
         touched: set[Touched] = set()
         for stored in newest:
             routing = self._in_force(decided, stored.status.model)
             if is_at_rest(stored.status, routing):
+                self._s.board.saw(stored, None, self._clock())
                 continue
             try:
                 done = self._look_at(stored, sighting, routing, site)
@@ -134,6 +144,7 @@ class Rollouts:
 
     def _look_at(self, stored: StoredRollout, sighting: Sighting, routing: ModelRouting, site: Site) -> Done:
         seen = self._seen(stored, sighting, routing, site)
+        self._s.board.saw(stored, seen.evidence, self._clock())
         transition = advance(stored.plan, stored.status, seen, self._clock())
         return self._acts.do(stored, transition, routing, generation_of(sighting, stored.status.model))
 

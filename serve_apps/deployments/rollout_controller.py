@@ -18,6 +18,7 @@ from ledger import Ledger
 from observability.event_log import configure_logging
 from registry.cache import NodeCache
 from registry.client import RegistryClient
+from registry.runs import Runs
 from registry.server import database_of
 from registry.signing import load_verify_key
 from registry.webhook_subscription import name_of_site, subscribe
@@ -34,7 +35,9 @@ from serve_apps.control.publish import Move, Publisher
 from serve_apps.control.ray_serve import RayServe, ask_replica
 from serve_apps.control.reconcile import Parts, Reconciler
 from serve_apps.control.rollout_acts import Ports
+from serve_apps.control.rollout_board import RolloutBoard
 from serve_apps.control.rollout_loop import Controller, RolloutLoop
+from serve_apps.control.rollout_runs import RolloutRuns
 from serve_apps.control.rollout_world import Drains, Site
 from serve_apps.control.rollouts import Rollouts, Sources
 from serve_apps.control.subscription import RegistrySubscription
@@ -62,6 +65,7 @@ class RolloutController:
             self._watch.run_forever(lambda: self._reconciler.tables_in_force),
             self._upkeep.run_forever(),
             self._rollouts.run_forever(),
+            self._runs.run_forever(),
             *([self._subscription.run_forever()] if self._subscription else []),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -89,7 +93,8 @@ class RolloutController:
         anchor = audit_anchor(settings, ledger)
         audit = audit_chain(lambda full: anchor.keep(full=full).problem)
         self._watch = DataPlaneWatch(ledger.decisions, ledger.audit, (backlog, log, audit))
-        self._pages = PageWriter(client)
+        self._board = RolloutBoard()
+        self._pages = PageWriter(client, rollouts=self._board.pages)
         purge = SitePurge(ledger.retention, ledger.audit, settings)
         self._upkeep = Upkeep(purge.purge, settings.purge_interval_s)
         self._subscription = None if embedded else subscription_of(settings, client)
@@ -106,9 +111,11 @@ class RolloutController:
         )
         self._reconciler = Reconciler(parts, settings)
         self._rollouts = self._rollout_loop(settings)
+        site = name_of_site(settings.paths.webhook_key.read_text().strip())
+        self._runs = RolloutRuns(Runs(client), self._board, ledger.rollouts.of_run, site, self._leads)
 
     def _rollout_loop(self, settings: Settings) -> RolloutLoop:
-        ledger, publisher, reconciler = self._ledger, self._publisher, self._reconciler
+        ledger, reconciler = self._ledger, self._reconciler
         drain = timedelta(seconds=settings.forward_timeout_s + settings.stable_reserve_s)
         sources = Sources(
             store=ledger.rollouts,
@@ -116,11 +123,12 @@ class RolloutController:
             site=lambda: Site(ledger.control.head().frozen, self._watch.planes),
             evidence=GatheredEvidence(ledger, settings.adjudicate_concordant),
             history=ledger.transitions.history,
+            board=self._board,
         )
         ports = Ports(ledger.rollouts, ledger.routing, self._client, ledger.transitions)
         controller = Controller(
             sighting=lambda: reconciler.sighting,
-            leads=lambda: ledger.control.head().leader_epoch == publisher.epoch,
+            leads=self._leads,
             decided=reconciler.decided,
             registry_changed=reconciler.registry_changed,
         )
@@ -162,6 +170,7 @@ class RolloutController:
             self._watch,
             self._upkeep,
             self._rollouts,
+            self._runs,
         )
         for part in (
             *closing,
@@ -174,6 +183,10 @@ class RolloutController:
         ):
             if part is not None:
                 part.close()
+
+    def _leads(self) -> bool:
+        """As the ledger says, which may be away."""
+        return self._ledger.control.head().leader_epoch == self._publisher.epoch
 
     def _wake(self) -> None:
         self._reconciler.wake()

@@ -18,6 +18,7 @@ from ledger import Ledger, ModelRouting
 from registry.client import RegisteredModel
 from serve_apps.control.observe import Observation
 from serve_apps.control.rollout_acts import Ports, Touched
+from serve_apps.control.rollout_board import RolloutBoard
 from serve_apps.control.rollout_world import Drains, Sighting, Site
 from serve_apps.control.rollouts import Rollouts, Sources
 from serve_apps.control.state import ControllerState
@@ -79,12 +80,14 @@ class RolloutSite:
 
     def restart(self) -> None:
         """Another controller process."""
+        self.board = RolloutBoard()
         sources = Sources(
             store=self.ledger.rollouts,
             routing=self.ledger.routing.all,
             site=lambda: Site(self.is_frozen, {MODEL: PlaneSeen(1, 7, self.plane)}),
             evidence=self.evidence,
             history=self.ledger.transitions.history,
+            board=self.board,
         )
         ports = Ports(self.ledger.rollouts, self.ledger.routing, self.aliases, self.ledger.transitions)
         self.rollouts = Rollouts(sources, ports, self.drains, lambda: self.now)

@@ -23,6 +23,7 @@ PARTS = (
     "pages",
     "subscription",
     "rollouts",
+    "runs",
     "reconciler",
     "registry_changes",
     "client",
