@@ -8,6 +8,7 @@ patient data may not be such a key.
 from __future__ import annotations
 
 import json
+from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import Any, Final, TypeVar, cast
 
@@ -69,9 +70,12 @@ def schema_of(kind: type[T]) -> dict[str, Any]:
     return {"$ref": schema["anyOf"][0]["$ref"], "$defs": schema["$defs"]}
 
 
-def to_json(kind: Any, value: object) -> str:
-    """A value of type `kind`, which may be a mapping or a union of dataclasses, as one line of JSON."""
-    return _adapter(kind).dump_json(value).decode()
+def to_json(kind: Any, value: object, *, without: AbstractSet[str] = frozenset()) -> str:
+    """A value of type `kind`, which may be a mapping or a union of dataclasses, as one line of JSON.
+
+    `without` are fields of it that are left out.
+    """
+    return _adapter(kind).dump_json(value, exclude=set(without) or None).decode()
 
 
 def from_json(kind: type[T], text: str, *, forbid_unknown_keys: bool = False) -> T:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from hashlib import sha256
 
 from canary.evidence.metric import MetricSpec
+from canary.rollout.gate import Gates
 from canary.rollout.plan import Deadline, ExposureBudget, RollbackWindow, RolloutPlan
 from canary.rollout.windows import Calendar
 from core.codec import to_json
@@ -30,14 +31,20 @@ class _Same:
 
 def plan_digest(plan: RolloutPlan) -> str:
     """The digest of what may not change after the start: steps, metrics with their margins, who takes part, the
-    change record. Windows, freezes, deadline, budget and rollback window may.
+    change record, gates. Windows, freezes, deadline, budget, rollback window and notifications may.
     """
     return _digest(_Same(plan))
 
 
 @lru_cache(maxsize=REMEMBERED_PLANS)
 def _digest(same: _Same) -> str:
-    return sha256(to_json(RolloutPlan, _fixed(same.plan)).encode()).hexdigest()
+    plan = _fixed(same.plan)
+    return sha256(to_json(RolloutPlan, plan, without=_younger(plan)).encode()).hexdigest()
+
+
+def _younger(plan: RolloutPlan) -> frozenset[str]:
+    """Fields that came after the first rollouts had begun: a plan without them has the digest that it had then."""
+    return frozenset({"notifications"} if plan.gates != Gates() else {"notifications", "gates"})
 
 
 def _fixed(plan: RolloutPlan) -> RolloutPlan:
@@ -47,6 +54,7 @@ def _fixed(plan: RolloutPlan) -> RolloutPlan:
         budget=ExposureBudget(),
         calendar=Calendar(),
         rollback_window=RollbackWindow(),
+        notifications=(),
     )
 
 
@@ -61,7 +69,7 @@ def _refused(before: RolloutPlan, after: RolloutPlan) -> Iterator[str]:
     if before.steps != after.steps:
         yield "no step changes after the start"
     yield from _of_metrics(before, after)
-    for name in ("background", "surveillance", "regulatory", "participants"):
+    for name in ("background", "surveillance", "regulatory", "participants", "gates"):
         if getattr(before, name) != getattr(after, name):
             yield f"{name} does not change after the start"
 

@@ -1,4 +1,4 @@
-"""What is true at one look: the evidence, the approvals, and the world as registry and routers show it."""
+"""What is true at one look: evidence, approvals, what gates said, and the world as registry and routers show it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from canary.evidence.metric import MetricPhase
+from canary.rollout.gate import GateAnswer
 from canary.routing_table import BASIS_POINTS
 from canary.verdict import Verdict
 
@@ -86,8 +87,12 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All of it. `evidence` is None while the ledger does not answer, or nothing was computed yet."""
+    """All of it. `evidence` is None while the ledger does not answer, or nothing was computed yet.
+
+    `gates` are the last answers of the outside systems that the plan asks.
+    """
 
     world: World
     evidence: RolloutEvidence | None = None
     approvals: tuple[Approval, ...] = ()
+    gates: tuple[GateAnswer, ...] = ()
