@@ -124,6 +124,7 @@ class Ingress(RoutingReplica):
                 controller,
                 ReadEvidence(ledger),
                 pools.ledger,
+                settings.callback_hosts,
             ),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
