@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from canary.rollout.advance import advance
+from canary.rollout.gate_rules import questions_of
 from canary.rollout.nominate import NotNow, begin, nominate
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.plan_digest import refused_changes
@@ -24,6 +25,7 @@ from core.clock import now
 from core.errors import RolloutNotFound, RolloutRefused
 from ledger import ModelRouting, StoredRollout, Transition
 from serve_apps.application.evidence_port import EvidencePort
+from serve_apps.control.gates import GatePort, NoGates
 from serve_apps.control.rollout_acts import Acts, Done, Ports, RolloutStore, Touched
 from serve_apps.control.rollout_board import RolloutBoard
 from serve_apps.control.rollout_world import ROLLOUT, Drains, Sighting, Site, world_of
@@ -54,6 +56,7 @@ class Sources:
     evidence: EvidencePort
     history: Callable[[str], Sequence[Transition]]
     board: RolloutBoard = field(default_factory=RolloutBoard)
+    gates: GatePort = field(default_factory=NoGates)
 
 
 class Rollouts:
@@ -71,6 +74,7 @@ class Rollouts:
     def look(self, sighting: Sighting) -> frozenset[Touched]:
         """Look at every rollout once; returns what was changed. Raises LedgerUnavailable."""
         newest = self._s.store.newest()
+        self._s.gates.want(question for one in newest for question in questions_of(one.plan, one.status))
         touched = self._look_at_all(newest, sighting) if newest else frozenset()
         self._s.board.looked()
         return touched
@@ -119,6 +123,7 @@ class Rollouts:
             why=f"{actor} started it",
         )
         self._s.store.begin(plan, status, actor=actor)
+        logger.info("rollout.begun", extra={"model": model, "version": status.candidate, "run": status.run})
         return True
 
     def say(self, model: str, verb: Verb, sighting: Sighting) -> frozenset[Touched]:
@@ -157,7 +162,7 @@ class Rollouts:
         if status.has_ended:
             return Seen(world)
         approvals = self._s.store.approvals(status.model, status.run)
-        return Seen(world, self._evidence(stored), approvals)
+        return Seen(world, self._evidence(stored), approvals, self._s.gates.answers(*stored.key))
 
     def _evidence(self, stored: StoredRollout) -> RolloutEvidence | None:
         """What cannot be computed is not known."""

@@ -23,12 +23,14 @@ from registry.server import database_of
 from registry.signing import load_verify_key
 from registry.webhook_subscription import name_of_site, subscribe
 from serve_apps.adapters.broadcast import Broadcast
+from serve_apps.adapters.rollout_gates import SignedGates
 from serve_apps.application.anchored_audit import audit_anchor
 from serve_apps.application.gather_evidence import GatheredEvidence
 from serve_apps.application.purge import SitePurge
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.admission import AdmissionController
 from serve_apps.control.apply import Applications, ReadinessProbes
+from serve_apps.control.gates import AskedGates
 from serve_apps.control.observe import ApplicationPhases, Observer, unknown
 from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
@@ -66,6 +68,7 @@ class RolloutController:
             self._upkeep.run_forever(),
             self._rollouts.run_forever(),
             self._runs.run_forever(),
+            self._gates.run_forever(),
             *([self._subscription.run_forever()] if self._subscription else []),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -110,6 +113,8 @@ class RolloutController:
             alarms=self._alarms,
         )
         self._reconciler = Reconciler(parts, settings)
+        self._gate_calls = SignedGates(settings.paths.callback_key.read_text().strip().encode())
+        self._gates = AskedGates(self._gate_calls, settings.callback_hosts)
         self._rollouts = self._rollout_loop(settings)
         site = name_of_site(settings.paths.webhook_key.read_text().strip())
         self._runs = RolloutRuns(Runs(client), self._board, ledger.rollouts.of_run, site, self._leads)
@@ -124,6 +129,7 @@ class RolloutController:
             evidence=GatheredEvidence(ledger, settings.adjudicate_concordant),
             history=ledger.transitions.history,
             board=self._board,
+            gates=self._gates,
         )
         ports = Ports(ledger.rollouts, ledger.routing, self._client, ledger.transitions)
         controller = Controller(
@@ -171,6 +177,7 @@ class RolloutController:
             self._upkeep,
             self._rollouts,
             self._runs,
+            self._gates,
         )
         for part in (
             *closing,
@@ -183,6 +190,7 @@ class RolloutController:
         ):
             if part is not None:
                 part.close()
+        await self._gate_calls.aclose()
 
     def _leads(self) -> bool:
         """As the ledger says, which may be away."""

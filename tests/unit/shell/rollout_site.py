@@ -16,6 +16,7 @@ from canary.verdict import Verdict
 from core.errors import RegistryUnavailable
 from ledger import Ledger, ModelRouting
 from registry.client import RegisteredModel
+from serve_apps.control.gates import GatePort, NoGates
 from serve_apps.control.observe import Observation
 from serve_apps.control.rollout_acts import Ports, Touched
 from serve_apps.control.rollout_board import RolloutBoard
@@ -76,6 +77,7 @@ class RolloutSite:
         self.gate = MAY_ANSWER
         self.plane = Verdict.SUCCESSFUL
         self.drains = Drains(DRAIN)
+        self.gates: GatePort = NoGates()
         self.restart()
 
     def restart(self) -> None:
@@ -88,6 +90,7 @@ class RolloutSite:
             evidence=self.evidence,
             history=self.ledger.transitions.history,
             board=self.board,
+            gates=self.gates,
         )
         ports = Ports(self.ledger.rollouts, self.ledger.routing, self.aliases, self.ledger.transitions)
         self.rollouts = Rollouts(sources, ports, self.drains, lambda: self.now)
