@@ -31,7 +31,7 @@ RunKey = tuple[str, int]  # model, number of the run
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SeenRun:
     """One run as a look found it last, and the words about it. `experiment` and `run_id` are MLflow's, when known."""
 
     stored: StoredRollout
@@ -46,20 +46,20 @@ class Standing:
 
 
 class RolloutBoard:
-    """The newest standing of each run that a look has seen."""
+    """Each run as a look has seen it last."""
 
     def __init__(self) -> None:
-        self._standings: Mapping[RunKey, Standing] = {}
+        self._seen_runs: Mapping[RunKey, SeenRun] = {}
         self._changing = Lock()
         self._has_looked = False
 
     def saw(self, stored: StoredRollout, evidence: RolloutEvidence | None, at: datetime) -> None:
         """A look found a rollout so. Without evidence the last verdicts stay."""
         with self._changing:
-            before = self._standings.get(stored.key)
+            before = self._seen_runs.get(stored.key)
             if evidence is None and before is not None and before.stored is stored and _has_waited(before):
                 return
-            self._put(_standing(before, stored, evidence, at))
+            self._put(_seen_run(before, stored, evidence, at))
 
     def looked(self) -> None:
         """A look is over: whoever writes pages knows all rollouts from now on."""
@@ -68,35 +68,35 @@ class RolloutBoard:
     def linked(self, key: RunKey, experiment: str, run_id: str) -> None:
         """The run of MLflow that tells of a rollout."""
         with self._changing:
-            standing = self._standings.get(key)
-            if standing is not None:
-                self._put(replace(standing, experiment=experiment, run_id=run_id))
+            seen_run = self._seen_runs.get(key)
+            if seen_run is not None:
+                self._put(replace(seen_run, experiment=experiment, run_id=run_id))
 
     @property
-    def standings(self) -> tuple[Standing, ...]:
+    def seen_runs(self) -> tuple[SeenRun, ...]:
         """By model and run."""
-        standings = self._standings
-        return tuple(standings[key] for key in sorted(standings))
+        seen_runs = self._seen_runs
+        return tuple(seen_runs[key] for key in sorted(seen_runs))
 
     def pages(self) -> Mapping[Key, RolloutPage] | None:
         """What pages say of the last run of each version; None before the first look."""
         if not self._has_looked:
             return None
-        return {(one.stored.status.model, one.stored.status.candidate): _page(one) for one in self.standings}
+        return {(one.stored.status.model, one.stored.status.candidate): _page(one) for one in self.seen_runs}
 
-    def _put(self, standing: Standing) -> None:
-        self._standings = {**self._standings, standing.stored.key: standing}
+    def _put(self, seen_run: SeenRun) -> None:
+        self._seen_runs = {**self._seen_runs, seen_run.stored.key: seen_run}
 
 
-def _standing(
-    before: Standing | None, stored: StoredRollout, evidence: RolloutEvidence | None, at: datetime
-) -> Standing:
+def _seen_run(
+    before: SeenRun | None, stored: StoredRollout, evidence: RolloutEvidence | None, at: datetime
+) -> SeenRun:
     known = before.verdicts if before is not None else None
     fresh = verdicts_of(stored.plan, evidence) if evidence is not None else None
     verdicts = fresh if fresh is not None and (known is None or known.phases != fresh.phases) else known
     told = told_of(stored, verdicts)
     if before is None:
-        return Standing(stored, at, at, told, at, verdicts, metrics_of(stored.status, evidence))
+        return SeenRun(stored, at, at, told, at, verdicts, metrics_of(stored.status, evidence))
     metrics = {**before.metrics, **metrics_of(stored.status, evidence)}
     is_new = told.place != before.told.place
     is_worded = told.shape != before.told.shape and at - before.told_at >= WORDS
@@ -113,26 +113,26 @@ def _standing(
     )
 
 
-def _page(standing: Standing) -> RolloutPage:
-    status = standing.stored.status
-    tags = dict(standing.told.tags)
+def _page(seen_run: SeenRun) -> RolloutPage:
+    status = seen_run.stored.status
+    tags = dict(seen_run.told.tags)
     link = f"run {status.run}"
-    if standing.run_id:
-        tags[RUN_TAG] = f"{run_name(status)}: {standing.run_id}"
-        link = f"[{link}]({run_page(standing.experiment, standing.run_id)})"
-    is_settled = bool(standing.run_id) or _has_waited(standing)
-    sentence = f"its rollout, {link}, is {standing.told.sentence}"
-    return RolloutPage(tags, sentence, _of_model(standing), is_settled=is_settled)
+    if seen_run.run_id:
+        tags[RUN_TAG] = f"{run_name(status)}: {seen_run.run_id}"
+        link = f"[{link}]({run_page(seen_run.experiment, seen_run.run_id)})"
+    is_settled = bool(seen_run.run_id) or _has_waited(seen_run)
+    sentence = f"its rollout, {link}, is {seen_run.told.sentence}"
+    return RolloutPage(tags, sentence, _of_model(seen_run), is_settled=is_settled)
 
 
-def _has_waited(standing: Standing) -> bool:
+def _has_waited(seen_run: SeenRun) -> bool:
     """Whether the page has waited long enough for the run in MLflow."""
-    return standing.seen_at - standing.first_seen >= LINK
+    return seen_run.seen_at - seen_run.first_seen >= LINK
 
 
-def _of_model(standing: Standing) -> str:
+def _of_model(seen_run: SeenRun) -> str:
     """Of the model's page; an end stands on the version's."""
-    status = standing.stored.status
+    status = seen_run.stored.status
     return (
-        "" if status.has_ended else f"the rollout of version {status.candidate} is {standing.told.sentence}"
+        "" if status.has_ended else f"the rollout of version {status.candidate} is {seen_run.told.sentence}"
     )

@@ -19,7 +19,7 @@ from core.errors import RegistryUnavailable, SerinusError, UnknownModel
 from ledger import StoredRollout
 from registry.client import RegistryRefused
 from registry.runs import NOTE_TAG, Run, RunNews, RunStatus, version_page
-from serve_apps.control.rollout_board import RolloutBoard, Standing
+from serve_apps.control.rollout_board import RolloutBoard, SeenRun
 from serve_apps.control.rollout_told import (
     end_of,
     identity_of,
@@ -113,16 +113,16 @@ class RolloutRuns:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _write(self) -> None:
-        standings = self._board.standings
-        if not standings or self._monotonic() < self._again_at:
+        seen_runs = self._board.seen_runs
+        if not seen_runs or self._monotonic() < self._again_at:
             return
         if not self._leads():
             self._known = None  # whoever leads writes meanwhile
             return
         try:
             known = self._known or self._look_up()
-            for standing in standings:
-                self._guarded(known, standing)
+            for seen_run in seen_runs:
+                self._guarded(known, seen_run)
         except RegistryUnavailable:
             self._known = None  # a write whose answer was lost may have been done
             self._again_at = self._monotonic() + AGAIN_S
@@ -140,7 +140,7 @@ class RolloutRuns:
 
     def _end_former(self, runs: Mapping[str, _Written]) -> None:
         """A rollout that was retried while nobody wrote has a later run, and no look sees it any more."""
-        on_board = {identity_of(one.stored.status) for one in self._board.standings}
+        on_board = {identity_of(one.stored.status) for one in self._board.seen_runs}
         for identity, run in runs.items():
             number = run.tags.get(NUMBER_TAG, "")
             if run.status is not RunStatus.RUNNING or identity in on_board or not number.isdecimal():
@@ -149,29 +149,29 @@ class RolloutRuns:
             if stored is not None and stored.status.has_ended and identity_of(stored.status) == identity:
                 self._board.saw(stored, None, stored.status.progressed_at)
 
-    def _guarded(self, known: _Known, standing: Standing) -> None:
+    def _guarded(self, known: _Known, seen_run: SeenRun) -> None:
         """What MLflow refuses for one rollout holds up no other."""
-        identity = identity_of(standing.stored.status)
+        identity = identity_of(seen_run.stored.status)
         if self._monotonic() < self._refused.get(identity, 0.0):
             return
         try:
-            self._bring(known, standing, identity)
+            self._bring(known, seen_run, identity)
         except (RegistryRefused, UnknownModel) as error:
             known.runs.pop(identity, None)
             self._known = None
             self._refused[identity] = self._monotonic() + REFUSED_S
             logger.warning("rollout_runs.refused", extra={"error": error.code})
 
-    def _bring(self, known: _Known, standing: Standing, identity: str) -> None:
+    def _bring(self, known: _Known, seen_run: SeenRun, identity: str) -> None:
         """Have the run say what the board says."""
         written = known.runs.get(identity)
         if written is None:
-            written = known.runs[identity] = self._begun(known.experiment, standing, identity)
-        self._board.linked(standing.stored.key, known.experiment, written.run_id)
+            written = known.runs[identity] = self._begun(known.experiment, seen_run, identity)
+        self._board.linked(seen_run.stored.key, known.experiment, written.run_id)
         if written.status is not RunStatus.RUNNING:
             return
-        end = end_of(standing.stored.status)
-        news = self._news(written, standing, is_last=end is not None)
+        end = end_of(seen_run.stored.status)
+        news = self._news(written, seen_run, is_last=end is not None)
         if news is not None:
             self._store.add(written.run_id, news)
             written.tags |= news.tags
@@ -180,44 +180,44 @@ class RolloutRuns:
             written.metrics |= news.metrics
             written.metrics_at = self._monotonic()
         if end is not None:
-            self._store.end(written.run_id, end, standing.seen_at)
+            self._store.end(written.run_id, end, seen_run.seen_at)
             written.status = end
 
-    def _begun(self, experiment: str, standing: Standing, identity: str) -> _Written:
-        status = standing.stored.status
+    def _begun(self, experiment: str, seen_run: SeenRun, identity: str) -> _Written:
+        status = seen_run.stored.status
         tags = {
             SITE_TAG: self._site,
             ROLLOUT_TAG: identity,
             MODEL_TAG: status.model,
             NUMBER_TAG: str(status.run),
-            NOTE_TAG: _note(standing),
+            NOTE_TAG: _note(seen_run),
         }
         run = self._store.create(experiment, run_name(status), tags, status.began_at)
         logger.info("rollout_runs.begun", extra={"model": status.model, "run": status.run})
         return _written(run)
 
-    def _news(self, written: _Written, standing: Standing, *, is_last: bool) -> RunNews | None:
+    def _news(self, written: _Written, seen_run: SeenRun, *, is_last: bool) -> RunNews | None:
         """What the run does not say yet; metrics only now and then."""
-        params = params_of(standing.stored)
-        tags = {key: text for key, text in standing.told.tags.items() if written.tags.get(key) != text}
-        metrics = {k: value for k, value in standing.metrics.items() if written.metrics.get(k) != value}
+        params = params_of(seen_run.stored)
+        tags = {key: text for key, text in seen_run.told.tags.items() if written.tags.get(key) != text}
+        metrics = {k: value for k, value in seen_run.metrics.items() if written.metrics.get(k) != value}
         if not is_last and self._monotonic() - written.metrics_at < METRICS_S:
             metrics = {}
         lacking = {key: text for key, text in params.items() if key not in written.params}
         if not (tags or metrics or lacking):
             return None
-        step = seconds_between(standing.stored.status.began_at, standing.seen_at)
-        return RunNews(standing.seen_at, step, tags, lacking, metrics)
+        step = seconds_between(seen_run.stored.status.began_at, seen_run.seen_at)
+        return RunNews(seen_run.seen_at, step, tags, lacking, metrics)
 
 
 def _written(run: Run) -> _Written:
     return _Written(run.run_id, run.status, dict(run.tags), run.params, dict(run.metrics))
 
 
-def _note(standing: Standing) -> str:
+def _note(seen_run: SeenRun) -> str:
     """The head of the run's page, with the way to its version."""
-    status = standing.stored.status
+    status = seen_run.stored.status
     link = f"[version {status.candidate} of {status.model}]({version_page(status.model, status.candidate)})"
     return (
-        f"{link} against version {status.stable}, run {status.run}: declared as {standing.stored.plan.name}."
+        f"{link} against version {status.stable}, run {status.run}: declared as {seen_run.stored.plan.name}."
     )
