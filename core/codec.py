@@ -8,7 +8,9 @@ patient data may not be such a key.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Final, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -69,14 +71,12 @@ def schema_of(kind: type[T]) -> dict[str, Any]:
     return {"$ref": schema["anyOf"][0]["$ref"], "$defs": schema["$defs"]}
 
 
-def to_json(kind: Any, value: object) -> str:
-    """A value of type `kind`, which may be a mapping or a union of dataclasses, as one line of JSON."""
-    return _adapter(kind).dump_json(value).decode()
+def to_json(kind: Any, value: object, *, without: Mapping[Any, Any] = MappingProxyType({})) -> str:
+    """A value of type `kind`, which may be a mapping or a union of dataclasses, as one line of JSON.
 
-
-def to_json_of_changes(kind: Any, value: object) -> str:
-    """The JSON line without each field that has its default, so that a new field does not change it."""
-    return _adapter(kind).dump_json(value, exclude_defaults=True).decode()
+    `without` names fields that are left out, by True, or in them by their own names or numbers (pydantic's `exclude`).
+    """
+    return _adapter(kind).dump_json(value, exclude=dict(without) or None).decode()
 
 
 def from_json(kind: type[T], text: str, *, forbid_unknown_keys: bool = False) -> T:

@@ -30,6 +30,7 @@ survives pickling between actors.
     │   └── ReportRefused      it never will: the object itself is not what it takes
     ├── CallbackFailed         the caller's web server did not take the callback
     │   └── CallbackGone
+    ├── GateFailed             an outside system that has a say in a rollout gave no clear answer
     └── RequestError           the caller can mend it; `pointer` names the field
         ├── InvalidField · UrlRefused · Unauthenticated · Forbidden · Overloaded · RoutingFrozen
         └── IdempotencyConflict · JobNotFound · JobNotCancelable · JobCanceled · ResultNotReady · NoSuchDocument ·
@@ -275,6 +276,13 @@ class CallbackGone(CallbackFailed):
 
     code = "callback-gone"
     failure = FailureClass.PERMANENT
+
+
+class GateFailed(SerinusError):
+    """An outside system that has a say in a rollout gave no answer that can be understood; the text says why."""
+
+    code = "gate-failed"
+    failure = FailureClass.SOURCE_AWAY
 
 
 class RequestError(SerinusError):

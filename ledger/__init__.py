@@ -43,6 +43,7 @@ from ledger.retention import KeptFor, Retention, StudyUse
 from ledger.rollout_evidence import KeptEvidence, RolloutEvidences
 from ledger.rollout_feed import RolloutFeed
 from ledger.rollout_marks import RolloutMarks
+from ledger.rollout_notices import NOTICE
 from ledger.rollouts import RolloutEvent, Rollouts, StoredRollout
 from ledger.routing import Routing
 from ledger.routing_records import Freeze, ModelRouting, Pin
@@ -118,6 +119,7 @@ __all__ = [
     "FAILURE_SR",
     "FINISHED",
     "HAS_RESULT",
+    "NOTICE",
     "SR",
     "AddedTruth",
     "AnsweredAdjudication",

@@ -1,4 +1,6 @@
-"""What jobs must still bring somewhere: at least once, until it arrived or is a dead letter.
+"""What must still be brought somewhere: at least once, until it arrived or is a dead letter.
+
+Most of it belongs to a job, which is completed with its last delivery; a rollout's notices belong to none.
 
 due ──► in hand ──► done | dead          a lease that runs out makes it due again, and costs a loss
 """
@@ -6,7 +8,7 @@ due ──► in hand ──► done | dead          a lease that runs out makes
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -24,6 +26,7 @@ from ledger.tables import deliveries, jobs
 DUE: Final = "due"
 DONE: Final = "done"
 DEAD: Final = "dead"
+NO_JOB: Final = ""
 
 
 class Outbox:
@@ -161,14 +164,16 @@ class Outbox:
     ) -> None:
         """End the delivery, and the job with its last one. The job's row is held first, so that one ends last."""
         job = connection.execute(self._job_of, {"this_delivery": delivery_id}).mappings().first()
-        if job is None:
-            return  # the job was purged
+        ended = {**values, "ended_at": now, "worker": None, "lease_until": None}
+        end = {**ended, "this_delivery": delivery_id, "only_from": [*only_from]}
+        if job is None:  # it belongs to none, or to one that was purged, and then the delivery was, too
+            connection.execute(_END, end)
+            return
         this_job = {"this_job": job["id"]}
         if seconds:
             stages_s = job["stages_s"] | {"store": round(job["stages_s"].get("store", 0.0) + seconds, 6)}
             connection.execute(_UPDATE_JOB, {**this_job, "stages_s": stages_s})
-        ended = {**values, "ended_at": now, "worker": None, "lease_until": None}
-        connection.execute(_END, {**ended, "this_delivery": delivery_id, "only_from": [*only_from]})
+        connection.execute(_END, end)
         if connection.execute(_STILL_DUE, this_job).first() is None:
             completed = {"state": JobState.COMPLETED, "stage": None, "finished_at": now}
             connection.execute(_COMPLETE, {**this_job, **completed})
@@ -178,6 +183,15 @@ def add_deliveries(connection: Connection, job_id: str, made: Sequence[Delivery]
     """Put a job's deliveries into the outbox within a transaction."""
     if made:
         connection.execute(sa.insert(deliveries), [_row(job_id, delivery, now) for delivery in made])
+
+
+def add_notices(
+    database: Database, connection: Connection, made: Iterable[tuple[str, Delivery]], now: datetime
+) -> None:
+    """Put deliveries that belong to no job into the outbox within a transaction, each under its id, once."""
+    for delivery_id, delivery in made:
+        row = {**_row(NO_JOB, delivery, now), "id": delivery_id}
+        connection.execute(database.insert_once(deliveries, ("id",)), row)
 
 
 def lane_of(destination: str) -> str:

@@ -156,7 +156,7 @@ class ClaimedJob:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Something a finished job must bring somewhere: a document, or a payload."""
+    """Something that must be brought somewhere: a document of a finished job, or a payload."""
 
     kind: str
     destination: str = field(repr=False)
@@ -179,7 +179,7 @@ class FormerReports:
 class ClaimedDelivery:
     """A delivery in the hands of one worker. `lane` is the store or host that it goes to, shared with others.
 
-    `attempt` counts from 1, `losses` the workers that were lost with it.
+    `attempt` counts from 1, `losses` the workers that were lost with it. `job_id` is empty where it belongs to none.
     """
 
     id: str

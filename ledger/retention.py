@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from ledger.audit import Audit
 from ledger.database import Database
+from ledger.outbox import NO_JOB
 from ledger.pairing import note_purge
 from ledger.state import FINISHED, OPEN, JobState
 from ledger.tables import (
@@ -159,14 +160,17 @@ def _documents(before: datetime) -> tuple[_Rows, ...]:
 
 
 def _jobs(before: datetime) -> tuple[_Rows, ...]:
-    """All that names a study. A pending shadow stays, whatever became of its job."""
+    """All that names a study, and notices of no job. A pending shadow stays, whatever became of its job."""
     children = (documents, deliveries, idempotency, readings)
     shadows = sa.select(shadow_tasks.c.id).where(shadow_tasks.c.ended_at < before)
     notes = sa.select(truth_notes.c.truth_id).where(truth_notes.c.at < before)
+    alone = (deliveries.c.job_id == NO_JOB) & (unindexed(deliveries.c.state) != DUE)
+    notices = sa.select(deliveries.c.id).where(alone & (deliveries.c.ended_at < before))
     return (
         _Rows("jobs", (jobs.c.id,), sa.select(jobs.c.id).where(_ended(before)), children),
         _Rows("shadows", (shadow_tasks.c.id,), shadows),
         _Rows("notes", (truth_notes.c.truth_id,), notes),
+        _Rows("notices", (deliveries.c.id,), notices),
     )
 
 

@@ -1,7 +1,8 @@
 """Where each rollout stands, what it went through, and who approved it.
 
 Whoever writes names the revision that the decision was made for: of two controllers, or of a look and a person's
-word, one is written and the other looks again. Status, events, approval and audit are one transaction.
+word, one is written and the other looks again. Status, events, approval, audit, and the notices of those who are told
+are one transaction.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from core.errors import RolloutConflict
 from ledger.audit import Audit
 from ledger.database import Database
 from ledger.limits import require_fits
+from ledger.outbox import add_notices
+from ledger.rollout_notices import notices_of
 from ledger.tables import UtcTime, rollout_approvals, rollout_events, rollouts
 
 MOVED: Final = "the rollout has moved meanwhile; read it again"
@@ -71,6 +74,14 @@ class Rollouts:
         """The newest run of each version of a model, the last to begin at the end."""
         return self._newest_where(rollouts.c.model == model)
 
+    def of_run(self, model: str, run: int) -> StoredRollout | None:
+        """One run, also one that a later run of its version has followed; None for one that is not kept."""
+        with self._db.read() as connection:
+            row = connection.execute(_of_run(model, run)).mappings().first()
+            if row is None:
+                return None
+            return StoredRollout(_plan(row), from_plain(RolloutStatus, row["status"]), row["revision"])
+
     def events(self, model: str, run: int, limit: int = MOST_EVENTS) -> tuple[RolloutEvent, ...]:
         """Newest first."""
         query = (
@@ -117,7 +128,7 @@ class Rollouts:
                 (event,) = events
                 return self._insert(connection, before.plan, status, event)
             after = self._update(connection, before, before.plan, status)
-            self._append(connection, status, events)
+            self._append(connection, before.plan, status, events)
             if approval is not None:
                 self._approve(connection, status.model, approval)
         return after
@@ -172,7 +183,7 @@ class Rollouts:
         }
         require_fits(rollouts, row)
         connection.execute(sa.insert(rollouts).values(**row))
-        self._append(connection, status, (event,), is_first=True)
+        self._append(connection, plan, status, (event,), is_first=True)
         return StoredRollout(plan, status, 1)
 
     def _update(
@@ -197,6 +208,7 @@ class Rollouts:
     def _append(
         self,
         connection: Connection,
+        plan: RolloutPlan,
         status: RolloutStatus,
         events: Iterable[Event],
         *,
@@ -220,6 +232,8 @@ class Rollouts:
             self._audit.append_within(
                 connection, event.actor, "rollout", status.model, _told(event, is_first)
             )
+            notices = notices_of(plan, event, number, is_first=is_first)
+            add_notices(self._db, connection, notices, self._db.now(connection))
 
     def _approve(self, connection: Connection, model: str, approval: Approval) -> None:
         row = {"model": model, **to_plain(approval), "at": approval.at}

@@ -85,7 +85,7 @@ class RegistryClient:
         found: dict[str, RegisteredModel] = {}
         token = ""
         while True:
-            page = self._get("/registered-models/search", {"max_results": "1000", "page_token": token})
+            page = self.get("/registered-models/search", {"max_results": "1000", "page_token": token})
             for entry in page.get("registered_models", []):
                 found[entry["name"]] = _model(entry)
             token = page.get("next_page_token", "")
@@ -95,7 +95,7 @@ class RegistryClient:
     def versions(self, name: str) -> tuple[ModelVersion, ...]:
         """Every version of a model, newest first (up to 1000). MLflow leaves aliases out of these."""
         escaped = name.replace("'", "''")
-        page = self._get("/model-versions/search", {"filter": f"name='{escaped}'", "max_results": "1000"})
+        page = self.get("/model-versions/search", {"filter": f"name='{escaped}'", "max_results": "1000"})
         return tuple(_version(entry) for entry in page.get("model_versions", []))
 
     def all_versions(self) -> Mapping[str, tuple[ModelVersion, ...]]:
@@ -103,7 +103,7 @@ class RegistryClient:
         found: dict[str, list[ModelVersion]] = {}
         token = ""
         while True:
-            page = self._get("/model-versions/search", {"max_results": "1000", "page_token": token})
+            page = self.get("/model-versions/search", {"max_results": "1000", "page_token": token})
             for entry in page.get("model_versions", []):
                 found.setdefault(entry["name"], []).append(_version(entry))
             token = page.get("next_page_token", "")
@@ -112,11 +112,11 @@ class RegistryClient:
 
     def model(self, name: str) -> RegisteredModel:
         """One model; raises UnknownModel when it was deleted or never existed."""
-        return _model(self._get("/registered-models/get", {"name": name})["registered_model"])
+        return _model(self.get("/registered-models/get", {"name": name})["registered_model"])
 
     def version(self, name: str, version: str) -> ModelVersion:
         """One version with its tags; raises UnknownModel when it was deleted or never existed."""
-        return _version(self._get("/model-versions/get", {"name": name, "version": version})["model_version"])
+        return _version(self.get("/model-versions/get", {"name": name, "version": version})["model_version"])
 
     def set_tag(self, name: str, version: str, key: str, value: str) -> None:
         self._send(
@@ -161,7 +161,7 @@ class RegistryClient:
 
     def webhooks(self) -> tuple[Mapping[str, Any], ...]:
         """Every webhook of the server, as it describes them; secrets are never among it."""
-        return tuple(self._get("/webhooks", {"max_results": "1000"}).get("webhooks", []))
+        return tuple(self.get("/webhooks", {"max_results": "1000"}).get("webhooks", []))
 
     def create_webhook(self, wanted: Mapping[str, Any]) -> None:
         self._send("POST", "/webhooks", wanted)
@@ -174,9 +174,9 @@ class RegistryClient:
         uri = version.source
         if uri.startswith(LOGGED) and not _model_id(uri):  # a copy ("Promote model") names another version
             query = {"name": version.name, "version": version.version}
-            uri = self._get("/model-versions/get-download-uri", query)["artifact_uri"]
+            uri = self.get("/model-versions/get-download-uri", query)["artifact_uri"]
         if model_id := _model_id(uri):
-            logged = self._get(f"/logged-models/{quote(model_id, safe='')}", {})
+            logged = self.get(f"/logged-models/{quote(model_id, safe='')}", {})
             uri = logged["model"]["info"]["artifact_uri"]
         if not uri.startswith(PROXIED):
             raise ModelRefused("the version's files are not behind MLflow's artifact proxy")
@@ -212,7 +212,12 @@ class RegistryClient:
         """Write a file below an artifact root, over the one that is there."""
         self._request("PUT", f"{ARTIFACTS}/{quote(f'{root}/{path}')}", content=content)
 
-    def _get(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What MLflow answers to a body that is posted to a path below its API."""
+        return dict(self._request("POST", API + path, json=dict(body)).json())
+
+    def get(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
+        """What MLflow answers at a path below its API; parameters that are empty are left out."""
         present = {key: value for key, value in params.items() if value}
         return dict(self._request("GET", API + path, params=present).json())
 

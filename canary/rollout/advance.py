@@ -119,4 +119,12 @@ def _has_moved(before: RolloutStatus, after: RolloutStatus) -> bool:
 
 
 def _place(status: RolloutStatus) -> tuple[object, ...]:
-    return (status.phase, status.step, status.pause, status.weight_bp, status.promoted_at is None)
+    is_confirmed = status.confirmed_at is not None
+    return (
+        status.phase,
+        status.step,
+        status.pause,
+        status.weight_bp,
+        is_confirmed,
+        status.promoted_at is None,
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from canary.evidence.metric import MetricPhase
+from canary.rollout.gate import GateAnswer, GateKind
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.seen import Approval, MetricSeen, RolloutEvidence, Seen, World
 from canary.rollout.status import RolloutStatus
@@ -15,7 +16,7 @@ from canary.rollout.step import Step, metrics_of
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a rule decides by. Evidence and approvals of another run are not there."""
+    """What a rule decides by. Evidence, approvals and answers of another run are not there."""
 
     plan: RolloutPlan
     status: RolloutStatus
@@ -44,6 +45,12 @@ class Case:
     def approvals_of(self, step: int) -> tuple[Approval, ...]:
         run = self.status.run
         return tuple(one for one in self.seen.approvals if (one.run, one.step) == (run, step))
+
+    def gate(self, kind: GateKind) -> GateAnswer | None:
+        """The last answer of a gate about this run, however old."""
+        run = self.status.run
+        found = [one for one in self.seen.gates if (one.run, one.kind) == (run, kind)]
+        return max(found, key=lambda one: one.at, default=None)
 
     def metric(self, name: str) -> MetricSeen:
         """What a metric says; of one that nothing is known of, that it has no data."""

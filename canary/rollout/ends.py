@@ -7,6 +7,7 @@ from dataclasses import replace
 from canary.evidence.metric import MetricPhase
 from canary.rollout.actions import is_back
 from canary.rollout.case import Case
+from canary.rollout.gate_rules import rollback_asked
 from canary.rollout.plan import OnDeadline
 from canary.rollout.seen import MetricSeen
 from canary.rollout.status import PauseCause, RolloutPhase, RolloutStatus
@@ -36,11 +37,13 @@ def sent_back(status: RolloutStatus, ending: str, back_to: str | None = None) ->
 
 
 def harmed(case: Case) -> RolloutStatus | None:
-    """A metric that is watched failed: the rollout goes back. After its rollback window a person decides that."""
+    """A metric that is watched failed, or the gate rollback asks for it: the rollout goes back. After its rollback
+    window a person decides that.
+    """
     found = first_harm(case)
-    if found is None:
+    sentence = f"{found.metric} failed: {found.reason}" if found is not None else rollback_asked(case)
+    if sentence is None:
         return None
-    sentence = f"{found.metric} failed: {found.reason}"
     if not case.status.is_promoted or within_rollback_window(case):
         return sent_back(case.status, sentence)
     if PauseCause.REOPENED in (case.status.pause, *case.status.acknowledged):

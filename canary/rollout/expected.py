@@ -17,7 +17,7 @@ from canary.evidence.measure import non_inferiority_limit
 from canary.evidence.metric import NEEDS_CANARY, PLANNED, Hypothesis, Measurement, MetricPhase, MetricSpec
 from canary.rollout import approvals
 from canary.rollout.case import Case
-from canary.rollout.gate import surveilled_until
+from canary.rollout.next_gate import surveilled_until
 from canary.rollout.plan import DAY_S, declared_weight_bp
 from canary.rollout.status import HOLDS, RolloutPhase
 from canary.rollout.step import Analysis, Experiment, Pause, Step

@@ -7,6 +7,7 @@ from typing import Final
 
 from canary.rollout.budget import spent
 from canary.rollout.case import Case
+from canary.rollout.gate_rules import awaits_start
 from canary.rollout.plan import declared_mirror_bp, declared_weight_bp
 from canary.rollout.status import WITHOUT_WEIGHT, PauseCause, RolloutPhase, RolloutStatus
 from canary.rollout.step import Experiment
@@ -83,9 +84,11 @@ def raise_held(case: Case) -> str | None:
 
 
 def asked_bp(case: Case) -> int:
-    """The weight that the plan asks for where the rollout stands."""
+    """The weight that the plan asks for where the rollout stands; none before a gate let its first step begin."""
     if case.status.phase is RolloutPhase.PROMOTING:
         return BASIS_POINTS
+    if awaits_start(case.plan, case.status):
+        return 0
     return declared_weight_bp(case.plan, case.status.step)
 
 

@@ -1,107 +1,53 @@
-"""What stands between a rollout and its next move: people, studies, evidence, time, or the routers. Pure."""
+"""Outside systems that have a say in a rollout: which are asked, and what one said. Frozen values.
+
+The words are Flagger's: confirm-rollout, confirm-promotion, rollback.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
-from canary.evidence.metric import MetricPhase
-from canary.rollout.approvals import absent_roles
-from canary.rollout.case import Case
-from canary.rollout.status import RolloutPhase
-from canary.rollout.step import ApprovalRule, Experiment, Pause, SetMirror, SetWeight, metrics_of
+from canary.rollout.address import require_address
 
 
 class GateKind(StrEnum):
-    """Studies stand before evidence: where both are asked for, it is `studies` until they have come."""
-
-    PERSON = "person"  # it is paused, and somebody has to look
-    APPROVAL = "approval"
-    STUDIES = "studies"
-    EVIDENCE = "evidence"
-    TIME = "time"
-    ROUTERS = "routers"  # a weight or a mirror is to come into force
-    PROMOTION = "promotion"  # every step is done, or the alias is on its way
-    WAY_BACK = "way-back"
+    CONFIRM_ROLLOUT = "confirmRollout"  # before the first step
+    CONFIRM_PROMOTION = "confirmPromotion"  # after the last one
+    ROLLBACK = "rollback"  # at any time
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """`roles` are those in which nobody approved yet, `people` how many more have to. `studies` of `studies_needed`
-    came in this step. `metrics` are those that are asked for and not Successful. `until` is when a time ends.
-    """
+class Gates:
+    """The address of each; None where nobody is asked."""
+
+    confirm_rollout: str | None = field(default=None, repr=False)
+    confirm_promotion: str | None = field(default=None, repr=False)
+    rollback: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for url in self.urls:
+            require_address(url)
+
+    def url(self, kind: GateKind) -> str | None:
+        return {
+            GateKind.CONFIRM_ROLLOUT: self.confirm_rollout,
+            GateKind.CONFIRM_PROMOTION: self.confirm_promotion,
+            GateKind.ROLLBACK: self.rollback,
+        }[kind]
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return tuple(url for kind in GateKind if (url := self.url(kind)) is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class GateAnswer:
+    """What a gate said of one run, and when: yes, no, or nothing that could be understood (None), with the reason."""
 
     kind: GateKind
-    roles: tuple[str, ...] = ()
-    people: int = 0
-    studies: int = 0
-    studies_needed: int = 0
-    metrics: tuple[str, ...] = ()
-    until: datetime | None = None
-
-
-def next_gate(case: Case) -> Gate | None:
-    """The gate before the rollout; None once it has ended. Of the case's world nothing is asked."""
-    status = case.status
-    match status.phase:
-        case RolloutPhase.PROGRESSING:
-            return _of_step(case)
-        case RolloutPhase.PAUSED:
-            return Gate(GateKind.PERSON)
-        case RolloutPhase.PROMOTING:
-            return Gate(GateKind.PROMOTION)
-        case RolloutPhase.SURVEILLING:
-            return Gate(GateKind.TIME, until=surveilled_until(case))
-        case RolloutPhase.ROLLING_BACK:
-            return Gate(GateKind.WAY_BACK)
-    return None
-
-
-def surveilled_until(case: Case) -> datetime | None:
-    """When the surveillance after the promotion is over; None without one."""
-    promoted_at, watched = case.status.promoted_at, case.plan.surveillance
-    if promoted_at is None or watched is None:
-        return None
-    return promoted_at + timedelta(seconds=watched.duration_s)
-
-
-def undecided(case: Case, names: Iterable[str]) -> tuple[str, ...]:
-    """Those of the metrics that decide and are not Successful, in their order."""
-    return tuple(one.metric for one in case.deciding(names) if one.phase is not MetricPhase.SUCCESSFUL)
-
-
-def _of_step(case: Case) -> Gate:
-    match case.step:
-        case None:
-            return Gate(GateKind.PROMOTION)
-        case SetMirror() | SetWeight():
-            return Gate(GateKind.ROUTERS)
-        case Pause() as pause:
-            return _of_pause(case, pause)
-        case Experiment() as experiment:
-            ends = case.status.step_began_at + timedelta(seconds=experiment.duration_s)
-            if case.now < ends:
-                return Gate(GateKind.TIME, metrics=undecided(case, experiment.metrics), until=ends)
-            return Gate(GateKind.EVIDENCE, metrics=undecided(case, experiment.metrics))
-    return Gate(GateKind.EVIDENCE, metrics=undecided(case, metrics_of(case.step)))
-
-
-def _of_pause(case: Case, pause: Pause) -> Gate:
-    if pause.approval is not None:
-        return _of_approval(case, pause.approval)
-    if pause.until is None:
-        ends = case.status.step_began_at + timedelta(seconds=pause.duration_s or 0)
-        return Gate(GateKind.TIME, until=ends)
-    answered = case.evidence.studies_by_step.get(case.status.step, 0) if case.evidence else 0
-    needed, metrics = pause.until.min_studies, undecided(case, pause.until.metrics)
-    kind = GateKind.STUDIES if answered < needed else GateKind.EVIDENCE
-    return Gate(kind, studies=answered, studies_needed=needed, metrics=metrics)
-
-
-def _of_approval(case: Case, rule: ApprovalRule) -> Gate:
-    given = case.approvals_of(case.status.step)
-    absent = absent_roles(rule, given)
-    people = max(rule.count - len({one.actor for one in given}), len(absent))
-    return Gate(GateKind.APPROVAL, roles=absent, people=people)
+    run: int
+    says: bool | None
+    reason: str
+    at: datetime

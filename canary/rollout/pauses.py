@@ -8,6 +8,7 @@ from dataclasses import replace
 from canary.rollout.case import Case
 from canary.rollout.ends import is_overdue, overdue_reason
 from canary.rollout.exposure import forbidden_by_hand
+from canary.rollout.gate_rules import awaits_start
 from canary.rollout.plan_digest import plan_digest
 from canary.rollout.status import PauseCause, RolloutPhase, RolloutStatus
 from canary.rollout.steps import judge_step
@@ -66,7 +67,8 @@ def _causes(case: Case) -> Iterator[tuple[PauseCause, str]]:
         yield PauseCause.PLAN_CHANGED, "the steps or margins are not those with which the rollout began"
     if case.evidence is not None and case.evidence.sample_ratio is Verdict.FAILED:
         yield PauseCause.SAMPLE_RATIO, "the split is not the weight, so what was measured cannot be trusted"
-    if case.step is not None and case.status.phase is RolloutPhase.PROGRESSING:
+    has_begun = not awaits_start(case.plan, case.status)
+    if case.step is not None and case.status.phase is RolloutPhase.PROGRESSING and has_begun:
         verdict = judge_step(case, case.step)
         if verdict.is_inconclusive:
             yield PauseCause.INCONCLUSIVE, verdict.reason

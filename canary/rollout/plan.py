@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from canary.evidence.metric import MetricSpec
+from canary.rollout.gate import Gates
+from canary.rollout.notice import Notification
 from canary.rollout.plan_checks import step_faults
 from canary.rollout.step import Experiment, SetMirror, SetWeight, Step, metrics_of
 from canary.rollout.windows import Calendar
@@ -116,6 +118,8 @@ class RolloutPlan:
     regulatory: Regulatory = field(default_factory=Regulatory)
     participants: Participants = field(default_factory=Participants)
     is_default: bool = False
+    notifications: tuple[Notification, ...] = ()
+    gates: Gates = field(default_factory=Gates)
 
     def __post_init__(self) -> None:
         names = [metric.name for metric in self.metrics]
@@ -125,6 +129,10 @@ class RolloutPlan:
             raise ValueError(f"the plan names {', '.join(unknown)}, which no template has")
         if not 0 <= self.background.starting_step <= len(self.steps):
             raise ValueError("startingStep is the number of a step")
+        if len({one.url for one in self.notifications}) != len(self.notifications):
+            raise ValueError("each address of the notifications stands there once")
+        if self.gates.confirm_promotion is not None and not self.promotes:
+            raise ValueError("only what promotes has a gate confirmPromotion")
         for fault in step_faults(
             self.steps,
             self.metrics,
@@ -135,6 +143,11 @@ class RolloutPlan:
 
     def metric(self, name: str) -> MetricSpec:
         return next(metric for metric in self.metrics if metric.name == name)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Every address that it names, each of which the site must allow."""
+        return (*(one.url for one in self.notifications), *self.gates.urls)
 
     @property
     def promotes(self) -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 from canary.evidence.metric import MetricSpec
+from canary.rollout.gate import Gates
 from canary.rollout.plan import Deadline, ExposureBudget, RollbackWindow, RolloutPlan
 from canary.rollout.windows import Calendar
-from core.codec import to_json_of_changes
+from core.codec import to_json
 
 REMEMBERED_PLANS = 2_048
 
@@ -30,15 +32,25 @@ class _Same:
 
 def plan_digest(plan: RolloutPlan) -> str:
     """The digest of what may not change after the start: steps, metrics with their margins, who takes part, the
-    change record. Windows, freezes, deadline, budget and rollback window may. A field that a later release adds, and
-    that the plan leaves at its default, leaves the digest as it was.
+    change record, gates. Windows, freezes, deadline, budget, rollback window and notifications may.
     """
     return _digest(_Same(plan))
 
 
 @lru_cache(maxsize=REMEMBERED_PLANS)
 def _digest(same: _Same) -> str:
-    return sha256(to_json_of_changes(RolloutPlan, _fixed(same.plan)).encode()).hexdigest()
+    plan = _fixed(same.plan)
+    return sha256(to_json(RolloutPlan, plan, without=_younger(plan)).encode()).hexdigest()
+
+
+def _younger(plan: RolloutPlan) -> Mapping[str, Any]:
+    """Fields that came after the first rollouts had begun: a plan without them has the digest that it had then."""
+    absent = {"notifications": True, "gates": plan.gates == Gates(), "is_default": not plan.is_default}
+    without_concept = [number for number, metric in enumerate(plan.metrics) if metric.concept is None]
+    return {
+        **{name: True for name, is_absent in absent.items() if is_absent},
+        "metrics": {number: {"concept"} for number in without_concept},
+    }
 
 
 def _fixed(plan: RolloutPlan) -> RolloutPlan:
@@ -48,6 +60,7 @@ def _fixed(plan: RolloutPlan) -> RolloutPlan:
         budget=ExposureBudget(),
         calendar=Calendar(),
         rollback_window=RollbackWindow(),
+        notifications=(),
     )
 
 
@@ -62,7 +75,7 @@ def _refused(before: RolloutPlan, after: RolloutPlan) -> Iterator[str]:
     if before.steps != after.steps:
         yield "no step changes after the start"
     yield from _of_metrics(before, after)
-    for name in ("background", "surveillance", "regulatory", "participants"):
+    for name in ("background", "surveillance", "regulatory", "participants", "gates"):
         if getattr(before, name) != getattr(after, name):
             yield f"{name} does not change after the start"
 

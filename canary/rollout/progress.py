@@ -7,6 +7,8 @@ from dataclasses import replace
 from canary.rollout.actions import is_settled
 from canary.rollout.case import Case
 from canary.rollout.exposure import asked_bp, held, raise_held
+from canary.rollout.gate import GateKind
+from canary.rollout.gate_rules import awaits_start, closed
 from canary.rollout.proof import not_proven
 from canary.rollout.status import HOLDS, RolloutPhase, RolloutStatus
 from canary.rollout.steps import judge_step
@@ -19,6 +21,8 @@ def walked(case: Case) -> RolloutStatus:
     hold = raise_held(case) if asked_bp(case) > status.weight_bp else held(case)
     if hold is not None:
         return replace(status, reason=f"{HOLDS}{hold}")
+    if awaits_start(case.plan, status):
+        return _begun(case)
     if case.step is None:
         return _at_the_end(case)
     verdict = judge_step(case, case.step)
@@ -34,6 +38,16 @@ def walked(case: Case) -> RolloutStatus:
     )
 
 
+def _begun(case: Case) -> RolloutStatus:
+    """The first step begins, with its time, when the gate lets it."""
+    if (waits := closed(case, GateKind.CONFIRM_ROLLOUT)) is not None:
+        return replace(case.status, reason=waits)
+    now, answer = case.now, case.gate(GateKind.CONFIRM_ROLLOUT)
+    why = f": {answer.reason}" if answer is not None and answer.reason else ""
+    reason = f"the gate {GateKind.CONFIRM_ROLLOUT} let it begin{why}"
+    return replace(case.status, confirmed_at=now, step_began_at=now, progressed_at=now, reason=reason)
+
+
 def _at_the_end(case: Case) -> RolloutStatus:
     status = case.status
     if not case.plan.promotes:
@@ -42,8 +56,10 @@ def _at_the_end(case: Case) -> RolloutStatus:
     lacking = not_proven(case)
     if lacking is not None:
         return replace(status, reason=lacking)
-    if (closed := raise_held(case)) is not None:
-        return replace(status, reason=f"{HOLDS}{closed}")
+    if (hold := raise_held(case)) is not None:
+        return replace(status, reason=f"{HOLDS}{hold}")
+    if (waits := closed(case, GateKind.CONFIRM_PROMOTION)) is not None:
+        return replace(status, reason=waits)
     return replace(
         status,
         phase=RolloutPhase.PROMOTING,

@@ -1,4 +1,4 @@
-"""What is true at one look: the evidence, the approvals, and the world as registry and routers show it."""
+"""What is true at one look: evidence, approvals, what gates said, and the world as registry and routers show it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from canary.evidence.metric import Measurement, MetricPhase
+from canary.rollout.gate import GateAnswer
 from canary.routing_table import BASIS_POINTS, Slot
 from canary.verdict import Verdict
 
@@ -24,13 +25,22 @@ class MetricSeen:
     observed: int = 0
     measured: Measurement | None = None
 
+    @property
+    def log10_e_harm(self) -> float | None:
+        return None if self.measured is None else self.measured.log10_e_harm
+
+    @property
+    def log10_e_non_inferiority(self) -> float | None:
+        return None if self.measured is None else self.measured.log10_e_non_inferiority
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutEvidence:
     """What is known of one run. That of another run counts as none.
 
     `exposed_studies` are those that the candidate answered below a weight of 100 %, `adverse_events` among all that
-    it answered. `studies_by_step` are those that it answered while a step was under way.
+    it answered. `studies_by_step` are those that it answered while a step was under way. `observed_share`: of the
+    patients who were drawn, the share that was drawn for it.
     """
 
     run: int
@@ -39,6 +49,7 @@ class RolloutEvidence:
     adverse_events: int = 0
     studies_by_step: Mapping[int, int] = field(default_factory=dict)
     sample_ratio: Verdict = Verdict.INCONCLUSIVE
+    observed_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +95,12 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All of it. `evidence` is None while the ledger does not answer, or nothing was computed yet."""
+    """All of it. `evidence` is None while the ledger does not answer, or nothing was computed yet.
+
+    `gates` are the last answers of the outside systems that the plan asks.
+    """
 
     world: World
     evidence: RolloutEvidence | None = None
     approvals: tuple[Approval, ...] = ()
+    gates: tuple[GateAnswer, ...] = ()

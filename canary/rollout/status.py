@@ -72,8 +72,8 @@ class RolloutStatus:
     under way, from 0; when all are done, it is their number. `progressed_at`: when a step was last done, or a person
     resumed. `weight_bp` and `mirror_bp` are what it grants. `acknowledged` are the causes that a person resumed in
     this step. `hand_seen` is the last decision by hand that it knows. `blind_since`: nothing is known of the evidence
-    since then. `promotion_began`: the alias may have moved; `promoted_at`: it was seen to have. `back_to` is the
-    version that a rollback leads to, `ending` is why.
+    since then. `confirmed_at`: a gate let the first step begin. `promotion_began`: the alias may have moved;
+    `promoted_at`: it was seen to have. `back_to` is the version that a rollback leads to, `ending` is why.
     """
 
     model: str
@@ -93,6 +93,7 @@ class RolloutStatus:
     acknowledged: tuple[PauseCause, ...] = ()
     hand_seen: int | None = None
     blind_since: datetime | None = None
+    confirmed_at: datetime | None = None
     promotion_began: bool = False
     promoted_at: datetime | None = None
     back_to: str = ""
@@ -108,8 +109,11 @@ class RolloutStatus:
         _require(self.phase not in WITHOUT_WEIGHT or self.weight_bp == 0, f"{self.phase} has no weight")
         is_watched = self.phase is RolloutPhase.SURVEILLING
         _require(not is_watched or self.is_promoted, "only what was promoted is watched")
-        times = (self.began_at, self.step_began_at, self.progressed_at, self.promoted_at, self.blind_since)
-        _require(all(at is None or at.tzinfo is not None for at in times), "times name their zone")
+        times = (self.began_at, self.step_began_at, self.progressed_at)
+        may_be = (self.promoted_at, self.blind_since, self.confirmed_at)
+        _require(
+            all(at is None or at.tzinfo is not None for at in (*times, *may_be)), "times name their zone"
+        )
 
     @property
     def has_ended(self) -> bool:
@@ -131,8 +135,9 @@ def anchored(status: RolloutStatus, now: datetime) -> RolloutStatus:
 
     So a step that began while the clock was ahead waits for its time again, and not until the clock is there.
     """
+    may_be = (status.promoted_at, status.blind_since, status.confirmed_at)
     times = (status.began_at, status.step_began_at, status.progressed_at)
-    if max(*times, status.promoted_at or now, status.blind_since or now) <= now:
+    if max(*times, *(at or now for at in may_be)) <= now:
         return status
     return replace(
         status,
@@ -141,4 +146,5 @@ def anchored(status: RolloutStatus, now: datetime) -> RolloutStatus:
         progressed_at=min(status.progressed_at, now),
         promoted_at=min(status.promoted_at, now) if status.promoted_at else None,
         blind_since=min(status.blind_since, now) if status.blind_since else None,
+        confirmed_at=min(status.confirmed_at, now) if status.confirmed_at else None,
     )

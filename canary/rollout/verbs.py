@@ -26,6 +26,8 @@ from canary.rollout.approvals import missing
 from canary.rollout.case import Case
 from canary.rollout.ends import sent_back, within_rollback_window
 from canary.rollout.exposure import granted, held
+from canary.rollout.gate import GateKind
+from canary.rollout.gate_rules import awaits_start, closed
 from canary.rollout.nominate import begin
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.plan_digest import plan_digest
@@ -133,6 +135,8 @@ def _approve(case: Case, verb: Verb) -> Outcome:
     status, step = case.status, case.step
     if status.phase is not RolloutPhase.PROGRESSING:
         return _wrong_phase(status, "approve")
+    if awaits_start(case.plan, status):
+        return _not_begun(case)
     if not isinstance(step, Pause) or step.approval is None:
         return Refused(f"step {status.step} waits for no approval")
     if step.approval.roles and verb.role not in step.approval.roles:
@@ -151,6 +155,8 @@ def _promote(case: Case, verb: Verb) -> Outcome:
     status, step = case.status, case.step
     if status.phase is not RolloutPhase.PROGRESSING:
         return _wrong_phase(status, "promote")
+    if awaits_start(case.plan, status):
+        return _not_begun(case)
     if verb.full:
         return _promote_full(case, verb)
     if not isinstance(step, Pause):
@@ -223,6 +229,12 @@ def _undo(case: Case, verb: Verb) -> Outcome:
     if to == status.candidate or to not in (status.stable, *near):
         return Refused(f"version {to} is none of the last {case.plan.rollback_window.revisions} champions")
     return sent_back(status, _told(verb, f"went back to version {to}"), to)
+
+
+def _not_begun(case: Case) -> Refused:
+    return Refused(
+        f"its first step has not begun: {closed(case, GateKind.CONFIRM_ROLLOUT) or 'it begins now'}"
+    )
 
 
 def _wrong_phase(status: RolloutStatus, verb: str) -> Refused:

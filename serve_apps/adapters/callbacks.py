@@ -15,6 +15,24 @@ from core.errors import CallbackFailed, CallbackGone
 CALLBACK_TIMEOUT_S = 10.0
 
 
+class Signer:
+    """Signs bodies with the secret of the site, so that any Standard Webhooks library can check them."""
+
+    def __init__(self, secret: bytes, clock: Callable[[], datetime] = now) -> None:
+        self._webhook = Webhook(secret)
+        self._clock = clock
+
+    def headers(self, message: str, body: bytes) -> dict[str, str]:
+        """Those of one POST; a receiver knows a message that comes again by its id."""
+        at = self._clock()
+        return {
+            "webhook-id": message,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": self._webhook.sign(message, at, body.decode()),
+            "Content-Type": "application/json",
+        }
+
+
 class SignedCallbacks:
     """Posts JSON bodies. A redirect is not followed: the site allowed a host, not wherever that one points."""
 
@@ -24,8 +42,7 @@ class SignedCallbacks:
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        self._webhook = Webhook(secret)
-        self._clock = clock
+        self._signer = Signer(secret, clock)
         self._http = httpx.AsyncClient(
             timeout=CALLBACK_TIMEOUT_S, follow_redirects=False, trust_env=False, transport=transport
         )
@@ -36,7 +53,7 @@ class SignedCallbacks:
         Raises CallbackFailed, or CallbackGone for a host that wants no more of them.
         """
         timeout_s = min(CALLBACK_TIMEOUT_S, deadline_s)
-        headers = self._headers(delivery_id, body)
+        headers = self._signer.headers(delivery_id, body)
         try:
             response = await self._http.post(url, content=body, headers=headers, timeout=timeout_s)
         except httpx.HTTPError as error:
@@ -48,12 +65,3 @@ class SignedCallbacks:
 
     async def aclose(self) -> None:
         await self._http.aclose()
-
-    def _headers(self, delivery_id: str, body: bytes) -> dict[str, str]:
-        at = self._clock()
-        return {
-            "webhook-id": delivery_id,
-            "webhook-timestamp": str(int(at.timestamp())),
-            "webhook-signature": self._webhook.sign(delivery_id, at, body.decode()),
-            "Content-Type": "application/json",
-        }

@@ -81,6 +81,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "leadership-lost": 503,
         "callback-failed": 502,
         "callback-gone": 502,
+        "gate-failed": 502,
         "api-unavailable": 503,
         "model-refused": 503,
         "model-unavailable": 503,

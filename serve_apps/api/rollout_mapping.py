@@ -6,7 +6,7 @@ from canary.evidence.measure import harm_limit, non_inferiority_limit, sharing_g
 from canary.evidence.metric import PLANNED, Hypothesis, Measurement
 from canary.rollout.case import Case
 from canary.rollout.expected import Expectation, Expected, expected
-from canary.rollout.gate import next_gate
+from canary.rollout.next_gate import next_gate
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.seen import MetricSeen
 from canary.rollout.step_told import step_in_words

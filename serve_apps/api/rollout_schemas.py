@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from canary.evidence.metric import Hypothesis, MetricKind, MetricPhase
-from canary.rollout.gate import GateKind
+from canary.rollout.next_gate import NextGateKind
 from canary.rollout.status import ConditionKind, PauseCause, RolloutPhase
 from serve_apps.api.schemas import NO_NUL, Name, Wire
 
@@ -107,7 +107,7 @@ class GateOut(Wire):
     `studies` of `studies_needed` came in this step; `metrics` are asked for and not Successful.
     """
 
-    kind: GateKind
+    kind: NextGateKind
     roles: tuple[str, ...] = ()
     people: int = 0
     studies: int = 0

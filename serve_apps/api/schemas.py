@@ -269,7 +269,7 @@ class PendingShadowsOut(Wire):
 
 
 class DeadLetterOut(Wire):
-    """A delivery that was given up. `destination` is the source or host that it was for."""
+    """A delivery that was given up. `destination` is the source or host that it was for; a notice has no job."""
 
     job_id: str
     kind: str

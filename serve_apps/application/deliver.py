@@ -1,4 +1,5 @@
-"""Carries out the outbox: reports back to their source, callbacks to their hosts. At least once, each in its lane.
+"""Carries out the outbox: reports back to their source, callbacks and notices to their hosts. At least once, each in
+its lane.
 
 A lane is the store or host that a delivery goes to. What hangs there fills its own lane and no other. A report's UIDs
 are derived from its input and version, so one that is stored again after a crash replaces itself.
@@ -207,9 +208,10 @@ class OutboxDispatcher:
         try:
             async with asyncio.timeout(deadline_s):
                 match delivery.kind:
-                    case deliveries.CALLBACK:
+                    case deliveries.CALLBACK | deliveries.NOTICE:
                         body = json.dumps(delivery.payload).encode()
-                        await self._c.callbacks.send(delivery.destination, delivery.id, body, deadline_s)
+                        message = deliveries.message_id(delivery)
+                        await self._c.callbacks.send(delivery.destination, message, body, deadline_s)
                     case deliveries.STOW:
                         await self._store(delivery, deadline_s)
                     case _:

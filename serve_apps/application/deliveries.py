@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ledger import CALLBACK as CALLBACK
-from ledger import Delivery, Job, callback_of_result
+from ledger import NOTICE as NOTICE
+from ledger import ClaimedDelivery, Delivery, Job, callback_of_result
 from serve_apps.application.analyse_study import Analysis
 from serve_apps.settings import SourceSettings
 
@@ -20,3 +21,9 @@ def deliveries_for(job: Job, source: SourceSettings, analysis: Analysis) -> tupl
 def to_store(source: SourceSettings, documents: Mapping[str, bytes]) -> tuple[Delivery, ...]:
     """The DICOM objects of a study to the source that it came from."""
     return tuple(Delivery(kind=STOW, destination=source.id, document=kind) for kind in documents)
+
+
+def message_id(delivery: ClaimedDelivery) -> str:
+    """By which a receiver knows a message that comes a second time: its own id, where it has one."""
+    own = (delivery.payload or {}).get("id") if delivery.kind == NOTICE else None
+    return own if isinstance(own, str) else delivery.id

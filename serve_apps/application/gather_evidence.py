@@ -19,7 +19,7 @@ from canary.rollout.evidence_told import metrics_seen
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.seen import RolloutEvidence
 from canary.rollout.status import RolloutStatus
-from canary.routing_table import BASIS_POINTS
+from canary.routing_table import BASIS_POINTS, CANARY
 from canary.sample_ratio import SampleRatio, judge_ratio, observe_draws
 from ledger import Ledger
 from ledger.paired_feed import Versions
@@ -92,6 +92,7 @@ class _Look:
             adverse_events=self._adverse(),
             studies_by_step=by_step,
             sample_ratio=judge_ratio(split.values()).verdict,
+            observed_share=_share_of(split.get(CANARY)),
         )
 
     # ---- what is drawn, in the order of (at, identity)
@@ -208,6 +209,10 @@ class _Answers:
     @classmethod
     def from_json(cls, document: Json) -> _Answers:
         return cls(document["exposed"], dict(map(tuple, document["by_step"])))
+
+
+def _share_of(canary: SampleRatio | None) -> float | None:
+    return canary.chosen / canary.exposures if canary is not None and canary.exposures else None
 
 
 def _place_to_json(place: Place) -> Json:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from canary.priority_rules import priority_of
 from core.errors import (
@@ -40,6 +39,7 @@ from ledger import (
     Priority,
     Submitted,
 )
+from serve_apps.application.callback_hosts import is_allowed
 from serve_apps.application.callers import Caller, Scope
 from serve_apps.application.executors import run_in
 from serve_apps.application.job_in_words import JobInWords, job_in_words
@@ -371,14 +371,10 @@ def documents_of(result: JobResult) -> tuple[str, ...]:
 def check_callback(url: str, allowed_hosts: tuple[str, ...]) -> None:
     """A callback goes to an allowed host over https, or http on loopback; anything else is refused (SSRF)."""
     try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:  # as `https://[`, or a port above 65535
+        may_be = is_allowed(url, allowed_hosts)
+    except ValueError:
         raise UrlRefused("the callback is no address", "/callback") from None
-    is_secure = parts.scheme == "https" or (
-        parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")
-    )
-    if not is_secure or parts.hostname not in allowed_hosts or parts.username:
+    if not may_be:
         raise UrlRefused("the callback's host is not allowed by this site", "/callback")
 
 

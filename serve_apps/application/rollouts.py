@@ -14,8 +14,9 @@ from canary.rollout.plan import DAY_S, RolloutPlan
 from canary.rollout.seen import Approval, MetricSeen, RolloutEvidence, Seen, World
 from canary.rollout.verbs import Verb
 from core.clock import now
-from core.errors import InvalidField, RolloutNotFound, SerinusError
+from core.errors import InvalidField, RolloutNotFound, SerinusError, UrlRefused
 from ledger import Ledger, RolloutEvent, StoredRollout
+from serve_apps.application.callback_hosts import is_allowed
 from serve_apps.application.evidence_port import EvidencePort
 from serve_apps.application.executors import run_in
 
@@ -65,8 +66,15 @@ class RolloutService:
     """Starts rollouts, passes on what people say to them, and tells how they stand."""
 
     def __init__(
-        self, ledger: Ledger, controller: RolloutCalls, evidence: EvidencePort, executor: Executor
+        self,
+        ledger: Ledger,
+        controller: RolloutCalls,
+        evidence: EvidencePort,
+        executor: Executor,
+        callback_hosts: Sequence[str] = (),
     ) -> None:
+        """`callback_hosts` are those that the site lets be called; without one a plan names no address."""
+        self._hosts = callback_hosts
         self._ledger = ledger
         self._controller = controller
         self._evidence = evidence
@@ -85,13 +93,15 @@ class RolloutService:
     ) -> tuple[RolloutView, bool]:
         """Begin the model's rollout of `plans`, or change its plan where that may be; whether it began.
 
-        Raises InvalidField unless there is one plan for the model, and as RolloutCalls does.
+        Raises InvalidField unless there is one plan for the model, UrlRefused for an address that the site does not
+        allow, and as RolloutCalls does.
         """
         mine = [plan for plan in plans if plan.model == model]
         if len(mine) != 1:
             raise InvalidField(
                 f"the spec holds {len(mine)} rollouts for {model}, and one is started", "/spec"
             )
+        require_allowed(mine[0], self._hosts)
         began = await self._controller.start_rollout(mine[0], actor)
         return await self.of(model), began
 
@@ -133,3 +143,9 @@ class RolloutService:
         if stored.status.has_ended or days < FEWEST_DAYS:
             return None
         return self._ledger.rollout_feed.answered_number(stored.status.model, since) / days
+
+
+def require_allowed(plan: RolloutPlan, hosts: Sequence[str]) -> None:
+    """Raise UrlRefused, which names no address, unless the site lets every address of the plan be called."""
+    if not all(is_allowed(url, hosts) for url in plan.urls):
+        raise UrlRefused("a notification or gate is on a host that this site does not allow", "/spec")

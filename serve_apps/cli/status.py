@@ -123,7 +123,8 @@ def _print_queue(queue: Mapping[str, Any]) -> None:
 
 def _dead_letter(letter: Mapping[str, Any]) -> str:
     """What was given up after all its attempts; only a person can send it now."""
-    delivery = f"{letter['kind']} of job {letter['job_id']} to {letter['destination']}"
+    job = f" of job {letter['job_id']}" if letter["job_id"] else ""
+    delivery = f"{letter['kind']}{job} to {letter['destination']}"
     reason = letter["error"] or "no reason is kept"
     return f"{delivery} was given up after {letter['attempts']} attempts: {reason}"
 

@@ -23,10 +23,13 @@ from serve_apps.control.pages import (
     STATE_TAG,
     Key,
     Pages,
+    RolloutPage,
     VersionPage,
     line_in,
     with_line,
+    with_rollouts,
 )
+from serve_apps.control.rollout_told import ROLLOUT_TAGS
 
 logger = logging.getLogger("serinus.pages")
 AGAIN_S: Final = 5.0  # after MLflow did not take something
@@ -40,6 +43,7 @@ class PageStore(Protocol):
     def version(self, name: str, version: str) -> ModelVersion: ...
     def model(self, name: str) -> RegisteredModel: ...
     def set_tag(self, name: str, version: str, key: str, value: str) -> None: ...
+    def delete_tag(self, name: str, version: str, key: str) -> None: ...
     def describe_version(self, name: str, version: str, description: str) -> None: ...
     def describe_model(self, name: str, description: str) -> None: ...
 
@@ -56,7 +60,10 @@ class PageWriter:
         executor: Executor | None = None,
         clock: Callable[[], datetime] = now,
         monotonic: Callable[[], float] = time.monotonic,
+        rollouts: Callable[[], Mapping[Key, RolloutPage] | None] = dict,
     ) -> None:
+        """`rollouts` is what declared rollouts add; nothing is written while that is not known (None)."""
+        self._rollouts = rollouts
         self._store = store
         self._executor = executor or ThreadPoolExecutor(1, "pages")
         self._clock = clock
@@ -75,9 +82,14 @@ class PageWriter:
                 self._versions |= {(model, version): shown_on(one) for version, one in listing.items()}
 
     def write(self, pages: Pages, models: Mapping[str, RegisteredModel]) -> None:
-        """Begin to write what differs, unless that is under way. `models` are those that MLflow has."""
-        if self.is_writing:
+        """Begin to write what differs, unless that is under way, or rollouts are not known yet.
+
+        `models` are those that MLflow has.
+        """
+        rollouts = self._rollouts()
+        if self.is_writing or rollouts is None:
             return
+        pages = with_rollouts(pages, rollouts)
         self._models |= {name: line_in(model.description) for name, model in models.items()}
         versions = dict(self._due_versions(pages))
         lines = {name: text for name, text in pages.models.items() if self._models.get(name, text) != text}
@@ -95,7 +107,7 @@ class PageWriter:
 
     def _due_versions(self, pages: Pages) -> Iterator[tuple[Key, VersionPage]]:
         for key, page in pages.versions.items():
-            if self._versions.get(key) != page:
+            if key not in pages.unsettled and not _stands(self._versions.get(key), page):
                 yield key, page
         for key, shown in self._versions.items():
             if key not in pages.versions and shown not in (NOTHING, NO_ROLE):
@@ -121,12 +133,22 @@ class PageWriter:
             for tag, text in ((STATE_TAG, page.state), (REASON_TAG, page.reason)):
                 if found.tags.get(tag) != text:
                     self._store.set_tag(*key, tag, text)
+            self._tell_rollout(key, found.tags, page.rollout)
             described = self._described(found.description, page.line)
             if described is not None:
                 self._store.describe_version(*key, described)
         except UnknownModel:  # the version was deleted: nobody looks at its page
             logger.info("pages.no_such_version", extra={"version": key[1]})
         return page
+
+    def _tell_rollout(self, key: Key, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+        """What is not known of a rollout stays; the tags of a version that has none, which were copied, go."""
+        for tag, text in wanted.items():
+            if found.get(tag) != text:
+                self._store.set_tag(*key, tag, text)
+        for tag in ROLLOUT_TAGS:
+            if tag in found and not wanted:
+                self._store.delete_tag(*key, tag)
 
     def _of_model(self, name: str, line: str) -> str:
         try:
@@ -151,4 +173,16 @@ class PageWriter:
 def shown_on(version: ModelVersion) -> VersionPage:
     """What the page of a version says of us; NOTHING where we never wrote."""
     tags = version.tags
-    return VersionPage(tags.get(STATE_TAG, ""), tags.get(REASON_TAG, ""), line_in(version.description))
+    rollout = {tag: tags[tag] for tag in ROLLOUT_TAGS if tag in tags}
+    return VersionPage(
+        tags.get(STATE_TAG, ""), tags.get(REASON_TAG, ""), line_in(version.description), rollout
+    )
+
+
+def _stands(shown: VersionPage | None, page: VersionPage) -> bool:
+    """Whether the page says what it is to say, and no more of a rollout where there is none."""
+    if shown is None or (shown.state, shown.reason, shown.line) != (page.state, page.reason, page.line):
+        return False
+    if not page.rollout:
+        return not shown.rollout
+    return all(shown.rollout.get(tag) == text for tag, text in page.rollout.items())

@@ -1,14 +1,14 @@
-"""What MLflow's pages are to say: of each version two tags and a line, of each model a line. Pure.
+"""What MLflow's pages are to say: of each version its tags and a line, of each model a line. Pure.
 
 The line stands in the description, which is where a page opens; the tags lie below the metrics. Nothing of a study
-is in either: versions, shares, times, and why a version cannot be run.
+is in either: versions, shares, times, why a version cannot be run, and how its declared rollout stands.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -31,22 +31,40 @@ Key = tuple[str, str]  # model, version
 
 @dataclass(frozen=True, slots=True)
 class VersionPage:
-    """What the page of a version says: two tags, and the line without its time."""
+    """What the page of a version says: two tags, and the line without its time; `rollout` are its rollout's tags."""
 
     state: str
     reason: str
     line: str
+    rollout: Mapping[str, str] = field(default_factory=dict)
 
 
 NO_ROLE: Final = VersionPage("no role", "no alias gives it one", "no role: it reads nothing.")
 
 
 @dataclass(frozen=True, slots=True)
+class RolloutPage:
+    """What a rollout adds to the page of its candidate, and to that of the model while it is under way.
+
+    Not `is_settled`: it will be something else in a moment, so the version's page is left as it is.
+    """
+
+    tags: Mapping[str, str]
+    sentence: str
+    of_model: str = ""
+    is_settled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Pages:
-    """The pages of all versions that have a role, or lost theirs a while ago, and the lines of all models."""
+    """The pages of all versions that have a role, or lost theirs a while ago, and the lines of all models.
+
+    `unsettled` are versions whose page is left as it is.
+    """
 
     versions: Mapping[Key, VersionPage] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
+    unsettled: frozenset[Key] = frozenset()
 
 
 def pages_of(target: Target, variants: Iterable[VariantStatus], *, frozen: bool) -> Pages:
@@ -61,6 +79,19 @@ def pages_of(target: Target, variants: Iterable[VariantStatus], *, frozen: bool)
         versions=former | named,
         models={model.model: _model_line(model, frozen) for model in target.models},
     )
+
+
+def with_rollouts(pages: Pages, rollouts: Mapping[Key, RolloutPage]) -> Pages:
+    """The pages with what declared rollouts add; also of a version that has no role any more."""
+    versions, models = dict(pages.versions), dict(pages.models)
+    for key, rollout in rollouts.items():
+        page = versions.get(key, NO_ROLE)
+        line = _joined(page.line, rollout.sentence)
+        versions[key] = replace(page, line=line, rollout=rollout.tags)
+        if rollout.of_model and key[0] in models:
+            models[key[0]] = _joined(models[key[0]], rollout.of_model)
+    unsettled = frozenset(key for key, rollout in rollouts.items() if not rollout.is_settled)
+    return replace(pages, versions=versions, models=models, unsettled=unsettled)
 
 
 def line_in(description: str) -> str:
@@ -150,6 +181,10 @@ def _model_line(model: ModelTarget, frozen: bool) -> str:
     shadows = ", ".join(sorted({shadow.variant.version for shadow in table.shadows}))
     told += [f"as shadows read: {shadows}"] if shadows else []
     return f"{'; '.join(told)}."
+
+
+def _joined(line: str, sentence: str) -> str:
+    return f"{line.removesuffix('.')}; {sentence.removesuffix('.')}."
 
 
 def _plain(text: str) -> str:

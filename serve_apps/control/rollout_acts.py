@@ -14,6 +14,7 @@ from typing import Protocol
 
 from canary.rollout.actions import Action, AwaitDrain, GrantMirror, GrantSlot, GrantWeight, PointAlias, Record
 from canary.rollout.advance import Event, Transition
+from canary.rollout.notice import kind_of
 from canary.rollout.seen import Approval
 from canary.rollout.status import RolloutStatus
 from canary.routing_table import Slot
@@ -121,6 +122,7 @@ class Acts:
                         status, events = transition.status, transition.events
                         self._p.store.move(before, status, events, approval=transition.approval)
                         is_written = True
+                        log_events(events)
                     case GrantWeight():
                         routing = self._grant(action, routing)
                         touched.add(Touched.ROUTING)
@@ -172,3 +174,14 @@ def with_record(transition: Transition) -> tuple[Action, ...]:
     if not has_news or Record() in transition.actions:
         return transition.actions
     return (Record(), *transition.actions)
+
+
+def log_events(events: Iterable[Event]) -> None:
+    """A line for each change that was written. Why stands in the ledger: it may hold the words of a person."""
+    for event in events:
+        after = event.after
+        place = {"phase": after.phase.value, "step": after.step, "weight_bp": after.weight_bp}
+        told = {"model": after.model, "version": after.candidate, "run": after.run, "actor": event.actor}
+        logger.info(
+            "rollout.transition", extra={"change": kind_of(event.before, after).value, **told, **place}
+        )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
 from canary.rollout.advance import Event, advance
 from canary.rollout.default_plan import DefaultRollout
 from canary.rollout.ends import superseded
+from canary.rollout.gate_rules import questions_of
 from canary.rollout.nominate import NotNow, begin, nominate, plan_for
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.plan_digest import refused_changes
@@ -27,7 +28,9 @@ from core.errors import RolloutNotFound, RolloutRefused, SerinusError
 from ledger import ModelRouting, StoredRollout, Transition
 from ledger.rollout_marks import Mark
 from serve_apps.application.evidence_port import EvidencePort
+from serve_apps.control.gates import GatePort, NoGates
 from serve_apps.control.rollout_acts import Acts, Done, Ports, RolloutStore, Touched
+from serve_apps.control.rollout_board import RolloutBoard
 from serve_apps.control.rollout_memory import RolloutMemory
 from serve_apps.control.rollout_world import ROLLOUT, Drains, Sighting, Site, aliases_seen, world_of
 
@@ -46,7 +49,7 @@ class KeptRollouts(RolloutStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a look asks beside the controller's observation.
+    """What a look asks beside the controller's observation, and the board on which it tells what it found.
 
     `history` are an alias's moves, the newest first; `key` is what stays together when the site draws patients.
     """
@@ -58,6 +61,8 @@ class Sources:
     marks: Callable[[], Mapping[str, Mark]]
     history: Callable[[str], Sequence[Transition]]
     key: AssignmentKey = AssignmentKey.PATIENT
+    board: RolloutBoard = field(default_factory=RolloutBoard)
+    gates: GatePort = field(default_factory=NoGates)
 
 
 class Rollouts:
@@ -82,14 +87,20 @@ class Rollouts:
     def look(self, sighting: Sighting) -> frozenset[Touched]:
         """Look at every rollout once; returns what was changed. Raises LedgerUnavailable."""
         newest = self._begin_by_itself(self._s.store.newest(), sighting)
-        if not newest:  # a site without challengers pays for nothing
-            return frozenset()
+        self._s.gates.want(question for one in newest for question in questions_of(one.plan, one.status))
+        touched = self._look_at_all(newest, sighting) if newest else frozenset()
+        self._s.board.looked()
+        return touched
+
+    def _look_at_all(self, newest: Sequence[StoredRollout], sighting: Sighting) -> frozenset[Touched]:
+        """A site without challengers pays for nothing, so it does not come here."""
         decided, site = self._s.routing(), self._s.site()
         self._memory.begin_look()
         touched: set[Touched] = set()
         for stored in newest:
             routing = self._in_force(decided, stored.status.model)
             if is_at_rest(stored.status, routing):
+                self._s.board.saw(stored, None, self._clock())
                 continue
             try:
                 done = self._look_at(stored, sighting, routing, site)
@@ -134,6 +145,7 @@ class Rollouts:
         for one in by_itself:
             self._replace(one, actor)
         self._s.store.begin(plan, status, actor=actor)
+        logger.info("rollout.begun", extra={"model": model, "version": status.candidate, "run": status.run})
         return True
 
     def say(self, model: str, verb: Verb, sighting: Sighting) -> frozenset[Touched]:
@@ -192,6 +204,7 @@ class Rollouts:
 
     def _look_at(self, stored: StoredRollout, sighting: Sighting, routing: ModelRouting, site: Site) -> Done:
         seen = self._seen(stored, sighting, routing, site)
+        self._s.board.saw(stored, seen.evidence, self._clock())
         transition = advance(stored.plan, stored.status, seen, self._clock())
         return self._acts.do(stored, transition, routing, generation_of(sighting, stored.status.model))
 
@@ -203,7 +216,8 @@ class Rollouts:
         world = world_of(status.model, status.candidate, sighting, routing, site, is_drained=is_drained)
         if status.has_ended:
             return Seen(world)
-        return Seen(world, self._evidence(stored), self._memory.approvals(stored))
+        approvals = self._memory.approvals(stored)
+        return Seen(world, self._evidence(stored), approvals, self._s.gates.answers(*stored.key))
 
     def _evidence(self, stored: StoredRollout) -> RolloutEvidence | None:
         """What cannot be computed is not known."""

@@ -126,6 +126,7 @@ class Ingress(RoutingReplica):
                 controller,
                 ReadEvidence(ledger),
                 pools.ledger,
+                settings.callback_hosts,
             ),
             replays=ReplayService(ledger, self._snapshot, pools.ledger, settings.adjudicate_concordant),
             truth_sets=TruthSetService(ledger, self._snapshot, keys, pools.ledger, settings.all_sources),

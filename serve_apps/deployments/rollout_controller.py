@@ -18,10 +18,12 @@ from ledger import Ledger
 from observability.event_log import configure_logging
 from registry.cache import NodeCache
 from registry.client import RegistryClient
+from registry.runs import Runs
 from registry.server import database_of
 from registry.signing import load_verify_key
 from registry.webhook_subscription import name_of_site, subscribe
 from serve_apps.adapters.broadcast import Broadcast
+from serve_apps.adapters.rollout_gates import SignedGates
 from serve_apps.adapters.tracing import pseudonymiser
 from serve_apps.application.anchored_audit import audit_anchor
 from serve_apps.application.gather_evidence import GatheredEvidence
@@ -30,13 +32,16 @@ from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.truth_set_runs import TruthSetRunner
 from serve_apps.control.admission import AdmissionController
 from serve_apps.control.apply import Applications, ReadinessProbes
+from serve_apps.control.gates import AskedGates
 from serve_apps.control.observe import ApplicationPhases, Observer, unknown
 from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
 from serve_apps.control.ray_serve import RayServe, ask_replica
 from serve_apps.control.reconcile import Parts, Reconciler
 from serve_apps.control.rollout_acts import Ports
+from serve_apps.control.rollout_board import RolloutBoard
 from serve_apps.control.rollout_loop import Controller, RolloutLoop
+from serve_apps.control.rollout_runs import RolloutRuns
 from serve_apps.control.rollout_world import Drains, Site
 from serve_apps.control.rollouts import Rollouts, Sources
 from serve_apps.control.subscription import RegistrySubscription
@@ -66,6 +71,8 @@ class RolloutController:
             self._upkeep.run_forever(),
             self._rollouts.run_forever(),
             self._truth_sets.run_forever(),
+            self._runs.run_forever(),
+            self._gates.run_forever(),
             *([self._subscription.run_forever()] if self._subscription else []),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -93,7 +100,8 @@ class RolloutController:
         anchor = audit_anchor(settings, ledger)
         audit = audit_chain(lambda full: anchor.keep(full=full).problem)
         self._watch = DataPlaneWatch(ledger.decisions, ledger.audit, (backlog, log, audit))
-        self._pages = PageWriter(client)
+        self._board = RolloutBoard()
+        self._pages = PageWriter(client, rollouts=self._board.pages)
         purge = SitePurge(ledger.retention, ledger.audit, settings)
         self._upkeep = Upkeep(purge.purge, settings.purge_interval_s)
         self._subscription = None if embedded else subscription_of(settings, client)
@@ -109,13 +117,14 @@ class RolloutController:
             alarms=self._alarms,
         )
         self._reconciler = Reconciler(parts, settings)
+        self._gate_calls = SignedGates(settings.paths.callback_key.read_text().strip().encode())
+        self._gates = AskedGates(self._gate_calls, settings.callback_hosts)
         self._rollouts = self._rollout_loop(settings)
         self._truth_sets = TruthSetLoop(
             TruthSetRunner(ledger, pseudonymiser(settings)), self._leads, lambda: self._publisher.snapshot
         )
-
-    def _leads(self) -> bool:
-        return self._ledger.control.head().leader_epoch == self._publisher.epoch
+        site = name_of_site(settings.paths.webhook_key.read_text().strip())
+        self._runs = RolloutRuns(Runs(client), self._board, ledger.rollouts.of_run, site, self._leads)
 
     def _rollout_loop(self, settings: Settings) -> RolloutLoop:
         ledger, reconciler = self._ledger, self._reconciler
@@ -128,6 +137,8 @@ class RolloutController:
             marks=ledger.rollout_marks.all,
             history=ledger.transitions.history,
             key=settings.assignment_key,
+            board=self._board,
+            gates=self._gates,
         )
         ports = Ports(ledger.rollouts, ledger.routing, self._client, ledger.transitions)
         controller = Controller(
@@ -175,6 +186,8 @@ class RolloutController:
             self._upkeep,
             self._rollouts,
             self._truth_sets,
+            self._runs,
+            self._gates,
         )
         for part in (
             *closing,
@@ -187,6 +200,11 @@ class RolloutController:
         ):
             if part is not None:
                 part.close()
+        await self._gate_calls.aclose()
+
+    def _leads(self) -> bool:
+        """As the ledger says, which may be away."""
+        return self._ledger.control.head().leader_epoch == self._publisher.epoch
 
     def _wake(self) -> None:
         self._reconciler.wake()

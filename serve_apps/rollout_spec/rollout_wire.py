@@ -7,10 +7,11 @@ from typing import Final, Literal, Self
 
 from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
+from canary.rollout.notice import NoticeKind, Notification
 from canary.rollout.plan import OnDeadline, Participants
 from canary.rollout.windows import Calendar
 from canary.routing_table import AssignmentKey
-from serve_apps.rollout_spec.units import Duration, Percent, WindowText
+from serve_apps.rollout_spec.units import Duration, Percent, Url, WindowText
 from serve_apps.rollout_spec.wire_base import Metadata, TemplateRef, Wire
 
 ONE_PROPERTY: Final[dict[str, JsonValue]] = {"minProperties": 1, "maxProperties": 1}
@@ -184,6 +185,38 @@ class RollbackWindowWire(Wire):
     """For so long after the promotion `undo` is possible, and harm found by the surveillance goes back by itself."""
 
 
+class NotificationWire(Wire):
+    """Told of changes by a signed webhook."""
+
+    url: Url
+    """An address on a host that the site allows."""
+    events: tuple[NoticeKind, ...] = ()
+    """Of which changes; left out: of all."""
+
+    @model_validator(mode="after")
+    def names_each_event_once(self) -> Self:
+        Notification(self.url, self.events)
+        return self
+
+
+class GateWire(Wire):
+    """An outside system that is asked by a signed POST."""
+
+    url: Url
+    """An address on a host that the site allows."""
+
+
+class GatesWire(Wire):
+    """Who has a say besides the evidence and the people here, in Flagger's words."""
+
+    confirm_rollout: GateWire | None = None
+    """Holds the first step until it says yes."""
+    confirm_promotion: GateWire | None = None
+    """Holds the promotion until it says yes."""
+    rollback: GateWire | None = None
+    """A yes leads back, at any time."""
+
+
 class RolloutSpec(Wire):
     model: ModelWire
     steps: tuple[StepWire, ...] = Field(min_length=1)
@@ -199,6 +232,10 @@ class RolloutSpec(Wire):
     on_deadline: OnDeadline = OnDeadline.PAUSE
     """What follows then. It never promotes."""
     rollback_window: RollbackWindowWire = RollbackWindowWire()
+    notifications: tuple[NotificationWire, ...] = ()
+    """Who is told of changes; may change after the start."""
+    gates: GatesWire = GatesWire()
+    """Who has a say from outside; fixed once the rollout has begun."""
 
 
 class RolloutWire(Wire):

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from canary.evidence.metric import MetricSpec
+from canary.rollout.gate import Gates
+from canary.rollout.notice import Notification
 from canary.rollout.plan import (
     Background,
     Deadline,
@@ -23,6 +25,7 @@ from core.codec import InvalidDocument
 from serve_apps.rollout_spec.rollout_wire import (
     AnalysisWire,
     ApprovalWire,
+    GatesWire,
     PauseWire,
     RolloutSpec,
     RolloutWire,
@@ -66,6 +69,7 @@ def _contradictions(
     yield from (InvalidDocument(f"/spec/steps/{one.step}", one.problem) for one in found)
     if mapping.background().starting_step > len(steps):
         yield InvalidDocument("/spec/background/startingStep", f"there are {len(steps)} steps, from 0")
+    yield from _of_outside(mapping.spec, steps)
 
 
 def _built(
@@ -87,6 +91,8 @@ def _built(
         ),
         regulatory=regulatory,
         participants=Participants(**spec.assignment.model_dump()),
+        notifications=tuple(Notification(one.url, one.events) for one in spec.notifications),
+        gates=gates_of(spec.gates),
     )
 
 
@@ -98,19 +104,27 @@ def calendar_of(windows: WindowsWire) -> Calendar:
     )
 
 
+def gates_of(wire: GatesWire) -> Gates:
+    return Gates(
+        confirm_rollout=wire.confirm_rollout.url if wire.confirm_rollout else None,
+        confirm_promotion=wire.confirm_promotion.url if wire.confirm_promotion else None,
+        rollback=wire.rollback.url if wire.rollback else None,
+    )
+
+
 class _Mapping:
     """One rollout with its templates, all of which are there."""
 
     def __init__(self, spec: RolloutSpec, templates: Templates) -> None:
-        self._spec, self._templates = spec, templates
+        self.spec, self._templates = spec, templates
 
     def steps(self) -> tuple[tuple[Step, ...], Faults]:
         """The steps before the promotion, and what is wrong with single ones."""
         steps: list[Step] = []
         faults: Faults = []
-        for number, wire in enumerate(self._spec.steps):
+        for number, wire in enumerate(self.spec.steps):
             if _is_surveillance(wire):
-                if number != len(self._spec.steps) - 1:
+                if number != len(self.spec.steps) - 1:
                     faults.append(
                         InvalidDocument(f"/spec/steps/{number}", "only the last step is postPromotion")
                     )
@@ -122,19 +136,19 @@ class _Mapping:
         return tuple(steps), faults
 
     def surveillance(self) -> Surveillance | None:
-        last = self._spec.steps[-1].analysis
+        last = self.spec.steps[-1].analysis
         if last is None or not last.post_promotion or last.duration is None:
             return None
         return Surveillance(self._named(last.templates), seconds_of(last.duration))
 
     def background(self) -> Background:
-        wire = self._spec.background
+        wire = self.spec.background
         return Background(self._named(wire.templates), wire.starting_step) if wire else Background()
 
     def metrics(self) -> tuple[MetricSpec, ...]:
         """Those of every template that the rollout names, each template once."""
-        names = dict.fromkeys(ref.template_name for _, ref in _references(self._spec))
-        strata = tuple(self._spec.strata)
+        names = dict.fromkeys(ref.template_name for _, ref in _references(self.spec))
+        strata = tuple(self.spec.strata)
         return tuple(
             metric.planned(strata) for name in names for metric in self._templates[name].spec.metrics
         )
@@ -214,3 +228,16 @@ def _of_names(metrics: Sequence[MetricSpec]) -> Iterator[InvalidDocument]:
     for name, count in Counter(metric.name for metric in metrics).items():
         if count > 1:
             yield InvalidDocument("/spec", f"{count} metrics of its templates are called {name}")
+
+
+def _of_outside(spec: RolloutSpec, steps: Sequence[Step]) -> Iterator[InvalidDocument]:
+    """Addresses that are told twice, and a gate of what never comes."""
+    seen: set[str] = set()
+    for number, one in enumerate(spec.notifications):
+        if one.url in seen:
+            yield InvalidDocument(
+                f"/spec/notifications/{number}/url", "another notification has that address"
+            )
+        seen.add(one.url)
+    if spec.gates.confirm_promotion is not None and not any(isinstance(step, SetWeight) for step in steps):
+        yield InvalidDocument("/spec/gates/confirmPromotion", "a plan without setWeight promotes nothing")

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from canary.rollout.address import LONGEST_ADDRESS, require_address
 from canary.rollout.windows import WEEKDAYS, Window
 
 SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
@@ -74,3 +75,8 @@ Percent = Annotated[
     float, Field(gt=0, le=100, description="in percent, in steps of 0.01"), AfterValidator(_is_fine)
 ]
 WindowText = Annotated[str, Field(description="as Mon-Thu 08:00-16:00"), AfterValidator(_is_window)]
+Url = Annotated[
+    str,
+    Field(max_length=LONGEST_ADDRESS, description="https, or http on loopback; the site allows its host"),
+    AfterValidator(require_address),
+]

@@ -22,6 +22,7 @@ from tests.unit.ledger.test_pairing import *  # noqa: F403
 from tests.unit.ledger.test_readings import *  # noqa: F403
 from tests.unit.ledger.test_replays import *  # noqa: F403
 from tests.unit.ledger.test_retention import *  # noqa: F403
+from tests.unit.ledger.test_rollout_notices import *  # noqa: F403
 from tests.unit.ledger.test_rollouts import *  # noqa: F403
 from tests.unit.ledger.test_routing import *  # noqa: F403
 from tests.unit.ledger.test_shadow_machine import ShadowMachine

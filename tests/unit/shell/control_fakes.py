@@ -99,6 +99,10 @@ class FakeMlflow:
             raise UnknownModel("no such version")
         self.tags[name, version][key] = value
 
+    def delete_tag(self, name: str, version: str, key: str) -> None:
+        self._called("delete_tag")
+        self.tags[name, version].pop(key, None)
+
     def fetch(self, name: str, version: str) -> CachedModel:
         """The model cache: verified files of a version."""
         self._called("fetch")

@@ -17,8 +17,10 @@ from canary.verdict import Verdict
 from core.errors import RegistryUnavailable
 from ledger import Ledger, ModelRouting
 from registry.client import RegisteredModel
+from serve_apps.control.gates import GatePort, NoGates
 from serve_apps.control.observe import Observation
 from serve_apps.control.rollout_acts import Ports, Touched
+from serve_apps.control.rollout_board import RolloutBoard
 from serve_apps.control.rollout_world import Drains, Sighting, Site
 from serve_apps.control.rollouts import Rollouts, Sources
 from serve_apps.control.state import ControllerState
@@ -77,10 +79,12 @@ class RolloutSite:
         self.plane = Verdict.SUCCESSFUL
         self.drains = Drains(DRAIN)
         self.default = DefaultRollout(begins=False)
+        self.gates: GatePort = NoGates()
         self.restart()
 
     def restart(self) -> None:
         """Another controller process."""
+        self.board = RolloutBoard()
         sources = Sources(
             store=self.ledger.rollouts,
             routing=self.ledger.routing.all,
@@ -88,6 +92,8 @@ class RolloutSite:
             evidence=self.evidence,
             marks=lambda: {},  # so that each look asks the evidence
             history=self.ledger.transitions.history,
+            board=self.board,
+            gates=self.gates,
         )
         ports = Ports(self.ledger.rollouts, self.ledger.routing, self.aliases, self.ledger.transitions)
         self.rollouts = Rollouts(sources, ports, self.drains, self.default, lambda: self.now)

@@ -167,7 +167,9 @@ class Site:
             adjudications=AdjudicationService(
                 ledger, lambda: self.snapshot, threads, self.settings.adjudicate_concordant
             ),
-            rollouts=RolloutService(ledger, self.controller, self.evidence, threads),
+            rollouts=RolloutService(
+                ledger, self.controller, self.evidence, threads, self.settings.callback_hosts
+            ),
             replays=ReplayService(
                 ledger, lambda: self.snapshot, threads, self.settings.adjudicate_concordant
             ),

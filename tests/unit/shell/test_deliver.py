@@ -13,7 +13,7 @@ import pytest
 
 from core.errors import CallbackGone, LedgerUnavailable, ReportRefused, ReportRejected, SourceUnavailable
 from core.retry import FailureClass, RetryPolicy
-from ledger import ClaimedDelivery, JobState
+from ledger import NOTICE, ClaimedDelivery, JobState
 from serve_apps.application.deliver import (
     UNEXPECTED,
     DeliveryContext,
@@ -96,6 +96,7 @@ class World:
 
     stored: list[tuple[str, bytes]] = field(default_factory=list)
     called: list[tuple[str, bytes]] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     hanging: dict[str, asyncio.Event] = field(default_factory=dict)
     raising: dict[str, Exception] = field(default_factory=dict)
 
@@ -106,6 +107,7 @@ class World:
     async def send(self, url: str, delivery_id: str, body: bytes, deadline_s: float) -> None:
         await self._reach(url)
         self.called.append((url, body))
+        self.messages.append(delivery_id)
 
     async def _reach(self, destination: str) -> None:
         if destination in self.raising:
@@ -327,3 +329,10 @@ async def test_a_ledger_that_is_away_is_waited_for_by_the_recovery_loop() -> Non
             await asyncio.sleep(0.001)
     loop.cancel()
     assert outbox.rows.arrived == ["s"]
+
+
+async def test_a_notice_of_a_rollout_goes_out_under_its_own_id_and_belongs_to_no_job() -> None:
+    outbox = Outbox(a_delivery("0f3a", "", "ris", kind=NOTICE, document=None, payload={"id": "chest-ct/1/3"}))
+    assert await outbox.dispatcher.recover() == 1
+    await outbox.dispatcher.drain()
+    assert (outbox.world.messages, outbox.rows.arrived) == (["chest-ct/1/3"], ["0f3a"])

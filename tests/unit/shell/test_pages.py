@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,18 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canary.target import Target
+from registry.client import RegisteredModel
 from serve_apps.application.routing_snapshot import VariantState, VariantStatus
 from serve_apps.control.page_writer import AGAIN_S, LONGEST_DESCRIPTION, PageWriter
 from serve_apps.control.pages import (
     NO_ROLE,
     REASON_TAG,
     STATE_TAG,
+    Key,
     Pages,
+    RolloutPage,
     VersionPage,
     line_in,
     pages_of,
     with_line,
 )
+from serve_apps.control.rollout_told import PHASE_TAG, ROLLOUT_TAGS, RUN_TAG
 from tests.unit.shell.control_fakes import MODEL, Clock, FakeMlflow
 from tests.unit.shell.controller_site import ControllerSite
 from tests.unit.shell.inline import Here
@@ -171,11 +176,13 @@ class Written:
         self.mlflow, self.clock = FakeMlflow(), Clock()
         for version in ("1", "2"):
             self.mlflow.register(version)
-        self.pages = PageWriter(self.mlflow, Here(), lambda: NOON, self.clock)
+        self.rollouts: dict[Key, RolloutPage] | None = {}
+        self.pages = PageWriter(self.mlflow, Here(), lambda: NOON, self.clock, lambda: self.rollouts)
 
     async def write(self, **versions: VersionPage) -> None:
         named = {(MODEL, key.removeprefix("v")): page for key, page in versions.items()}
-        self.pages.write(Pages(named), {})
+        model = RegisteredModel(MODEL, {}, self.mlflow.model_descriptions.get(MODEL, ""))
+        self.pages.write(Pages(named, {MODEL: "version 1 answers all."}), {MODEL: model})
         for _ in range(5):
             await asyncio.sleep(0)
 
@@ -216,3 +223,59 @@ async def test_tags_that_were_copied_from_another_model_are_put_right() -> None:
     site.pages.take_listing({MODEL: {v.version: v for v in site.mlflow.versions(MODEL)}})
     await site.write(v1=WARM)
     assert site.mlflow.tags[MODEL, "2"][STATE_TAG] == "no role"
+
+
+# ---- rollouts
+
+UNDER_WAY = RolloutPage(
+    {PHASE_TAG: "Progressing", RUN_TAG: "run-1"}, "its rollout is Progressing", "a rollout is Progressing"
+)
+
+
+async def test_a_rollout_is_told_on_the_page_of_its_candidate_and_of_the_model() -> None:
+    site = Written()
+    site.rollouts = {(MODEL, "2"): UNDER_WAY}
+    await site.write(v1=WARM, v2=WARM)
+    assert site.mlflow.tags[MODEL, "2"][PHASE_TAG] == "Progressing"
+    assert set(ROLLOUT_TAGS).isdisjoint(site.mlflow.tags[MODEL, "1"])
+    line = line_in(site.mlflow.descriptions[MODEL, "2"])
+    assert line == "champion, answers 100 % of the patients; its rollout is Progressing."
+    of_model = line_in(site.mlflow.model_descriptions[MODEL])
+    assert of_model == "version 1 answers all; a rollout is Progressing."
+    site.mlflow.calls.clear()
+    await site.write(v1=WARM, v2=WARM)
+    assert site.mlflow.calls == []
+
+
+async def test_a_rollout_that_ended_is_told_of_a_version_without_a_role() -> None:
+    site = Written()
+    site.rollouts = {(MODEL, "2"): replace(UNDER_WAY, of_model="")}
+    await site.write()
+    assert line_in(site.mlflow.descriptions[MODEL, "2"]) == (
+        "no role: it reads nothing; its rollout is Progressing."
+    )
+    assert line_in(site.mlflow.model_descriptions[MODEL]) == "version 1 answers all."
+
+
+async def test_nothing_is_written_until_rollouts_are_known_and_settled() -> None:
+    site = Written()
+    site.rollouts = None
+    await site.write(v2=WARM)
+    site.rollouts = {(MODEL, "2"): replace(UNDER_WAY, is_settled=False)}
+    await site.write(v2=WARM)
+    assert {"set_tag", "describe_version"}.isdisjoint(site.mlflow.calls)
+    site.rollouts = {(MODEL, "2"): UNDER_WAY}
+    await site.write(v2=WARM)
+    assert site.mlflow.tags[MODEL, "2"][RUN_TAG] == "run-1"
+
+
+async def test_tags_of_another_models_rollout_go_and_what_is_not_known_of_ones_own_stays() -> None:
+    site = Written()
+    site.mlflow.tags[MODEL, "1"] |= {PHASE_TAG: "Completed"}
+    site.mlflow.tags[MODEL, "2"] |= {tag: "as before" for tag in ROLLOUT_TAGS}
+    site.rollouts = {(MODEL, "2"): UNDER_WAY}
+    site.pages.take_listing({MODEL: {v.version: v for v in site.mlflow.versions(MODEL)}})
+    await site.write(v1=WARM, v2=WARM)
+    assert PHASE_TAG not in site.mlflow.tags[MODEL, "1"]
+    left = {tag: site.mlflow.tags[MODEL, "2"][tag] for tag in ROLLOUT_TAGS}
+    assert left == {tag: "as before" for tag in ROLLOUT_TAGS} | dict(UNDER_WAY.tags)

@@ -182,6 +182,7 @@ def test_the_command_tells_before_it_deletes(settings: Settings, monkeypatch: py
         "jobs": 0,
         "shadows": 0,
         "notes": 0,
+        "notices": 0,
         "evidence": 0,
         "inbox": 1,
     }

@@ -24,6 +24,8 @@ PARTS = (
     "subscription",
     "rollouts",
     "truth_sets",
+    "runs",
+    "gates",
     "reconciler",
     "registry_changes",
     "client",
@@ -36,6 +38,14 @@ class Part:
         self.is_closed = False
 
     def close(self) -> None:
+        self.is_closed = True
+
+
+class AsyncPart:
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    async def aclose(self) -> None:
         self.is_closed = True
 
 
@@ -52,6 +62,7 @@ def a_controller(*loops: asyncio.Task[Any]) -> Any:
     controller: Any = Replica()
     for name in PARTS:
         setattr(controller, f"_{name}", Part())
+    controller._gate_calls = AsyncPart()
     controller._loops = list(loops)
     return controller
 
@@ -90,4 +101,4 @@ async def test_everything_is_closed_when_the_replica_is_stopped() -> None:
     await CONTROLLER.__del__(controller)
     await asyncio.sleep(0)
     assert loop.cancelled()
-    assert all(getattr(controller, f"_{name}").is_closed for name in PARTS)
+    assert all(getattr(controller, f"_{name}").is_closed for name in (*PARTS, "gate_calls"))

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from canary.rollout.gate import Gates
+from canary.rollout.notice import NoticeKind
 from canary.rollout.plan import DAY_S, RolloutPlan
 from canary.rollout.step import ApprovalRule, Experiment, Pause, SetMirror, SetWeight
 from canary.rollout.windows import Freeze, Window
@@ -136,6 +138,82 @@ def test_a_mistake_is_told_with_its_line_its_field_and_the_reason(
     assert pointer == field
     assert reason in why
     assert int(place.removeprefix("rollout.yaml:").split(":")[0]) == line_of(text, line)
+
+
+OUTSIDE = """  notifications:
+    - {url: "https://ris.example/rollouts", events: [paused, rolling-back]}
+    - {url: "http://127.0.0.1:9/all"}
+  gates:
+    confirmRollout: {url: "https://qa.example/begin"}
+    confirmPromotion: {url: "https://qa.example/promote"}
+    rollback: {url: "https://qa.example/back"}
+"""
+
+
+def outside(right: str = "", wrong: str = "", text: str = TEXT) -> str:
+    """The file with notifications and gates, in which one thing is wrong."""
+    assert not right or OUTSIDE.count(right) == 1, right
+    return text.replace(
+        "  model: {name:", f"{OUTSIDE.replace(right, wrong) if right else OUTSIDE}  model: {{name:"
+    )
+
+
+def test_notifications_and_gates_are_read_into_the_plan() -> None:
+    plan = read(outside())
+    ris, everything = plan.notifications
+    assert (ris.url, ris.events) == (
+        "https://ris.example/rollouts",
+        (NoticeKind.PAUSED, NoticeKind.ROLLING_BACK),
+    )
+    assert (everything.url, everything.events) == ("http://127.0.0.1:9/all", ())
+    assert plan.gates == Gates(
+        "https://qa.example/begin", "https://qa.example/promote", "https://qa.example/back"
+    )
+    assert from_plain(RolloutPlan, json.loads(json.dumps(to_plain(plan)))) == plan
+    assert read().gates == Gates()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "field", "reason"),
+    [
+        (
+            "https://ris.example/rollouts",
+            "ftp://ris.example",
+            "/spec/notifications/0/url",
+            "begins with https",
+        ),
+        ("https://ris.example/rollouts", "https://[", "/spec/notifications/0/url", "it is no address"),
+        ("https://ris.example/rollouts", "https://ris:99999/", "/spec/notifications/0/url", "no address"),
+        (
+            "https://ris.example/rollouts",
+            "https://a:b@ris.example",
+            "/spec/notifications/0/url",
+            "no user name",
+        ),
+        ("https://ris.example/rollouts", "/rollouts", "/spec/notifications/0/url", "a host"),
+        ("events: [paused,", "events: [puased,", "/spec/notifications/0/events/0", "'started'"),
+        ("[paused, rolling-back]", "[paused, paused]", "/spec/notifications/0", "stands there once"),
+        ("http://127.0.0.1:9/all", "https://ris.example/rollouts", "/spec/notifications/1/url", "another"),
+        ("confirmRollout: {", "confirm-rollout: {", "/spec/gates/confirm-rollout", "not permitted"),
+        ('{url: "https://qa.example/back"}', "{}", "/spec/gates/rollback/url", "required"),
+        ("https://qa.example/back", "https://", "/spec/gates/rollback/url", "a host"),
+    ],
+)
+def test_a_mistake_in_an_address_or_an_event_is_told_with_its_line(
+    right: str, wrong: str, field: str, reason: str
+) -> None:
+    text = outside(right, wrong)
+    place, pointer, why = mistakes(text)[0].split(": ", 2)
+    assert (pointer, reason in why) == (field, True), why
+    head = text[: text.index("  model: {name:")].splitlines()
+    assert int(place.split(":")[1]) == max(number for number, line in enumerate(head, 1) if wrong in line)
+
+
+def test_a_plan_that_promotes_nothing_has_no_gate_for_it() -> None:
+    (told,) = mistakes(outside(text=SILENT))
+    line = line_of(outside(text=SILENT), "confirmPromotion")
+    assert told.startswith(f"rollout.yaml:{line}:")
+    assert "promotes nothing" in told
 
 
 def test_without_live_exposure_each_step_that_exposes_patients_is_told_by_its_line() -> None:

@@ -200,3 +200,30 @@ async def test_only_an_administrator_changes_a_rollout(site: Site) -> None:
         assert (await reader.get("/v1/rollouts")).status_code == 200
         assert (await reader.put(DECLARED, json={"spec": SPEC})).status_code == 403
         assert (await reader.post(f"{OF_IT}/abort", json={})).status_code == 403
+
+
+OUTSIDE = "  notifications: [{url: https://ris.hospital/told}]\n  gates: {rollback: {url: https://ris.hospital/back}}\n"
+NAMED = SPEC.replace("  model: {name:", f"{OUTSIDE}  model: {{name:")
+
+
+@pytest.mark.parametrize("named", [NAMED, NAMED.replace("ris.hospital/back", "169.254.169.254/back")])
+async def test_an_address_that_the_site_does_not_allow_is_refused_and_not_repeated(
+    site: Site, http: httpx.AsyncClient, named: str
+) -> None:
+    answer = await http.put(DECLARED, json={"spec": named})
+    assert (answer.status_code, answer.json()["code"], answer.json()["pointer"]) == (
+        422,
+        "url-refused",
+        "/spec",
+    )
+    assert "ris.hospital" not in answer.text
+    assert site.ledger.rollouts.newest() == ()
+
+
+async def test_a_site_that_allows_the_host_takes_the_plan(tmp_path: Path) -> None:
+    site = Site(tmp_path, callback_hosts=("ris.hospital",))
+    async with site.client() as http:
+        assert (await http.put(DECLARED, json={"spec": NAMED})).status_code == 201
+        plain = NAMED.replace("https://ris.hospital/told", "http://ris.hospital/told")
+        assert (await http.put(DECLARED, json={"spec": plain})).status_code == 422
+    site.close()

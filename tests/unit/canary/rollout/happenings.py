@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from canary.evidence.metric import MetricPhase
+from canary.rollout.gate import GateKind
 from canary.rollout.plan import Deadline, OnDeadline
 from canary.rollout.verbs import Verb, VerbKind
 from canary.routing_table import BASIS_POINTS
@@ -44,10 +45,17 @@ def all_is_well(site: Site) -> None:
     site.phases = {"sensitivity": SUCCESSFUL, "canary-failures": SUCCESSFUL}
 
 
+def gates_say_yes(site: Site) -> None:
+    """Those that confirm; that of the rollback does not ask for it."""
+    for kind in GateKind:
+        site.answer(kind, kind is not GateKind.ROLLBACK)
+
+
 def a_good_day(site: Site) -> None:
     """All goes well for once, so that the later steps are reached."""
     all_is_well(site)
     for _ in range(3):
+        gates_say_yes(site)
         routers_follow_and_tick(site)
         both_approve(site)
         site.studies(10)
@@ -124,10 +132,17 @@ def _of_people() -> Iterator[tuple[str, Happening]]:
             yield f"{on} after {after_s} s", partial(_deadline, after_s=after_s, on=on)
 
 
+def _of_gates() -> Iterator[tuple[str, Happening]]:
+    for kind in GateKind:
+        for says in (True, False, None):
+            yield f"the gate {kind} says {says}", partial(Site.answer, kind=kind, says=says)
+    yield "gates say yes", gates_say_yes
+
+
 HAPPENINGS: Final[Mapping[str, Happening]] = {
     "a good day": a_good_day,
     "both approve": both_approve,
-    **dict(sorted((*_of_controllers(), *_of_evidence(), *_of_people()))),
+    **dict(sorted((*_of_controllers(), *_of_evidence(), *_of_people(), *_of_gates()))),
 }
 DEEP: Final = ("late-truth is Failed", "ada says promote --full")  # what shows only where much has happened
 OFTEN: Final = ("a good day", "tick", "routers follow, tick", "both approve", "15 studies", "ada says resume")

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from canary.evidence.metric import MetricPhase
 from canary.rollout.actions import Action, AwaitDrain, GrantMirror, GrantWeight, PointAlias, Record
 from canary.rollout.advance import MOST_MOVES, Event, Transition, advance
+from canary.rollout.gate import GateAnswer, GateKind
 from canary.rollout.nominate import Nomination, begin, nominate
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.seen import Approval, RolloutEvidence, Seen, World
@@ -52,6 +53,8 @@ class Site:
     adverse: Counter[int] = field(default_factory=Counter)
     by_step: dict[int, Counter[int]] = field(default_factory=dict)
     approvals: list[Approval] = field(default_factory=list)
+    answers: dict[GateKind, GateAnswer] = field(default_factory=dict)
+    confirmed: set[int] = field(default_factory=set)
     ledger: dict[str, str] = field(default_factory=dict)
     cache: dict[str, RolloutStatus] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -82,7 +85,8 @@ class Site:
         return self.statuses[-1] if self.ledger else None
 
     def seen(self, status: RolloutStatus) -> Seen:
-        return Seen(self.world(status.candidate), self.evidence(status.run), tuple(self.approvals))
+        given = self.world(status.candidate), self.evidence(status.run), tuple(self.approvals)
+        return Seen(*given, tuple(self.answers.values()))
 
     def world(self, candidate: str) -> World:
         return World(
@@ -196,6 +200,8 @@ class Site:
                     and not self._is_approved(status.run)
                 ):
                     self.broken.append("patients were exposed without the approvals")
+                if weight_bp and status.phase is not RolloutPhase.PAUSED:
+                    self._check_begun(status)
                 self._grant(version, weight_bp)
             case GrantMirror(version, share_bp):
                 self.mirrors[version] = share_bp
@@ -246,6 +252,8 @@ class Site:
             return
         if self.phases.get("canary-failures") is MetricPhase.FAILED and self.weights[status.candidate]:
             self.broken.append("a version that does harm has a weight after a look")
+        if self._says_yes(GateKind.ROLLBACK, status.run) and self.weights[status.candidate]:
+            self.broken.append("the gate asked for the way back and the candidate has a weight after a look")
         limits = self.plan.budget
         is_adverse = self.adverse[status.run] >= (limits.adverse or 1_000)
         is_exposed = self.exposed[status.run] >= (limits.studies or 1_000) and not self._is_at_all(status)
@@ -278,6 +286,7 @@ class Site:
                 self.broken.append(f"step {was.step} was followed by {is_.step}")
             if was.has_ended and verb is None:
                 self.broken.append("a rollout that had ended moved by itself")
+            self._check_gates(was, is_)
             if is_.phase is RolloutPhase.PROMOTING and not was.promotion_began:
                 self._check_promotion(is_, seen)
             if was.phase is RolloutPhase.PAUSED and is_.phase is RolloutPhase.PROGRESSING and verb is None:
@@ -292,6 +301,28 @@ class Site:
             self.broken.append("promoted without positive evidence")
         if not self._is_approved(status.run):
             self.broken.append("promoted without the approvals")
+        if self.plan.gates.confirm_promotion and not self._says_yes(GateKind.CONFIRM_PROMOTION, status.run):
+            self.broken.append("promoted without the gate that confirms it")
+
+    def _check_gates(self, was: RolloutStatus, is_: RolloutStatus) -> None:
+        """A run begins by a yes of its gate, and no step is done before that."""
+        if was.run == is_.run and was.confirmed_at is None and is_.confirmed_at is not None:
+            if not self._says_yes(GateKind.CONFIRM_ROLLOUT, is_.run):
+                self.broken.append("a run began without its gate")
+            self.confirmed.add(is_.run)
+        if is_.step > 0:
+            self._check_begun(is_)
+
+    def _check_begun(self, status: RolloutStatus) -> None:
+        if self.plan.gates.confirm_rollout and status.run not in self.confirmed:
+            self.broken.append("a run went on before its gate let it begin")
+
+    def _says_yes(self, kind: GateKind, run: int) -> bool:
+        """By the books: about this run, and within the last minute."""
+        answer = self.answers.get(kind)
+        if answer is None or self.plan.gates.url(kind) is None or (answer.run, answer.says) != (run, True):
+            return False
+        return timedelta(0) <= self.now - answer.at <= timedelta(minutes=1)
 
     def _is_approved(self, run: int) -> bool:
         """Whether two different people approved, one as radiologist and one for quality."""
@@ -303,6 +334,11 @@ class Site:
 
     def pass_time(self, by: timedelta) -> None:
         self.now += by
+
+    def answer(self, kind: GateKind, says: bool | None) -> None:
+        """A gate answers about the newest run."""
+        if (status := self.under_way) is not None:
+            self.answers[kind] = GateAnswer(kind, status.run, says, "quality management says so", self.now)
 
     def studies(self, count: int) -> None:
         """Patients come; the canary answers some of them if the ledger grants it a weight."""

@@ -9,7 +9,7 @@ import pytest
 
 from canary.evidence.metric import MetricPhase
 from canary.rollout.case import Case
-from canary.rollout.gate import Gate, GateKind, next_gate
+from canary.rollout.next_gate import NextGate, NextGateKind, next_gate
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.seen import Seen
 from canary.rollout.status import PauseCause, RolloutPhase, RolloutStatus
@@ -37,29 +37,29 @@ def gate(
     what: Seen | None = None,
     declared: RolloutPlan = PLAN,
     later: timedelta = timedelta(0),
-) -> Gate | None:
+) -> NextGate | None:
     return next_gate(Case(declared, status, what or seen(), NOON + later))
 
 
 def test_each_step_tells_what_it_waits_for() -> None:
     kinds = [gate(at(step)) for step in range(8)]
     assert [one.kind for one in kinds if one] == [
-        GateKind.ROUTERS,
-        GateKind.EVIDENCE,
-        GateKind.APPROVAL,
-        GateKind.ROUTERS,
-        GateKind.STUDIES,
-        GateKind.TIME,
-        GateKind.ROUTERS,
-        GateKind.PROMOTION,
+        NextGateKind.ROUTERS,
+        NextGateKind.EVIDENCE,
+        NextGateKind.APPROVAL,
+        NextGateKind.ROUTERS,
+        NextGateKind.STUDIES,
+        NextGateKind.TIME,
+        NextGateKind.ROUTERS,
+        NextGateKind.PROMOTION,
     ]
 
 
 def test_evidence_names_the_metrics_that_are_still_asked_for() -> None:
     open_ = gate(at(1), seen(evidence()))
-    assert open_ == Gate(GateKind.EVIDENCE, metrics=("sensitivity",))
+    assert open_ == NextGate(NextGateKind.EVIDENCE, metrics=("sensitivity",))
     shown = gate(at(1), seen(evidence(sensitivity=MetricPhase.SUCCESSFUL)))
-    assert shown == Gate(GateKind.EVIDENCE)
+    assert shown == NextGate(NextGateKind.EVIDENCE)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_an_approval_names_the_roles_and_people_that_are_missing(
     given: tuple[str, ...], roles: tuple[str, ...], people: int
 ) -> None:
     found = gate(at(2), seen(approvals=approvals(*given)))
-    assert found == Gate(GateKind.APPROVAL, roles=roles, people=people)
+    assert found == NextGate(NextGateKind.APPROVAL, roles=roles, people=people)
 
 
 def test_approvals_of_another_step_do_not_count() -> None:
@@ -86,27 +86,29 @@ def test_approvals_of_another_step_do_not_count() -> None:
 
 def test_studies_stand_before_the_evidence_of_the_same_step() -> None:
     few = replace(ANSWERED, studies_by_step={4: 9})
-    assert gate(at(4), seen(few)) == Gate(GateKind.STUDIES, studies=9, studies_needed=10)
+    assert gate(at(4), seen(few)) == NextGate(NextGateKind.STUDIES, studies=9, studies_needed=10)
     enough = replace(evidence(), studies_by_step={4: 10})
-    assert gate(at(4), seen(enough)) == Gate(
-        GateKind.EVIDENCE, studies=10, studies_needed=10, metrics=("canary-failures",)
+    assert gate(at(4), seen(enough)) == NextGate(
+        NextGateKind.EVIDENCE, studies=10, studies_needed=10, metrics=("canary-failures",)
     )
-    assert gate(at(4), seen(None)) == Gate(GateKind.STUDIES, studies_needed=10, metrics=("canary-failures",))
+    assert gate(at(4), seen(None)) == NextGate(
+        NextGateKind.STUDIES, studies_needed=10, metrics=("canary-failures",)
+    )
 
 
 def test_a_time_ends_after_its_duration() -> None:
-    assert gate(at(5)) == Gate(GateKind.TIME, until=NOON + DAY)
+    assert gate(at(5)) == NextGate(NextGateKind.TIME, until=NOON + DAY)
 
 
 def test_an_experiment_waits_for_its_time_and_then_for_its_evidence() -> None:
     declared = plan(PROVE, Experiment(200, 86_400, ("canary-failures",)), ALL)
     status = begun(declared, step=1, weight_bp=200)
-    waits = Gate(GateKind.TIME, metrics=("canary-failures",), until=NOON + DAY)
+    waits = NextGate(NextGateKind.TIME, metrics=("canary-failures",), until=NOON + DAY)
     assert gate(status, seen(evidence()), declared) == waits
-    assert gate(status, seen(evidence()), declared, DAY) == Gate(
-        GateKind.EVIDENCE, metrics=("canary-failures",)
+    assert gate(status, seen(evidence()), declared, DAY) == NextGate(
+        NextGateKind.EVIDENCE, metrics=("canary-failures",)
     )
-    assert gate(status, seen(GOOD), declared, DAY) == Gate(GateKind.EVIDENCE)
+    assert gate(status, seen(GOOD), declared, DAY) == NextGate(NextGateKind.EVIDENCE)
 
 
 def test_phases_beside_the_steps_have_gates_of_their_own() -> None:
@@ -114,10 +116,10 @@ def test_phases_beside_the_steps_have_gates_of_their_own() -> None:
     promoting = at(7, phase=RolloutPhase.PROMOTING)
     watched = at(7, weight_bp=0, phase=RolloutPhase.SURVEILLING, promoted_at=NOON)
     back = begun(phase=RolloutPhase.ROLLING_BACK)
-    assert gate(paused) == Gate(GateKind.PERSON)
-    assert gate(promoting) == Gate(GateKind.PROMOTION)
-    assert gate(watched) == Gate(GateKind.TIME, until=NOON + 90 * DAY)
-    assert gate(back) == Gate(GateKind.WAY_BACK)
+    assert gate(paused) == NextGate(NextGateKind.PERSON)
+    assert gate(promoting) == NextGate(NextGateKind.PROMOTION)
+    assert gate(watched) == NextGate(NextGateKind.TIME, until=NOON + 90 * DAY)
+    assert gate(back) == NextGate(NextGateKind.WAY_BACK)
 
 
 @pytest.mark.parametrize("phase", [RolloutPhase.FAILED, RolloutPhase.SUPERSEDED, RolloutPhase.COMPLETED])
