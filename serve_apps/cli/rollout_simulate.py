@@ -151,7 +151,7 @@ def show(document: Mapping[str, Any]) -> None:
     reasons = [(_percent(one["share"]), one["ending"], plain(one["example"])) for one in document["reasons"]]
     table("why runs ended so, with the words of one of them", ("runs", "ending", "reason"), reasons)
     for line in _remarks(document):
-        out.print(Text(line, style="dim"))
+        out.print(Text(line, style="dim"), soft_wrap=True)
 
 
 def _steps(document: Mapping[str, Any]) -> Sequence[Sequence[object]]:
