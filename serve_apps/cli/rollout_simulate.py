@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NEVER: Final = "never"
 BEGIN_HOUR: Final = 8
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 
 
 def simulate(
@@ -203,4 +204,6 @@ def _seconds(text: str) -> int:
 
 def _first_look(begin: datetime | None) -> datetime:
     day = now() if begin is None else begin
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError(f"a run begins within {FIRST_YEAR} and {LAST_YEAR}")
     return day.replace(hour=BEGIN_HOUR, minute=0, second=0, microsecond=0, tzinfo=UTC)
