@@ -59,12 +59,12 @@ def expected(case: Case, studies_per_day: float | None) -> Expected:
         ends = surveilled_until(case)
         done = Expectation(status.promoted_at, "it is promoted")
         return Expected(Expectation(ends, "then its surveillance is over, if no harm is found"), done)
-    if (why := _standing(case)) is not None:
+    if (why := _blocked(case)) is not None:
         return Expected(Expectation(None, why), Expectation(None, why))
     return _walked(case, studies_per_day)
 
 
-def _standing(case: Case) -> str | None:
+def _blocked(case: Case) -> str | None:
     """Why nothing moves on by itself, in a sentence; None if it does."""
     status = case.status
     if status.has_ended:

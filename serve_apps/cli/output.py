@@ -11,7 +11,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 PIPED_WIDTH = 140  # a pipe has no width; a table that is folded into 80 columns cannot be read
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
@@ -29,7 +31,7 @@ def fail(message: str, as_json: bool = False, code: str = "failed") -> NoReturn:
     if as_json:
         print_json({"error": {"code": code, "detail": message}})
     else:
-        err.print(f"[bold red]error[/] {message}", soft_wrap=True)
+        err.print(f"[bold red]error[/] {escape(message)}", soft_wrap=True)
     raise typer.Exit(1)
 
 
@@ -38,7 +40,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
-        shown.add_row(*(str(cell) if cell is not None else "–" for cell in row))
+        shown.add_row(*(Text(str(cell)) if cell is not None else "–" for cell in row))  # no markup
     out.print(shown)
 
 

@@ -14,6 +14,7 @@ from serve_apps.cli.percent import in_percent
 from serve_apps.cli.rollout_file import SpecFile, plans_in
 from serve_apps.cli.rollout_simulate import simulate
 from serve_apps.cli.rollout_watch import watch
+from serve_apps.cli.rollout_words import plain
 
 if TYPE_CHECKING:
     from canary.rollout.plan import RolloutPlan
@@ -174,16 +175,21 @@ def _show(rollout: Mapping[str, Any], as_json: bool) -> None:
         return
     named = f"{rollout['model']}: version {rollout['candidate']} against {rollout['stable']}"
     weight = in_percent(rollout["weight_bp"])
-    out.print(f"{named}, run {rollout['run']}: {rollout['phase']} at {weight}", soft_wrap=True)
-    out.print(rollout["reason"], soft_wrap=True)
+    _print(f"{named}, run {rollout['run']}: {rollout['phase']} at {weight}")
+    _print(rollout["reason"])
     if rollout["next_gate"]:
-        out.print(f"next: {rollout['next_gate']}", soft_wrap=True)
+        _print(f"next: {rollout['next_gate']}")
     for metric in rollout["evidence"]:
-        out.print(f"  {metric['metric']}: {metric['phase']}, {metric['reason']}", soft_wrap=True)
+        _print(f"  {metric['metric']}: {metric['phase']}, {metric['reason']}")
     for given in rollout["approvals"]:
-        out.print(f"  {given['actor']} approved step {given['step']} as {given['role']}")
+        _print(f"  {given['actor']} approved step {given['step']} as {given['role']}")
     for event in rollout["events"][:10]:
-        out.print(f"  {event['at'][:16]} {event['actor']}: {event['reason']}", soft_wrap=True)
+        _print(f"  {event['at'][:16]} {event['actor']}: {event['reason']}")
+
+
+def _print(text: str) -> None:
+    """What people wrote is no markup, and moves no cursor."""
+    out.print(plain(text), soft_wrap=True, markup=False)
 
 
 def _row(one: Mapping[str, Any]) -> tuple[object, ...]:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.markup import escape
 from rich.text import Text
 
 from canary.simulation.assumptions import Assumptions, Scenario, assumed
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 NEVER: Final = "never"
 BEGIN_HOUR: Final = 8
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 
 
 def simulate(
@@ -70,7 +70,6 @@ def simulate(
 ) -> None:
     """Walk a file's plans over simulated studies: how often they promote, fail or wait, when, and at which cost."""
     plans = plans_in(file, as_json)
-    named = {"sensitivity": sensitivity, "specificity": specificity, "own_failures": own_failures}
     try:
         base = Assumptions(
             studies_per_day=studies_per_day,
@@ -83,8 +82,13 @@ def simulate(
             approve_after_s=_after(approve_after),
             resume_after_s=_after(resume_after),
         )
-        told: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-        site = replace(assumed(scenario, base), **told)
+        meant = assumed(scenario, base)
+        site = replace(
+            meant,
+            sensitivity=meant.sensitivity if sensitivity is None else sensitivity,
+            specificity=meant.specificity if specificity is None else specificity,
+            own_failures=meant.own_failures if own_failures is None else own_failures,
+        )
         looks = Looks(_first_look(begin), days, timedelta(seconds=_seconds(look_every)), runs, seed)
     except ValueError as error:
         fail(str(error), as_json, "invalid-field")
@@ -145,15 +149,15 @@ def show(document: Mapping[str, Any]) -> None:
         ("adverse events", document["adverse"]),
     )
     table("what it takes", ("", "median", "90 %"), [(name, *_spread(found)) for name, found in costs])
-    reasons = [(_percent(one["share"]), one["ending"], _cell(one["example"])) for one in document["reasons"]]
+    reasons = [(_percent(one["share"]), one["ending"], plain(one["example"])) for one in document["reasons"]]
     table("why runs ended so, with the words of one of them", ("runs", "ending", "reason"), reasons)
     for line in _remarks(document):
-        out.print(Text(line, style="dim"))
+        out.print(Text(line, style="dim"), soft_wrap=True)
 
 
 def _steps(document: Mapping[str, Any]) -> Sequence[Sequence[object]]:
     return [
-        (one["number"], _cell(one["told"]), _percent(one["share"]), *_spread(one["days"]))
+        (one["number"], plain(one["told"]), _percent(one["share"]), *_spread(one["days"]))
         for one in document["steps"]
     ]
 
@@ -174,11 +178,6 @@ def _remarks(document: Mapping[str, Any]) -> Sequence[str]:
     if document["not_simulated"]:
         remarks.append(f"without studies here, and so without data: {', '.join(document['not_simulated'])}")
     return remarks
-
-
-def _cell(text: str) -> str:
-    """Names and reasons are no markup."""
-    return escape(plain(text))
 
 
 def _spread(found: Mapping[str, float | None]) -> tuple[str, str]:
@@ -205,4 +204,6 @@ def _seconds(text: str) -> int:
 
 def _first_look(begin: datetime | None) -> datetime:
     day = now() if begin is None else begin
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError(f"a run begins within {FIRST_YEAR} and {LAST_YEAR}")
     return day.replace(hour=BEGIN_HOUR, minute=0, second=0, microsecond=0, tzinfo=UTC)

@@ -37,10 +37,10 @@ STYLES: Final[Mapping[str, str]] = {
 BAD_IF_HELD: Final = frozenset({"Degraded"})
 NEUTRAL: Final = frozenset({"Progressing", "Paused", "Completed"})  # the phase says it already
 
-Answer = Mapping[str, Any]
+Document = Mapping[str, Any]
 
 
-def rollout_view(answer: Answer, width: int, note: str = "") -> RenderableType:
+def rollout_view(answer: Document, width: int, note: str = "") -> RenderableType:
     """The whole of one rollout, `answer` being a RolloutDetailOut. `note` stands first, as that the API is away.
 
     `width` is that of the terminal, in columns.
@@ -73,7 +73,7 @@ def evidence_bar(log10_e: float | None, limit: float | None, style: str) -> Text
     return bar(log10_e / limit, SMALL_BAR, style).append(f" {shown:.1f}/{limit:.1f}")
 
 
-def _header(answer: Answer) -> RenderableType:
+def _header(answer: Document) -> RenderableType:
     title = Text().append(plain(answer["model"]), style="bold")
     title.append(f"  champion {plain(answer['stable'])} → candidate {plain(answer['candidate'])}", "bold")
     title.append(f"  run {answer['run']} since {minute_of(answer['began_at'])}", "dim")
@@ -82,7 +82,7 @@ def _header(answer: Answer) -> RenderableType:
     return Panel(Group(state, _weights(answer)), title=title, title_align="left", box=box.ROUNDED)
 
 
-def _weights(answer: Answer) -> RenderableType:
+def _weights(answer: Document) -> RenderableType:
     """What the rollout grants; whether the routers do so is a condition that the controller found by readings."""
     lines = Table.grid(padding=(0, 1))
     for name, share_bp in (("weight", answer["weight_bp"]), ("shadow", answer["mirror_bp"])):
@@ -93,7 +93,7 @@ def _weights(answer: Answer) -> RenderableType:
     return lines
 
 
-def _as_seen(answer: Answer) -> Text:
+def _as_seen(answer: Document) -> Text:
     for condition in answer["conditions"]:
         if condition["kind"] == "DataPlaneVerified":
             if condition["holds"]:
@@ -102,7 +102,7 @@ def _as_seen(answer: Answer) -> Text:
     return Text("")
 
 
-def _next(answer: Answer) -> RenderableType:
+def _next(answer: Document) -> RenderableType:
     lines = Table.grid(padding=(0, 1))
     lines.add_column(style="bold", no_wrap=True)
     lines.add_column()
@@ -115,7 +115,7 @@ def _next(answer: Answer) -> RenderableType:
     return Padding(lines, (0, 1))
 
 
-def _dates(answer: Answer) -> Iterable[tuple[str, str]]:
+def _dates(answer: Document) -> Iterable[tuple[str, str]]:
     step, promotion = (expected_in_words(answer["expected"][name]) for name in ("step", "promotion"))
     if answer["promoted_at"] is not None:
         yield "promoted", minute_of(answer["promoted_at"])
@@ -129,7 +129,7 @@ def _dates(answer: Answer) -> Iterable[tuple[str, str]]:
         yield "promoted", promotion
 
 
-def _steps(answer: Answer) -> RenderableType:
+def _steps(answer: Document) -> RenderableType:
     lines = Table.grid(padding=(0, 1))
     for step in answer["plan_steps"]:
         mark, style = _mark(step["number"], answer)
@@ -138,7 +138,7 @@ def _steps(answer: Answer) -> RenderableType:
     return Panel(lines, title="steps", title_align="left", box=box.ROUNDED)
 
 
-def _mark(number: int, answer: Answer) -> tuple[str, str]:
+def _mark(number: int, answer: Document) -> tuple[str, str]:
     if number < answer["step"]:
         return "✓", "green"
     if number > answer["step"]:
@@ -146,12 +146,12 @@ def _mark(number: int, answer: Answer) -> tuple[str, str]:
     return "✗" if answer["phase"] == "Failed" else "▶", STYLES.get(answer["phase"], "bold")
 
 
-def _measured(answer: Answer) -> Iterable[RenderableType]:
+def _measured(answer: Document) -> Iterable[RenderableType]:
     yield Panel(_evidence(answer), title="evidence, log10 E", title_align="left", box=box.ROUNDED)
     yield Panel(_exposure(answer), title="exposure", title_align="left", box=box.ROUNDED)
 
 
-def _evidence(answer: Answer) -> RenderableType:
+def _evidence(answer: Document) -> RenderableType:
     if not answer["evidence"]:
         return Text("nothing is known of the evidence now", style="yellow")
     rows = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
@@ -165,7 +165,7 @@ def _evidence(answer: Answer) -> RenderableType:
     return Group(rows, *_remarks(answer))
 
 
-def _of_metric(metric: Answer) -> Sequence[Text]:
+def _of_metric(metric: Document) -> Sequence[Text]:
     name = Text(plain(metric["metric"]))
     if metric["dry_run"]:
         name.append(" (dry run)", style="dim")
@@ -180,7 +180,7 @@ def _of_metric(metric: Answer) -> Sequence[Text]:
     )
 
 
-def _remarks(answer: Answer) -> Iterable[Text]:
+def _remarks(answer: Document) -> Iterable[Text]:
     """Why a metric that is asked for, or has ended otherwise than well, says what it says, unless that stands above;
     and its worst stratum.
     """
@@ -201,7 +201,7 @@ def _remarks(answer: Answer) -> Iterable[Text]:
             )
 
 
-def _exposure(answer: Answer) -> RenderableType:
+def _exposure(answer: Document) -> RenderableType:
     spent = answer["exposure"]
     if spent is None:
         return Text("not known now", style="yellow")
@@ -218,7 +218,7 @@ def _spent(count: int, limit: int | None) -> tuple[Text, Text]:
     return bar(share, BAR, "red" if share >= 1 else "yellow"), Text(f"{count} of {limit}")
 
 
-def _conditions(answer: Answer) -> Iterable[RenderableType]:
+def _conditions(answer: Document) -> Iterable[RenderableType]:
     """Those that are not as they should be, each with why."""
     found = [one for one in answer["conditions"] if _is_wrong(one)]
     if not found:
@@ -230,16 +230,16 @@ def _conditions(answer: Answer) -> Iterable[RenderableType]:
     yield Panel(lines, title="conditions", title_align="left", box=box.ROUNDED)
 
 
-def _is_wrong(condition: Answer) -> bool:
+def _is_wrong(condition: Document) -> bool:
     kind = condition["kind"]
     return kind not in NEUTRAL and condition["holds"] == (kind in BAD_IF_HELD)
 
 
-def _negated(condition: Answer) -> str:
+def _negated(condition: Document) -> str:
     return str(condition["kind"]) if condition["holds"] else f"not {condition['kind']}"
 
 
-def _events(answer: Answer) -> Iterable[RenderableType]:
+def _events(answer: Document) -> Iterable[RenderableType]:
     if not answer["events"]:
         return
     lines = Table.grid(padding=(0, 1))

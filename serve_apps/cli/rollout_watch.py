@@ -22,8 +22,8 @@ from serve_apps.cli.rollout_view import rollout_view
 from serve_apps.cli.rollout_words import event_line, plain, state_line
 from serve_apps.settings import load_settings
 
-Answer = Mapping[str, Any]
-Ask = Callable[[str], Answer]
+Document = Mapping[str, Any]
+Ask = Callable[[str], Document]
 INTERRUPTED: Final = 130  # as a shell tells of Ctrl-C: whoever waits for the end has not seen it
 TIMEOUT_S: Final = 10.0
 RESTLESS: Final = ("expected", "studies_per_day")  # differ at each look without anything having happened
@@ -32,7 +32,7 @@ RESTLESS: Final = ("expected", "studies_per_day")  # differ at each look without
 class Show(Protocol):
     """Where a watch tells what it sees."""
 
-    def seen(self, answer: Answer) -> None: ...
+    def seen(self, answer: Document) -> None: ...
     def away(self, error: ApiError) -> None: ...
 
 
@@ -44,7 +44,7 @@ class Watch:
         self._model = model
         self._show = show
         self._wait = wait
-        self._last: Answer | None = None
+        self._last: Document | None = None
 
     def run(self) -> RolloutPhase:
         """Follow the rollout that stands first until its end; the phase in which it ended.
@@ -65,7 +65,7 @@ class Watch:
                     return phase
             self._wait()
 
-    def _followed(self, answer: Answer) -> Answer:
+    def _followed(self, answer: Document) -> Document:
         """The answer about the run that is watched: once that has ended, the API may tell of another one."""
         last = self._last
         if last is None or answer["run"] == last["run"]:
@@ -92,7 +92,7 @@ class Lines:
         self._run: int | None = None
         self._is_away = False
 
-    def seen(self, answer: Answer) -> None:
+    def seen(self, answer: Document) -> None:
         if self._is_away:
             self._tell("the API answers again")
             self._is_away = False
@@ -108,7 +108,7 @@ class Lines:
             self._tell(f"it goes on asking: {plain(error)}")
         self._is_away = True
 
-    def _new_events(self, answer: Answer) -> list[Answer]:
+    def _new_events(self, answer: Document) -> list[Document]:
         """Oldest first; none at the first look, which begins with how things stand."""
         events = answer["events"]
         if self._run != answer["run"]:
@@ -127,10 +127,10 @@ class JsonLines:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._last: Answer | None = None
+        self._last: Document | None = None
         self._is_away = False
 
-    def seen(self, answer: Answer) -> None:
+    def seen(self, answer: Document) -> None:
         settled = {name: value for name, value in answer.items() if name not in RESTLESS}
         if settled != self._last or self._is_away:
             self._say(json.dumps(answer))
@@ -149,10 +149,10 @@ class Screen:
         self._live = live
         self._console = console
         self._clock = clock
-        self._answer: Answer | None = None
+        self._answer: Document | None = None
         self._at = clock()
 
-    def seen(self, answer: Answer) -> None:
+    def seen(self, answer: Document) -> None:
         self._answer, self._at = answer, self._clock()
         self._live.update(rollout_view(answer, self._console.width), refresh=True)
 

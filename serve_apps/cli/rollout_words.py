@@ -8,7 +8,7 @@ from typing import Any
 
 from serve_apps.cli.percent import in_percent
 
-Answer = Mapping[str, Any]
+Document = Mapping[str, Any]
 
 
 def plain(text: object) -> str:
@@ -21,7 +21,7 @@ def minute_of(at: str) -> str:
     return f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def gate_in_words(gate: Answer | None) -> str:
+def gate_in_words(gate: Document | None) -> str:
     """What a rollout waits for, from a GateOut."""
     if gate is None:
         return "nothing: it has ended"
@@ -48,13 +48,13 @@ def gate_in_words(gate: Answer | None) -> str:
     return plain(gate["kind"])
 
 
-def _approval(gate: Answer) -> str:
+def _approval(gate: Document) -> str:
     roles = " and ".join(map(plain, gate["roles"]))
     people = f"{gate['people']} more {'person' if gate['people'] == 1 else 'people'}"
     return f"the approval of {roles}: {people}" if roles else f"the approval of {people}"
 
 
-def expected_in_words(expectation: Answer) -> str:
+def expected_in_words(expectation: Document) -> str:
     """A date with what has to be so for it, or why there is none; from an ExpectationOut."""
     reason = plain(expectation["reason"])
     if expectation["at"] is None:
@@ -62,18 +62,18 @@ def expected_in_words(expectation: Answer) -> str:
     return f"about {minute_of(expectation['at'])}, {reason}"
 
 
-def state_line(answer: Answer) -> str:
+def state_line(answer: Document) -> str:
     """Where a rollout stands, without a time, in one line."""
     step = f"step {answer['step']} of {answer['steps']}"
     return _line(answer, f"{answer['phase']} {step}", answer["reason"])
 
 
-def event_line(answer: Answer, event: Answer) -> str:
+def event_line(answer: Document, event: Document) -> str:
     """One change of a rollout, in one line."""
     step = f"step {event['step']} of {answer['steps']}"
     told = f"{plain(event['actor'])}: {event['reason']}"
     return _line({**answer, "weight_bp": event["weight_bp"]}, f"{event['phase']} {step}", told)
 
 
-def _line(answer: Answer, state: str, reason: str) -> str:
+def _line(answer: Document, state: str, reason: str) -> str:
     return f"run {answer['run']} {state} {in_percent(answer['weight_bp'])} {plain(reason)}"

@@ -12,6 +12,7 @@ from canary.rollout.address import LONGEST_ADDRESS, require_address
 from canary.rollout.windows import WEEKDAYS, Window
 
 SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
+LONGEST_S: Final = 36_500 * 86_400
 _DURATION: Final = r"^[1-9][0-9]{0,6}[smhdw]$"
 _WINDOW: Final = re.compile(
     r"^(?P<first>[A-Z][a-z]{2})(?:-(?P<last>[A-Z][a-z]{2}))?"
@@ -28,7 +29,7 @@ def duration_of(text: str) -> int:
     """The seconds of a time as a spec writes it. Raises ValueError for any other text."""
     if re.fullmatch(_DURATION, text) is None:
         raise ValueError("a time is a number and a unit: s, m, h, d or w, as in 14d")
-    return seconds_of(text)
+    return seconds_of(_is_short(text))
 
 
 def basis_points_of(percent: float) -> int:
@@ -63,13 +64,22 @@ def _is_fine(percent: float) -> float:
     return percent
 
 
+def _is_short(duration: str) -> str:
+    """Beyond some thousand years no date can be told of when it ends."""
+    if seconds_of(duration) > LONGEST_S:
+        raise ValueError("a time is at most 100 years, as 36500d")
+    return duration
+
+
 def _is_window(text: str) -> str:
     window_of(text)
     return text
 
 
 Duration = Annotated[
-    str, Field(pattern=_DURATION, description="a number and a unit: s, m, h, d or w, as in 14d")
+    str,
+    Field(pattern=_DURATION, description="a number and a unit: s, m, h, d or w, as in 14d"),
+    AfterValidator(_is_short),
 ]
 Percent = Annotated[
     float, Field(gt=0, le=100, description="in percent, in steps of 0.01"), AfterValidator(_is_fine)

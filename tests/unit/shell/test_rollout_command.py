@@ -80,6 +80,19 @@ def test_the_status_of_all_and_of_one_is_printed(sent: list[Any]) -> None:
         assert line in told
 
 
+def test_what_people_wrote_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = {**ONE, "reason": "ada paused it: [/red] of [QM-17]"}
+    monkeypatch.setattr(command, "ask", lambda *_: noted if _[1] != "/v1/rollouts" else {"rollouts": [noted]})
+    for arguments in (("status",), ("status", "ich-triage"), ("pause", "ich-triage")):
+        assert "[/red] of [QM-17]" in " ".join(run(*arguments).split())
+
+
+def test_a_refusal_is_no_markup(tmp_path: Path) -> None:
+    file = tmp_path / "[red].yaml"
+    file.write_text("kind: ModelRollout\n")
+    assert "[red].yaml:1" in run("check", str(file), exit_code=1)
+
+
 def test_a_plan_tells_studies_and_days_of_each_decision_and_warns() -> None:
     site = (str(FILE), "--studies-per-day", "400", "--prevalence", "0.1")
     rows = json.loads(run("plan", *site, "--json"))

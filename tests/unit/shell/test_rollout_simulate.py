@@ -94,6 +94,7 @@ def test_a_person_is_told_shares_steps_costs_reasons_and_assumptions() -> None:
     [
         (("--truth-after", "soon"), "a number and a unit"),
         (("--look-every", "1"), "a number and a unit"),
+        (("--begin", "9999-12-31"), "begins within"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_reason(arguments: tuple[str, ...], told: str) -> None:

@@ -95,6 +95,7 @@ def test_without_a_word_about_it_a_plan_exposes_nobody() -> None:
         ("setWeight: 25", "setWeight: 4", "setWeight: 4", "/spec/steps/6", "above the one before"),
         ("setWeight: 100", "setWeight: 99", "setWeight: 99", "/spec/steps/8", "ends with setWeight: 100"),
         ("{duration: 3d}", "{duration: 3x}", "3x", "/spec/steps/7/pause/duration", "pattern"),
+        ("{duration: 3d}", "{duration: 9999999w}", "9999999w", "/spec/steps/7/pause/duration", "100 years"),
         ("{duration: 3d}", "{}", "pause: {}", "/spec/steps/7/pause", "one of duration, approval and until"),
         ("pause: {duration: 3d}", "{}", "- {}", "/spec/steps/7", "a step is one of"),
         ("count: 2", "count: 1", "count: 1", "/spec/steps/2", "a person for each role"),
