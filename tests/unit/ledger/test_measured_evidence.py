@@ -20,13 +20,14 @@ from canary.rollout.step import Analysis, SetMirror
 from canary.truth import TruthLabel, TruthSource
 from ledger import KeptFor, Ledger
 from ledger.jobs import DAY
+from ledger.paired_feed import Span, Versions
 from ledger.tables import paired_readings, paired_studies, rollout_evidence
 from serve_apps.application.gather_evidence import GatheredEvidence
 from tests.unit.canary.rollout.builders import begun, guardrail, plan, sensitivity
 from tests.unit.ledger.conftest import NOON, Clock, after, set_time
 from tests.unit.ledger.paired import ICH, SHARE, failed, read_twice, says, told
 
-VOLUME = "118565006@SCT"
+VOLUME, OTHER = "118565006@SCT", "125605004@SCT"
 NI: dict[str, Any] = {
     "hypothesis": Hypothesis.NON_INFERIORITY,
     "margin": 0.05,
@@ -81,6 +82,11 @@ def forget(ledger: Ledger) -> None:
 def champion(score: float = 0.7, ml: float = 100.0, ms: float = 50.0) -> dict[str, Any]:
     measured = [[VOLUME, ml]]
     return says("1", "present", score, measurements=measured, work_ms=ms, has_mask=True)
+
+
+def with_another(said: dict[str, Any]) -> dict[str, Any]:
+    """The version speaks of another finding, too."""
+    return said | {"findings": [*said["findings"], said["findings"][0] | {"code": OTHER}]}
 
 
 def candidate(
@@ -277,6 +283,35 @@ def test_a_look_reads_what_is_new_and_all_only_after_something_was_taken_back(le
     assert seen(ledger, "sensitivity").observed == 13
 
 
+def test_a_patient_of_whom_another_finding_comes_later_is_not_taken_again(ledger: Ledger) -> None:
+    begin(ledger)
+    read_twice(ledger, "pt-1", champion(), candidate(), study="first", at=after(1))
+    ledger.truths.add(told(study="first"), actor="ris")
+    look(ledger, 10)
+    both = with_another(champion()), with_another(candidate())
+    read_twice(ledger, "pt-1", *both, study="second", at=after(20))
+    set_time(ledger, after(21))
+    ledger.truths.add(told(study="second", finding=OTHER), actor="ris")
+    look(ledger, 22)
+    assert (seen(ledger, "auc").observed, seen(ledger, "sensitivity").observed) == (1, 1)
+
+
+def test_a_look_takes_nothing_of_what_comes_while_it_reads(ledger: Ledger) -> None:
+    """Of the moment that its cursor names, so that the next look takes all of what came behind."""
+    versions, until = Versions("ich", "1", "2"), Span(None, after(10))
+    read_twice(ledger, "pt-1", champion(), candidate(), at=after(1))
+    ledger.truths.add(told(study="pt-1"), actor="ris")
+    ledger.pairs.collect("ich", SHARE)
+    set_time(ledger, after(11))
+    ledger.truths.add(told(TruthLabel.ABSENT, "pt-1", TruthSource.PATHOLOGY), actor="lab")
+    read_twice(ledger, "pt-2", champion(), candidate(), at=after(12))
+    ledger.pairs.collect("ich", SHARE)
+    ((_, known),) = ledger.paired_feed.outcomes(versions, until)
+    assert known.truth is TruthLabel.PRESENT
+    assert len(ledger.paired_feed.studies(versions, until)) == 1
+    assert len(ledger.paired_feed.measured(versions, VOLUME, until)) == 1
+
+
 def test_a_second_truth_takes_the_place_of_the_first(ledger: Ledger) -> None:
     begin(ledger)
     for number in range(2):
@@ -325,11 +360,17 @@ MS = st.sampled_from([20.0, 50.0, 130.0])
 ML = st.sampled_from([0.0, 80.0, 100.0])
 READ = st.builds(candidate, SCORES, ML, MS, st.sampled_from([None, 0.0, 0.6, 0.97]))
 SHADOWS = st.one_of(READ, READ, st.sampled_from(["model-error", "outside-intended-use"]))
-CHAMPIONS = st.one_of(*[st.builds(champion, SCORES, ML, MS)] * 3, st.just(failed()))
+TOLD = st.builds(champion, SCORES, ML, MS)
+CHAMPIONS = st.one_of(TOLD, TOLD, TOLD.map(with_another), st.just(failed()))
 ARRIVALS = st.one_of(
     st.tuples(st.just("pair"), PATIENTS, CHAMPIONS, SHADOWS),
     st.tuples(st.just("pair"), PATIENTS, CHAMPIONS, SHADOWS),
-    st.tuples(st.just("truth"), PATIENTS, st.sampled_from([TruthLabel.PRESENT, TruthLabel.ABSENT])),
+    st.tuples(
+        st.just("truth"),
+        PATIENTS,
+        st.sampled_from([TruthLabel.PRESENT, TruthLabel.ABSENT]),
+        st.sampled_from([ICH, OTHER]),
+    ),
     st.tuples(st.just("value"), PATIENTS),
     st.tuples(st.just("withdrawn"), PATIENTS),
     st.tuples(st.just("clock"), st.sampled_from([-30.0, 0.0, 5.0])),
@@ -357,9 +398,9 @@ class Site:
         read_twice(self.ledger, patient, delivered, shadow, study=study, at=after(self.seconds))
         self.studies.setdefault(patient, []).append(study)
 
-    def truth(self, patient: str, label: TruthLabel) -> None:
+    def truth(self, patient: str, label: TruthLabel, finding: str) -> None:
         for study in self.studies.get(patient, []):
-            added = self.ledger.truths.add(told(label, study), actor="ris").truth
+            added = self.ledger.truths.add(told(label, study, finding=finding), actor="ris").truth
             self.truths.setdefault(patient, []).append((added.id, added.study_key))
 
     def value(self, patient: str) -> None:

@@ -117,6 +117,25 @@ def test_a_failure_that_may_pass_is_tried_again_not_before_its_time(ledger: Ledg
     assert [again.attempt for again in claim(ledger, after(30))] == [2]
 
 
+@pytest.mark.parametrize("ends", ["done", "failed"])
+def test_a_mask_waits_with_its_task_and_goes_when_that_has_ended(ledger: Ledger, ends: str) -> None:
+    def masks() -> list[bytes | None]:
+        with ledger.database.read() as connection:
+            return list(connection.execute(sa.select(shadow_tasks.c.mask)).scalars())
+
+    read_study(ledger, shadows=[replace(pending(), mask=b"packed")])
+    (task,) = claim(ledger)
+    assert task.mask == b"packed"
+    ledger.shadows.release(task.token)
+    (task,) = claim(ledger)
+    assert (task.mask, masks()) == (b"packed", [b"packed"])
+    if ends == "done":
+        ledger.shadows.done(task.token, {"version": "3"}, 12.0)
+    else:
+        ledger.shadows.failed(task.token, "model-error", None)
+    assert masks() == [None]
+
+
 def test_a_failure_for_good_is_an_outcome_and_no_pair(ledger: Ledger) -> None:
     job = read_study(ledger, [decided()], [pending()])
     (task,) = claim(ledger)

@@ -240,6 +240,40 @@ def test_a_promotion_without_evidence_before_it_is_refused() -> None:
     assert any("all of its metrics are dry-run" in one for one in told)
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("kind: dice", "its tolerance must be above 0"),
+        (
+            "kind: measurement, hypothesis: non-inferiority, margin: 2, justification: a, plannedLooks: [9]",
+            "by `concept`",
+        ),
+        ("kind: auc, plannedLooks: [60]", "by `concept`"),
+        ("kind: auc, plannedLooks: [60], concept: hemorrhage", "match"),
+        ("kind: latency, concept: 1386000@SCT", "a concept goes with"),
+    ],
+)
+def test_a_metric_that_would_read_nothing_is_refused(kind: str, reason: str) -> None:
+    text = changed(
+        "{name: latency, kind: latency, tolerance: 0.2, dryRun: true}", f"{{name: latency, {kind}}}"
+    )
+    assert any(reason in one for one in mistakes(text)), mistakes(text)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "kind: dice, tolerance: 0.1",
+        "kind: auc, plannedLooks: [60, 120], concept: 1386000@SCT",
+        "kind: measurement, hypothesis: non-inferiority, margin: 2, justification: a, plannedLooks: [9], "
+        "concept: 118565006@SCT",
+    ],
+)
+def test_each_kind_can_be_declared(kind: str) -> None:
+    told = "{name: latency, kind: latency, tolerance: 0.2, dryRun: true}"
+    assert read_rollouts(changed(told, f"{{name: latency, {kind}, dryRun: true}}"), "rollout.yaml")
+
+
 def test_mistakes_of_several_documents_are_told_at_once() -> None:
     text = changed("key: patient", "key: pateint").replace("kind: shadow-failures", "kind: shadows")
     assert [one.split(": ")[1] for one in mistakes(text)] == ["/spec/assignment/key", "/spec/metrics/0/kind"]

@@ -9,9 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canary.evidence.measure import measure, measure_all, sharing_guardrails, unreadable
-from canary.evidence.metric import Hypothesis, MetricKind, MetricPhase, MetricSpec, MetricState
+from canary.evidence.metric import Hypothesis, MetricKind, MetricPhase, MetricSpec, MetricState, unread
 from canary.evidence.metric_state import start, update_all
-from canary.evidence.observations import DiagnosisPair, LatencyPair, MeasurementPair, Observation, ScorePair
+from canary.evidence.observations import (
+    DiagnosisPair,
+    LatencyPair,
+    MeasurementPair,
+    Observation,
+    OverlapPair,
+    ScorePair,
+)
 from canary.verdict import Verdict
 from tests.unit.canary.evidence.metrics import (
     ERRORS,
@@ -278,6 +285,7 @@ REFUSED: list[dict[str, Any]] = [
     {"kind": MetricKind.AUC, "planned_looks": (200, 100)},
     {"kind": MetricKind.AUC, "planned_looks": (100,), "strata": ("site",)},
     {"kind": MetricKind.MEASUREMENT, "planned_looks": (100,)},
+    {"concept": "1386000@SCT"},
 ]
 
 
@@ -285,3 +293,23 @@ REFUSED: list[dict[str, Any]] = [
 def test_a_metric_that_could_never_be_judged_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="metric "):
         MetricSpec(**{"name": "m", "kind": MetricKind.SENSITIVITY} | changes)
+
+
+@pytest.mark.parametrize("kind", [MetricKind.MEASUREMENT, MetricKind.AUC])
+def test_a_planned_metric_reads_what_it_names_and_nothing_without(kind: MetricKind) -> None:
+    assert "concept" in (unread(spec_of(kind)) or "")
+    assert unread(spec_of(kind, concept="1386000@SCT")) is None
+
+
+def test_an_overlap_is_never_whole_so_that_a_dice_without_tolerance_would_stop_every_candidate() -> None:
+    assert "tolerance" in (unread(spec_of(MetricKind.DICE)) or "")
+    assert unread(spec_of(MetricKind.DICE, tolerance=0.01)) is None
+    assert unread(SENSITIVITY) is None
+
+
+def test_an_overlap_with_the_champion_is_told_as_it_is() -> None:
+    spec = spec_of(MetricKind.DICE, margin=0.2, tolerance=0.1)
+    pairs = [OverlapPair(candidate_dice=0.95, champion_dice=1.0)] * 200
+    measured = measure(spec, update_all(spec, start(spec), pairs))
+    assert measured.phase is MetricPhase.SUCCESSFUL
+    assert "overlaps with a Dice of 0.950 on average" in measured.reason

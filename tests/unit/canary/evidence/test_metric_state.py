@@ -119,6 +119,13 @@ def test_a_relative_difference_is_a_share_of_the_mean() -> None:
     assert seen.differences.mean == pytest.approx(0.2)
 
 
+def test_two_versions_that_find_nothing_do_not_differ_and_one_that_finds_something_does() -> None:
+    spec = spec_of(MetricKind.MEASUREMENT, relative=True)
+    pairs = [MeasurementPair(candidate=ml, champion=0.0) for ml in (0.0, 4.0)]
+    seen = [update(spec, start(spec), pair).overall.differences.mean for pair in pairs]
+    assert seen == [0.0, 2.0]
+
+
 def test_the_errors_that_chance_explains_are_counted_by_the_weight_of_their_moment() -> None:
     ramp = [(500, True), (2_500, False), (5_000, True)]
     studies = [AssignedStudy(in_canary=canary, failed=True, weight_bp=weight) for weight, canary in ramp]
