@@ -74,7 +74,7 @@ def schema_of(kind: type[T]) -> dict[str, Any]:
 def to_json(kind: Any, value: object, *, without: Mapping[Any, Any] = MappingProxyType({})) -> str:
     """A value of type `kind`, which may be a mapping or a union of dataclasses, as one line of JSON.
 
-    `without` names fields that are left out, by True, or in them by their own names or numbers (pydantic's `exclude`).
+    `without` names what is left out, as pydantic's `exclude`: a field by True, or what of it by name or number.
     """
     return _adapter(kind).dump_json(value, exclude=dict(without) or None).decode()
 
