@@ -5,6 +5,7 @@
 | answered   | the caller: result, report, callback     | nobody; routing never asks it  |
 | safety net | a disagreement is told to the caller     | the evidence store only        |
 | shadow     | a disagreement is told to the caller     | the evidence store only        |
+| recall     | a disagreement is told to the caller     | the evidence store only        |
 
 The gate's verdict of now counts, not that of the day on which the study came: a clearance that was withdrawn while
 the task waited silences it.
@@ -22,6 +23,7 @@ class Role(StrEnum):
     ANSWERED = "answered"
     SAFETY_NET = "safety-net"
     SHADOW = "shadow"
+    RECALL = "recall"  # the champion, since the version that answered was withdrawn
 
 
 class Audience(StrEnum):
@@ -40,5 +42,5 @@ def audience_of(role: Role, *, may_answer: bool | None) -> Audience:
     A finding includes the absence of one: "the shadow says absent" is what an uncleared version says, too.
     """
     match role:
-        case Role.ANSWERED | Role.SAFETY_NET | Role.SHADOW:
+        case Role.ANSWERED | Role.SAFETY_NET | Role.SHADOW | Role.RECALL:
             return Audience.CALLER if may_answer is True else Audience.EVIDENCE

@@ -28,7 +28,7 @@ from core.errors import (
 )
 from ledger.database import Database
 from ledger.pairing import note_change, note_taken, taken_up_to
-from ledger.shadow_records import SAFETY_NET
+from ledger.shadow_records import RECALL, SAFETY_NET
 from ledger.tables import decisions, jobs, paired_readings, shadow_outcomes
 from ledger.truth_records import PairCounts
 
@@ -84,7 +84,8 @@ class Pairs:
         self, connection: Connection, model: str, after: tuple[Any, ...] | None
     ) -> Sequence[RowMapping]:
         """Outcomes behind `after`, or behind what the last call took, oldest first."""
-        query = _OUTCOMES.where(shadow_outcomes.c.model == model).limit(BATCH_SIZE)
+        is_evidence = shadow_outcomes.c.role != RECALL  # a recall comes after the verdict
+        query = _OUTCOMES.where((shadow_outcomes.c.model == model) & is_evidence).limit(BATCH_SIZE)
         if after is None:
             last = taken_up_to(connection, model)
             query = query if last is None else query.where(shadow_outcomes.c.at >= last - OVERLAP)

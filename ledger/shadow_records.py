@@ -13,7 +13,10 @@ from core.study import StudyRef
 
 SAFETY_NET: Final = "safety-net"
 SHADOW: Final = "shadow"
-RANK: Final[Mapping[str, int]] = MappingProxyType({SAFETY_NET: 0, SHADOW: 1})  # the net may have to warn
+RECALL: Final = "recall"  # the champion, since the version that answered was withdrawn
+RANK: Final[Mapping[str, int]] = MappingProxyType(  # the net may have to warn
+    {SAFETY_NET: 0, SHADOW: 1, RECALL: 2}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class ShadowTask:
 
     def __post_init__(self) -> None:
         if self.role not in RANK:
-            raise ValueError("a task is of a shadow or of the safety net")
+            raise ValueError("a task is of a shadow, of the safety net or of a recall")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
