@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -134,10 +134,14 @@ def is_complete(until: datetime, taken_up_to: datetime) -> bool:
 
 
 def compare(delivered: SaidOfStudy, champion: SaidOfStudy) -> Comparison:
-    """How the champion's reading differs from what was delivered; the worst difference names it."""
+    """How the champion's reading differs from what was delivered; the worst difference names it.
+
+    A finding is critical if one of the two versions calls it so.
+    """
+    called = frozenset(one.code for one in (*delivered.findings, *champion.findings) if one.critical)
     escalated = escalations(
-        VersionFindings("delivered", delivered.version, True, delivered.findings),
-        VersionFindings("champion", champion.version, False, champion.findings),
+        VersionFindings("delivered", delivered.version, True, _with_critical(delivered, called)),
+        VersionFindings("champion", champion.version, False, _with_critical(champion, called)),
     )
     critical = frozenset(one.code for one in escalated)
     changes = _changes(delivered, champion, critical)
@@ -188,6 +192,10 @@ def recall_alarm(version: str, run: int | None, open_items: int, to_look_now: in
         f"version {version}{of_run} was withdrawn, and {open_items} of the studies that it answered wait for a "
         f"person{critical}: `serinus rollout recall` lists them"
     )
+
+
+def _with_critical(said: SaidOfStudy, codes: frozenset[str]) -> tuple[FindingReport, ...]:
+    return tuple(replace(one, critical=one.code in codes) for one in said.findings)
 
 
 def _changes(

@@ -35,7 +35,7 @@ survives pickling between actors.
         └── IdempotencyConflict · JobNotFound · JobNotCancelable · JobCanceled · ResultNotReady · NoSuchDocument ·
             DocumentPurged · UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment ·
             RoutingConflict · TruthNotFound · AdjudicationNotFound · AlreadyAnswered · RolloutNotFound ·
-            RolloutConflict · RolloutRefused
+            RolloutConflict · RolloutRefused · RecallNotFound · RecallItemNotFound · RecallItemClosed
 """
 
 from __future__ import annotations
@@ -416,3 +416,19 @@ class RolloutRefused(RequestError):
     """What was asked of a rollout may not be as it stands; the text says why."""
 
     code = "rollout-refused"
+
+
+class RecallNotFound(RequestError):
+    code = "recall-not-found"
+
+
+class RecallItemNotFound(RequestError):
+    """There is no such item, or the study's job is another tenant's."""
+
+    code = "recall-item-not-found"
+
+
+class RecallItemClosed(RequestError):
+    """Somebody has looked at the study before, and said something else of it."""
+
+    code = "recall-item-closed"

@@ -1,4 +1,5 @@
-"""What must survive a crash: jobs, outbox, control state, routing, decisions, rollouts, shadows, truths, audit."""
+"""What must survive a crash: jobs, outbox, control state, routing, decisions, rollouts, recalls, shadows, truths,
+audit."""
 
 from canary.disclosure import Audience
 from core.retry import RetryPolicy
@@ -20,6 +21,22 @@ from ledger.outbox import Outbox
 from ledger.paired_truths import PairedTruths
 from ledger.pairs import Pairs
 from ledger.readings import Readings, TakenTurn
+from ledger.recall_lists import RecallLists
+from ledger.recall_records import (
+    ComparedItem,
+    NewRecall,
+    NewRecallItem,
+    OpenRecall,
+    Recall,
+    RecalledStudy,
+    RecallItem,
+    Reread,
+    SentDocument,
+    ToReread,
+    WithdrawnRun,
+)
+from ledger.recalled_studies import RecalledStudies
+from ledger.recalls import NOT_KEPT, Recalls
 from ledger.records import (
     FAILURE_SR,
     SR,
@@ -86,6 +103,9 @@ class Ledger:
         self.rollout_feed = RolloutFeed(database)
         self.rollouts = Rollouts(database, self.audit)
         self.rollout_evidence = RolloutEvidences(database)
+        self.recalls = Recalls(database, self.audit)
+        self.recalled_studies = RecalledStudies(database)
+        self.recall_lists = RecallLists(database)
 
     @classmethod
     def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":
@@ -104,6 +124,7 @@ __all__ = [
     "FAILURE_SR",
     "FINISHED",
     "HAS_RESULT",
+    "NOT_KEPT",
     "SR",
     "AddedTruth",
     "AnsweredAdjudication",
@@ -116,6 +137,7 @@ __all__ = [
     "ClaimedDelivery",
     "ClaimedJob",
     "ClaimedShadow",
+    "ComparedItem",
     "ControlHead",
     "ControlRecord",
     "DeadLetter",
@@ -134,13 +156,21 @@ __all__ = [
     "Ledger",
     "ModelRouting",
     "NewKey",
+    "NewRecall",
+    "NewRecallItem",
     "NewTruth",
     "OpenAdjudication",
+    "OpenRecall",
     "PairCounts",
     "PairedResult",
     "Pin",
     "Priority",
+    "Recall",
+    "RecallItem",
+    "RecalledStudy",
+    "Reread",
     "RolloutEvent",
+    "SentDocument",
     "ShadowResult",
     "ShadowTask",
     "StoredDecision",
@@ -149,7 +179,9 @@ __all__ = [
     "StudyUse",
     "Submitted",
     "TakenTurn",
+    "ToReread",
     "Transition",
+    "WithdrawnRun",
     "callback_of_failure",
     "callback_of_result",
     "new_key_id",

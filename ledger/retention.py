@@ -1,9 +1,9 @@
 """What is no longer needed is not kept: a finished job names a study, and its documents hold one.
 
 Three classes, each kept for a time of its own: documents; jobs, with all that names a study, and the notes of truths,
-which may; evidence, with truths and rollouts, which judges a version by pseudonyms only. What is open or still to be
-delivered stays, however old it is, and so does the audit. The last rollout of each version stays, too: what failed
-has no weight until a person retries it.
+which may; evidence, with truths, rollouts and recalls, which judges a version by pseudonyms only. What is open or
+still to be delivered stays, however old it is, and so does the audit. The last rollout of each version stays, too:
+what failed has no weight until a person retries it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from ledger.tables import (
     jobs,
     paired_readings,
     readings,
+    recall_items,
+    recall_notes,
+    recalls,
     rollout_approvals,
     rollout_events,
     rollout_evidence,
@@ -156,10 +159,12 @@ def _jobs(before: datetime) -> tuple[_Rows, ...]:
     children = (documents, deliveries, idempotency, readings)
     shadows = sa.select(shadow_tasks.c.id).where(shadow_tasks.c.ended_at < before)
     notes = sa.select(truth_notes.c.truth_id).where(truth_notes.c.at < before)
+    said = sa.select(recall_notes.c.item_id).where(recall_notes.c.at < before)
     return (
         _Rows("jobs", (jobs.c.id,), sa.select(jobs.c.id).where(_ended(before)), children),
         _Rows("shadows", (shadow_tasks.c.id,), shadows),
         _Rows("notes", (truth_notes.c.truth_id,), notes),
+        _Rows("notes", (recall_notes.c.item_id,), said),
     )
 
 
@@ -169,7 +174,18 @@ def _evidence(before: datetime) -> tuple[_Rows, ...]:
     by_time = (
         _Rows("evidence", key, sa.select(*key).where(table.c.at < before)) for table, key in keys.items()
     )
-    return (*by_time, *_runs(before))
+    return (*by_time, *_recalls(before), *_runs(before))
+
+
+def _recalls(before: datetime) -> tuple[_Rows, ...]:
+    """Items that wait for nobody, and lists that hold none any more."""
+    old = (recall_items.c.answered_at < before) & recall_items.c.open_since.is_(None)
+    is_empty = ~sa.exists().where(recall_items.c.recall_id == recalls.c.id)
+    empty = (recalls.c.made_at < before) & recalls.c.is_complete & is_empty
+    return (
+        _Rows("evidence", (recall_items.c.id,), sa.select(recall_items.c.id).where(old)),
+        _Rows("evidence", (recalls.c.id,), sa.select(recalls.c.id).where(empty)),
+    )
 
 
 def _runs(before: datetime) -> tuple[_Rows, ...]:

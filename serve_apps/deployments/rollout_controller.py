@@ -32,6 +32,8 @@ from serve_apps.control.observe import ApplicationPhases, Observer, unknown
 from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
 from serve_apps.control.ray_serve import RayServe, ask_replica
+from serve_apps.control.recall_loop import RecallLoop
+from serve_apps.control.recalls import Recalls
 from serve_apps.control.reconcile import Parts, Reconciler
 from serve_apps.control.rollout_acts import Ports
 from serve_apps.control.rollout_loop import Controller, RolloutLoop
@@ -62,6 +64,7 @@ class RolloutController:
             self._watch.run_forever(lambda: self._reconciler.tables_in_force),
             self._upkeep.run_forever(),
             self._rollouts.run_forever(),
+            self._recalls.run_forever(),
             *([self._subscription.run_forever()] if self._subscription else []),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -106,9 +109,14 @@ class RolloutController:
         )
         self._reconciler = Reconciler(parts, settings)
         self._rollouts = self._rollout_loop(settings)
+        recalls = Recalls(ledger.recalls, ledger.recalled_studies, ledger.shadows)
+        self._recalls = RecallLoop(recalls.look, lambda: self._publisher.snapshot, self._leads)
+
+    def _leads(self) -> bool:
+        return self._ledger.control.head().leader_epoch == self._publisher.epoch
 
     def _rollout_loop(self, settings: Settings) -> RolloutLoop:
-        ledger, publisher, reconciler = self._ledger, self._publisher, self._reconciler
+        ledger, reconciler = self._ledger, self._reconciler
         drain = timedelta(seconds=settings.forward_timeout_s + settings.stable_reserve_s)
         sources = Sources(
             store=ledger.rollouts,
@@ -120,7 +128,7 @@ class RolloutController:
         ports = Ports(ledger.rollouts, ledger.routing, self._client, ledger.transitions)
         controller = Controller(
             sighting=lambda: reconciler.sighting,
-            leads=lambda: ledger.control.head().leader_epoch == publisher.epoch,
+            leads=self._leads,
             decided=reconciler.decided,
             registry_changed=reconciler.registry_changed,
         )
@@ -162,6 +170,7 @@ class RolloutController:
             self._watch,
             self._upkeep,
             self._rollouts,
+            self._recalls,
         )
         for part in (
             *closing,

@@ -1,4 +1,4 @@
-"""Recalls: the studies that a withdrawn version answered, what the champion says of each, and who has looked at it."""
+"""Recalls: the studies that a withdrawn version answered, what the champion says of each, and who looked at it."""
 
 from __future__ import annotations
 

@@ -52,6 +52,7 @@ def rank(item: str = "a", state: RecallState = RecallState.COMPARED, **more: Any
         (said(PRESENT, critical=True), said(UNSURE), Difference.CRITICAL),
         (said(UNTOLD), said(PRESENT, critical=True), Difference.CRITICAL),
         (said(PRESENT, critical=True), said(PRESENT, critical=True), Difference.NONE),
+        (said(ABSENT, critical=True), said(PRESENT), Difference.CRITICAL),
         (said(ABSENT), said(PRESENT), Difference.FINDING),
         (said(PRESENT), said(UNTOLD), Difference.FINDING),
         (said(PRESENT), said(UNSURE), Difference.INDETERMINATE),
