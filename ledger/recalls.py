@@ -81,8 +81,9 @@ class Recalls:
             return 0
         with self._db.write() as connection:
             at = self._db.now(connection)
-            insert = self._db.insert_once(recall_items, ONCE)
-            return sum(connection.execute(insert, _new_row(recall, item, at)).rowcount for item in items)
+            insert = self._db.insert_once(recall_items, ONCE).returning(recall_items.c.id)
+            rows = (_new_row(recall, item, at) for item in items)
+            return sum(connection.execute(insert, row).first() is not None for row in rows)
 
     def taken(self, recall: str, up_to: datetime, *, is_complete: bool) -> None:
         """Note up to when the list holds what the version answered."""
