@@ -20,7 +20,7 @@ from canary.rollout.plan_digest import plan_digest
 from canary.rollout.seen import Approval
 from canary.rollout.status import RolloutStatus
 from core.codec import from_plain, to_plain
-from core.errors import RolloutConflict
+from core.errors import RolloutConflict, RolloutNotFound
 from ledger.audit import Audit
 from ledger.database import Database
 from ledger.limits import require_fits
@@ -70,6 +70,17 @@ class Rollouts:
     def of_model(self, model: str) -> tuple[StoredRollout, ...]:
         """The newest run of each version of a model, the last to begin at the end."""
         return self._newest_where(rollouts.c.model == model)
+
+    def get(self, model: str, run: int) -> StoredRollout:
+        """A run, also one that another has followed. Raises RolloutNotFound."""
+        revision = sa.select(rollouts.c.revision)
+        with self._db.read() as connection:
+            found = connection.execute(
+                revision.where((rollouts.c.model == model) & (rollouts.c.run == run))
+            ).scalar()
+            if found is None:
+                raise RolloutNotFound("the model has no rollout of that run")
+            return self._stored(connection, model, run, found)
 
     def events(self, model: str, run: int, limit: int = MOST_EVENTS) -> tuple[RolloutEvent, ...]:
         """Newest first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from serve_apps.api import ab_tests, events, jobs, keys, rollouts, routing, studies, system, truth
+from serve_apps.api import ab_tests, events, jobs, keys, recalls, rollouts, routing, studies, system, truth
 from serve_apps.api.dependencies import FindServices, Services
 from serve_apps.api.edge.edge import Edge, Guard
 from serve_apps.api.edge.intake import Limits
@@ -26,6 +26,7 @@ ROUTERS = (
     studies.router,
     truth.router,
     routing.router,
+    recalls.router,  # before the rollouts' verbs, of which `recall` is none
     rollouts.router,
     ab_tests.router,
     events.router,

@@ -24,6 +24,7 @@ from serve_apps.application.freeze import FreezeService
 from serve_apps.application.jobs import JobService
 from serve_apps.application.keys import KeyService
 from serve_apps.application.overview import OverviewService
+from serve_apps.application.recalls import RecallService
 from serve_apps.application.rollouts import RolloutService
 from serve_apps.application.routing import RoutingService
 from serve_apps.application.truth import TruthService
@@ -48,6 +49,7 @@ class Services:
     truth: TruthService
     adjudications: AdjudicationService
     rollouts: RolloutService
+    recalls: RecallService
     webhooks: WebhookReceiver
     listeners: Listeners = field(default_factory=Listeners)
 

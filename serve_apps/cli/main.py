@@ -10,6 +10,7 @@ from serve_apps.cli import (
     freeze,
     keys,
     models,
+    recall,
     rollout,
     routing,
     samples,
@@ -42,6 +43,10 @@ app.command()(routing.audit)
 app.command()(freeze.freeze)
 app.command()(freeze.unfreeze)
 app.add_typer(routing.route, name="route", help="Who reads which share of the studies.")
+rollout.app.command(name="recall")(recall.show)
+rollout.app.command(name="recalls")(recall.show_all)
+rollout.app.command(name="recall-begin")(recall.begin)
+rollout.app.command(name="recall-done")(recall.done)
 app.add_typer(rollout.app, name="rollout", help="Rollouts that are declared in a file.")
 app.add_typer(ab.ab, name="ab", help="A/B tests of versions that are equal in rights.")
 app.add_typer(keys.keys, name="keys", help="Who may call: make, list and revoke keys.")

@@ -39,6 +39,7 @@ from serve_apps.application.key_ring import KeyRing
 from serve_apps.application.keys import KeyService
 from serve_apps.application.messages import ServedVersion
 from serve_apps.application.overview import OverviewService
+from serve_apps.application.recalls import RecallService
 from serve_apps.application.rollouts import RolloutService
 from serve_apps.application.routing import RoutingService
 from serve_apps.application.routing_snapshot import RoutingSnapshot
@@ -125,6 +126,7 @@ class Ingress(RoutingReplica):
                 ReadEvidence(ledger),
                 pools.ledger,
             ),
+            recalls=RecallService(ledger, self._snapshot, pools.ledger),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
 

@@ -35,6 +35,7 @@ from serve_apps.application.key_ring import KeyRing
 from serve_apps.application.keys import KeyService
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.overview import OverviewService
+from serve_apps.application.recalls import RecallService
 from serve_apps.application.result import to_result
 from serve_apps.application.rollouts import RolloutService
 from serve_apps.application.routing import RoutingService
@@ -166,6 +167,7 @@ class Site:
                 ledger, lambda: self.snapshot, threads, self.settings.adjudicate_concordant
             ),
             rollouts=RolloutService(ledger, self.controller, self.evidence, threads),
+            recalls=RecallService(ledger, lambda: self.snapshot, threads),
             webhooks=WebhookReceiver("secret", self.announce),
         )
 

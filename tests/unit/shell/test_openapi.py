@@ -10,13 +10,20 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from serve_apps.api import key_schemas, rollout_schemas, routing_schemas, schemas, truth_schemas
+from serve_apps.api import (
+    key_schemas,
+    recall_schemas,
+    rollout_schemas,
+    routing_schemas,
+    schemas,
+    truth_schemas,
+)
 from serve_apps.api.app import create_app
 from serve_apps.api.examples import BY_SCHEMA
 from serve_apps.api.problems import STATUS_BY_CODE
 
 DOCUMENT = create_app(lambda: pytest.fail("nobody asks")).openapi()
-WIRES = (schemas, rollout_schemas, routing_schemas, key_schemas, truth_schemas)
+WIRES = (schemas, rollout_schemas, routing_schemas, key_schemas, truth_schemas, recall_schemas)
 OPEN = {"/healthz", "/readyz", "/v1/webhooks/mlflow"}
 
 
