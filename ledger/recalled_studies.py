@@ -31,6 +31,7 @@ from ledger.tables import (
     shadow_outcomes,
     shadow_tasks,
     transitions,
+    unindexed,
 )
 
 OPEN_FOR: Final = timedelta(days=2)  # longer than a job is tried
@@ -152,8 +153,8 @@ class RecalledStudies:
         query = (
             sa.select(jobs.c.result)
             .where((jobs.c.study_uid == study_uid) & jobs.c.state.in_(_WITH_RESULT))
-            .where(jobs.c.model == model)
-            .order_by(jobs.c.created_at.desc())
+            .where(unindexed(jobs.c.model) == model)  # a study has few jobs, a model very many
+            .order_by(unindexed(jobs.c.created_at).desc())
             .limit(SAME_STUDY)
         )
         with self._db.read() as connection:
