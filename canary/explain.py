@@ -45,7 +45,8 @@ class DecisionRow:
     `identity` is the pseudonym that was hashed, with its kind. `segments` reads
     `canary:0-500 baseline:5000-5500`, `slot` reads `layer:salt:0-5000`; both are empty without a draw. `role`
     is `answered`, `failed`, `shadow`, `safety-net` or `recall`. `counts` is false for a failure that says nothing of
-    the variant, such as a study outside its intended use or unlike all that it knows. `assigned_at` is the moment of writing when it is None.
+    the variant, such as a study outside its intended use or unlike all that it knows. `assigned_at` is the moment of
+    writing when it is None.
 
     `facts` and `table` are what the decision was made of, as `canary.decision_inputs` writes them; all that a row
     says of it follows from these two. `table_digest` names the table, which is kept once. They are empty in rows of
