@@ -23,6 +23,7 @@ PARTS = (
     "pages",
     "subscription",
     "rollouts",
+    "recalls",
     "reconciler",
     "registry_changes",
     "client",
