@@ -110,7 +110,7 @@ def read_for(
         role=role,
         study=StudyRef("pacs", "1.2.3"),
         decision=by(version, "champion"),
-        delivered={},
+        delivered=outcome("2", "absent"),
     )
     ledger.shadows.enqueue(job, [task])
     (claimed,) = ledger.shadows.claim("w", 10, 1, roles=[role])

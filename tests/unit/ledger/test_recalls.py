@@ -448,3 +448,5 @@ def test_a_recalls_reading_makes_no_pair(ledger: Ledger) -> None:
     job = answered(ledger)
     read_for(ledger, job, role="recall")
     assert ledger.pairs.collect("ich", 1.0) == 0
+    read_for(ledger, job, role="safety-net")
+    assert ledger.pairs.collect("ich", 1.0) == 1
