@@ -18,6 +18,7 @@ from tests.unit.ledger.test_ledger_machine import LedgerMachine
 from tests.unit.ledger.test_migrations import *  # noqa: F403
 from tests.unit.ledger.test_outbox import *  # noqa: F403
 from tests.unit.ledger.test_readings import *  # noqa: F403
+from tests.unit.ledger.test_recall_items import *  # noqa: F403
 from tests.unit.ledger.test_recalls import *  # noqa: F403
 from tests.unit.ledger.test_retention import *  # noqa: F403
 from tests.unit.ledger.test_rollouts import *  # noqa: F403

@@ -8,12 +8,25 @@ from datetime import datetime
 from typing import Any
 
 from canary.explain import DecisionRow
+from canary.recall import compare
 from core.study import StudyRef
-from ledger import Delivery, JobRequest, Ledger, NewRecall, Recall, ShadowTask
-from tests.unit.ledger.conftest import NOON, set_time
+from ledger import (
+    ComparedItem,
+    Delivery,
+    JobRequest,
+    Ledger,
+    NewRecall,
+    NewRecallItem,
+    Recall,
+    Reread,
+    ShadowTask,
+)
+from serve_apps.application.recalled import outcome_of, said_in
+from tests.unit.ledger.conftest import NOON, after, set_time
 from tests.unit.ledger.routed import decided
 
 ICH = {"value": "1386000", "scheme": "SCT", "meaning": "Intracranial hemorrhage"}
+EVER = after(7 * 86_400)
 
 
 def result_of(
@@ -133,3 +146,18 @@ def a_recall(ledger: Ledger, since: datetime = NOON, run: int | None = 1, **more
         **{"model": "ich", "version": "2", "since": since, "reason": "it failed", "run": run, **more}
     )
     return ledger.recalls.make(new, actor="rollout")[0]
+
+
+def listed(ledger: Ledger, recall: Recall) -> list[str]:
+    """The items, each with what the version answered until then; their ids in the order of the jobs."""
+    studies = ledger.recalled_studies.answered(recall, recall.since, EVER, 10)
+    ledger.recalls.add(recall.id, [NewRecallItem(one, outcome_of(one.result)) for one in studies])
+    by_time = sorted(ledger.recall_lists.ranks(recall.id, tenant=None), key=lambda one: one.answered_at)
+    return [one.item for one in by_time]
+
+
+def compared(ledger: Ledger, item: str, champion: str = "present") -> None:
+    """The champion's finding, beside a delivered result that says that it is absent."""
+    reread = Reread(item, outcome_of(result_of()), "1", outcome("1", champion))
+    says = compare(said_in(reread.delivered), said_in(outcome("1", champion)))
+    ledger.recalls.compared([ComparedItem(reread, says)])
