@@ -5,6 +5,7 @@
 | answered   | the caller: result, report, callback     | nobody; routing never asks it  |
 | safety net | a disagreement is told to the caller     | the evidence store only        |
 | shadow     | a disagreement is told to the caller     | the evidence store only        |
+| recall     | a disagreement is told to the caller     | the evidence store only        |
 | replay     | the evidence store only                  | the evidence store only        |
 
 A replay, and the reading of a ground-truth set, is of a study that was answered long ago: nobody waits for it, so
@@ -28,6 +29,7 @@ class Role(StrEnum):
     SHADOW = "shadow"
     REPLAY = "replay"
     GROUND_TRUTH = "ground-truth"
+    RECALL = "recall"  # the champion, since the version that answered was withdrawn
 
 
 class Audience(StrEnum):
@@ -47,7 +49,7 @@ def audience_of(role: Role, *, may_answer: bool | None) -> Audience:
     A finding includes the absence of one: "the shadow says absent" is what an uncleared version says, too.
     """
     match role:
-        case Role.ANSWERED | Role.SAFETY_NET | Role.SHADOW:
+        case Role.ANSWERED | Role.SAFETY_NET | Role.SHADOW | Role.RECALL:
             return Audience.CALLER if may_answer is True else Audience.EVIDENCE
         case Role.REPLAY | Role.GROUND_TRUTH:
             return Audience.EVIDENCE

@@ -26,6 +26,7 @@ OF_THE_PAST: Final = {  # roles that no table gives
     "ground-truth": "read the study as part of a ground-truth set",
 }
 FOREIGN_INPUT: Final = "input-out-of-distribution"  # the error's code
+RECALL: Final = "recall"  # a role that no table gives: the champion of a later day
 OF_THE_DECISION: Final = (  # what a row keeps of an assignment, and what it is called
     ("identity", "identity"),
     ("model", "model"),
@@ -47,9 +48,9 @@ class DecisionRow:
 
     `identity` is the pseudonym that was hashed, with its kind. `segments` reads
     `canary:0-500 baseline:5000-5500`, `slot` reads `layer:salt:0-5000`; both are empty without a draw. `role`
-    is `answered`, `failed`, `shadow`, `safety-net`, `replay` or `ground-truth`. `counts` is false for a failure that
-    says nothing of the variant, such as a study outside its intended use or unlike all that it knows. `assigned_at`
-    is the moment of writing when it is None.
+    is `answered`, `failed`, `shadow`, `safety-net`, `recall`, `replay` or `ground-truth`. `counts` is false for a
+    failure that says nothing of the variant, such as a study outside its intended use or unlike all that it knows.
+    `assigned_at` is the moment of writing when it is None.
 
     `facts` and `table` are what the decision was made of, as `canary.decision_inputs` writes them; all that a row
     says of it follows from these two. `table_digest` names the table, which is kept once. They are empty in rows of
@@ -150,6 +151,7 @@ def _what(row: DecisionRow) -> str:
         "shadow": "read the study as a shadow, for evidence",
         "safety-net": "read the study too, as the safety net",
         **OF_THE_PAST,
+        RECALL: "read the study again, since the version that had answered was withdrawn",
     }.get(row.role, f"read the study as {row.role}")
     return f"{row.model} version {row.version} ({row.variant}, {row.digest[:12]}) {did}{took}: {row.outcome}."
 
@@ -190,7 +192,7 @@ def _differences(row: DecisionRow, again: Assignment, table: RoutingTable) -> li
     differing = [said for name, said in OF_THE_DECISION if getattr(row, name) != getattr(expected, name)]
     if not row.reason.startswith(again.reason):  # a fallback adds what befell the variant
         differing.append("reason")
-    if (row.variant, row.version, row.digest) not in {
+    if row.role != RECALL and (row.variant, row.version, row.digest) not in {
         (v.name, v.version, v.digest) for v in _readers(row.role, again, table)
     }:
         differing.append("who read it")
@@ -247,7 +249,7 @@ def _fits_role(row: DecisionRow, draw: BucketDraw) -> bool:
     """
     if draw.arm != row.arm:
         return False
-    is_shadow = row.role in ("shadow", "safety-net")
+    is_shadow = row.role in ("shadow", "safety-net", RECALL)
     fell_back = row.role in ("answered", "failed") and row.variant == CHAMPION
     return is_shadow or fell_back or row.variant == (CHAMPION if draw.arm == BASELINE else draw.arm)
 

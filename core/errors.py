@@ -36,8 +36,8 @@ survives pickling between actors.
         └── IdempotencyConflict · JobNotFound · JobNotCancelable · JobCanceled · ResultNotReady · NoSuchDocument ·
             DocumentPurged · UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment ·
             RoutingConflict · TruthNotFound · AdjudicationNotFound · AlreadyAnswered · RolloutNotFound ·
-            RolloutConflict · RolloutRefused · ReplayNotFound · ReplayRefused ·
-            TruthSetNotFound
+            RolloutConflict · RolloutRefused · RecallNotFound · RecallItemNotFound · RecallItemClosed ·
+            ReplayNotFound · ReplayRefused · TruthSetNotFound
 """
 
 from __future__ import annotations
@@ -439,3 +439,19 @@ class ReplayRefused(RequestError):
 
 class TruthSetNotFound(RequestError):
     code = "truth-set-not-found"
+
+
+class RecallNotFound(RequestError):
+    code = "recall-not-found"
+
+
+class RecallItemNotFound(RequestError):
+    """There is no such item, or the study's job is another tenant's."""
+
+    code = "recall-item-not-found"
+
+
+class RecallItemClosed(RequestError):
+    """Somebody has looked at the study before, and said something else of it."""
+
+    code = "recall-item-closed"

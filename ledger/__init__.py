@@ -1,4 +1,5 @@
-"""What must survive a crash: jobs, outbox, control state, routing, decisions, rollouts, shadows, truths, audit."""
+"""What must survive a crash: jobs, outbox, control state, routing, decisions, rollouts, recalls, shadows, truths,
+audit."""
 
 from canary.disclosure import Audience
 from core.retry import RetryPolicy
@@ -22,6 +23,22 @@ from ledger.paired_truths import PairedTruths
 from ledger.pairs import Pairs
 from ledger.past_readings import PastReadings
 from ledger.readings import Readings, TakenTurn
+from ledger.recall_lists import RecallLists
+from ledger.recall_records import (
+    ComparedItem,
+    NewRecall,
+    NewRecallItem,
+    OpenRecall,
+    Recall,
+    RecalledStudy,
+    RecallItem,
+    Reread,
+    SentDocument,
+    ToReread,
+    WithdrawnRun,
+)
+from ledger.recalled_studies import RecalledStudies
+from ledger.recalls import NOT_KEPT, Recalls
 from ledger.records import (
     FAILURE_SR,
     SR,
@@ -101,6 +118,9 @@ class Ledger:
         self.rollouts = Rollouts(database, self.audit)
         self.rollout_evidence = RolloutEvidences(database)
         self.rollout_marks = RolloutMarks(database)
+        self.recalls = Recalls(database, self.audit)
+        self.recalled_studies = RecalledStudies(database)
+        self.recall_lists = RecallLists(database)
 
     @classmethod
     def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":
@@ -120,6 +140,7 @@ __all__ = [
     "FINISHED",
     "HAS_RESULT",
     "NOTICE",
+    "NOT_KEPT",
     "SR",
     "AddedTruth",
     "AnsweredAdjudication",
@@ -134,6 +155,7 @@ __all__ = [
     "ClaimedDelivery",
     "ClaimedJob",
     "ClaimedShadow",
+    "ComparedItem",
     "ControlHead",
     "ControlRecord",
     "DeadLetter",
@@ -152,15 +174,23 @@ __all__ = [
     "Ledger",
     "ModelRouting",
     "NewKey",
+    "NewRecall",
+    "NewRecallItem",
     "NewReplay",
     "NewTruth",
     "OpenAdjudication",
+    "OpenRecall",
     "PairCounts",
     "PairedResult",
     "Pin",
     "Priority",
+    "Recall",
+    "RecallItem",
+    "RecalledStudy",
     "ReplayState",
+    "Reread",
     "RolloutEvent",
+    "SentDocument",
     "ShadowResult",
     "ShadowTask",
     "StoredDecision",
@@ -172,7 +202,9 @@ __all__ = [
     "StudyUse",
     "Submitted",
     "TakenTurn",
+    "ToReread",
     "Transition",
+    "WithdrawnRun",
     "callback_of_failure",
     "callback_of_result",
     "new_key_id",

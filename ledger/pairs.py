@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from ledger.database import Database
 from ledger.pair_rows import pair_rows
 from ledger.pairing import SETTLED, note_change, note_taken, taken_up_to
-from ledger.shadow_records import LIVE
+from ledger.shadow_records import LIVE, RECALL
 from ledger.tables import decisions, jobs, paired_readings, paired_studies, shadow_outcomes
 from ledger.truth_records import PairCounts
 
@@ -68,7 +68,8 @@ class Pairs:
         self, connection: Connection, model: str, after: tuple[Any, ...] | None
     ) -> Sequence[RowMapping]:
         """Outcomes behind `after`, or behind what the last call took and is settled, oldest first."""
-        query = _OUTCOMES.where(shadow_outcomes.c.model == model).limit(BATCH_SIZE)
+        is_evidence = shadow_outcomes.c.role != RECALL  # a recall comes after the verdict
+        query = _OUTCOMES.where((shadow_outcomes.c.model == model) & is_evidence).limit(BATCH_SIZE)
         if after is None:
             last = taken_up_to(connection, model)
             query = query if last is None else query.where(shadow_outcomes.c.at >= last - SETTLED)

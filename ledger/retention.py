@@ -1,9 +1,9 @@
 """What is no longer needed is not kept: a finished job names a study, and its documents hold one.
 
 Three classes, each kept for a time of its own: documents; jobs, with all that names a study, and the notes of truths,
-which may; evidence, with truths and rollouts, which judges a version by pseudonyms only. What is open or still to be
-delivered stays, however old it is, and so does the audit. The last rollout of each version stays, too: what failed
-has no weight until a person retries it.
+which may; evidence, with truths, rollouts and recalls, which judges a version by pseudonyms only. What is open or
+still to be delivered stays, however old it is, and so does the audit. The last rollout of each version stays, too:
+what failed has no weight until a person retries it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ from ledger.tables import (
     paired_readings,
     paired_studies,
     readings,
+    recall_items,
+    recall_notes,
+    recalls,
     replays,
     rollout_approvals,
     rollout_events,
@@ -166,11 +169,13 @@ def _jobs(before: datetime) -> tuple[_Rows, ...]:
     notes = sa.select(truth_notes.c.truth_id).where(truth_notes.c.at < before)
     alone = (deliveries.c.job_id == NO_JOB) & (unindexed(deliveries.c.state) != DUE)
     notices = sa.select(deliveries.c.id).where(alone & (deliveries.c.ended_at < before))
+    said = sa.select(recall_notes.c.item_id).where(recall_notes.c.at < before)
     return (
         _Rows("jobs", (jobs.c.id,), sa.select(jobs.c.id).where(_ended(before)), children),
         _Rows("shadows", (shadow_tasks.c.id,), shadows),
         _Rows("notes", (truth_notes.c.truth_id,), notes),
         _Rows("notices", (deliveries.c.id,), notices),
+        _Rows("notes", (recall_notes.c.item_id,), said),
     )
 
 
@@ -180,7 +185,18 @@ def _evidence(before: datetime) -> tuple[_Rows, ...]:
     by_time = (
         _Rows("evidence", key, sa.select(*key).where(table.c.at < before)) for table, key in keys.items()
     )
-    return (*by_time, *_runs(before))
+    return (*by_time, *_recalls(before), *_runs(before))
+
+
+def _recalls(before: datetime) -> tuple[_Rows, ...]:
+    """Items that wait for nobody, and lists that hold none any more."""
+    old = (recall_items.c.answered_at < before) & recall_items.c.open_since.is_(None)
+    is_empty = ~sa.exists().where(recall_items.c.recall_id == recalls.c.id)
+    empty = (recalls.c.made_at < before) & recalls.c.is_complete & is_empty
+    return (
+        _Rows("evidence", (recall_items.c.id,), sa.select(recall_items.c.id).where(old)),
+        _Rows("evidence", (recalls.c.id,), sa.select(recalls.c.id).where(empty)),
+    )
 
 
 def _runs(before: datetime) -> tuple[_Rows, ...]:

@@ -122,6 +122,7 @@ class RolloutFeed:
             & (decisions.c.version == version)
             & (decisions.c.model == model)
             & (decisions.c.variant == CANARY)
+            & (decisions.c.at >= since)  # a former run's studies may be read again for their recall
         )
         earlier = escalations.alias("earlier")
         again = sa.exists().where(

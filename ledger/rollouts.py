@@ -21,7 +21,7 @@ from canary.rollout.plan_digest import plan_digest
 from canary.rollout.seen import Approval
 from canary.rollout.status import RolloutStatus
 from core.codec import from_plain, to_plain
-from core.errors import RolloutConflict
+from core.errors import RolloutConflict, RolloutNotFound
 from ledger.audit import Audit
 from ledger.database import Database
 from ledger.limits import require_fits
@@ -81,6 +81,13 @@ class Rollouts:
             if row is None:
                 return None
             return StoredRollout(_plan(row), from_plain(RolloutStatus, row["status"]), row["revision"])
+
+    def get(self, model: str, run: int) -> StoredRollout:
+        """As `of_run`. Raises RolloutNotFound for one that is not kept."""
+        found = self.of_run(model, run)
+        if found is None:
+            raise RolloutNotFound("the model has no rollout of that run")
+        return found
 
     def events(self, model: str, run: int, limit: int = MOST_EVENTS) -> tuple[RolloutEvent, ...]:
         """Newest first."""

@@ -13,10 +13,11 @@ from core.study import StudyRef
 
 SAFETY_NET: Final = "safety-net"
 SHADOW: Final = "shadow"
+RECALL: Final = "recall"  # the champion, since the version that answered was withdrawn
 REPLAY: Final = "replay"
 GROUND_TRUTH: Final = "ground-truth"
 RANK: Final[Mapping[str, int]] = MappingProxyType(  # the net may have to warn; for the last two nobody waits
-    {SAFETY_NET: 0, SHADOW: 1, REPLAY: 2, GROUND_TRUTH: 3}
+    {SAFETY_NET: 0, SHADOW: 1, RECALL: 2, REPLAY: 3, GROUND_TRUTH: 4}
 )
 LIVE: Final = (SAFETY_NET, SHADOW)  # of a study that was answered a moment ago
 
@@ -45,7 +46,7 @@ class ShadowTask:
 
     def __post_init__(self) -> None:
         if self.role not in RANK:
-            raise ValueError("a task is of a shadow, of the safety net, of a replay or of a ground-truth set")
+            raise ValueError(f"a task is of one of the roles {', '.join(RANK)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-REVISION = "0010"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
+REVISION = "0011"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
 SCHEMA_VERSION = 7  # stays: it keeps away a Serinus that reads `schema_version` and knows of no revisions
 RESULT_VERSION = 1  # of the JSON that `jobs.result` holds
 
@@ -616,4 +616,64 @@ rollout_evidence = sa.Table(  # what a run knows of a metric, and up to where th
     sa.Column("state", sa.JSON, nullable=False),
     sa.Column("cursor", sa.JSON, nullable=False),
     sa.Column("updated_at", UtcTime, nullable=False),
+)
+
+recalls = sa.Table(  # a withdrawal of a version: which of its studies are to be looked at again
+    "recalls",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("run", sa.Integer),  # of the rollout; none if a person asked for another time
+    sa.Column("since", UtcTime, nullable=False),
+    sa.Column("made_at", UtcTime, nullable=False),
+    sa.Column("made_by", sa.String(128), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("taken_up_to", UtcTime, nullable=False),  # studies that were answered by then are on the list
+    sa.Column("is_complete", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("model", "run"),
+    sa.Index("recalls_by_model", "model", "made_at"),
+)
+
+recall_items = sa.Table(  # a study that a withdrawn version answered, and what the champion says of it
+    "recall_items",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("recall_id", sa.String(32), nullable=False),
+    sa.Column("job_id", sa.String(32), nullable=False),
+    sa.Column("reading_id", sa.String(32), nullable=False),  # the job whose reading it has: mostly itself
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("study_key", sa.String(128), nullable=False),
+    sa.Column("answered_at", UtcTime, nullable=False),
+    sa.Column("variant", sa.String(255), nullable=False),
+    sa.Column("delivered", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("difference", sa.String(16)),
+    sa.Column("delivered_missed", sa.Boolean, nullable=False),
+    sa.Column("score_change", sa.Integer),
+    sa.Column("changes", sa.JSON, nullable=False),
+    sa.Column("champion", sa.String(64)),
+    sa.Column("reread", sa.JSON(none_as_null=True)),
+    sa.Column("reread_at", UtcTime),
+    sa.Column("error_code", sa.String(64)),
+    sa.Column("open_since", UtcTime),  # while a person has to look at it
+    sa.Column("closed_at", UtcTime),
+    sa.Column("closed_by", sa.String(128)),
+    sa.UniqueConstraint("recall_id", "job_id"),
+    sa.Index("recall_items_by_state", "recall_id", "state"),
+)
+sa.Index(
+    "recall_items_open",
+    recall_items.c.recall_id,
+    recall_items.c.difference,
+    sqlite_where=recall_items.c.open_since.is_not(None),
+    postgresql_where=recall_items.c.open_since.is_not(None),
+)
+
+recall_notes = sa.Table(  # apart, since a note may name anything: it goes with what names a study
+    "recall_notes",
+    metadata,
+    sa.Column("item_id", sa.String(32), primary_key=True),
+    sa.Column("at", UtcTime, nullable=False, index=True),
+    sa.Column("note", sa.Text, nullable=False),
 )

@@ -10,6 +10,7 @@ from serve_apps.api import (
     events,
     jobs,
     keys,
+    recalls,
     replays,
     rollouts,
     routing,
@@ -43,6 +44,7 @@ ROUTERS = (
     studies.router,
     truth.router,
     routing.router,
+    recalls.router,  # before the rollouts' verbs, of which `recall` is none
     rollouts.router,
     replays.router,
     truth_sets.router,

@@ -24,6 +24,7 @@ from serve_apps.application.freeze import FreezeService
 from serve_apps.application.jobs import JobService
 from serve_apps.application.keys import KeyService
 from serve_apps.application.overview import OverviewService
+from serve_apps.application.recalls import RecallService
 from serve_apps.application.replay import ReplayService
 from serve_apps.application.rollouts import RolloutService
 from serve_apps.application.routing import RoutingService
@@ -52,6 +53,7 @@ class Services:
     rollouts: RolloutService
     replays: ReplayService
     truth_sets: TruthSetService
+    recalls: RecallService
     webhooks: WebhookReceiver
     listeners: Listeners = field(default_factory=Listeners)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from serve_apps.api.recall_examples import OF_RECALLS
+
 STUDY, SERIES, INSTANCE = "2.25.1234567890", "2.25.1234567891", "2.25.1234567892"
 JOB, AT = "0f8a4c1e2b7d4e0f9a6b5c4d3e2f1a0b", "2026-05-01T08:00:00Z"
 MODEL, DIGEST = "ich-triage", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -362,6 +364,7 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
     "TruthSetsOut": {"truth_sets": [_SET_OUT]},
     "ScheduleIn": {"every": "7d"},
     "ResultsOut": _RESULTS_OUT,
+    **OF_RECALLS,
     "AnswerIn": {"label": "present", "reader": "reader-7"},
     "AnsweredOut": {
         "id": _ITEM,

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
+from canary.recall import recall_alarm
+from ledger import OpenRecall
+
 SHADOWS, OUTBOX, READERS = "shadows", "outbox", "readers"  # the subjects of the alarms
 POISON_SHOWN: Final = timedelta(hours=24)
+RECALL_SHOWN: Final = 8  # digits of a list's id
+
+
+def recall_alarms(lists: Iterable[OpenRecall]) -> Mapping[str, str]:
+    """By model and list: how many studies of a withdrawn version wait for a person. No alarm names a study."""
+    return {
+        f"{one.model}/recall {one.recall[:RECALL_SHOWN]}": recall_alarm(
+            one.version, one.run, one.open_items, one.to_look_now
+        )
+        for one in lists
+    }
 
 
 def backlog_alarms(

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from core.errors import LedgerUnavailable, NotReady, PoisonStudy
 from ledger import DeadLetter, Freeze, Ledger
-from serve_apps.application.backlog import POISON_SHOWN, backlog_alarms
+from serve_apps.application.backlog import POISON_SHOWN, backlog_alarms, recall_alarms
 from serve_apps.application.executors import run_in
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
@@ -98,11 +98,13 @@ class OverviewService:
     async def _backlog_alarms(self) -> Mapping[str, str]:
         try:
             state = await self.queue()
+            recalls = await run_in(self._executor, self._ledger.recalls.open_lists)
         except LedgerUnavailable as error:
             return {LEDGER: error.detail}
-        return backlog_alarms(
+        waiting = backlog_alarms(
             state.oldest_shadow, len(state.dead_letters), self.shadow_alarm_s, state.poison_studies
         )
+        return {**waiting, **recall_alarms(recalls)}
 
     async def require_ready(self) -> None:
         """Raise NotReady until every champion can answer, and LedgerUnavailable while no job can be accepted."""

@@ -4,10 +4,10 @@
        ▲           │
        └───────────┘  tried again
 
-One task of each role at a time per replica, and neither role waits for the other. The safety net goes at once, since
-it may have to warn somebody. A shadow waits while live studies run; once it is older than `max_wait_s` it runs beside
-them, so that steady load holds up no evidence. What is read of the past, for replays and ground-truth sets, comes
-after all shadows that are due, and never beside a live study, however old it is.
+One task of each role at a time per replica, and no role waits for another. The safety net goes at once, since it may
+have to warn somebody. A shadow, and the champion that reads a recalled study again, wait while live studies run; what
+is older than `max_wait_s` runs beside them, so that steady load holds up no evidence. What is read of the past, for
+replays and ground-truth sets, comes after all shadows that are due, and never beside a live study, however old it is.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class ShadowRunner:
     """Carries out the tasks of one role, one at a time; when none is due, those of the roles `afterwards`."""
 
     def __init__(self, role: Role, context: ShadowContext, afterwards: Collection[Role] = ()) -> None:
-        self._role = role
+        self._role, self._is_net = role, role is Role.SAFETY_NET
         self._afterwards = tuple(one.value for one in afterwards)
         self._c = context
         self._woken, self._answered = 0, 0  # how often it was woken, and for which of these nothing is left
@@ -155,7 +155,7 @@ class ShadowRunner:
         """Carry out one task that is due and may run now; whether there was one."""
         limits = self._c.limits
         self._c.recent.forget()  # also when no study comes for hours
-        is_held_back = self._role is Role.SHADOW and await self._ledger(self._c.live.any_running)
+        is_held_back = not self._is_net and await self._ledger(self._c.live.any_running)
         woken, youngest_s = self._woken, 0.0 if self._is_expecting else limits.handover_s
         claimed = await self._claim((self._role.value,), limits.max_wait_s if is_held_back else youngest_s)
         if not claimed and not is_held_back:
@@ -263,7 +263,7 @@ class ShadowRunner:
         """Have the version predict, on idle cores where nobody waits for the version; not so once the task has waited
         long enough.
         """
-        if self._role is Role.SHADOW and not self._is_overdue(claimed) and not self._answers(version):
+        if not self._is_net and not self._is_overdue(claimed) and not self._answers(version):
             return await self._c.port.predict_when_idle(version, study, self._c.limits.forward_s)
         return await self._c.port.predict(version, study, self._c.limits.forward_s, self._order(claimed))
 
@@ -281,7 +281,7 @@ class ShadowRunner:
         """The task's place in the queues: a shadow behind live studies, the safety net and what has waited among
         them.
         """
-        is_urgent = self._role is Role.SAFETY_NET or self._is_overdue(claimed)
+        is_urgent = self._is_net or self._is_overdue(claimed)
         return queue_order(Priority.ROUTINE if is_urgent else Priority.BATCH, claimed.created_at)
 
     async def _failed(self, claimed: ClaimedShadow, error: Exception) -> None:

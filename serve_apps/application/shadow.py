@@ -232,8 +232,10 @@ def disagreements_of(
     said = claimed.delivered
     if "error" in said:
         return ()
-    delivered = VersionFindings("delivered", str(said["version"]), True, _reports(said["findings"]))
-    other = VersionFindings(claimed.variant, outcome.version, False, _reports(outcome.as_json()["findings"]))
+    delivered = VersionFindings("delivered", str(said["version"]), True, reports_of(said["findings"]))
+    other = VersionFindings(
+        claimed.variant, outcome.version, False, reports_of(outcome.as_json()["findings"])
+    )
     audience = audience_of(Role(claimed.role), may_answer=may_answer_now(claimed.app, outcome, newest))
     return tuple(Disagreement(e, audience) for e in escalations(delivered, other))
 
@@ -246,7 +248,8 @@ def may_answer_now(app: str, outcome: ShadowOutcome, newest: RoutingSnapshot) ->
     return endpoint.may_answer
 
 
-def _reports(findings: Iterable[Mapping[str, Any]]) -> tuple[FindingReport, ...]:
+def reports_of(findings: Iterable[Mapping[str, Any]]) -> tuple[FindingReport, ...]:
+    """The findings of an outcome as JSON, for a comparison."""
     return tuple(
         FindingReport(
             f["code"], f["meaning"], STATUS_OF_PRESENCE[Presence(f["presence"])], bool(f["critical"])

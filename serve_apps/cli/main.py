@@ -10,6 +10,7 @@ from serve_apps.cli import (
     freeze,
     keys,
     models,
+    recall,
     replay,
     rollout,
     routing,
@@ -44,6 +45,10 @@ app.command()(routing.audit)
 app.command()(freeze.freeze)
 app.command()(freeze.unfreeze)
 app.add_typer(routing.route, name="route", help="Who reads which share of the studies.")
+rollout.app.command(name="recall")(recall.show)
+rollout.app.command(name="recalls")(recall.show_all)
+rollout.app.command(name="recall-begin")(recall.begin)
+rollout.app.command(name="recall-done")(recall.done)
 app.add_typer(rollout.app, name="rollout", help="Rollouts that are declared in a file.")
 app.add_typer(
     replay.app, name="replay", help="Have a version read in silence what the champion has answered."

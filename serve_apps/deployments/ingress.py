@@ -39,6 +39,7 @@ from serve_apps.application.key_ring import KeyRing
 from serve_apps.application.keys import KeyService
 from serve_apps.application.messages import ServedVersion
 from serve_apps.application.overview import OverviewService
+from serve_apps.application.recalls import RecallService
 from serve_apps.application.replay import ReplayService
 from serve_apps.application.rollouts import RolloutService
 from serve_apps.application.routing import RoutingService
@@ -130,6 +131,7 @@ class Ingress(RoutingReplica):
             ),
             replays=ReplayService(ledger, self._snapshot, pools.ledger, settings.adjudicate_concordant),
             truth_sets=TruthSetService(ledger, self._snapshot, keys, pools.ledger, settings.all_sources),
+            recalls=RecallService(ledger, self._snapshot, pools.ledger),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
 

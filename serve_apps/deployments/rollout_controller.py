@@ -37,6 +37,8 @@ from serve_apps.control.observe import ApplicationPhases, Observer, unknown
 from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
 from serve_apps.control.ray_serve import RayServe, ask_replica
+from serve_apps.control.recall_loop import RecallLoop
+from serve_apps.control.recalls import Recalls
 from serve_apps.control.reconcile import Parts, Reconciler
 from serve_apps.control.rollout_acts import Ports
 from serve_apps.control.rollout_board import RolloutBoard
@@ -73,6 +75,7 @@ class RolloutController:
             self._truth_sets.run_forever(),
             self._runs.run_forever(),
             self._gates.run_forever(),
+            self._recalls.run_forever(),
             *([self._subscription.run_forever()] if self._subscription else []),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -125,6 +128,8 @@ class RolloutController:
         )
         site = name_of_site(settings.paths.webhook_key.read_text().strip())
         self._runs = RolloutRuns(Runs(client), self._board, ledger.rollouts.of_run, site, self._leads)
+        recalls = Recalls(ledger.recalls, ledger.recalled_studies, ledger.shadows)
+        self._recalls = RecallLoop(recalls.look, lambda: self._publisher.snapshot, self._leads)
 
     def _rollout_loop(self, settings: Settings) -> RolloutLoop:
         ledger, reconciler = self._ledger, self._reconciler
@@ -188,6 +193,7 @@ class RolloutController:
             self._truth_sets,
             self._runs,
             self._gates,
+            self._recalls,
         )
         for part in (
             *closing,

@@ -30,6 +30,8 @@ from serve_apps.application.run_shadow import ShadowContext, ShadowLimits, Shado
 from serve_apps.deployments.routing_replica import RoutingReplica
 from serve_apps.settings import Settings
 
+ROLES = (Role.SAFETY_NET, Role.SHADOW, Role.RECALL)
+PAST = (Role.REPLAY, Role.GROUND_TRUTH)  # after all shadows that are due
 KEEP_STUDIES_S = 330.0  # as long as a shadow may wait for live studies, and a little more
 
 
@@ -61,10 +63,8 @@ class ShadowWorker(RoutingReplica):
         self._keeper = LeaseKeeper(self._ledger.shadows.renew, limits.lease_s)
         self._keeper.start()
         context = self._context(settings, limits)
-        past = (Role.REPLAY, Role.GROUND_TRUTH)
-        self._runners = (
-            ShadowRunner(Role.SAFETY_NET, context),
-            ShadowRunner(Role.SHADOW, context, afterwards=past),
+        self._runners = tuple(
+            ShadowRunner(role, context, afterwards=PAST if role is Role.SHADOW else ()) for role in ROLES
         )
         self._loops = [asyncio.create_task(runner.run_forever()) for runner in self._runners]
         for loop in (self._routing.follow_forever(), borrower.give_back_forever()):

@@ -20,6 +20,8 @@ from tests.unit.ledger.test_migrations import *  # noqa: F403
 from tests.unit.ledger.test_outbox import *  # noqa: F403
 from tests.unit.ledger.test_pairing import *  # noqa: F403
 from tests.unit.ledger.test_readings import *  # noqa: F403
+from tests.unit.ledger.test_recall_items import *  # noqa: F403
+from tests.unit.ledger.test_recalls import *  # noqa: F403
 from tests.unit.ledger.test_replays import *  # noqa: F403
 from tests.unit.ledger.test_retention import *  # noqa: F403
 from tests.unit.ledger.test_rollout_notices import *  # noqa: F403

@@ -133,6 +133,20 @@ def test_who_was_not_drawn_in_silence_has_no_row(study: StudyFacts, routing: Rou
     assert explain(row).agrees == drawn
 
 
+def test_the_champion_of_a_later_day_reads_for_a_recall_and_the_draw_is_computed_again() -> None:
+    answered = decision_row(
+        assign(facts("a"), table(canary=canary(10_000))), "ich", role="answered", outcome="ok"
+    )
+    row = replace(answered, role="recall", variant="champion", version="7", digest="digest-7")
+    assert explain(row).agrees
+    assert (
+        "read the study again, since the version that had answered was withdrawn" in explain(row).sentences[0]
+    )
+    assert not explain(replace(row, bucket=9_999)).agrees
+    old = replace(row, facts="", table="", table_digest="")
+    assert explain(old).agrees
+
+
 def test_the_words_name_the_part_of_the_hash_that_sampled_a_shadow() -> None:
     study = facts("a")
     routing = table(shadows=(shadow(10_000),))

@@ -256,6 +256,19 @@ def test_adverse_events_are_what_the_candidate_failed_and_what_it_answered_again
     assert look(ledger, 2 * LATER).adverse_events == 2
 
 
+def test_what_a_former_run_answered_and_is_escalated_now_is_no_adverse_event_of_this_one(
+    ledger: Ledger,
+) -> None:
+    before, now = in_canary(500, 2)
+    recalled = read_study(ledger, row_of(before, 500), at=NOON - timedelta(days=1))
+    set_time(ledger, NOON)
+    begin(ledger)
+    answered = read_study(ledger, row_of(now, 500), at=after(2))
+    for job in (recalled, answered):
+        ledger.escalations.record(job, {"code": "1"}, Audience.CALLER)
+    assert look(ledger).adverse_events == 1
+
+
 def test_a_withdrawn_truth_takes_its_outcome_away(ledger: Ledger) -> None:
     begin(ledger)
     for number in range(3):

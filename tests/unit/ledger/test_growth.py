@@ -11,20 +11,21 @@ import pytest
 from sqlalchemy import event
 
 from core.errors import PoisonStudy
-from ledger import JobState, KeptFor, Ledger
+from ledger import JobState, KeptFor, Ledger, Recall
 from ledger.batches import counts_of
 from ledger.jobs import DAY
 from ledger.paired_feed import Span, Versions
 from ledger.pairs import _New
 from ledger.rollout_feed import Place
 from ledger.truths import truth_id
-from tests.unit.ledger.conftest import NOON
+from tests.unit.ledger.conftest import NOON, after
 from tests.unit.ledger.paired import told
 from tests.unit.ledger.routed import decided, read_study
 from tests.unit.ledger.studies import submit
 
 Ask = Callable[[Ledger], object]
 VERSIONS = Versions("ich", "1", "2")
+RECALL = Recall("r1", "ich", "2", 1, NOON, NOON, "rollout", "it is worse", NOON, False)
 
 
 def _counts(ledger: Ledger) -> object:
@@ -34,9 +35,10 @@ def _counts(ledger: Ledger) -> object:
 
 GROWING = (
     "jobs|documents|deliveries|decisions|exposures|readings|idempotency|shadow_tasks|shadow_outcomes|audit"
-    "|truths|truth_notes|paired_readings|paired_studies|escalations"
+    "|truths|truth_notes|paired_readings|paired_studies|escalations|recall_items|recall_notes"
 )
-WHOLE_TABLE = re.compile(rf"^SCAN ({GROWING})\b(?! USING INDEX jobs_by_age)")  # the newest, up to a limit
+BOUNDED = "jobs_by_age|recall_items_open"  # the newest, up to a limit; what waits for a person
+WHOLE_TABLE = re.compile(rf"^SCAN ({GROWING})\b(?! USING INDEX ({BOUNDED}))")
 
 
 def known_pairs(ledger: Ledger) -> None:
@@ -118,6 +120,37 @@ ASKED: dict[str, tuple[str, Ask]] = {
     "pending studies of a replay": ("shadow_tasks_of_batch", _counts),
     "what a replay has read": ("shadow_outcomes_of_batch", _counts),
     "the newest replays of a model": ("replays_by_time", lambda of: of.replays.newest(9, "ich")),
+    "studies of a withdrawn version": (
+        "decisions_by_time",
+        lambda of: of.recalled_studies.answered(RECALL, NOON, after(60), 9),
+    ),
+    "studies that got the result of a withdrawn version": (
+        "jobs_by_model",
+        lambda of: of.recalled_studies.answered_by_it(RECALL, NOON, after(60), 9),
+    ),
+    "what the champion has read of a recall": (
+        "recall_items_by_state",
+        lambda of: of.recalled_studies.reread(RECALL, "1", 9),
+    ),
+    "what the champion has still to read of a recall": (
+        "recall_items_by_state",
+        lambda of: of.recalled_studies.to_reread(RECALL, "app-1", 9),
+    ),
+    "other results of a recalled study": (
+        "jobs_by_study",
+        lambda of: of.recalled_studies.results_of("1.2.3", "ich"),
+    ),
+    "tasks of recalls": ("shadow_tasks_to_claim", lambda of: of.recalled_studies.pending_tasks("app-1")),
+    "tasks of a former champion": (
+        "shadow_tasks_to_claim",
+        lambda of: of.recalled_studies.drop_tasks_of_others("ich", "app-1"),
+    ),
+    "recalls under way": ("recall_items_by_state", lambda of: of.recalls.under_way()),
+    "open recalls": ("recall_items_open", lambda of: of.recalls.open_lists()),
+    "items of a recall": (
+        "recall_items",
+        lambda of: of.recall_lists.ranks("r1", tenant="ris"),
+    ),
     "dead letters": ("deliveries_due", lambda of: of.outbox.dead_letters()),
 }
 

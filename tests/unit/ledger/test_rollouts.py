@@ -12,7 +12,7 @@ from canary.rollout.advance import Event
 from canary.rollout.plan import ExposureBudget
 from canary.rollout.seen import Approval
 from canary.rollout.status import RolloutPhase, RolloutStatus
-from core.errors import InvalidField, RolloutConflict
+from core.errors import InvalidField, RolloutConflict, RolloutNotFound
 from ledger import KeptFor, Ledger, StoredRollout
 from tests.unit.canary.rollout import builders
 from tests.unit.canary.rollout.builders import begun, plan
@@ -46,6 +46,17 @@ def test_a_rollout_comes_back_as_it_was_written(ledger: Ledger, ledger_url: str)
     elsewhere = Ledger.open(ledger_url)
     assert elsewhere.rollouts.newest() == (moved,), "with nothing remembered"
     elsewhere.close()
+
+
+def test_a_run_that_another_has_followed_is_found_by_its_number(ledger: Ledger) -> None:
+    first = fail(ledger, begin(ledger))
+    again = replace(first.status, phase=RolloutPhase.PROGRESSING, run=2, reason="once more")
+    second = ledger.rollouts.move(first, again, [event(first.status, again)])
+    assert ledger.rollouts.of_model("chest-ct") == (second,)
+    assert (ledger.rollouts.get("chest-ct", 1), ledger.rollouts.get("chest-ct", 2)) == (first, second)
+    for model, run in (("chest-ct", 3), ("other", 1)):
+        with pytest.raises(RolloutNotFound):
+            ledger.rollouts.get(model, run)
 
 
 def test_an_event_is_kept_with_its_row_in_the_audit(ledger: Ledger) -> None:

@@ -35,6 +35,7 @@ from serve_apps.application.key_ring import KeyRing
 from serve_apps.application.keys import KeyService
 from serve_apps.application.messages import JobOutcome
 from serve_apps.application.overview import OverviewService
+from serve_apps.application.recalls import RecallService
 from serve_apps.application.replay import ReplayService
 from serve_apps.application.result import to_result
 from serve_apps.application.rollouts import RolloutService
@@ -176,6 +177,7 @@ class Site:
             truth_sets=TruthSetService(
                 ledger, lambda: self.snapshot, pseudonyms, threads, self.settings.all_sources
             ),
+            recalls=RecallService(ledger, lambda: self.snapshot, threads),
             webhooks=WebhookReceiver("secret", self.announce),
         )
 

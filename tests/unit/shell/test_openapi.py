@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from serve_apps.api import (
     key_schemas,
+    recall_schemas,
     replay_schemas,
     rollout_schemas,
     routing_schemas,
@@ -30,6 +31,7 @@ WIRES = (
     routing_schemas,
     key_schemas,
     truth_schemas,
+    recall_schemas,
     replay_schemas,
     truth_set_schemas,
 )

@@ -26,6 +26,7 @@ PARTS = (
     "truth_sets",
     "runs",
     "gates",
+    "recalls",
     "reconciler",
     "registry_changes",
     "client",

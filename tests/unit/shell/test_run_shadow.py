@@ -72,6 +72,15 @@ async def test_a_shadow_waits_while_live_studies_run_and_the_safety_net_does_not
     assert await shadow.runner.run_once()
 
 
+async def test_a_recalled_study_waits_behind_live_studies_as_a_shadow_does() -> None:
+    shadows = Shadows(claim := a_claim(role=Role.RECALL), role=Role.RECALL)
+    shadows.live.running = True
+    assert not await shadows.runner.run_once()
+    shadows.live.running = False
+    assert await shadows.runner.run_once()
+    assert shadows.port.asked[0][2] == queue_order(Priority.BATCH, claim.created_at)
+
+
 async def test_under_steady_load_a_share_of_the_machine_is_theirs_after_a_while() -> None:
     """One that has waited long enough runs beside live studies, and not on idle cores, of which there are none."""
     shadows = Shadows(a_claim("old", age_s=301.0), a_claim("young", age_s=299.0), max_wait_s=300.0)
@@ -284,7 +293,7 @@ async def test_a_ledger_that_is_away_stops_no_loop() -> None:
     loop.cancel()
 
 
-@pytest.mark.parametrize("role", [Role.SHADOW, Role.SAFETY_NET])
+@pytest.mark.parametrize("role", [Role.SHADOW, Role.SAFETY_NET, Role.RECALL])
 @pytest.mark.parametrize(("may_answer", "audience"), [(True, Audience.CALLER), (False, Audience.EVIDENCE)])
 async def test_who_hears_a_critical_disagreement_depends_on_the_versions_clearance(
     role: Role, may_answer: bool, audience: Audience

@@ -20,11 +20,12 @@ from imaging.finding import Code, Prediction, Presence, Urgency
 from imaging.report_sr import to_sr
 from imaging.segmentation import to_seg
 from ledger import Audience, Delivery, ShadowTask
-from serve_apps.application import result, run_shadow, shadow
+from serve_apps.application import recalled, result, run_shadow, shadow
 from serve_apps.application.messages import Inference
 from serve_apps.application.recent_studies import RecentStudies
 from serve_apps.application.run_shadow import ShadowContext, ShadowLimits, ShadowRunner
 from serve_apps.application.shadow import DeliveredInference, ShadowOutcome, rule_of, shadow_tasks_of
+from serve_apps.control import recalls
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_spec, a_variant, a_version
 from tests.unit.shell.inline import Here, Keeper
 from tests.unit.shell.shadows import RULE, STUDY, Live, Port, a_claim, a_snapshot_of, a_study, absent
@@ -45,7 +46,7 @@ FORBIDDEN = (
 ZEBRA = Code("zebra", "99TEST", "Zebra of the shadow")
 
 
-@pytest.mark.parametrize("module", [shadow, run_shadow], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [shadow, run_shadow, recalled, recalls], ids=lambda m: m.__name__)
 def test_shadow_code_imports_nothing_that_speaks(module: typing.Any) -> None:
     tree = ast.parse(Path(inspect.getfile(module)).read_text())
     whole = {alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
@@ -169,7 +170,7 @@ async def heard_by_people(site: Site, http: httpx.AsyncClient, job: str) -> str:
     return "\n".join([*said, site.ledger.jobs.document(job, "sr").decode()])
 
 
-@pytest.mark.parametrize("role", [Role.SHADOW, Role.SAFETY_NET])
+@pytest.mark.parametrize("role", [Role.SHADOW, Role.SAFETY_NET, Role.RECALL])
 @pytest.mark.parametrize("may_answer", [False, True])
 async def test_a_finding_is_heard_by_people_only_if_the_version_may_answer_here(
     site: Site, http: httpx.AsyncClient, role: Role, may_answer: bool

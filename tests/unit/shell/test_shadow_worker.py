@@ -91,13 +91,17 @@ async def until_read(ledger: Ledger, number: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_study_that_lies_there_is_read_by_both_roles_and_fetched_by_none(
+async def test_a_study_that_lies_there_is_read_by_all_roles_and_fetched_by_none(
     worker: Any, ledger: Ledger, port: Port
 ) -> None:
-    job = a_job_with_shadows(ledger, Role.SHADOW, Role.SAFETY_NET)
+    job = a_job_with_shadows(ledger, Role.SHADOW, Role.SAFETY_NET, Role.RECALL)
     await worker.notify(job, a_study("held"))
-    await until_read(ledger, 2)
-    assert sorted((version, volume) for version, volume, _ in port.asked) == [("1", "held"), ("2", "held")]
+    await until_read(ledger, 3)
+    assert sorted((version, volume) for version, volume, _ in port.asked) == [
+        ("1", "held"),
+        ("1", "held"),
+        ("2", "held"),
+    ]
     assert port.fetched == []
     await worker.check_health()
 
