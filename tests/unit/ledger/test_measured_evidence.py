@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from canary.evidence.metric import Evidence, Hypothesis, MetricKind, MetricSpec
 from canary.evidence.storage import from_json
@@ -24,7 +21,7 @@ from ledger.paired_feed import Span, Versions
 from ledger.tables import paired_readings, paired_studies, rollout_evidence
 from serve_apps.application.gather_evidence import GatheredEvidence
 from tests.unit.canary.rollout.builders import begun, guardrail, plan, sensitivity
-from tests.unit.ledger.conftest import NOON, Clock, after, set_time
+from tests.unit.ledger.conftest import NOON, after, set_time
 from tests.unit.ledger.paired import ICH, SHARE, failed, read_twice, says, told
 
 VOLUME, OTHER = "118565006@SCT", "125605004@SCT"
@@ -350,86 +347,3 @@ def test_what_retention_deletes_is_taken_no_more(ledger: Ledger) -> None:
     ledger.retention.purge(KeptFor(None, None, DAY * 400), actor="retention")
     look(ledger, 301)
     assert seen(ledger, "latency").observed == 1
-
-
-# ---- any order of arrivals and looks
-
-PATIENTS = st.sampled_from([f"pt-{number}" for number in range(6)])
-SCORES = st.sampled_from([0.1, 0.4, 0.7, 0.9])
-MS = st.sampled_from([20.0, 50.0, 130.0])
-ML = st.sampled_from([0.0, 80.0, 100.0])
-READ = st.builds(candidate, SCORES, ML, MS, st.sampled_from([None, 0.0, 0.6, 0.97]))
-SHADOWS = st.one_of(READ, READ, st.sampled_from(["model-error", "outside-intended-use"]))
-TOLD = st.builds(champion, SCORES, ML, MS)
-CHAMPIONS = st.one_of(TOLD, TOLD, TOLD.map(with_another), st.just(failed()))
-ARRIVALS = st.one_of(
-    st.tuples(st.just("pair"), PATIENTS, CHAMPIONS, SHADOWS),
-    st.tuples(st.just("pair"), PATIENTS, CHAMPIONS, SHADOWS),
-    st.tuples(
-        st.just("truth"),
-        PATIENTS,
-        st.sampled_from([TruthLabel.PRESENT, TruthLabel.ABSENT]),
-        st.sampled_from([ICH, OTHER]),
-    ),
-    st.tuples(st.just("value"), PATIENTS),
-    st.tuples(st.just("withdrawn"), PATIENTS),
-    st.tuples(st.just("clock"), st.sampled_from([-30.0, 0.0, 5.0])),
-    st.tuples(st.just("look")),
-)
-
-
-class Site:
-    """A clock that mostly goes on, and a ledger that is told of each event."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger, self.seconds, self.ticks = ledger, 60.0, 0
-        self.studies: dict[str, list[str]] = {}
-        self.truths: dict[str, list[tuple[str, str]]] = {}
-
-    def happens(self, kind: str, *what: Any) -> None:
-        self.ticks += 1
-        set_time(self.ledger, after(self.seconds))
-        getattr(self, kind)(*what)
-        if self.ticks % 3:  # some stand at one moment
-            self.seconds += 1.0
-
-    def pair(self, patient: str, delivered: Any, shadow: Any) -> None:
-        study = f"{patient}-{self.ticks}"
-        read_twice(self.ledger, patient, delivered, shadow, study=study, at=after(self.seconds))
-        self.studies.setdefault(patient, []).append(study)
-
-    def truth(self, patient: str, label: TruthLabel, finding: str) -> None:
-        for study in self.studies.get(patient, []):
-            added = self.ledger.truths.add(told(label, study, finding=finding), actor="ris").truth
-            self.truths.setdefault(patient, []).append((added.id, added.study_key))
-
-    def value(self, patient: str) -> None:
-        for study in self.studies.get(patient, []):
-            measured = told(None, study, finding=VOLUME, value=90.0, unit="ml")
-            self.ledger.truths.add(measured, actor="ris")
-
-    def withdrawn(self, patient: str) -> None:
-        for truth, study_key in self.truths.get(patient, [])[:1]:
-            self.ledger.truths.withdraw(truth, study_key, tenant="ris", actor="ris")
-
-    def clock(self, by: float) -> None:
-        self.seconds = max(1.0, self.seconds + by)
-
-    def look(self) -> None:
-        look(self.ledger, self.seconds)
-
-
-@given(st.lists(ARRIVALS, min_size=4, max_size=26))
-@settings(max_examples=40, deadline=None)
-def test_looks_at_any_time_give_the_bits_of_one_computation_from_nothing(arrivals: list[Any]) -> None:
-    with TemporaryDirectory() as folder:
-        ledger = Ledger.open(f"sqlite:///{folder}/ledger.db", clock=Clock())
-        begin(ledger)
-        site = Site(ledger)
-        for kind, *what in arrivals:
-            site.happens(kind, *what)
-        told_now, states = look(ledger, site.seconds + LATER), kept(ledger)
-        forget(ledger)
-        assert look(ledger, site.seconds + LATER) == told_now
-        assert kept(ledger) == states
-        ledger.close()
