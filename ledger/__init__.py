@@ -54,6 +54,7 @@ from ledger.truth_records import (
     StoredTruth,
 )
 from ledger.truths import Truths
+from ledger.version_digests import StampedDigest, VersionDigests
 
 DEFAULT_POLICY = RetryPolicy()
 
@@ -86,6 +87,7 @@ class Ledger:
         self.rollout_feed = RolloutFeed(database)
         self.rollouts = Rollouts(database, self.audit)
         self.rollout_evidence = RolloutEvidences(database)
+        self.version_digests = VersionDigests(database)
 
     @classmethod
     def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":
@@ -143,6 +145,7 @@ __all__ = [
     "RolloutEvent",
     "ShadowResult",
     "ShadowTask",
+    "StampedDigest",
     "StoredDecision",
     "StoredRollout",
     "StoredTruth",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -24,6 +24,7 @@ from ledger.database import Database
 from ledger.decisions import ANSWERED, FAILED
 from ledger.tables import decisions, escalations, exposures, paired_readings
 
+ALWAYS: Final = datetime.max.replace(tzinfo=UTC)
 SETTLED: Final = timedelta(minutes=1)  # far longer than a transaction may take
 
 
@@ -109,15 +110,17 @@ class RolloutFeed:
         with self._db.read() as connection:
             return tuple(AnsweredStudy(Place(at, job), bp) for at, job, bp in connection.execute(query))
 
-    def failures(self, model: str, version: str, since: datetime) -> int:
+    def failures(self, model: str, version: str, since: datetime, until: datetime = ALWAYS) -> int:
         """Studies that a version was to answer as canary, and failed; each once, however often it was tried."""
         failed = _HAS_FAILED & (decisions.c.variant == CANARY) & decisions.c.counts
         of_version = (decisions.c.model == model) & (decisions.c.version == version)
-        query = sa.select(sa.func.count()).where(of_version & failed & (decisions.c.at >= since))
+        query = sa.select(sa.func.count()).where(of_version & failed & _within(decisions.c.at, since, until))
         with self._db.read() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def escalated(self, model: str, version: str, after: int, since: datetime) -> tuple[int, int]:
+    def escalated(
+        self, model: str, version: str, after: int, since: datetime, until: datetime = ALWAYS
+    ) -> tuple[int, int]:
         """Studies that a version answered as canary and of which another version says something critical else.
 
         Returns their number among the escalations behind the one numbered `after`, and the last number. A study is
@@ -134,7 +137,7 @@ class RolloutFeed:
         again = sa.exists().where(
             (earlier.c.job_id == escalations.c.job_id) & (earlier.c.sequence < escalations.c.sequence)
         )
-        new = (escalations.c.sequence > after) & (escalations.c.at >= since)
+        new = (escalations.c.sequence > after) & _within(escalations.c.at, since, until)
         count = sa.select(sa.func.count()).select_from(escalations)
         with self._db.read() as connection:
             last = connection.execute(sa.select(sa.func.max(escalations.c.sequence))).scalar() or 0
@@ -175,6 +178,10 @@ def _between(
     at, key = order
     behind = (at > after.at) | (key > after.key)
     return (at >= after.at) & behind & (at < before)
+
+
+def _within(at: sa.Column[datetime], since: datetime, until: datetime) -> sa.ColumnElement[bool]:
+    return (at >= since) & (at < until)
 
 
 def _once(rows: Iterator[RowMapping]) -> Iterator[RowMapping]:

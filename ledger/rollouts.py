@@ -71,6 +71,12 @@ class Rollouts:
         """The newest run of each version of a model, the last to begin at the end."""
         return self._newest_where(rollouts.c.model == model)
 
+    def of_run(self, model: str, run: int) -> StoredRollout | None:
+        """One run of a model, which need not be the newest of its version; None where there is none."""
+        with self._db.read() as connection:
+            revision = connection.execute(_of_run(model, run)).mappings().first()
+            return None if revision is None else self._stored(connection, model, run, revision["revision"])
+
     def events(self, model: str, run: int, limit: int = MOST_EVENTS) -> tuple[RolloutEvent, ...]:
         """Newest first."""
         query = (

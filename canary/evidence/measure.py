@@ -66,6 +66,16 @@ def sharing_guardrails(specs: Iterable[MetricSpec]) -> int:
     return max(1, sum(not spec.dry_run and not spec.critical for spec in specs))
 
 
+def harm_limit(spec: MetricSpec, guardrails: int) -> float:
+    """log10 of the e-value at which a metric fails: 1/alpha, times how many metrics share that risk with it."""
+    return math.log10((1 if spec.critical else guardrails) / spec.alpha_harm)
+
+
+def non_inferiority_limit(spec: MetricSpec) -> float:
+    """log10 of the e-value at which non-inferiority is shown: 1/alpha, shared with nobody, since all must pass."""
+    return -math.log10(spec.alpha_non_inferiority)
+
+
 def unreadable(spec: MetricSpec, why: str) -> Measurement:
     """A metric whose data could not be had: an Error, which neither promotes nor aborts."""
     return Measurement(spec.name, MetricPhase.ERROR, f"could not be measured: {why}")
@@ -78,7 +88,7 @@ def _outcome(
     after = f"after {seen.observed} {told.unit(spec)}"
     if spec.kind in PLANNED:
         return planned_outcome(spec, seen, sharing)
-    limit = math.log10(sharing / spec.alpha_harm)
+    limit = harm_limit(spec, sharing)
     if state.harm_peak >= limit:
         where = _worst_stratum(strata, state)
         return (
@@ -98,7 +108,7 @@ def _open_outcome(spec: MetricSpec, state: MetricState, after: str) -> Outcome:
     seen = state.overall
     lacking = next(_lacking(spec, state), None)
     if spec.hypothesis is Hypothesis.NON_INFERIORITY:
-        limit = -math.log10(spec.alpha_non_inferiority)
+        limit = non_inferiority_limit(spec)
         is_shown = seen.non_inferiority.log10_e >= limit
         evidence = told.evidence(seen.non_inferiority.log10_e, limit)
     else:

@@ -5,7 +5,7 @@ FastAPI reads the annotations of the routes at run time, so they are not postpon
 
 from fastapi import APIRouter, Response
 
-from canary.rollout.step import Analysis, Experiment, Pause, SetMirror, SetWeight, Step
+from canary.rollout.in_words import step_in_words
 from canary.rollout.verbs import Verb, VerbKind
 from core.errors import InvalidField
 from ledger import StoredRollout
@@ -134,28 +134,4 @@ def next_gate(stored: StoredRollout) -> str | None:
     status, steps = stored.status, stored.plan.steps
     if status.has_ended or status.step >= len(steps):
         return None
-    return f"step {status.step} of {len(steps)}: {_in_words(steps[status.step])}"
-
-
-def _in_words(step: Step) -> str:
-    match step:
-        case SetMirror():
-            return f"the candidate reads {step.share_bp / 100:g} % of the studies as a shadow"
-        case SetWeight():
-            return f"the candidate answers {step.weight_bp / 100:g} % of the patients"
-        case Analysis():
-            return f"evidence of {', '.join(step.metrics)}"
-        case Experiment():
-            return f"an experiment at {step.weight_bp / 100:g} %, with {', '.join(step.metrics)}"
-        case Pause():
-            return _pause_in_words(step)
-
-
-def _pause_in_words(step: Pause) -> str:
-    if step.approval is not None:
-        roles = f" as {' and '.join(step.approval.roles)}" if step.approval.roles else ""
-        return f"the approval of {step.approval.count} people{roles}"
-    if step.until is not None:
-        studies = [f"{step.until.min_studies} studies"] if step.until.min_studies else []
-        return f"until {' and '.join((*studies, *step.until.metrics))}"
-    return f"a pause of {(step.duration_s or 0) / 3600:g} hours"
+    return f"step {status.step} of {len(steps)}: {step_in_words(steps[status.step])}"

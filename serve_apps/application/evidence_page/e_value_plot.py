@@ -1,0 +1,108 @@
+"""Draw e-values: log10 over the observations, with the limits at which they decide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from serve_apps.application.evidence_page.frame import (
+    Frame,
+    apart,
+    dot,
+    draw_axes,
+    drawing,
+    line,
+    path,
+    text_of,
+    write,
+)
+from serve_apps.application.evidence_page.ticks import number_ticks
+
+LOWEST: Final = -4.0  # far below, all that a curve says is that nothing speaks for it
+Points = Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One e-value: its points (observations, log10 e) in order, what it is called, and how it is drawn."""
+
+    name: str
+    points: Points
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A log10 of an e-value that decides, and after how many observations it was first reached."""
+
+    value: float
+    name: str
+    kind: str
+    reached_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EValuePlot:
+    title: str
+    unit: str
+    curves: Sequence[Curve]
+    limits: Sequence[Limit] = field(default_factory=tuple)
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(len(curve.points) > 1 for curve in self.curves)
+
+    @property
+    def lowest(self) -> float:
+        return min((y for curve in self.curves for _, y in curve.points), default=0.0)
+
+
+def draw(plot: EValuePlot) -> str:
+    """The plot as SVG. Curves end at their names; the part of a curve that lies below `LOWEST` is not drawn."""
+    frame = _frame(plot)
+    svg = drawing(frame, plot.title)
+    whole = [value for value in number_ticks(*frame.x) if value == int(value)]
+    x_ticks = [(value, f"{value:,.0f}".replace(",", " ")) for value in whole]
+    y_ticks = [(value, f"{value:g}".replace("-", "−")) for value in number_ticks(*frame.y, most=5)]
+    draw_axes(svg, frame, x_ticks, y_ticks, plot.unit)
+    left, _, right, bottom = frame.edges
+    line(svg, (left, frame.at(0, 0)[1]), (right, frame.at(0, 0)[1]), "zero")
+    for index, limit in enumerate(plot.limits):
+        y = frame.at(0, limit.value)[1]
+        line(svg, (left, y), (right, y), f"limit {limit.kind}")
+        inside = (left + 6, "start") if index % 2 == 0 else (right - 6, "end")
+        write(svg, (inside[0], y - 5), limit.name, f"name {limit.kind}", anchor=inside[1])
+    for curve in plot.curves:
+        path(svg, _within(frame, curve.points), f"curve {curve.kind}")
+    for limit in plot.limits:
+        if limit.reached_at is not None:
+            place = frame.at(limit.reached_at, limit.value)
+            dot(svg, place, f"reached {limit.kind}")
+            line(svg, place, (place[0], bottom), f"drop {limit.kind}")
+    _name(svg, frame, plot.curves)
+    return text_of(svg)
+
+
+def _frame(plot: EValuePlot) -> Frame:
+    highest = max((y for curve in plot.curves for _, y in curve.points), default=0.0)
+    most = max((x for curve in plot.curves for x, _ in curve.points), default=1.0)
+    top = max(highest, 1.0, *(limit.value for limit in plot.limits)) if plot.limits else max(highest, 1.0)
+    low = max(LOWEST, min(plot.lowest, -0.5))
+    return Frame(x=(0.0, max(most, 1.0)), y=(low, top + 0.14 * (top - low)))
+
+
+def _within(frame: Frame, points: Points) -> list[tuple[float, float]]:
+    """The curve cut off at the bottom of the frame, which it leaves and enters at the edge."""
+    floor = frame.y[0]
+    return [frame.at(x, max(y, floor)) for x, y in points if math.isfinite(y)]
+
+
+def _name(svg: ET.Element, frame: Frame, curves: Sequence[Curve]) -> None:
+    drawn = [curve for curve in curves if curve.points]
+    _, top, right, bottom = frame.edges
+    ends = [frame.at(frame.x[0], max(curve.points[-1][1], frame.y[0]))[1] for curve in drawn]
+    for curve, height in zip(drawn, apart(ends, top + 4, bottom), strict=True):
+        write(svg, (right + 8, height + 4), curve.name, f"name {curve.kind}")
