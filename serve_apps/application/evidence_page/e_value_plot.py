@@ -69,6 +69,7 @@ def draw(plot: EValuePlot) -> str:
     y_ticks = [(value, f"{value:g}".replace("-", "−")) for value in number_ticks(*frame.y, most=5)]
     draw_axes(svg, frame, x_ticks, y_ticks, plot.unit)
     left, _, right, bottom = frame.edges
+    write(svg, (left - 8, 12), "log10 E", "label")
     line(svg, (left, frame.at(0, 0)[1]), (right, frame.at(0, 0)[1]), "zero")
     for index, limit in enumerate(plot.limits):
         y = frame.at(0, limit.value)[1]
@@ -90,19 +91,19 @@ def _frame(plot: EValuePlot) -> Frame:
     highest = max((y for curve in plot.curves for _, y in curve.points), default=0.0)
     most = max((x for curve in plot.curves for x, _ in curve.points), default=1.0)
     top = max(highest, 1.0, *(limit.value for limit in plot.limits)) if plot.limits else max(highest, 1.0)
-    low = max(LOWEST, min(plot.lowest, -0.5))
-    return Frame(x=(0.0, max(most, 1.0)), y=(low, top + 0.14 * (top - low)))
+    low = max(LOWEST, min(plot.lowest, -0.3))
+    room = 0.12 * (top - low)
+    return Frame(x=(0.0, max(most, 1.0)), y=(low - room / 2, top + room), top=24.0, height=260.0)
 
 
 def _within(frame: Frame, points: Points) -> list[tuple[float, float]]:
-    """The curve cut off at the bottom of the frame, which it leaves and enters at the edge."""
-    floor = frame.y[0]
-    return [frame.at(x, max(y, floor)) for x, y in points if math.isfinite(y)]
+    """The curve, cut off at `LOWEST`."""
+    return [frame.at(x, max(y, LOWEST)) for x, y in points if math.isfinite(y)]
 
 
 def _name(svg: ET.Element, frame: Frame, curves: Sequence[Curve]) -> None:
     drawn = [curve for curve in curves if curve.points]
     _, top, right, bottom = frame.edges
-    ends = [frame.at(frame.x[0], max(curve.points[-1][1], frame.y[0]))[1] for curve in drawn]
+    ends = [frame.at(frame.x[0], max(curve.points[-1][1], LOWEST))[1] for curve in drawn]
     for curve, height in zip(drawn, apart(ends, top + 4, bottom), strict=True):
         write(svg, (right + 8, height + 4), curve.name, f"name {curve.kind}")

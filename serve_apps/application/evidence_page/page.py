@@ -72,8 +72,7 @@ def _e_values(content: Content) -> EValuePlot | None:
     for name, kind, decides in (("harm", "harm", "stops"), ("non_inferiority", "shown", "passes")):
         if way[name] and limits[name] is not None:
             curves.append(Curve(name.replace("_", "-"), way[name], kind))
-            told = f"{decides}: {limits[name]:.2f}"
-            lines.append(Limit(limits[name], told, kind, reached[name]))
+            lines.append(Limit(limits[name], _limit_in_words(decides, limits[name]), kind, reached[name]))
     plot = EValuePlot(f"e-values of {content['metric']}", way["unit"], curves, lines)
     return None if plot.is_empty else plot
 
@@ -89,11 +88,15 @@ def _strata(content: Content) -> EValuePlot | None:
     return EValuePlot(f"e-values of {content['metric']} by stratum", way["unit"], curves)
 
 
+def _limit_in_words(decides: str, log10_e: float) -> str:
+    return f"{decides} at {log10_e:.2f} (E = {10**log10_e:,.0f})".replace(",", "\u202f")
+
+
 def _split_plot(content: Content) -> str | None:
-    limit = Limit(-math.log10(content["alpha"]), f"pauses: {-math.log10(content['alpha']):.2f}", "harm")
-    plot = EValuePlot(
-        "e-value of the split", "patients drawn", [Curve("mismatch", content["trajectory"], "harm")], [limit]
-    )
+    decides = -math.log10(content["alpha"])
+    limit = Limit(decides, _limit_in_words("pauses", decides), "harm")
+    mismatch = Curve("mismatch", content["trajectory"], "harm")
+    plot = EValuePlot("e-value of the split", "patients drawn", [mismatch], [limit])
     return None if plot.is_empty else draw(plot)
 
 
