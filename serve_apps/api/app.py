@@ -5,7 +5,18 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from serve_apps.api import ab_tests, events, jobs, keys, rollouts, routing, studies, system, truth
+from serve_apps.api import (
+    ab_tests,
+    events,
+    jobs,
+    keys,
+    rollout_evidence,
+    rollouts,
+    routing,
+    studies,
+    system,
+    truth,
+)
 from serve_apps.api.dependencies import FindServices, Services
 from serve_apps.api.edge.edge import Edge, Guard
 from serve_apps.api.edge.intake import Limits
@@ -27,6 +38,7 @@ ROUTERS = (
     truth.router,
     routing.router,
     rollouts.router,
+    rollout_evidence.router,
     ab_tests.router,
     events.router,
     keys.router,

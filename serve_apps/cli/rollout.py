@@ -13,11 +13,14 @@ from core.errors import SerinusError
 from serve_apps.cli.api_call import ask
 from serve_apps.cli.output import AsJson, fail, out, print_json, table
 from serve_apps.cli.percent import in_percent
+from serve_apps.cli.rollout_evidence import evidence, verify_evidence
 
 if TYPE_CHECKING:
     from canary.rollout.plan import RolloutPlan
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(evidence)
+app.command("verify-evidence")(verify_evidence)
 SpecFile = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, help="Rollouts and templates, as YAML.")
 ]

@@ -28,7 +28,7 @@ MINUTES = 5.0  # between two things that happen
 
 @dataclass
 class EvidenceRun:
-    """Version 2 against version 1. `patients` are the pseudonyms of all whose studies came, `studies` and `jobs` theirs."""
+    """Version 2 against version 1. `patients` are the pseudonyms of all whose studies came, `jobs` the ids."""
 
     ledger: Ledger
     declared: RolloutPlan = PLAN
