@@ -31,7 +31,7 @@ def page_of(pack: Mapping[str, Any]) -> str:
     one = {record["kind"]: record["content"] for record in records}
     events = [record["content"] for record in records if record["kind"] == "event"]
     signature = pack["signature"]
-    return _template().render(
+    page = _template().render(
         css=(FOLDER / "page.css").read_text(),
         pack=pack,
         run=one["run"],
@@ -52,6 +52,7 @@ def page_of(pack: Mapping[str, Any]) -> str:
         key=None if signature is None else fingerprint(signature["public_key"]),
         weights=_weights(events, one["export"], one["outcome"]),
     )
+    return page.lstrip()
 
 
 def _metric(content: Content) -> dict[str, Any]:
