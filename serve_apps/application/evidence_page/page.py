@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -36,7 +35,7 @@ def page_of(pack: Mapping[str, Any]) -> str:
         pack=pack,
         run=one["run"],
         plan=one["plan"],
-        plan_text=yaml.safe_dump(one["plan"]["declared"], sort_keys=False, allow_unicode=True, width=96),
+        plan_text=yaml.safe_dump(one["plan"]["declared"], sort_keys=False, allow_unicode=True, width=38),
         versions=one["versions"],
         approvals=one["approvals"]["approvals"],
         events=events,
@@ -126,11 +125,9 @@ def _template() -> Template:
     environment.filters |= {
         "moment": _moment,
         "percent": lambda share_bp: f"{share_bp / 100:g} %",
-        "signed": lambda value: f"{value:+.2f}".replace("-", "−"),
         "log10": lambda value: "–" if value is None else f"{value:.2f}".replace("-", "−"),
         "interval": _interval,
         "estimate": _estimate,
-        "compact": lambda value: json.dumps(value, ensure_ascii=False),
     }
     return environment.get_template("page.html.jinja")
 

@@ -24,7 +24,7 @@ from tests.unit.shell.evidence_run import MODEL, PLAN, EvidenceRun
 
 SPECIFICITY = sensitivity(name="specificity", kind=MetricKind.SPECIFICITY)
 DECLARED = replace(PLAN, metrics=(sensitivity(strata=("site", "scanner")), SPECIFICITY, *METRICS[1:]))
-PATIENTS = 60
+PATIENTS = 36
 
 
 @pytest.fixture
