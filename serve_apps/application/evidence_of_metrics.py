@@ -40,6 +40,7 @@ def metric_records(specs: Sequence[MetricSpec], replay: Replay) -> Iterator[dict
             "unit": unit(spec),
             **_numbers(spec, found.state, measured),
             **_path(spec, found, sharing),
+            "kept": _kept(spec, replay.kept[spec.name]) if found.agrees is False else None,
         }
 
 
@@ -107,6 +108,19 @@ def _path(spec: MetricSpec, found: Replayed, sharing: int) -> dict[str, Any]:
         },
         "state_digest": digest_of(to_json(found.state)),
         "agrees_with_kept": found.agrees,
+    }
+
+
+def _kept(spec: MetricSpec, state: MetricState) -> dict[str, Any]:
+    """What decided, where the rows of today do not give it."""
+    seen = state.overall
+    return {
+        "observed": seen.observed,
+        "candidate_events": seen.candidate_events,
+        "champion_events": seen.champion_events,
+        "log10_e_harm_highest": None if spec.kind in PLANNED else state.harm_peak,
+        "log10_e_non_inferiority": seen.non_inferiority.log10_e if _asks(spec) else None,
+        "state_digest": digest_of(to_json(state)),
     }
 
 

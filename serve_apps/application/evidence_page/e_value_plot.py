@@ -61,7 +61,7 @@ class EValuePlot:
 
 
 def draw(plot: EValuePlot) -> str:
-    """The plot as SVG. Curves end at their names; the part of a curve that lies below `LOWEST` is not drawn."""
+    """The plot as SVG. Curves and limits end at their names; what lies below `LOWEST` is drawn there."""
     frame = _frame(plot)
     svg = drawing(frame, plot.title)
     whole = [value for value in number_ticks(*frame.x) if value == int(value)]
@@ -71,11 +71,9 @@ def draw(plot: EValuePlot) -> str:
     left, _, right, bottom = frame.edges
     write(svg, (left - 8, 12), "log10 E", "label")
     line(svg, (left, frame.at(0, 0)[1]), (right, frame.at(0, 0)[1]), "zero")
-    for index, limit in enumerate(plot.limits):
+    for limit in plot.limits:
         y = frame.at(0, limit.value)[1]
         line(svg, (left, y), (right, y), f"limit {limit.kind}")
-        inside = (left + 6, "start") if index % 2 == 0 else (right - 6, "end")
-        write(svg, (inside[0], y - 5), limit.name, f"name {limit.kind}", anchor=inside[1])
     for curve in plot.curves:
         path(svg, _within(frame, curve.points), f"curve {curve.kind}")
     for limit in plot.limits:
@@ -83,7 +81,7 @@ def draw(plot: EValuePlot) -> str:
             place = frame.at(limit.reached_at, limit.value)
             dot(svg, place, f"reached {limit.kind}")
             line(svg, place, (place[0], bottom), f"drop {limit.kind}")
-    _name(svg, frame, plot.curves)
+    _name(svg, frame, plot)
     return text_of(svg)
 
 
@@ -101,9 +99,12 @@ def _within(frame: Frame, points: Points) -> list[tuple[float, float]]:
     return [frame.at(x, max(y, LOWEST)) for x, y in points if math.isfinite(y)]
 
 
-def _name(svg: ET.Element, frame: Frame, curves: Sequence[Curve]) -> None:
-    drawn = [curve for curve in curves if curve.points]
+def _name(svg: ET.Element, frame: Frame, plot: EValuePlot) -> None:
+    """At the right, where each curve ends and each limit lies; apart, so that all can be read."""
     _, top, right, bottom = frame.edges
-    ends = [frame.at(frame.x[0], max(curve.points[-1][1], LOWEST))[1] for curve in drawn]
-    for curve, height in zip(drawn, apart(ends, top + 4, bottom), strict=True):
-        write(svg, (right + 8, height + 4), curve.name, f"name {curve.kind}")
+    drawn = [curve for curve in plot.curves if curve.points]
+    names = [(curve.name, curve.kind, max(curve.points[-1][1], LOWEST)) for curve in drawn]
+    names += [(limit.name, limit.kind, limit.value) for limit in plot.limits]
+    heights = apart([frame.at(frame.x[0], value)[1] for *_, value in names], top + 4, bottom)
+    for (name, kind, _), height in zip(names, heights, strict=True):
+        write(svg, (right + 8, height + 4), name, f"name {kind}")

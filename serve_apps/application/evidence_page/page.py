@@ -89,7 +89,7 @@ def _strata(content: Content) -> EValuePlot | None:
 
 
 def _limit_in_words(decides: str, log10_e: float) -> str:
-    return f"{decides} at {log10_e:.2f} (E = {10**log10_e:,.0f})".replace(",", "\u202f")
+    return f"{decides}: E = {10**log10_e:,.0f}".replace(",", "\u202f")
 
 
 def _split_plot(content: Content) -> str | None:
@@ -124,8 +124,8 @@ def _template() -> Template:
     environment.lstrip_blocks = True
     environment.filters |= {
         "moment": _moment,
-        "percent": lambda share_bp: f"{share_bp / 100:g} %",
-        "log10": lambda value: "–" if value is None else f"{value:.2f}".replace("-", "−"),
+        "percent": _percent,
+        "log10": _log10,
         "interval": _interval,
         "estimate": _estimate,
     }
@@ -134,6 +134,14 @@ def _template() -> Template:
 
 def _moment(text: str) -> str:
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _percent(share_bp: int) -> str:
+    return f"{share_bp / 100:g} %"
+
+
+def _log10(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}".replace("-", "−")
 
 
 def _interval(estimate: Content | None) -> str:

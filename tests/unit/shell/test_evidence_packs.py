@@ -244,7 +244,23 @@ def test_a_truth_that_was_withdrawn_since_is_told_as_a_difference(ledger: Ledger
     ledger.truths.withdraw(*found, tenant="ris", actor="ris")
     told = metric(pack_of(ledger), "sensitivity")
     assert (told["agrees_with_kept"], told["observed"]) == (False, 5)
+    assert (told["kept"]["observed"], told["kept"]["candidate_events"]) == (6, 1)
+    assert metric(pack_of(ledger), "canary-failures")["kept"] is None
     assert "does not come by the state that decided" in page_of(pack_of(ledger))
+
+
+def test_rows_that_are_no_longer_kept_leave_what_decided_and_say_so(ledger: Ledger, run: EvidenceRun) -> None:
+    kept = ledger.rollout_evidence.of_run(MODEL, 1)
+    with ledger.database.write() as connection:
+        connection.execute(sa.text("DELETE FROM exposures"))
+        connection.execute(sa.text("DELETE FROM paired_readings"))
+    pack = pack_of(ledger)
+    for name in ("canary-failures", "sensitivity", "late-truth"):
+        told = metric(pack, name)
+        assert (told["agrees_with_kept"], told["observed"]) == (False, 0)
+        assert told["kept"]["observed"] == from_json(dict(kept[name].state)).overall.observed
+    assert contents(pack, "sample-ratio")[0]["agrees_with_kept"] is False
+    assert f"had {metric(pack, 'sensitivity')['kept']['observed']} studies" in page_of(pack)
 
 
 def test_a_run_that_nobody_looked_at_has_nothing_to_agree_with(ledger: Ledger) -> None:

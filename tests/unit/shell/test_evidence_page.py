@@ -173,8 +173,10 @@ def test_curves_and_names_lie_within_the_drawing(one: Any, other: Any) -> None:
     for text in svg.iter(f"{SVG}text"):
         assert 0 <= float(text.attrib["x"]) <= width
         assert 0 <= float(text.attrib["y"]) <= height
-    names = [float(t.attrib["y"]) for t in svg.iter(f"{SVG}text") if t.text in ("harm", "non-inferiority")]
-    assert abs(names[0] - names[1]) >= 14 - 0.1
+    named = {"harm", "non-inferiority", "stops", "passes"}
+    names = sorted(float(text.attrib["y"]) for text in svg.iter(f"{SVG}text") if text.text in named)
+    assert len(names) == 4
+    assert all(after - before >= 14 - 0.2 for before, after in itertools.pairwise(names))
 
 
 def test_a_curve_far_below_is_cut_at_the_lowest() -> None:
