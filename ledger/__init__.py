@@ -80,6 +80,7 @@ from ledger.truth_set_records import StoredRun, StoredSet
 from ledger.truth_set_runs import TruthSetRuns
 from ledger.truth_sets import TruthSets
 from ledger.truths import Truths
+from ledger.version_digests import StampedDigest, VersionDigests
 
 DEFAULT_POLICY = RetryPolicy()
 
@@ -121,6 +122,7 @@ class Ledger:
         self.recalls = Recalls(database, self.audit)
         self.recalled_studies = RecalledStudies(database)
         self.recall_lists = RecallLists(database)
+        self.version_digests = VersionDigests(database)
 
     @classmethod
     def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":
@@ -193,6 +195,7 @@ __all__ = [
     "SentDocument",
     "ShadowResult",
     "ShadowTask",
+    "StampedDigest",
     "StoredDecision",
     "StoredReplay",
     "StoredRollout",

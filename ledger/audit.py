@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from core import hash_chain
+from core.hash_chain import GENESIS
 from ledger.database import Database
 from ledger.limits import require_fits
 from ledger.records import AuditRow
 from ledger.tables import audit, microseconds
-
-GENESIS = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +129,7 @@ def digest_of(row: Mapping[str, Any] | RowMapping) -> str:
         row["detail"],
         row["previous"],
     ]
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    return hash_chain.digest_of(body)
 
 
 def _row(row: Mapping[str, Any] | RowMapping) -> AuditRow:

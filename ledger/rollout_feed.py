@@ -8,7 +8,7 @@ never change. What two versions are compared by is given by `ledger.paired_feed`
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -22,6 +22,8 @@ from ledger.database import Database
 from ledger.decisions import ANSWERED, FAILED
 from ledger.pairing import SETTLED
 from ledger.tables import decisions, escalations, exposures
+
+ALWAYS: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Place(NamedTuple):
@@ -102,15 +104,17 @@ class RolloutFeed:
         with self._db.read() as connection:
             return int(connection.execute(sa.select(sa.func.count()).where(its)).scalar_one())
 
-    def failures(self, model: str, version: str, since: datetime) -> int:
+    def failures(self, model: str, version: str, since: datetime, until: datetime = ALWAYS) -> int:
         """Studies that a version was to answer as canary, and failed; each once, however often it was tried."""
         failed = _HAS_FAILED & (decisions.c.variant == CANARY) & decisions.c.counts
         of_version = (decisions.c.model == model) & (decisions.c.version == version)
-        query = sa.select(sa.func.count()).where(of_version & failed & (decisions.c.at >= since))
+        query = sa.select(sa.func.count()).where(of_version & failed & _within(decisions.c.at, since, until))
         with self._db.read() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def escalated(self, model: str, version: str, after: int, since: datetime) -> tuple[int, int]:
+    def escalated(
+        self, model: str, version: str, after: int, since: datetime, until: datetime = ALWAYS
+    ) -> tuple[int, int]:
         """Studies that a version answered as canary and of which another version says something critical else.
 
         Returns their number among the escalations behind the one numbered `after`, and the last number. A study is
@@ -128,7 +132,7 @@ class RolloutFeed:
         again = sa.exists().where(
             (earlier.c.job_id == escalations.c.job_id) & (earlier.c.sequence < escalations.c.sequence)
         )
-        new = (escalations.c.sequence > after) & (escalations.c.at >= since)
+        new = (escalations.c.sequence > after) & _within(escalations.c.at, since, until)
         count = sa.select(sa.func.count()).select_from(escalations)
         with self._db.read() as connection:
             last = connection.execute(sa.select(sa.func.max(escalations.c.sequence))).scalar() or 0
@@ -151,6 +155,10 @@ def _between(
     at, key = order
     behind = (at > after.at) | (key > after.key)
     return (at >= after.at) & behind & (at < before)
+
+
+def _within(at: sa.Column[datetime], since: datetime, until: datetime) -> sa.ColumnElement[bool]:
+    return (at >= since) & (at < until)
 
 
 def _drawn(row: RowMapping) -> DrawnStudy:

@@ -365,6 +365,19 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
     "ScheduleIn": {"every": "7d"},
     "ResultsOut": _RESULTS_OUT,
     **OF_RECALLS,
+    "EvidencePackOut": {
+        "format": "serinus-evidence-pack-1",
+        "records": [
+            {
+                "kind": "run",
+                "content": {"model": MODEL, "run": 1, "candidate": "2", "stable": "1"},
+                "previous": "0" * 64,
+                "digest": DIGEST,
+            }
+        ],
+        "digest": DIGEST,
+        "signature": None,
+    },
     "AnswerIn": {"label": "present", "reader": "reader-7"},
     "AnsweredOut": {
         "id": _ITEM,

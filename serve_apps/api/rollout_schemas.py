@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -181,3 +181,29 @@ class RolloutDetailOut(RolloutOut):
     studies_per_day: float | None = None
     expected: ExpectedOut
     events: tuple[EventOut, ...] = ()
+
+
+class PackRecordOut(Wire):
+    """One link of the chain: `digest` is SHA-256 over kind, content and the digest before it."""
+
+    kind: str
+    content: dict[str, Any]
+    previous: str
+    digest: str
+
+
+class PackSignatureOut(Wire):
+    """The site's signature over the pack's digest; both in hex."""
+
+    algorithm: str
+    public_key: str
+    value: str
+
+
+class EvidencePackOut(Wire):
+    """All that is known of one run of a rollout. `digest` is the last record's: who keeps it notices any change."""
+
+    format: str
+    records: tuple[PackRecordOut, ...]
+    digest: str
+    signature: PackSignatureOut | None

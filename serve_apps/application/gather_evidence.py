@@ -13,19 +13,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from canary.evidence.metric import MetricKind, MetricSpec, MetricState, unread
-from canary.evidence.metric_state import start, update_all
+from canary.evidence.metric_state import start
 from canary.evidence.storage import from_json, to_json
 from canary.rollout.evidence_told import metrics_seen
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.seen import RolloutEvidence
 from canary.rollout.status import RolloutStatus
 from canary.routing_table import BASIS_POINTS, CANARY
-from canary.sample_ratio import SampleRatio, judge_ratio, observe_draws
+from canary.sample_ratio import SampleRatio, judge_ratio
 from ledger import Ledger
 from ledger.paired_feed import Versions
 from ledger.rollout_evidence import KeptEvidence
 from ledger.rollout_feed import AnsweredStudy, Place
 from ledger.tables import EPOCH, microseconds
+from serve_apps.application.evidence_intake import Intake
 from serve_apps.application.evidence_rows import OF_DRAWS, assigned_studies
 from serve_apps.application.paired_evidence import OF_PAIRS, PairedEvidence
 
@@ -66,6 +67,16 @@ class ReadEvidence:
         return _look_at(self._ledger, status, plan).taken()
 
 
+def taken_from_nothing(
+    ledger: Ledger, status: RolloutStatus, plan: RolloutPlan, intake: Intake, *, until: datetime = END
+) -> RolloutEvidence:
+    """What all rows of a run say that came before `until`, taken in by `intake` one after the other; writes nothing.
+
+    Pairs and truths know no end: what became known of them later is taken in, too.
+    """
+    return _Look(ledger, status, plan, {}, intake, until).taken()
+
+
 def _look_at(ledger: Ledger, status: RolloutStatus, plan: RolloutPlan) -> _Look:
     return _Look(ledger, status, plan, ledger.rollout_evidence.of_run(status.model, status.run))
 
@@ -78,10 +89,12 @@ class _Look:
     status: RolloutStatus
     plan: RolloutPlan
     kept: Mapping[str, KeptEvidence]
+    intake: Intake = field(default_factory=Intake)
+    until: datetime = END
     changed: dict[str, tuple[Json, Json]] = field(default_factory=dict)
 
     def taken(self) -> RolloutEvidence:
-        settled = self.ledger.rollout_feed.settled_before()
+        settled = min(self.until, self.ledger.rollout_feed.settled_before())
         states, split = self._draws(settled)
         exposed, by_step = self._answers(settled)
         without = {one.name: why for one in self.plan.metrics if (why := unread(one)) is not None}
@@ -102,14 +115,14 @@ class _Look:
         specs = self._of_kinds(OF_DRAWS)
         cursor = self._common_cursor([*(spec.name for spec in specs), SPLIT])
         states = self._states(specs, anew=cursor is None)
-        split: Mapping[str, SampleRatio] = {} if cursor is None else _split_from_json(self.kept[SPLIT].state)
+        split: Mapping[str, SampleRatio] = {} if cursor is None else split_from_json(self.kept[SPLIT].state)
         drawn = self.ledger.rollout_feed.draws(self.status.model, self._place(cursor), settled)
         if not drawn:
             return states, split
         versions = {"candidate": self.status.candidate, "stable": self.status.stable}
         studies = tuple(assigned_studies(drawn, **versions))
-        states = {spec.name: update_all(spec, states[spec.name], studies) for spec in specs}
-        split = observe_draws(split, ((one.arm, one.weights_bp) for one in drawn))
+        states = {spec.name: self.intake.metric(spec, states[spec.name], studies) for spec in specs}
+        split = self.intake.split(split, ((one.arm, one.weights_bp) for one in drawn))
         place = _place_to_json(drawn[-1].place)
         self._keep(states, place)
         self.changed[SPLIT] = _split_to_json(split), place
@@ -120,7 +133,7 @@ class _Look:
     def _pairs(self) -> dict[str, MetricState]:
         status = self.status
         versions = Versions(status.model, status.stable, status.candidate)
-        evidence = PairedEvidence(self.ledger.paired_feed, versions, status.began_at)
+        evidence = PairedEvidence(self.ledger.paired_feed, versions, status.began_at, self.intake)
         readable = [spec for spec in self._of_kinds(OF_PAIRS) if unread(spec) is None]
         taken = evidence.taken(readable, self.kept)
         for name, one in taken.items():
@@ -135,7 +148,7 @@ class _Look:
         cursor = self._common_cursor([ANSWERS])
         counted = _Answers() if cursor is None else _Answers.from_json(self.kept[ANSWERS].state)
         new = self.ledger.rollout_feed.answers(
-            self.status.model, self.status.candidate, self._place(cursor), END
+            self.status.model, self.status.candidate, self._place(cursor), self.until
         )
         if not new:
             return counted.exposed, counted.by_step
@@ -159,10 +172,10 @@ class _Look:
         before, after = (
             (0, 0) if cursor is None else (self.kept[ESCALATIONS].state["studies"], cursor["sequence"])
         )
-        new, last = self.ledger.rollout_feed.escalated(model, candidate, after, since)
+        new, last = self.ledger.rollout_feed.escalated(model, candidate, after, since, self.until)
         if last != after:
             self.changed[ESCALATIONS] = {"studies": before + new}, {"sequence": last}
-        return before + new + self.ledger.rollout_feed.failures(model, candidate, since)
+        return before + new + self.ledger.rollout_feed.failures(model, candidate, since, self.until)
 
     # ---- what is kept
 
@@ -227,5 +240,5 @@ def _split_to_json(split: Mapping[str, SampleRatio]) -> Json:
     }
 
 
-def _split_from_json(document: Json) -> dict[str, SampleRatio]:
+def split_from_json(document: Json) -> dict[str, SampleRatio]:
     return {arm: SampleRatio(tuple(map(float, one["log_e"])), *one["drawn"]) for arm, one in document.items()}

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from canary.evidence.metric import MetricKind, MetricSpec, MetricState
-from canary.evidence.metric_state import start, update_all
+from canary.evidence.metric_state import start
 from canary.evidence.observations import Observation
 from canary.evidence.storage import from_json
 from canary.paired_truth import PairedOutcome
@@ -22,6 +22,7 @@ from ledger.paired_feed import PairedFeed, PairedStudy, Span, Versions
 from ledger.pairing import PairingMark
 from ledger.rollout_evidence import KeptEvidence
 from ledger.tables import EPOCH, microseconds
+from serve_apps.application.evidence_intake import Intake
 from serve_apps.application.paired_rows import (
     diagnosis_pair,
     failure_pair,
@@ -58,6 +59,7 @@ class PairedEvidence:
     feed: PairedFeed
     versions: Versions
     began_at: datetime
+    intake: Intake = field(default_factory=Intake)
     _read: dict[tuple[str, Span], Sequence[Any]] = field(default_factory=dict)
 
     def taken(self, specs: Iterable[MetricSpec], kept: Mapping[str, KeptEvidence]) -> Mapping[str, Taken]:
@@ -72,7 +74,7 @@ class PairedEvidence:
             return Taken(state)
         new = self.observations(spec, Span(after, mark.at))
         cursor = {"rewrites": mark.rewrites, "at": microseconds(mark.at)}
-        return Taken(update_all(spec, state, new), cursor)
+        return Taken(self.intake.metric(spec, state, new), cursor)
 
     def observations(self, spec: MetricSpec, span: Span) -> list[Observation]:
         """What became known in a span and in this run, in order."""

@@ -11,6 +11,7 @@ import typer
 from serve_apps.cli.api_call import ask
 from serve_apps.cli.output import AsJson, out, print_json, table
 from serve_apps.cli.percent import in_percent
+from serve_apps.cli.rollout_evidence import evidence, verify_evidence
 from serve_apps.cli.rollout_file import SpecFile, plans_in
 from serve_apps.cli.rollout_simulate import simulate
 from serve_apps.cli.rollout_watch import watch
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from canary.rollout.plan import RolloutPlan
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(evidence)
+app.command("verify-evidence")(verify_evidence)
 Model = Annotated[str, typer.Argument(help="The registered model in MLflow.")]
 Note = Annotated[str, typer.Option(help="Why; it stands in the events.")]
 

@@ -29,6 +29,7 @@ from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
 from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.anchored_audit import audit_anchor
+from serve_apps.application.evidence_packs import EvidencePacks, pack_signer
 from serve_apps.application.executors import LedgerThreads
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
@@ -132,6 +133,9 @@ class Ingress(RoutingReplica):
             replays=ReplayService(ledger, self._snapshot, pools.ledger, settings.adjudicate_concordant),
             truth_sets=TruthSetService(ledger, self._snapshot, keys, pools.ledger, settings.all_sources),
             recalls=RecallService(ledger, self._snapshot, pools.ledger),
+            evidence_packs=EvidencePacks(
+                ledger, pools.packs, site=settings.site, signer=pack_signer(settings)
+            ),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
 
@@ -159,13 +163,14 @@ class Ingress(RoutingReplica):
 
 
 class Pools:
-    """Threads by what they are for: a freeze waits behind nothing, and a big push behind no other caller."""
+    """Threads by what they are for: a freeze waits behind nothing, a big push and a long pack hold up nobody else."""
 
     def __init__(self) -> None:
         self.ledger = LedgerThreads(8)
         self.inbox = ThreadPoolExecutor(4, "inbox")
         self.freeze = ThreadPoolExecutor(1, "freeze")
+        self.packs = ThreadPoolExecutor(1, "evidence")
 
     def close(self) -> None:
-        for pool in (self.ledger, self.inbox, self.freeze):
+        for pool in (self.ledger, self.inbox, self.freeze, self.packs):
             pool.shutdown(wait=False, cancel_futures=True)

@@ -47,6 +47,7 @@ MAY_KNOW: Mapping[str, frozenset[str]] = {
     "pydantic": frozenset({"api", "rollout_spec", "settings", "cli.config_check"}),
     "pydantic_settings": frozenset({"settings"}),
     "typer": frozenset({"cli"}),
+    "jinja2": frozenset({"application.evidence_page.page"}),
     "sqlalchemy": frozenset(),
     "mlflow": frozenset(),
 }

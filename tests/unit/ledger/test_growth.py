@@ -114,7 +114,7 @@ ASKED: dict[str, tuple[str, Ask]] = {
         lambda of: list(of.past_readings.answered("ich", "1", NOON, NOON)),
     ),
     "who was compared": (
-        "paired_readings_by_versions",
+        "paired_readings_by_",
         lambda of: of.past_readings.unread((), "1", "2", "ich"),
     ),
     "pending studies of a replay": ("shadow_tasks_of_batch", _counts),

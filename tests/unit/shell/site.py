@@ -20,6 +20,7 @@ from core.errors import LedgerUnavailable
 from core.priority import QueueOrder
 from ledger import AuditAnchor, JobState, Ledger, NewKey, ShadowTask
 from observability.redaction import Pseudonymiser
+from registry.pack_signature import PackSigner
 from serve_apps.api.app import create_app
 from serve_apps.api.dependencies import Services
 from serve_apps.api.stow import Inbox
@@ -27,6 +28,7 @@ from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
 from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.callers import Scope, digest_of
+from serve_apps.application.evidence_packs import EvidencePacks
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
 from serve_apps.application.fresh_snapshot import SnapshotChecks
@@ -140,6 +142,7 @@ class Site:
         self.reader_key = self.new_key("reader", Scope.RESULTS_READ, tenant="ris")
         self.threads = ThreadPoolExecutor(4, "ledger")
         self.controller, self.evidence = Controller(self.ledger), FakeEvidence(None)
+        self.signer: PackSigner | None = None
         self.services = self._services(folder)
 
     def _services(self, folder: Path) -> Services:
@@ -178,6 +181,7 @@ class Site:
                 ledger, lambda: self.snapshot, pseudonyms, threads, self.settings.all_sources
             ),
             recalls=RecallService(ledger, lambda: self.snapshot, threads),
+            evidence_packs=EvidencePacks(ledger, threads, site=self.settings.site, signer=self.signer),
             webhooks=WebhookReceiver("secret", self.announce),
         )
 

@@ -1,0 +1,1 @@
+"""An evidence pack as one page that needs no script, no network and no other file."""
