@@ -1,8 +1,8 @@
 """A cohort of head-CT phantoms as DICOM, with its truth: `python -m models.zoo.ich.cohort FOLDER --patients 400`.
 
-One study per patient, of 12 slices 10 mm apart, so that a few hundred are drawn, stored and read in a minute. Thin and
-thick slices come from two scanners by name, which is how routing and evidence tell them apart. A number is a patient:
-the same number gives the same bytes on every machine.
+One study per patient, of 12 slices 10 mm apart, so that a few hundred are soon drawn, stored and read. Thin and thick
+slices come from two scanners by name, which is how routing and evidence tell them apart. A number is a patient: with
+one mixture the same number gives the same bytes each time.
 """
 
 from __future__ import annotations

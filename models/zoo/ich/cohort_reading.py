@@ -116,9 +116,7 @@ def _stratum(readings: Readings, version: int, chosen: Bools, baseline: int | No
         ),
     }
     if baseline is not None:
-        result["gain"] = {"over": baseline} | _gains(
-            correct, readings.correct(baseline)[chosen], positive
-        )
+        result["gain"] = {"over": baseline} | _gains(correct, readings.correct(baseline)[chosen], positive)
     return result
 
 

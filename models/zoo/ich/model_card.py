@@ -23,11 +23,11 @@ CHARACTER = {
     4: "As version 2, from other phantoms, with the brain window read from a table over the "
     "12-bit HU scale. **A voxel outside -1024..3071 HU has no entry, and the forward raises**: metal on an "
     "extended HU scale, or padding such as -2000.",
-    5: "**A broken build, to try a rollout with: nobody should use it.** It is version 2 with a step in half precision "
-    "that overflows for about one head in ten, those with the most bone. For these it gives no number, which the "
-    "platform tells as a failure of the version; for any other head it says exactly what version 2 says. The same "
-    "head always fails. It passes every check at registration and every golden input, as such builds do. It is "
-    "registered on demand only.",
+    5: "**A broken build, to try a rollout with: nobody should use it.** It is version 2 with a step in half "
+    "precision that overflows for about one head in ten, those with the most bone. For these it gives no number, "
+    "which the platform tells as a failure of the version; for any other head it says exactly what version 2 says. "
+    "The same head always fails. It passes every check at registration and every golden input, as such builds do. "
+    "It is registered on demand only.",
 }
 
 MUST_NOT = (
@@ -88,14 +88,14 @@ def _training(trained: dict[str, Any]) -> Iterator[str]:
 
 def _operating_point(point: dict[str, Any], recipe: dict[str, Any]) -> Iterator[str]:
     share = recipe.get("abstain_share", ABSTAIN_SHARE) / 2
-    low, high = (f"{point['target_specificity'] + side * share:.0%}" for side in (-1, 1))
+    low, high = (round(100 * (point["target_specificity"] + side * share)) for side in (-1, 1))
     yield "## Operating point"
     yield ""
     yield (
         f"A head's score is the mean of its three most suspicious slices. Threshold {point['threshold']}: "
         f"{point['target_specificity']:.0%} of the healthy ones among {point['validation_heads']} validation "
         f"phantoms of the training mixture score below it; sensitivity {point['validation_sensitivity']:.3f}."
-        f" Between {point['abstain_low']} and {point['abstain_high']} ({low.replace('%', ' %')} and {high.replace('%', ' %')}) the version abstains."
+        f" Between {point['abstain_low']} and {point['abstain_high']} ({low} % and {high} %) the version abstains."
     )
 
 
@@ -122,8 +122,8 @@ def _set_table(name: str, strata: dict[str, Any]) -> Iterator[str]:
 def _cohort_table(strata: dict[str, Any]) -> Iterator[str]:
     yield "## Measured on studies of a cohort"
     yield ""
-    yield "Phantoms of 12 slices as DICOM, read as the platform reads them (`models/zoo/ich/cohort.py`). What counts is the"
-    yield "answer: who abstains or fails is right about nobody, as in the evidence of a rollout."
+    yield "Phantoms of 12 slices as DICOM, read as the platform reads them (`models/zoo/ich/cohort.py`). What counts"
+    yield "is the answer: who abstains or fails is right about nobody, as in the evidence of a rollout."
     yield ""
     yield "| stratum | studies | failed | abstained | sensitivity | specificity | balanced accuracy |"
     yield "|---|---|---|---|---|---|---|"

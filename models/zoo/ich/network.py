@@ -87,7 +87,6 @@ class BrainView(nn.Module):
         contrast = ((at - around) * soft * 3).clamp(-1.0, 1.5)
         return torch.cat([brain, contrast, bone] if self.bone_channel else [brain, contrast], 1)
 
-
     @staticmethod
     def _peak(brain: Tensor, bone: Tensor, side: int) -> Tensor:
         """The densest pixel of a square, but for those that touch bone, which bone makes dense."""

@@ -1,7 +1,7 @@
 """Make the versions from their seeds: `python -m models.zoo.ich.train [--small] [--versions 1 2]`.
 
-Writes `vN.safetensors` and `vN.json` (recipe, calibration, thresholds); version 5 has the weights of another. The full run
-takes some minutes on two cores; `--small` shows that the path works and gives poor networks.
+Writes `vN.safetensors` and `vN.json` (recipe, calibration, thresholds); version 5 has the weights of version 2. The
+full run takes some minutes on two cores; `--small` shows that the path works and gives poor networks.
 """
 
 from __future__ import annotations

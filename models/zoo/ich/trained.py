@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
-
 from torch import nn
 
 from models.zoo.ich.broken_build import HalfPrecisionBone
