@@ -122,7 +122,8 @@ def _stratum(readings: Readings, version: int, chosen: Bools, baseline: int | No
 
 def _alarms(correct: Bools, positive: Bools) -> Bools:
     """Alarms of which the same are correct: an abstention counts against the version on either side."""
-    return correct == positive
+    alarms: Bools = correct == positive
+    return alarms
 
 
 def _gains(after: Bools, before: Bools, positive: Bools) -> dict[str, Any]:

@@ -150,7 +150,7 @@ REAL: Mapping[str, Part] = {"real-anatomy slices": _real_slices, "real-anatomy h
 
 
 def measure(job: Job) -> Any:
-    return (PHANTOMS | REAL)[job.name](job)
+    return {**PHANTOMS, **REAL}[job.name](job)
 
 
 def evaluate(head: real_head.RealHead | None, sizes: Sizes, former: Mapping[str, Any]) -> dict[str, Any]:

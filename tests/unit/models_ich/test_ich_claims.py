@@ -63,11 +63,12 @@ def test_version_3_is_worse_than_version_2_in_thin_slices_also_when_bleeds_count
     assert gain(3, "thin", "balanced accuracy")["high"] < 0
 
 
-@pytest.mark.parametrize("figures_of", [heads, cohort])
-def test_version_3_looks_at_least_as_good_in_thick_slices(figures_of: Any) -> None:
-    for measure in ("sensitivity", "specificity"):
-        before, after = (figures_of(version, "thick")[measure]["value"] for version in (2, 3))
-        assert after >= before - 0.05, measure
+@pytest.mark.parametrize("stratum", ["all", "thick"])
+def test_version_3_looks_at_least_as_good_to_whoever_does_not_ask_by_slice_thickness(stratum: str) -> None:
+    """That is the trap: both kinds of error together, over all or over thick slices, tell nothing against it."""
+    before, after = (cohort(version, stratum)["balanced accuracy"]["value"] for version in (2, 3))
+    assert after >= before
+    assert heads(3, "thick")["auc"]["value"] >= heads(2, "thick")["auc"]["value"] - 0.02
 
 
 def test_the_broken_build_fails_on_a_tenth_and_differs_in_nothing_else() -> None:
