@@ -27,7 +27,7 @@ def register(settings: Settings, name: str, version: int | None, say: Say) -> li
     model = next((model for model in zoo if model.name == name), None)
     if model is None:
         raise UnknownModel(f"the zoo has no {name}; it has {', '.join(model.name for model in zoo)}")
-    versions = model.versions if version is None else model.versions[version - 1 : version]
+    versions = model.chosen(version)
     fetch_published_weights(settings, model, say)
     rows = []
     for selected in versions:

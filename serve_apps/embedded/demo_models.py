@@ -17,6 +17,7 @@ from models.zoo.demo import fetch_weights
 from models.zoo.figures import digest_of, figures_of, origin_of
 from models.zoo.ich import versions as ich
 from models.zoo.ich.datasets import evaluation_digest, training_digest
+from models.zoo.ich.trained import ON_DEMAND
 from models.zoo.references import reference_of
 from registry.client import ModelVersion
 from registry.package import MOST_DIGEST_CHARS
@@ -41,10 +42,15 @@ class DemoVersion:
 
 @dataclass(frozen=True, slots=True)
 class DemoModel:
-    """A registered model with its versions in order."""
+    """A registered model with its versions in order. Those `on_demand` come after them, and only when asked for."""
 
     name: str
     versions: tuple[DemoVersion, ...]
+    on_demand: tuple[DemoVersion, ...] = ()
+
+    def chosen(self, number: int | None) -> tuple[DemoVersion, ...]:
+        """Version `number`, from 1, as the zoo counts them, or all that a registry of demo models has."""
+        return self.versions if number is None else (self.versions + self.on_demand)[number - 1 : number]
 
 
 def _ich(number: int) -> DemoVersion:
@@ -76,7 +82,11 @@ def _measured_on(model: str) -> tuple[DatasetRef, ...]:
 
 
 DEMO_MODELS: tuple[DemoModel, ...] = (
-    DemoModel(ich.NAME, tuple(_ich(number) for number in sorted(ich.CARDS))),
+    DemoModel(
+        ich.NAME,
+        tuple(_ich(number) for number in sorted(set(ich.CARDS) - set(ON_DEMAND))),
+        on_demand=tuple(_ich(number) for number in ON_DEMAND),
+    ),
     DemoModel(
         brain_volume.NAME,
         (
@@ -155,6 +165,15 @@ def register_version(settings: Settings, version: DemoVersion) -> ModelVersion:
         tracking_uri=settings.registry_url,
         signing_key=load_signing_key(settings.paths.signing_key),
     )
+
+
+def register_broken_build(settings: Settings) -> ModelVersion:
+    """Register the `ich-triage` that fails on a tenth of its studies, as the next version of the registry. It is for
+    trying a rollout with, so no registry has it before somebody asks.
+    """
+    (model,) = (model for model in DEMO_MODELS if model.name == ich.NAME)
+    (broken,) = model.on_demand
+    return register_version(settings, broken)
 
 
 def fetch_published_weights(settings: Settings, model: DemoModel, progress: Progress) -> None:

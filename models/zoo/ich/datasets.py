@@ -11,7 +11,7 @@ from models.zoo.ich.trained import training_report
 
 HERE: Final = Path(__file__).parent
 GENERATOR: Final = ("anatomy.py", "bleed.py", "fields.py", "phantom.py", "scanner.py")
-EVALUATION: Final = (*GENERATOR, "evaluate.py", "real_head.py")
+EVALUATION: Final = (*GENERATOR, "cohort.py", "cohort_reading.py", "evaluate.py", "real_head.py")
 
 
 def training_digest(version: int) -> str:

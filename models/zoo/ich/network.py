@@ -26,13 +26,15 @@ class Architecture:
     """What differs between the versions' networks.
 
     `bone_margin_px`: how far the bone mask is widened; `bone_channel`: whether the network also sees that
-    mask; `tabulated`: whether the window is a look-up table over the 12-bit HU scale.
+    mask; `tabulated`: whether the window is a look-up table over the 12-bit HU scale; `peak_px`: how wide the square
+    is whose densest pixel stands for a pixel's density in its local contrast, None for the pixel itself.
     """
 
     channels: int
     bone_margin_px: int
     bone_channel: bool = False
     tabulated: bool = False
+    peak_px: int | None = None
 
 
 class BrainWindow(nn.Module):
@@ -72,6 +74,7 @@ class BrainView(nn.Module):
         self.window: nn.Module = TabulatedWindow() if architecture.tabulated else BrainWindow()
         self.kernel = 2 * architecture.bone_margin_px + 1
         self.bone_channel = architecture.bone_channel
+        self.peak_px = architecture.peak_px
 
     def forward(self, hu: Tensor) -> Tensor:
         dense = (hu > SOFT_HU).to(hu.dtype)
@@ -80,8 +83,15 @@ class BrainView(nn.Module):
         soft = ((hu > -5) & (hu < SOFT_HU)).to(hu.dtype) * (1 - bone)
         brain = self.window(hu) * soft
         around = _box_mean(brain, 15) / _box_mean(soft, 15).clamp_min(0.05)
-        contrast = ((hu / WINDOW_HU - around) * soft * 3).clamp(-1.0, 1.5)
+        at = hu / WINDOW_HU if self.peak_px is None else self._peak(brain, bone, self.peak_px)
+        contrast = ((at - around) * soft * 3).clamp(-1.0, 1.5)
         return torch.cat([brain, contrast, bone] if self.bone_channel else [brain, contrast], 1)
+
+    @staticmethod
+    def _peak(brain: Tensor, bone: Tensor, side: int) -> Tensor:
+        """The densest pixel of a square, but for those that touch bone, which bone makes dense."""
+        inner = brain * (1 - _over_square(bone, 3, torch.maximum))
+        return _over_square(inner, side, torch.maximum)
 
 
 def _box_mean(image: Tensor, side: int) -> Tensor:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
+from torch import nn
 
+from models.zoo.ich.broken_build import HalfPrecisionBone
 from models.zoo.ich.network import Architecture, TriageNetwork
 
 WEIGHTS = Path(__file__).parent / "weights"
-VERSIONS = (1, 2, 3, 4)
+VERSIONS = (1, 2, 3, 4, 5)
+ABSTAIN_SHARE = 0.10  # of the healthy heads, where a recipe names none
+ON_DEMAND = (5,)  # no model to choose, but a broken build to try a rollout with
 
 
 def training_report(version: int) -> dict[str, Any]:
@@ -31,8 +36,20 @@ def evaluation_report(version: int) -> dict[str, Any]:
     return report
 
 
-def load_network(version: int) -> TriageNetwork:
+def load_network(version: int) -> nn.Module:
     """The trained network in evaluation mode."""
-    network = TriageNetwork(Architecture(**training_report(version)["recipe"]["architecture"]))
+    report = training_report(version)
+    if "built_from" in report:
+        return HalfPrecisionBone(load_network(report["built_from"]), report["bone_scale"]).eval()
+    network = TriageNetwork(Architecture(**report["recipe"]["architecture"]))
     network.load_state_dict(load_file(WEIGHTS / f"v{version}.safetensors"))
     return network.eval()
+
+
+def weights_digest(version: int) -> str:
+    """32 hexadecimal digits over what a version is: its report, and the weights that it reads."""
+    report = training_report(version)
+    hasher = blake2b(digest_size=16)
+    hasher.update(json.dumps(report, sort_keys=True).encode())
+    hasher.update((WEIGHTS / f"v{report.get('built_from', version)}.safetensors").read_bytes())
+    return hasher.hexdigest()

@@ -1,4 +1,4 @@
-"""`ich-triage`, versions 1 to 4: network, weights and the declarative spec that goes into the registry."""
+"""`ich-triage`, versions 1 to 5: network, weights and the declarative spec that goes into the registry."""
 
 from __future__ import annotations
 

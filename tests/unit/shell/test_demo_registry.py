@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from registry.client import RegisteredModel
+from models.zoo.ich.broken_build import HalfPrecisionBone
+from registry.client import ModelVersion, RegisteredModel
 from serve_apps.cli.bring_up import demo_settings
-from serve_apps.embedded.demo_models import DEMO_MODELS
+from serve_apps.embedded import demo_models
+from serve_apps.embedded.demo_models import DEMO_MODELS, DemoVersion
 from serve_apps.embedded.demo_registry import (
     DEMO_NAMES,
     Mark,
@@ -99,6 +101,34 @@ def test_only_a_site_of_demo_models_lets_uncleared_versions_answer_by_itself(
     assert demo_settings().site_policy == "research"
     monkeypatch.setenv("SERINUS_MLFLOW_URL", "http://registry.invalid")
     assert demo_settings().site_policy == "strict"
+
+
+def test_the_broken_build_is_in_no_registry_before_somebody_asks_for_it() -> None:
+    (model,) = (model for model in DEMO_MODELS if model.name == "ich-triage")
+    (broken,) = model.on_demand
+    assert len(model.versions) == 4
+    assert broken not in model.versions
+    assert model.chosen(None) == model.versions
+    assert model.chosen(5) == (broken,)
+    assert model.chosen(2) == model.versions[1:2]
+    assert model.chosen(6) == ()
+
+
+def test_the_broken_build_is_registered_as_what_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    registered: list[DemoVersion] = []
+
+    def register(settings: Settings, version: DemoVersion) -> ModelVersion:
+        registered.append(version)
+        return ModelVersion("ich-triage", "5", source="")
+
+    monkeypatch.setattr(demo_models, "register_version", register)
+    settings = Settings(state_dir=tmp_path)
+    assert demo_models.register_broken_build(settings).version == "5"
+    (version,) = registered
+    assert "A broken build" in version.card()
+    assert isinstance(version.build(settings)[0], HalfPrecisionBone)
 
 
 def test_the_names_are_those_of_the_demo_models() -> None:

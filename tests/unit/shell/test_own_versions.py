@@ -111,7 +111,7 @@ def test_too_few_studies_are_told(tmp_path: Path) -> None:
 
 def test_every_demo_version_names_its_data_and_ties_figures_to_them() -> None:
     for model in DEMO_MODELS:
-        for version in model.versions:
+        for version in model.versions + model.on_demand:
             names = {dataset.name for dataset in version.datasets()}
             assert names, model.name
             assert names & version.metrics().keys(), model.name
