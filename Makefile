@@ -8,7 +8,7 @@ STORY  := tests/e2e/test_rollout_story.py# alone: its callers take both cores
 # pip, not uv: a CPU wheel of torch may lie where only pip looks
 PIP    := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help up down status test test-fast test-slow lint type format bench train clean
+.PHONY: help up down status rollout-demo test test-fast test-slow lint type format bench train clean
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
@@ -29,6 +29,9 @@ $(VENV)/.debian:
 
 up: $(VENV)/.installed ## start the embedded stack and read a real study
 	@$(BIN)/serinus up
+
+rollout-demo: up ## three rollouts on the running stack: one promoted, one stopped in the shadow, one sent back
+	@$(BIN)/serinus rollout demo
 
 down: ## stop what `make up` started
 	@test ! -x $(BIN)/serinus || $(BIN)/serinus down

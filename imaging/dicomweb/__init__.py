@@ -2,5 +2,13 @@
 
 from imaging.dicomweb.client import DicomwebArchive, DicomwebSource
 from imaging.dicomweb.multipart import MultipartError, MultipartSplitter, boundary_of
+from imaging.dicomweb.stow import encode_multipart
 
-__all__ = ["DicomwebArchive", "DicomwebSource", "MultipartError", "MultipartSplitter", "boundary_of"]
+__all__ = [
+    "DicomwebArchive",
+    "DicomwebSource",
+    "MultipartError",
+    "MultipartSplitter",
+    "boundary_of",
+    "encode_multipart",
+]

@@ -8,14 +8,17 @@ from urllib.parse import quote
 
 import typer
 
+from core.errors import SerinusError
 from serve_apps.cli.api_call import ask
-from serve_apps.cli.output import AsJson, out, print_json, table
+from serve_apps.cli.client import ApiError
+from serve_apps.cli.output import AsJson, fail, out, print_json, progress, table
 from serve_apps.cli.percent import in_percent
 from serve_apps.cli.rollout_evidence import evidence, verify_evidence
 from serve_apps.cli.rollout_file import SpecFile, plans_in
 from serve_apps.cli.rollout_simulate import simulate
 from serve_apps.cli.rollout_watch import watch
 from serve_apps.cli.rollout_words import plain
+from serve_apps.settings import load_settings
 
 if TYPE_CHECKING:
     from canary.rollout.plan import RolloutPlan
@@ -25,6 +28,35 @@ app.command()(evidence)
 app.command("verify-evidence")(verify_evidence)
 Model = Annotated[str, typer.Argument(help="The registered model in MLflow.")]
 Note = Annotated[str, typer.Option(help="Why; it stands in the events.")]
+
+
+@app.command()
+def demo(
+    first: Annotated[
+        int | None,
+        typer.Option(min=0, help="Number of the first phantom; left out: patients of this moment."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Three versions on the running stack: one earns its promotion, one is stopped in the shadow, one goes back.
+
+    Moves the aliases of `ich-triage`, and leaves version 2 as champion. Exit code 1 if an act ended otherwise.
+    """
+    from serve_apps.cli.rollout_demo.command import play_demo
+
+    try:
+        with progress(as_json) as say:
+            played, page = play_demo(load_settings(), first, say)
+    except (ApiError, SerinusError) as error:
+        fail(str(error), as_json, error.code)
+    faults = [fault for each in played for fault in each.faults]
+    if as_json:
+        print_json({"acts": [each.told for each in played], "faults": faults, "evidence": str(page)})
+    else:
+        for fault in faults:
+            out.print(f"[bold red]![/] {plain(fault)}", soft_wrap=True)
+    if faults:
+        raise typer.Exit(1)
 
 
 @app.command()

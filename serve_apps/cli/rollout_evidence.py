@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -37,22 +38,10 @@ def evidence(
 
     Keep the digest that is printed: whoever has it notices any change of the pack.
     """
-    import json
-
-    from core.atomic_write import atomic_write
-    from serve_apps.application.evidence_page.page import page_of
-
     which = "" if run is None else f"?run={run}"
     pack = ask("GET", f"/v1/rollouts/{quote(model, safe='')}/evidence{which}", as_json)
-    told = pack["records"][0]["content"]
-    name = f"{told['model']}-run-{told['run']}"
-    files = {
-        folder / f"{name}.evidence.json": json.dumps(pack, indent=1),
-        folder / f"{name}.evidence.html": page_of(pack),
-    }
     try:
-        for file, text in files.items():
-            atomic_write(file, text.encode())
+        files = write_pack(pack, folder)
     except OSError as error:
         fail(f"{error.filename or folder} cannot be written: {error.strerror}", as_json)
     if as_json:
@@ -63,6 +52,21 @@ def evidence(
     out.print(f"digest {pack['digest']}", soft_wrap=True)
     if pack["signature"] is None:
         out.print("[yellow]![/] it is not signed: the API has no signing key in reach", soft_wrap=True)
+
+
+def write_pack(pack: Mapping[str, Any], folder: Path) -> tuple[Path, Path]:
+    """Write a pack as JSON and as a page, and return both files. Raises OSError."""
+    import json
+
+    from core.atomic_write import atomic_write
+    from serve_apps.application.evidence_page.page import page_of
+
+    told = pack["records"][0]["content"]
+    name = f"{told['model']}-run-{told['run']}.evidence"
+    files = folder / f"{name}.json", folder / f"{name}.html"
+    for file, text in zip(files, (json.dumps(pack, indent=1), page_of(pack)), strict=True):
+        atomic_write(file, text.encode())
+    return files
 
 
 def verify_evidence(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor, nn
 
@@ -19,7 +19,7 @@ from models.zoo.ich import versions as ich
 from models.zoo.ich.datasets import evaluation_digest, training_digest
 from models.zoo.ich.trained import ON_DEMAND
 from models.zoo.references import reference_of
-from registry.client import ModelVersion
+from registry.client import ModelVersion, RegistryClient
 from registry.package import MOST_DIGEST_CHARS
 from registry.register import DatasetRef, Package, RegulatoryTags, register_model
 from registry.signing import load_signing_key
@@ -165,6 +165,21 @@ def register_version(settings: Settings, version: DemoVersion) -> ModelVersion:
         tracking_uri=settings.registry_url,
         signing_key=load_signing_key(settings.paths.signing_key),
     )
+
+
+BROKEN_BUILD: Final = "serinus.demo.broken_build"  # the tag by which it is found again
+
+
+def broken_build(settings: Settings, progress: Progress) -> str:
+    """The number of the broken build in the registry, which gets one if it has none yet."""
+    registry = RegistryClient(settings.registry_url)
+    known = [one.version for one in registry.versions(ich.NAME) if BROKEN_BUILD in one.tags]
+    if known:
+        return known[0]
+    progress(f"registering a broken build of {ich.NAME}")
+    version = register_broken_build(settings).version
+    registry.set_tag(ich.NAME, version, BROKEN_BUILD, "true")
+    return version
 
 
 def register_broken_build(settings: Settings) -> ModelVersion:

@@ -31,7 +31,7 @@ class Act:
         return resources.files(__package__).joinpath(self.plan).read_text()
 
 
-ACTS: Final = (
+BETTER, WORSE = (
     Act(
         title="version 2 finds bleeds along the skull that version 1 misses: it earns its promotion",
         candidate="2",
@@ -46,11 +46,15 @@ ACTS: Final = (
         ends=frozenset({RolloutPhase.FAILED}),
         exposes=False,
     ),
-    Act(
-        title="version 5 is a broken build: it goes back from its canary, and no study is lost",
-        candidate="5",
+)
+
+
+def broken(version: str) -> Act:
+    """The last act: which number the registry gave the broken build is known once it is there."""
+    return Act(
+        title=f"version {version} is a broken build: it goes back from its canary, and no study is lost",
+        candidate=version,
         plan="broken.yaml",
         ends=frozenset({RolloutPhase.FAILED}),
         exposes=True,
-    ),
-)
+    )

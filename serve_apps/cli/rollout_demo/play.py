@@ -43,6 +43,20 @@ class Played:
         return self.tally.answered[self.act.candidate]
 
     @property
+    def told(self) -> Json:
+        """As a document."""
+        return {
+            "candidate": self.act.candidate,
+            "run": self.rollout["run"],
+            "phase": self.rollout["phase"],
+            "promoted": self.is_promoted,
+            "reason": self.rollout["reason"],
+            "seconds": round(self.seconds, 1),
+            "answered": dict(self.tally.answered),
+            "failed": dict(self.tally.failed),
+        }
+
+    @property
     def faults(self) -> tuple[str, ...]:
         """Where it did not end as the story says, a sentence each."""
         phase, found = self.rollout["phase"], []

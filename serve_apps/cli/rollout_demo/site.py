@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
 
-from imaging.dicomweb.stow import encode_multipart
+from imaging.dicomweb import encode_multipart
 from models.zoo.ich.cohort import FINDING, cohort_head, to_datasets
 from registry.client import RegistryClient
 from serve_apps.cli.client import ApiClient, ApiError
@@ -89,6 +89,14 @@ class RunningSite:
 
     def rollout(self) -> Json:
         return self._admin.ask("GET", f"/v1/rollouts/{MODEL}")
+
+    def pack(self, run: int) -> Json:
+        """What the run went by."""
+        return self._admin.ask("GET", f"/v1/rollouts/{MODEL}/evidence?run={run}")
+
+    def recall(self, run: int) -> Json:
+        """The studies that the run's version answered, once it was withdrawn."""
+        return self._admin.ask("GET", f"/v1/rollouts/{MODEL}/recall?run={run}")
 
     def approve(self, role: str, person: str) -> None:
         """As one of several people, each of whom has to say so."""

@@ -13,6 +13,7 @@ from canary.disclosure import Role
 from canary.rollout.nominate import begin
 from core.clock import now
 from imaging.finding import Code, Measurement
+from ledger.paired_feed import Span, Versions
 from serve_apps.application.callers import Scope
 from serve_apps.application.replay import ReplayOrder
 from serve_apps.application.result import to_result
@@ -64,7 +65,8 @@ async def test_a_replay_has_the_candidate_read_what_the_champion_answered(
     told = (await http.get(f"{PATH}/{begun['id']}")).json()
     assert (told["state"], told["done"], told["waiting"], told["failed"]) == ("done", 3, 0, {})
     site.ledger.pairs.collect("ich-triage", 0.05)
-    pairs = site.ledger.rollout_feed.failure_pairs("ich-triage", "1", "2", now() - timedelta(hours=1))
+    versions = Versions("ich-triage", "1", "2")
+    pairs = site.ledger.paired_feed.studies(versions, Span(None, now() + timedelta(hours=1)))
     assert len(pairs) == 3
 
 

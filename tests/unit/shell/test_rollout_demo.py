@@ -12,12 +12,13 @@ import pytest
 
 from canary.rollout.status import RolloutPhase
 from serve_apps.cli.client import ApiAway, ApiError
-from serve_apps.cli.rollout_demo.acts import ACTS, MODEL, ROLES
+from serve_apps.cli.rollout_demo.acts import BETTER, MODEL, ROLES, WORSE, broken
 from serve_apps.cli.rollout_demo.flow import DemoStudy, Flow, ReadStudy, Tally
 from serve_apps.cli.rollout_demo.play import LONGEST_ACT_S, Play, Played
 from serve_apps.rollout_spec.spec_file import read_rollouts
 
-BETTER, WORSE, BROKEN = ACTS
+BROKEN = broken("5")
+ACTS = (BETTER, WORSE, BROKEN)
 
 
 # ---- the acts
