@@ -9,10 +9,9 @@ from pydantic import Field, StringConstraints
 
 from canary.disagreement import FindingStatus
 from canary.recall import Difference, RecallState
-from serve_apps.api.rollout_schemas import Note
+from serve_apps.api.rollout_schemas import MAX_RUN, Note
 from serve_apps.api.schemas import NO_NUL, IsoTime, Name, Wire
 
-MAX_RUN = 2**31 - 1
 Said = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=1, max_length=500, strip_whitespace=True)]
 
 

@@ -12,7 +12,6 @@ from ledger import RecallItem
 from serve_apps.api.dependencies import Actor, Administrator, ModelName, Reader, Site
 from serve_apps.api.problems import problems
 from serve_apps.api.recall_schemas import (
-    MAX_RUN,
     FindingChangeOut,
     RecallCloseIn,
     RecallHeadOut,
@@ -23,6 +22,7 @@ from serve_apps.api.recall_schemas import (
     RecallSummaryOut,
     SentDocumentOut,
 )
+from serve_apps.api.rollout_schemas import MAX_RUN
 from serve_apps.api.schemas import NAME_PATTERN
 from serve_apps.api.strict_json import StrictRoute
 from serve_apps.application.recalls import AskedRecall, RecallQuery, RecallView

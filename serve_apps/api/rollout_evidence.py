@@ -10,10 +10,9 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from serve_apps.api.dependencies import MUST_READ, ModelName, Site
 from serve_apps.api.problems import Problem, problems
-from serve_apps.api.rollout_schemas import EvidencePackOut
+from serve_apps.api.rollout_schemas import MAX_RUN, EvidencePackOut
 from serve_apps.api.strict_json import StrictRoute
 
-LAST_RUN = 2**31 - 1  # that the ledger can hold
 PAGE, JSON = "text/html", "application/json"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
@@ -39,7 +38,7 @@ async def get_evidence(
     services: Site,
     model: ModelName,
     run: Annotated[
-        int | None, Query(ge=1, le=LAST_RUN, description="left out: the one that began last")
+        int | None, Query(ge=1, le=MAX_RUN, description="left out: the one that began last")
     ] = None,
     accept: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:

@@ -13,6 +13,7 @@ from canary.rollout.status import ConditionKind, PauseCause, RolloutPhase
 from serve_apps.api.schemas import NO_NUL, Name, Wire
 
 MAX_SPEC = 64_000
+MAX_RUN = 2**31 - 1  # that the ledger can hold
 Role = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=1, max_length=64)]
 Note = Annotated[str, StringConstraints(pattern=NO_NUL, max_length=500)]
 SpecText = Annotated[str, StringConstraints(pattern=NO_NUL, min_length=1, max_length=MAX_SPEC)]

@@ -3,17 +3,20 @@
 FastAPI reads the annotations of the routes at run time, so they are not postponed here.
 """
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 
 from canary.rollout.verbs import Verb, VerbKind
 from core.errors import InvalidField
 from serve_apps.api.dependencies import MUST_READ, Actor, ModelName, Site
 from serve_apps.api.problems import problems
 from serve_apps.api.rollout_mapping import detail_out, rollout_out
-from serve_apps.api.rollout_schemas import RolloutDetailOut, RolloutIn, RolloutsOut, VerbIn
+from serve_apps.api.rollout_schemas import MAX_RUN, RolloutDetailOut, RolloutIn, RolloutsOut, VerbIn
 from serve_apps.api.strict_json import StrictRoute
 from serve_apps.rollout_spec.spec_file import read_rollouts
 
+Run = Annotated[int | None, Query(ge=1, le=MAX_RUN, description="as the rollout counts them")]
 SPEC_NAME = "spec"  # what the lines of its mistakes begin with
 router = APIRouter(prefix="/v1/rollouts", tags=["rollouts"], responses=problems(504), route_class=StrictRoute)
 
@@ -25,9 +28,9 @@ async def list_rollouts(services: Site) -> RolloutsOut:
 
 
 @router.get("/{model}", dependencies=[MUST_READ])
-async def get_rollout(services: Site, model: ModelName) -> RolloutDetailOut:
-    """The model's rollout that is under way, else its last one."""
-    return detail_out(await services.rollouts.of(model))
+async def get_rollout(services: Site, model: ModelName, run: Run = None) -> RolloutDetailOut:
+    """One run of the model; left out: the rollout on its way to a promotion, else the one that began last."""
+    return detail_out(await services.rollouts.of(model, run))
 
 
 @router.put(

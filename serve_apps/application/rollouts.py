@@ -84,9 +84,12 @@ class RolloutService:
         """The newest run of each version of each model, by model and run."""
         return await run_in(self._executor, self._ledger.rollouts.newest)
 
-    async def of(self, model: str) -> RolloutView:
-        """The model's rollout under way, else its last one. Raises RolloutNotFound."""
-        return await run_in(self._executor, self._view, model)
+    async def of(self, model: str, run: int | None = None) -> RolloutView:
+        """One run; left out: the rollout that is on its way to a promotion, else the one that began last.
+
+        Raises RolloutNotFound.
+        """
+        return await run_in(self._executor, self._view, model, run)
 
     async def start(
         self, model: str, plans: Sequence[RolloutPlan], *, actor: str
@@ -114,11 +117,8 @@ class RolloutService:
         await self._controller.tell_rollout(model, verb)
         return await self.of(model)
 
-    def _view(self, model: str) -> RolloutView:
-        known = self._ledger.rollouts.of_model(model)
-        if not known:
-            raise RolloutNotFound("no rollout of that model was ever started")
-        stored = next((one for one in reversed(known) if not one.status.has_ended), known[-1])
+    def _view(self, model: str, asked: int | None) -> RolloutView:
+        stored = self._newest(model) if asked is None else self._ledger.rollouts.get(model, asked)
         run, at = stored.status.run, now()
         return RolloutView(
             stored,
@@ -128,6 +128,13 @@ class RolloutService:
             self._ledger.rollouts.events(model, run, MOST_EVENTS),
             self._pace(stored, at),
         )
+
+    def _newest(self, model: str) -> StoredRollout:
+        known = self._ledger.rollouts.of_model(model)
+        if not known:
+            raise RolloutNotFound("no rollout of that model was ever started")
+        on_its_way = (one for one in reversed(known) if not (one.status.has_ended or one.status.is_promoted))
+        return next(on_its_way, known[-1])
 
     def _known(self, stored: StoredRollout) -> RolloutEvidence | None:
         """The evidence; None where it cannot be computed now."""

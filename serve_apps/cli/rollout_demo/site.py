@@ -87,8 +87,8 @@ class RunningSite:
     def start(self, spec: str) -> Json:
         return self._admin.ask("PUT", f"/v1/rollouts/{MODEL}", {"spec": spec})
 
-    def rollout(self) -> Json:
-        return self._admin.ask("GET", f"/v1/rollouts/{MODEL}")
+    def rollout(self, run: int) -> Json:
+        return self._admin.ask("GET", f"/v1/rollouts/{MODEL}?run={run}")
 
     def pack(self, run: int) -> Json:
         """What the run went by."""

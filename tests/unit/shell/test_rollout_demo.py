@@ -103,7 +103,7 @@ def test_a_tally_stays_as_it_was_taken() -> None:
 
 
 def told(phase: RolloutPhase, **more: Any) -> Mapping[str, Any]:
-    return {"phase": phase.value, "reason": "so it is", "promoted_at": None, "gate": None, **more}
+    return {"run": 4, "phase": phase.value, "reason": "so it is", "promoted_at": None, "gate": None, **more}
 
 
 @dataclass
@@ -127,9 +127,10 @@ class FakeStage:
 
     def start(self, spec: str) -> Mapping[str, Any]:
         self.calls.append(("start",))
-        return self.rollout()
+        return self.rollout(4)
 
-    def rollout(self) -> Mapping[str, Any]:
+    def rollout(self, run: int) -> Mapping[str, Any]:
+        assert run == 4, "the run that was started, whatever else is under way"
         return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
 
     def approve(self, role: str, person: str) -> None:
@@ -217,7 +218,7 @@ def test_it_begins_with_version_1_as_champion(champion: str, moves: list[Any]) -
 
 def test_an_api_that_is_away_ends_the_play() -> None:
     class Away(FakeStage):
-        def rollout(self) -> Mapping[str, Any]:
+        def rollout(self, run: int) -> Mapping[str, Any]:
             raise ApiAway("http://127.0.0.1:1")
 
     with pytest.raises(ApiAway):

@@ -227,3 +227,18 @@ async def test_a_site_that_allows_the_host_takes_the_plan(tmp_path: Path) -> Non
         plain = NAMED.replace("https://ris.hospital/told", "http://ris.hospital/told")
         assert (await http.put(DECLARED, json={"spec": plain})).status_code == 422
     site.close()
+
+
+async def test_what_is_told_first_is_on_its_way_to_a_promotion_and_else_the_last_that_began(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    promoted = begun(PLAN, phase=RolloutPhase.SURVEILLING, promotion_began=True, promoted_at=now())
+    site.ledger.rollouts.begin(PLAN, promoted, actor="ris/ada")
+    second = begun(PLAN, run=2, candidate="3")
+    stored = site.ledger.rollouts.begin(PLAN, second, actor="ris/ada")
+    assert (await http.get(OF_IT)).json()["run"] == 2
+    site.ledger.rollouts.move(stored, replace(second, phase=RolloutPhase.FAILED))
+    assert (await http.get(OF_IT)).json()["phase"] == "Failed", "not the one that is only watched"
+    assert (await http.get(f"{OF_IT}?run=1")).json()["phase"] == "Surveilling"
+    assert (await http.get(f"{OF_IT}?run=9")).status_code == 404
+    assert (await http.get(f"{OF_IT}?run=0")).status_code == 422
