@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # two workers; each has a stack of its own, and one has all tests that share one (tests/e2e/conftest.py)
 E2E    ?= -n 2 --dist loadfile
-STORY  := tests/e2e/test_rollout_story.py# alone: its callers take both cores
+STORY  := tests/e2e/test_rollout_story.py tests/e2e/test_rollout_demo.py# alone: their callers take both cores
 # pip, not uv: a CPU wheel of torch may lie where only pip looks
 PIP    := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -46,7 +46,7 @@ test-fast: $(VENV)/.dev ## unit tests: no Ray, no sockets, no sleep
 
 test-slow: $(VENV)/.dev $(VENV)/.debian ## integration and end-to-end tests on real servers
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/integration -q -n 2 --dist loadfile --durations=15
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/e2e --ignore $(STORY) -q $(E2E) --durations=40
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/e2e $(STORY:%=--ignore %) -q $(E2E) --durations=40
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(STORY) -q --durations=5
 
 lint: $(VENV)/.dev ## ruff, and the strict check of serve_config.yaml

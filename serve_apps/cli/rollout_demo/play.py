@@ -84,12 +84,15 @@ class Play:
         show: Callable[[Json], None],
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        longest_s: float = LONGEST_ACT_S,
     ) -> None:
+        """An act that has not ended after `longest_s` is given up."""
         self._stage = stage
         self._tally = tally
         self._show = show
         self._clock = clock
         self._sleep = sleep
+        self._longest_s = longest_s
 
     def begin(self) -> None:
         """Version 1 is champion, as before any act."""
@@ -103,7 +106,7 @@ class Play:
         self._stage.wait_until_warm(act.candidate)
         before, began = self._tally(), self._clock()
         rollout = self._stage.start(act.spec)
-        while not has_ended(rollout) and self._clock() - began < LONGEST_ACT_S:
+        while not has_ended(rollout) and self._clock() - began < self._longest_s:
             self._show(rollout)
             self._approve(rollout)
             self._sleep(LOOK_S)
