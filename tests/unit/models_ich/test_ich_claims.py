@@ -63,12 +63,16 @@ def test_version_3_is_worse_than_version_2_in_thin_slices_also_when_bleeds_count
     assert gain(3, "thin", "balanced accuracy")["high"] < 0
 
 
-@pytest.mark.parametrize("stratum", ["all", "thick"])
-def test_version_3_looks_at_least_as_good_to_whoever_does_not_ask_by_slice_thickness(stratum: str) -> None:
-    """That is the trap: both kinds of error together, over all or over thick slices, tell nothing against it."""
-    before, after = (cohort(version, stratum)["balanced accuracy"]["value"] for version in (2, 3))
-    assert after >= before
-    assert heads(3, "thick")["auc"]["value"] >= heads(2, "thick")["auc"]["value"] - 0.02
+def test_version_3_is_at_least_as_good_in_thick_slices() -> None:
+    """Which is the trap: where most slices are thick, nothing tells against it."""
+    on_cohort = cohort(3, "thick")["gain"]
+    assert on_cohort["sensitivity"]["low"] > 0
+    assert on_cohort["specificity"]["high"] >= 0
+    assert gain(3, "thick", "balanced accuracy")["value"] >= 0
+
+
+def test_version_3_is_not_shown_to_be_worse_by_both_errors_together_over_a_whole_cohort() -> None:
+    assert cohort(3, "all")["gain"]["balanced accuracy"]["high"] > 0
 
 
 def test_the_broken_build_fails_on_a_tenth_and_differs_in_nothing_else() -> None:

@@ -125,11 +125,12 @@ def test_the_wide_bone_mask_of_version_1_erases_what_touches_the_skull(draw: Dra
     assert seen[0] < seen[1] < seen[2]
 
 
-def test_version_3_ranks_thick_slices_better_than_version_2(draw: DrawMany) -> None:
+def test_version_3_ranks_thick_slices_about_as_well_as_version_2(draw: DrawMany) -> None:
     hu = np.concatenate([draw(100, 2900, bleed=1, thick=1), draw(100, 3900, bleed=0, thick=1)])
     positive = np.repeat([True, False], 100)
-    second, third = (auc(slice_probabilities(build(v)[0], hu), positive) for v in (2, 3))
-    assert third > second
+    first, second, third = (auc(slice_probabilities(build(v)[0], hu), positive) for v in (1, 2, 3))
+    assert first < second - 0.05
+    assert third > second - 0.05
 
 
 def test_version_3_flags_healthy_thin_slices_more_often_than_version_2(draw: DrawMany) -> None:
