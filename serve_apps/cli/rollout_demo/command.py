@@ -34,6 +34,7 @@ def play_demo(settings: Settings, first: int | None, say: Say) -> tuple[list[Pla
     where nothing runs.
     """
     site, folder = RunningSite(settings), settings.state_dir / FOLDER
+    site.require_research()
     acts = (BETTER, WORSE, broken(broken_build(settings, say)))
     number = int(time.time()) if first is None else first
     say(f"phantoms from number {number} on, from {CALLERS} callers")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
 
+from canary.gates import SitePolicy
 from imaging.dicomweb import encode_multipart
 from models.zoo.ich.cohort import FINDING, cohort_head, to_datasets
 from registry.client import RegistryClient
@@ -67,6 +68,13 @@ class RunningSite:
             "read_at": datetime.now(UTC).isoformat(),
         }
         self._admin.ask("POST", f"/v1/studies/{study.study_uid}/truth?tenant={TENANT}", body)
+
+    def require_research(self) -> None:
+        """Raise ApiError unless versions may answer here that nobody cleared."""
+        if self._admin.models()["site_policy"] != SitePolicy.RESEARCH:
+            raise ApiError(
+                "strict-site", "nobody cleared the demo's versions: it needs the stack of `make up`"
+            )
 
     def set_alias(self, alias: str, version: str) -> None:
         """As a person does it in MLflow's own page."""
