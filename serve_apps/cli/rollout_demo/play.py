@@ -12,6 +12,7 @@ from serve_apps.cli.client import ApiError
 from serve_apps.cli.rollout_demo.acts import ROLES, STABLE, Act
 from serve_apps.cli.rollout_demo.flow import Tally
 
+REFUSED: Final = "rollout-refused"
 LOOK_S: Final = 0.5
 LONGEST_ACT_S: Final = 240.0
 Json = Mapping[str, Any]
@@ -24,6 +25,7 @@ class Stage(Protocol):
     def champion(self) -> str | None: ...
     def wait_until_warm(self, version: str) -> None: ...
     def start(self, spec: str) -> Json: ...
+    def abort(self) -> None: ...
     def rollout(self, run: int) -> Json: ...
     def approve(self, role: str, person: str) -> None: ...
 
@@ -105,7 +107,7 @@ class Play:
         self._stage.set_alias("challenger", act.candidate)
         self._stage.wait_until_warm(act.candidate)
         before, began = self._tally(), self._clock()
-        rollout = self._stage.start(act.spec)
+        rollout = self._started(act.spec)
         while not has_ended(rollout) and self._clock() - began < self._longest_s:
             self._show(rollout)
             self._approve(rollout)
@@ -114,13 +116,23 @@ class Play:
         self._show(rollout)
         return Played(act, rollout, self._tally().minus(before), self._clock() - began)
 
+    def _started(self, spec: str) -> Json:
+        """The act's rollout. One that an earlier demo left under way by another plan is ended first."""
+        try:
+            return self._stage.start(spec)
+        except ApiError as error:
+            if error.code != REFUSED:
+                raise
+        self._stage.abort()
+        return self._stage.start(spec)
+
     def _approve(self, rollout: Json) -> None:
         """Whoever is missing approves; that the step has ended meanwhile is no fault."""
         for role in roles_missing(rollout):
             try:
                 self._stage.approve(role, ROLES[role])
             except ApiError as error:
-                if error.code != "rollout-refused":
+                if error.code != REFUSED:
                     raise
 
 

@@ -95,6 +95,10 @@ class RunningSite:
     def start(self, spec: str) -> Json:
         return self._admin.ask("PUT", f"/v1/rollouts/{MODEL}", {"spec": spec})
 
+    def abort(self) -> None:
+        """End the rollout that is under way."""
+        self._admin.ask("POST", f"/v1/rollouts/{MODEL}/abort", {"note": "the demo begins anew"})
+
     def rollout(self, run: int) -> Json:
         return self._admin.ask("GET", f"/v1/rollouts/{MODEL}?run={run}")
 

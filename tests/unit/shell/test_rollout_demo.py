@@ -113,6 +113,7 @@ class FakeStage:
     looks: list[Mapping[str, Any]]
     champion_is: str = "1"
     refuses: str = ""
+    refuses_start: list[str] = field(default_factory=list)
     calls: list[tuple[str, ...]] = field(default_factory=list)
     now: float = 0.0
 
@@ -127,11 +128,16 @@ class FakeStage:
 
     def start(self, spec: str) -> Mapping[str, Any]:
         self.calls.append(("start",))
+        if self.refuses_start:
+            raise ApiError(self.refuses_start.pop(), "another plan is under way")
         return self.rollout(4)
 
     def rollout(self, run: int) -> Mapping[str, Any]:
         assert run == 4, "the run that was started, whatever else is under way"
         return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+
+    def abort(self) -> None:
+        self.calls.append(("abort",))
 
     def approve(self, role: str, person: str) -> None:
         if self.refuses:
@@ -223,3 +229,11 @@ def test_an_api_that_is_away_ends_the_play() -> None:
 
     with pytest.raises(ApiAway):
         play(Away([PROGRESSING]), [QUIET]).act(BETTER)
+
+
+def test_what_an_earlier_demo_left_under_way_is_ended_first() -> None:
+    stage = FakeStage([PROMOTED], refuses_start=["rollout-refused"])
+    assert play(stage, [QUIET, ANSWERED]).act(BETTER).faults == ()
+    assert stage.calls[-3:] == [("start",), ("abort",), ("start",)]
+    with pytest.raises(ApiError, match="forbidden"):
+        play(FakeStage([PROMOTED], refuses_start=["forbidden"]), [QUIET]).act(BETTER)
