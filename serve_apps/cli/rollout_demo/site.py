@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import io
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from itertools import count
+from multiprocessing import get_context
 from typing import Any, Final
+
+from pydicom.dataset import Dataset
 
 from canary.gates import SitePolicy
 from imaging.dicomweb import encode_multipart
 from models.zoo.ich.cohort import FINDING, cohort_head, to_datasets
+from models.zoo.ich.phantom import Mixture
 from registry.client import RegistryClient
 from serve_apps.cli.client import ApiClient, ApiError
 from serve_apps.cli.rollout_demo.acts import MODEL
@@ -21,20 +27,34 @@ from serve_apps.settings import INBOX, Settings
 TENANT: Final = "orchestrator"
 WARM_S: Final = 120.0
 POLL_S: Final = 0.5
+SHARES: Final = Mixture(bleed=0.5, rim=0.8, thick=0.5)  # most bleeds lie along the skull
+AHEAD: Final = 8  # phantoms that are drawn before somebody asks
 Json = Mapping[str, Any]
 
 
 def phantoms(first: int) -> Iterator[DemoStudy]:
-    """Head CT phantoms, patient after patient from that number on, for ever."""
-    for number in count(first):
-        head = cohort_head(number)
-        datasets = to_datasets(head)
-        files = []
-        for dataset in datasets:
-            buffer = io.BytesIO()
-            dataset.save_as(buffer, enforce_file_format=True)
-            files.append(buffer.getvalue())
-        yield DemoStudy(str(datasets[0].StudyInstanceUID), tuple(files), head.labels.positive)
+    """Head CT phantoms, patient after patient from that number on, for ever.
+
+    A process of its own draws them, some ahead of the callers, who have enough to do with waiting.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        ahead = deque(process.submit(phantom, first + k) for k in range(AHEAD))
+        for number in count(first + AHEAD):
+            ahead.append(process.submit(phantom, number))
+            yield ahead.popleft().result()
+
+
+def phantom(number: int) -> DemoStudy:
+    """One patient's study: the same number gives the same files."""
+    head = cohort_head(number, SHARES)
+    datasets = to_datasets(head)
+    return DemoStudy(str(datasets[0].StudyInstanceUID), tuple(map(_part_10, datasets)), head.labels.positive)
+
+
+def _part_10(dataset: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
 
 
 class RunningSite:
