@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -43,7 +42,6 @@ def demo(
 
     Moves the aliases of `ich-triage`, and leaves version 2 as champion. Exit code 1 if an act ended otherwise.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # numpy's threads would take the cores from the stack
     from serve_apps.cli.rollout_demo.command import play_demo
 
     try:

@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from typing import Any, Final
 
 from pydicom.dataset import Dataset
+from threadpoolctl import threadpool_limits
 
 from canary.gates import SitePolicy
 from imaging.dicomweb import encode_multipart
@@ -37,7 +38,7 @@ def phantoms(first: int) -> Iterator[DemoStudy]:
 
     A process of its own draws them, some ahead of the callers, who have enough to do with waiting.
     """
-    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+    with ProcessPoolExecutor(1, get_context("spawn"), _take_one_core) as process:
         ahead = deque(process.submit(phantom, first + k) for k in range(AHEAD))
         for number in count(first + AHEAD):
             ahead.append(process.submit(phantom, number))
@@ -49,6 +50,11 @@ def phantom(number: int) -> DemoStudy:
     head = cohort_head(number, SHARES)
     datasets = to_datasets(head)
     return DemoStudy(str(datasets[0].StudyInstanceUID), tuple(map(_part_10, datasets)), head.labels.positive)
+
+
+def _take_one_core() -> None:
+    """What waits for numpy's other threads would take the cores from the stack."""
+    threadpool_limits(1)
 
 
 def _part_10(dataset: Dataset) -> bytes:

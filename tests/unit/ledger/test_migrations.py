@@ -46,7 +46,7 @@ def scripts() -> ScriptDirectory:
 
 
 def differences(connection: Connection) -> list[object]:
-    """What Alembic would change to make the database like `ledger/tables.py`."""
+    """What Alembic would change to make the database like `ledger/tables/`."""
     options = {"version_table": revisions.name}
     return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
