@@ -54,7 +54,7 @@ def phantom(number: int) -> DemoStudy:
 
 def _take_one_core() -> None:
     """What waits for numpy's other threads would take the cores from the stack."""
-    threadpool_limits(1)
+    threadpool_limits(1)  # type: ignore[no-untyped-call]
 
 
 def _part_10(dataset: Dataset) -> bytes:
