@@ -28,6 +28,8 @@ from serve_apps.settings import INBOX, Settings
 TENANT: Final = "orchestrator"
 WARM_S: Final = 120.0
 POLL_S: Final = 0.5
+PAUSE_S: Final = 0.2
+MOST_PENDING: Final = 4
 SHARES: Final = Mixture(bleed=0.5, rim=0.8, thick=0.5)  # most bleeds lie along the skull
 AHEAD: Final = 8  # phantoms that are drawn before somebody asks
 Json = Mapping[str, Any]
@@ -71,9 +73,17 @@ class RunningSite:
         self._orchestrator = ApiClient.of_orchestrator(settings)
         self._admin = ApiClient.of(settings, actor="demo")
         self._registry = RegistryClient(settings.registry_url)
+        self._candidate = ""
 
     def read(self, study: DemoStudy) -> ReadStudy:
-        """Store the study by STOW-RS, and have it read."""
+        """Store the study by STOW-RS, and have it read, once the candidate's shadow has caught up.
+
+        A shadow waits while live studies run, and callers who never pause would leave it no time.
+        """
+        for _ in range(int(WARM_S / PAUSE_S)):
+            if self._pending() < MOST_PENDING:
+                break
+            time.sleep(PAUSE_S)
         content_type, body = encode_multipart(study.files)
         self._orchestrator.store(content_type, body)
         job = self._orchestrator.submit({"study_uid": study.study_uid, "source": INBOX, "model": MODEL})
@@ -82,6 +92,11 @@ class RunningSite:
         if ended["error"] is not None:
             return ReadStudy(None, ended["error"]["code"])
         return ReadStudy(self._orchestrator.result(job["id"])["model"]["version"])
+
+    def _pending(self) -> int:
+        """Studies that the candidate is still to read as a shadow."""
+        pending = self._orchestrator.queue()["pending_shadows"]
+        return sum(one["studies"] for one in pending if one["version"] == self._candidate)
 
     def tell(self, study: DemoStudy) -> None:
         """The truth of a phantom is that by which it was drawn."""
@@ -104,6 +119,8 @@ class RunningSite:
 
     def set_alias(self, alias: str, version: str) -> None:
         """As a person does it in MLflow's own page."""
+        if alias == "challenger":
+            self._candidate = version
         self._registry.set_alias(MODEL, alias, version)
 
     def champion(self) -> str | None:
