@@ -95,8 +95,8 @@ class RunningSite:
 
     def _pending(self) -> int:
         """Studies that the candidate is still to read as a shadow."""
-        pending = self._orchestrator.queue()["pending_shadows"]
-        return sum(one["studies"] for one in pending if one["version"] == self._candidate)
+        pending = self._admin.queue()["pending_shadows"]
+        return sum(one["shadows"] for one in pending if one["version"] == self._candidate)
 
     def tell(self, study: DemoStudy) -> None:
         """The truth of a phantom is that by which it was drawn."""
