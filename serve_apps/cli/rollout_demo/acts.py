@@ -43,7 +43,7 @@ BETTER, WORSE = (
         title="version 3 raises false alarms on thin slices: it is stopped in the shadow, before any patient",
         candidate="3",
         plan="worse.yaml",
-        ends=frozenset({RolloutPhase.FAILED}),
+        ends=frozenset({RolloutPhase.FAILED, RolloutPhase.PAUSED}),  # whichever its bad stratum shows first
         exposes=False,
     ),
 )
