@@ -79,7 +79,7 @@ SHOWN: Mapping[str, str] = MappingProxyType(
         "serinus rollout abort": "tests/unit/shell/test_rollout_command.py",
         "serinus rollout retry": "tests/unit/shell/test_rollout_command.py",
         "serinus rollout undo": "tests/unit/shell/test_rollout_command.py",
-        "serinus rollout demo": "tests/e2e/test_rollout_demo.py",
+        "serinus rollout demo": "make rollout-demo",
         "serinus rollout simulate": "tests/unit/shell/test_rollout_simulate.py",
         "serinus rollout watch": "tests/unit/shell/test_rollout_watch.py",
         "serinus rollout evidence": "tests/unit/shell/test_rollout_evidence_command.py",

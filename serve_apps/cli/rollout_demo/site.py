@@ -23,7 +23,7 @@ from registry.client import RegistryClient
 from serve_apps.cli.client import ApiClient, ApiError
 from serve_apps.cli.rollout_demo.acts import MODEL
 from serve_apps.cli.rollout_demo.flow import DemoStudy, ReadStudy
-from serve_apps.settings import INBOX, Settings
+from serve_apps.settings import Settings
 
 TENANT: Final = "orchestrator"
 WARM_S: Final = 120.0
@@ -76,7 +76,7 @@ class RunningSite:
         self._candidate = ""
 
     def read(self, study: DemoStudy) -> ReadStudy:
-        """Store the study by STOW-RS, and have it read, once the candidate's shadow has caught up.
+        """Store the study by STOW-RS, which has it read, once the candidate's shadow has caught up.
 
         A shadow waits while live studies run, and callers who never pause would leave it no time.
         """
@@ -86,8 +86,8 @@ class RunningSite:
             time.sleep(PAUSE_S)
         content_type, body = encode_multipart(study.files)
         self._orchestrator.store(content_type, body)
-        job = self._orchestrator.submit({"study_uid": study.study_uid, "source": INBOX, "model": MODEL})
         self._orchestrator.ask("POST", f"/v1/studies/{study.study_uid}/complete")
+        (job,) = self._orchestrator.ask("GET", f"/v1/jobs?study_uid={study.study_uid}")["jobs"]
         ended = self._orchestrator.ended(job["id"])
         if ended["error"] is not None:
             return ReadStudy(None, ended["error"]["code"])
