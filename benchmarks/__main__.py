@@ -13,6 +13,7 @@ BENCHMARKS = (
     "ledger_growth",
     "bad_input",
     "many_versions",
+    "many_rollouts",
     "replica_memory",
     "idle_stack",
     "router_cost",
