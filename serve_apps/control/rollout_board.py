@@ -32,13 +32,18 @@ RunKey = tuple[str, int]  # model, number of the run
 
 @dataclass(frozen=True, slots=True)
 class SeenRun:
-    """One run as a look found it last, and the words about it. `experiment` and `run_id` are MLflow's, when known."""
+    """One run as a look found it last, and the words about it. `experiment` and `run_id` are MLflow's, when known.
+
+    `is_told`: the words are those of now, and none waits for its time.
+    """
 
     stored: StoredRollout
     first_seen: datetime
     seen_at: datetime
     told: Told
     told_at: datetime
+    evidence: RolloutEvidence | None = None
+    is_told: bool = True
     verdicts: Verdicts | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     experiment: str = ""
@@ -57,7 +62,7 @@ class RolloutBoard:
         """A look found a rollout so. Without evidence the last verdicts stay."""
         with self._changing:
             before = self._seen_runs.get(stored.key)
-            if evidence is None and before is not None and before.stored is stored and _has_waited(before):
+            if before is not None and _is_known(before, stored, evidence):
                 return
             self._put(_seen_run(before, stored, evidence, at))
 
@@ -88,6 +93,12 @@ class RolloutBoard:
         self._seen_runs = {**self._seen_runs, seen_run.stored.key: seen_run}
 
 
+def _is_known(before: SeenRun, stored: StoredRollout, evidence: RolloutEvidence | None) -> bool:
+    """Whether a look found again what it had found, and nothing about it waits for its time."""
+    is_same = before.stored is stored and (evidence is None or before.evidence is evidence)
+    return is_same and before.is_told and _has_waited(before)
+
+
 def _seen_run(
     before: SeenRun | None, stored: StoredRollout, evidence: RolloutEvidence | None, at: datetime
 ) -> SeenRun:
@@ -96,10 +107,12 @@ def _seen_run(
     verdicts = fresh if fresh is not None and (known is None or known.phases != fresh.phases) else known
     told = told_of(stored, verdicts)
     if before is None:
-        return SeenRun(stored, at, at, told, at, verdicts, metrics_of(stored.status, evidence))
+        drawn = metrics_of(stored.status, evidence)
+        return SeenRun(stored, at, at, told, at, evidence, verdicts=verdicts, metrics=drawn)
     metrics = {**before.metrics, **metrics_of(stored.status, evidence)}
     is_new = told.place != before.told.place
     is_worded = told.shape != before.told.shape and at - before.told_at >= WORDS
+    is_told = is_new or is_worded or told.shape == before.told.shape
     if not (is_new or is_worded):
         told = before.told
     return replace(
@@ -108,6 +121,8 @@ def _seen_run(
         seen_at=at,
         told=told,
         told_at=at if told is not before.told else before.told_at,
+        evidence=evidence,
+        is_told=is_told,
         verdicts=verdicts,
         metrics=metrics,
     )

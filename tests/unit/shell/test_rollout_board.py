@@ -107,3 +107,15 @@ def test_a_reason_of_many_lines_is_one_line_on_a_page() -> None:
     ended = replace(AT_5, phase=RolloutPhase.FAILED, weight_bp=0, reason="ada aborted it:\n it\rsmells")
     board.saw(stored(ended), None, NOON)
     assert page(board).sentence.endswith("Failed: ada aborted it: it smells")
+
+
+def test_what_a_look_finds_again_is_not_worked_out_again() -> None:
+    board, same = RolloutBoard(), stored()
+    board.saw(same, GOOD, NOON)
+    board.saw(same, GOOD, NOON + LINK)
+    (known,) = board.seen_runs
+    for evidence_now in (GOOD, None):
+        board.saw(same, evidence_now, NOON + 2 * LINK)
+        assert board.seen_runs[0] is known
+    board.saw(same, replace(GOOD, exposed_studies=9), NOON + 2 * LINK)
+    assert board.seen_runs[0] is not known
