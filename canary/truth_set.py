@@ -8,14 +8,14 @@ small and sensitivities are near 1.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 
 from scipy.special import betaincinv
 
 from canary.truth import TruthLabel, TruthSource
+from core.hash_chain import digest_of
 
 CONFIDENCE = 0.95
 _READING = b"serinus.truthset"
@@ -84,7 +84,7 @@ def studies_of(lines: Sequence[SetLine]) -> tuple[SetStudy, ...]:
     )
 
 
-def digest_of(model: str, studies: Iterable[SetStudy]) -> str:
+def digest_of_set(model: str, studies: Iterable[SetStudy]) -> str:
     """Names the content of a set: every study, series, truth, source and reader of it."""
     rows = [
         [
@@ -93,7 +93,7 @@ def digest_of(model: str, studies: Iterable[SetStudy]) -> str:
         ]
         for one in studies
     ]
-    return sha256(json.dumps([model, rows], sort_keys=True).encode()).hexdigest()
+    return digest_of([model, rows])
 
 
 def counts_of(studies: Iterable[SetStudy]) -> dict[str, dict[str, int]]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from canary.truth import TruthLabel, TruthSource
-from canary.truth_set import SetStudy, SetTruth, counts_of, digest_of
+from canary.truth_set import SetStudy, SetTruth, counts_of, digest_of_set
 from core.errors import InvalidField, TruthSetNotFound
 from ledger.audit import Audit
 from ledger.database import Database
@@ -37,7 +37,7 @@ class TruthSets:
         if not studies:
             raise InvalidField("a set has one study or more", "/lines")
         require_fits(truth_sets, {"name": name, "model": model, "actor": actor})
-        digest = digest_of(model, studies)
+        digest = digest_of_set(model, studies)
         with self._db.write() as connection:
             self._db.serialise(connection, f"truth set {name}")
             last = self._found(connection, name)

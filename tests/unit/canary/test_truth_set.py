@@ -17,7 +17,7 @@ from canary.truth_set import (
     SetTruth,
     Told,
     counts_of,
-    digest_of,
+    digest_of_set,
     due_versions,
     proportion,
     reading_id,
@@ -57,11 +57,11 @@ def test_the_same_lines_in_any_order_are_the_same_set(order: list[SetLine]) -> N
     ],
 )
 def test_any_other_content_has_another_digest(other: SetLine) -> None:
-    assert digest_of("ich", studies_of([other])) != digest_of("ich", studies_of([line()]))
+    assert digest_of_set("ich", studies_of([other])) != digest_of_set("ich", studies_of([line()]))
 
 
 def test_the_digest_names_the_model_too() -> None:
-    assert digest_of("ich", studies_of(LINES)) != digest_of("chest", studies_of(LINES))
+    assert digest_of_set("ich", studies_of(LINES)) != digest_of_set("chest", studies_of(LINES))
 
 
 @pytest.mark.parametrize(
