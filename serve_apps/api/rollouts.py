@@ -6,6 +6,7 @@ FastAPI reads the annotations of the routes at run time, so they are not postpon
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from canary.rollout.verbs import Verb, VerbKind
 from core.errors import InvalidField
@@ -18,6 +19,15 @@ from serve_apps.rollout_spec.spec_file import read_rollouts
 
 Run = Annotated[int | None, Query(ge=1, le=MAX_RUN, description="as the rollout counts them")]
 SPEC_NAME = "spec"  # what the lines of its mistakes begin with
+
+
+class VerbConvertor(StringConvertor):
+    """Matches verbs only, so that POST to a path beside them (`/evidence`, `/recalls`) is a 405, not a bad verb."""
+
+    regex = "|".join(VerbKind)
+
+
+register_url_convertor("verb", VerbConvertor())
 router = APIRouter(prefix="/v1/rollouts", tags=["rollouts"], responses=problems(504), route_class=StrictRoute)
 
 
@@ -51,7 +61,7 @@ async def start_rollout(
     return detail_out(view)
 
 
-@router.post("/{model}/{verb}", responses=problems(409))
+@router.post("/{model}/{verb:verb}", responses=problems(409))
 async def tell_rollout(
     services: Site, actor: Actor, model: ModelName, verb: VerbKind, said: VerbIn
 ) -> RolloutDetailOut:

@@ -171,6 +171,14 @@ async def test_words_that_do_not_go_with_the_verb_are_refused(
     assert site.controller.said == []
 
 
+@pytest.mark.parametrize(("path", "status"), [("evidence", 405), ("recalls", 405), ("dance", 404)])
+async def test_what_is_no_verb_is_told_so(
+    site: Site, http: httpx.AsyncClient, path: str, status: int
+) -> None:
+    assert (await http.post(f"{OF_IT}/{path}", json={})).status_code == status
+    assert site.controller.said == []
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
