@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # two workers; each has a stack of its own, and one has all tests that share one (tests/e2e/conftest.py)
 E2E    ?= -n 2 --dist loadfile
-STORY  := tests/e2e/test_rollout_story.py# alone: its callers take both cores
+STORY  := tests/e2e/test_rollout_story.py tests/e2e/test_rollout_demo.py# alone: their callers take both cores
 # pip, not uv: a CPU wheel of torch may lie where only pip looks
 PIP    := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 
