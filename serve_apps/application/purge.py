@@ -6,6 +6,7 @@ longer, so that it can be tried again.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from core.uid import is_uid
 from ledger import KeptFor, StudyUse
 from serve_apps.settings import INBOX, Settings
 
+logger = logging.getLogger("serinus.purge")
 PURGED: Final = "purge"
 ASIDE: Final = ".gone-"
 
@@ -71,7 +73,9 @@ class SitePurge:
             studies = sum(self._empty(folder) for folder in self._done_with())
         if studies:
             self._audit.append(actor, PURGED, INBOX, {"studies": studies})
-        return {**rows, INBOX: studies}
+        deleted = {**rows, INBOX: studies}
+        logger.info("purge.done", extra={name: number for name, number in deleted.items() if number})
+        return deleted
 
     def _done_with(self) -> Iterator[Path]:
         """Folders of studies that came long ago and that nobody has still to read."""

@@ -5,6 +5,7 @@ Used by the API, where a person starts a run, and by the controller, which start
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,7 @@ from observability.redaction import Pseudonymiser
 from serve_apps.application.messages import ServedVersion
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
+logger = logging.getLogger("serinus.truth_sets")
 BATCH_SIZE: Final = 100  # a transaction of many rows would keep callers waiting
 NOBODY: Final[Mapping[str, Any]] = {"version": "", "findings": [], "measurements": []}
 
@@ -78,6 +80,13 @@ class TruthSetRunner:
             due = due_versions(live, last, of.every_s, at.timestamp())
             started.extend(self.start(of, live[version], actor=actor) for version in due)
         return tuple(started)
+
+    def look(self, snapshot: RoutingSnapshot, at: datetime, *, actor: str) -> None:
+        """Keep the results of runs that ended, and start what is due; what was missed is made up for by the next."""
+        settled = self.settle()
+        started = self.start_due(snapshot, at, actor=actor)
+        if settled or started:
+            logger.info("truth_sets.looked", extra={"settled": settled, "started": len(started)})
 
     def settle(self) -> int:
         """Keep the result of each run whose studies have all ended; returns how many."""

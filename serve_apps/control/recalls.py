@@ -93,7 +93,12 @@ class Recalls:
         self._tasks = tasks
 
     def look(self, snapshot: RoutingSnapshot) -> None:
-        """Look at every withdrawal once. What fails for one holds up no other. Raises LedgerUnavailable."""
+        """Look at every withdrawal once. What fails for one holds up no other. Raises LedgerUnavailable.
+
+        Before anything was published there is no champion to read again by, and nothing is done.
+        """
+        if snapshot.is_empty:
+            return
         self._make()
         for recall in self._store.under_way():
             try:

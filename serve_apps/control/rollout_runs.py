@@ -6,16 +6,14 @@ MLflow did not take is written later, and a controller that begins finds the run
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
-from core.errors import RegistryUnavailable, SerinusError, UnknownModel
+from core.errors import RegistryUnavailable, UnknownModel
 from ledger import StoredRollout
 from registry.client import RegistryRefused
 from registry.runs import NOTE_TAG, Run, RunNews, RunStatus, version_page
@@ -34,7 +32,6 @@ SITE_TAG: Final = "serinus.site"
 ROLLOUT_TAG: Final = "serinus.rollout"  # which rollout of the site
 MODEL_TAG: Final = "serinus.model"
 NUMBER_TAG: Final = "serinus.run"
-PAUSE_S: Final = 2.0
 METRICS_S: Final = 10.0  # between two points of a curve
 AGAIN_S: Final = 5.0  # after MLflow did not answer
 REFUSED_S: Final = 60.0  # after it would not do it
@@ -71,7 +68,7 @@ class _Known:
 
 
 class RolloutRuns:
-    """Writes what differs, in a thread of its own. `site` tells this site from others that share the MLflow."""
+    """Writes what differs. `site` tells this site from others that share the MLflow."""
 
     def __init__(
         self,
@@ -80,7 +77,6 @@ class RolloutRuns:
         kept: Callable[[str, int], StoredRollout | None],
         site: str,
         leads: Callable[[], bool],
-        executor: Executor | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`kept` is a run as the ledger has it; `leads` whether this controller does, which may raise."""
@@ -89,30 +85,13 @@ class RolloutRuns:
         self._kept = kept
         self._site = site
         self._leads = leads
-        self._executor = executor or ThreadPoolExecutor(1, "rollout-runs")
         self._monotonic = monotonic
         self._known: _Known | None = None
         self._again_at = 0.0
         self._refused: dict[str, float] = {}  # when a rollout of which MLflow takes nothing is tried again
 
-    async def run_forever(self) -> None:
-        while True:
-            await self.once()
-            await asyncio.sleep(PAUSE_S)
-
-    async def once(self) -> None:
-        """Write what differs now; what fails is made up for by the next time."""
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._write)
-        except SerinusError as error:
-            logger.info("rollout_runs.not_written", extra={"error": error.code})
-        except Exception as error:
-            logger.exception("rollout_runs.not_written", extra={"error": type(error).__name__})
-
-    def close(self) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
-
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write what differs now. Raises RegistryUnavailable, and LedgerUnavailable where it is to ask who leads."""
         seen_runs = self._board.seen_runs
         if not seen_runs or self._monotonic() < self._again_at:
             return

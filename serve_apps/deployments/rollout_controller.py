@@ -7,11 +7,13 @@ import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import Protocol
 
 from ray import serve
 
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.verbs import Verb
+from core.clock import now
 from core.private_files import write_privately
 from core.sqlite_changes import SqliteChanges
 from ledger import Ledger
@@ -32,12 +34,12 @@ from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.truth_set_runs import TruthSetRunner
 from serve_apps.control.admission import AdmissionController
 from serve_apps.control.apply import Applications, ReadinessProbes
+from serve_apps.control.chore import Chore, while_leading
 from serve_apps.control.gates import AskedGates
 from serve_apps.control.observe import ApplicationPhases, Observer, unknown
 from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
 from serve_apps.control.ray_serve import RayServe, ask_replica
-from serve_apps.control.recall_loop import RecallLoop
 from serve_apps.control.recalls import Recalls
 from serve_apps.control.reconcile import Parts, Reconciler
 from serve_apps.control.rollout_acts import Ports
@@ -47,13 +49,15 @@ from serve_apps.control.rollout_runs import RolloutRuns
 from serve_apps.control.rollout_world import Drains, Site
 from serve_apps.control.rollouts import Rollouts, Sources
 from serve_apps.control.subscription import RegistrySubscription
-from serve_apps.control.truth_set_loop import TruthSetLoop
-from serve_apps.control.upkeep import Upkeep
 from serve_apps.control.watch import DataPlaneWatch, RefusalLog, audit_chain, ledger_log, shadow_backlog
 from serve_apps.deployments.model_server import ModelServer
 from serve_apps.settings import Settings
 
-OPEN_RETRY_S = 1.0
+RECALLS_S, TRUTH_SETS_S, ROLLOUT_RUNS_S = 5.0, 60.0, 2.0  # between two looks
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
 
 
 @serve.deployment(max_ongoing_requests=50, health_check_period_s=2, graceful_shutdown_timeout_s=5)
@@ -70,12 +74,9 @@ class RolloutController:
             self._reconciler.run_forever(),
             self._publisher.run_forever(),
             self._watch.run_forever(lambda: self._reconciler.tables_in_force),
-            self._upkeep.run_forever(),
             self._rollouts.run_forever(),
-            self._truth_sets.run_forever(),
-            self._runs.run_forever(),
             self._gates.run_forever(),
-            self._recalls.run_forever(),
+            *(chore.run_forever() for chore in self._chores),
             *([self._subscription.run_forever()] if self._subscription else []),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -105,8 +106,6 @@ class RolloutController:
         self._watch = DataPlaneWatch(ledger.decisions, ledger.audit, (backlog, log, audit))
         self._board = RolloutBoard()
         self._pages = PageWriter(client, rollouts=self._board.pages)
-        purge = SitePurge(ledger.retention, ledger.audit, settings)
-        self._upkeep = Upkeep(purge.purge, settings.purge_interval_s)
         self._subscription = None if embedded else subscription_of(settings, client)
         parts = Parts(
             observer=self._observer,
@@ -123,13 +122,36 @@ class RolloutController:
         self._gate_calls = SignedGates(settings.paths.callback_key.read_text().strip().encode())
         self._gates = AskedGates(self._gate_calls, settings.callback_hosts)
         self._rollouts = self._rollout_loop(settings)
-        self._truth_sets = TruthSetLoop(
-            TruthSetRunner(ledger, pseudonymiser(settings)), self._leads, lambda: self._publisher.snapshot
-        )
-        site = name_of_site(settings.paths.webhook_key.read_text().strip())
-        self._runs = RolloutRuns(Runs(client), self._board, ledger.rollouts.of_run, site, self._leads)
+        self._chores = self._chores_of(settings)
+
+    def _chores_of(self, settings: Settings) -> tuple[Chore, ...]:
+        ledger, purge_s = self._ledger, settings.purge_interval_s
+        purge = SitePurge(ledger.retention, ledger.audit, settings)
         recalls = Recalls(ledger.recalls, ledger.recalled_studies, ledger.shadows)
-        self._recalls = RecallLoop(recalls.look, lambda: self._publisher.snapshot, self._leads)
+        sets = TruthSetRunner(ledger, pseudonymiser(settings))
+        site = name_of_site(settings.paths.webhook_key.read_text().strip())
+        runs = RolloutRuns(Runs(self._client), self._board, ledger.rollouts.of_run, site, self._leads)
+
+        def purge_by_rule() -> None:
+            purge.purge("retention")
+
+        def look_at_recalls() -> None:
+            recalls.look(self._publisher.snapshot)
+
+        def look_at_sets() -> None:
+            sets.look(self._publisher.snapshot, now(), actor="schedule")
+
+        return (
+            Chore("purge", purge_by_rule, purge_s, first_after_s=purge_s),
+            Chore("recalls", while_leading(self._leads, look_at_recalls), RECALLS_S),
+            Chore(
+                "truth-sets",
+                while_leading(self._leads, look_at_sets),
+                TRUTH_SETS_S,
+                first_after_s=TRUTH_SETS_S,
+            ),
+            Chore("rollout-runs", runs.write, ROLLOUT_RUNS_S),
+        )
 
     def _rollout_loop(self, settings: Settings) -> RolloutLoop:
         ledger, reconciler = self._ledger, self._reconciler
@@ -182,28 +204,23 @@ class RolloutController:
         """Serve calls it when the replica is stopped."""
         for loop in self._loops:
             loop.cancel()
-        closing = (
+        closing: tuple[Closable | None, ...] = (
             self._admission,
             self._observer,
             self._applications,
             self._publisher,
             self._watch,
-            self._upkeep,
             self._rollouts,
-            self._truth_sets,
-            self._runs,
             self._gates,
-            self._recalls,
-        )
-        for part in (
-            *closing,
+            *self._chores,
             self._pages,
             self._subscription,
             self._reconciler,
             self._registry_changes,
             self._client,
             self._ledger,
-        ):
+        )
+        for part in closing:
             if part is not None:
                 part.close()
         await self._gate_calls.aclose()

@@ -15,7 +15,6 @@ from serve_apps.control.rollout_runs import EXPERIMENT, METRICS_S, SITE_TAG, Rol
 from serve_apps.control.rollout_told import PHASE_TAG, RUN_TAG
 from tests.unit.canary.rollout.builders import FAILED, NOON, evidence
 from tests.unit.shell.control_fakes import Clock
-from tests.unit.shell.inline import Here
 from tests.unit.shell.rollout_site import RolloutSite
 
 SITE = "serinus-of-this-test"
@@ -33,27 +32,27 @@ def site(tmp_path: Path) -> Iterator[RolloutSite]:
     ledger.close()
 
 
-async def test_a_rollout_is_drawn_from_its_start_to_its_end_by_two_controllers(
+def test_a_rollout_is_drawn_from_its_start_to_its_end_by_two_controllers(
     runs: Runs, site: RolloutSite
 ) -> None:
     clock = Clock()
 
     def a_writer() -> RolloutRuns:
         kept = site.ledger.rollouts.of_run
-        return RolloutRuns(runs, site.board, kept, SITE, lambda: True, Here(), clock)
+        return RolloutRuns(runs, site.board, kept, SITE, lambda: True, clock)
 
     site.start()
     writer = a_writer()
     for _ in range(2):
         site.look()
-        await writer.once()
+        writer.write()
         clock.now += METRICS_S
     site.restart()
     writer = a_writer()
     site.evidence.given = evidence(canary_failures=FAILED)
     for _ in range(4):
         site.look()
-        await writer.once()
+        writer.write()
         clock.now += METRICS_S
     (run,) = runs.tagged(runs.experiment(EXPERIMENT), SITE_TAG, SITE)
     assert (run.status, run.tags[PHASE_TAG]) == (RunStatus.FAILED, RolloutPhase.FAILED)

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from core.errors import LedgerUnavailable
 from core.study import StudyRef
 from ledger import JobRequest, Ledger
 from serve_apps.application.purge import SitePurge
 from serve_apps.cli.main import app
-from serve_apps.control.upkeep import Upkeep
 from serve_apps.settings import Settings
 from tests.unit.ledger.conftest import NOON, Clock
 from tests.unit.ledger.studies import claim_one, complete
-from tests.unit.shell.inline import Here
 
 STUDY = "1.2.840.1"
 HOUR = timedelta(hours=1)
@@ -150,26 +147,6 @@ def test_what_is_no_study_is_left_alone(purge: SitePurge, settings: Settings, cl
     clock.at = NOON + 1000 * HOUR
     purge.purge("alice")
     assert path.exists()
-
-
-async def test_the_loop_purges_and_outlives_a_ledger_that_is_away(
-    purge: SitePurge, ledger: Ledger, settings: Settings, clock: Clock
-) -> None:
-    calls = []
-
-    def away_at_first(actor: str) -> Mapping[str, int]:
-        calls.append(actor)
-        if len(calls) == 1:
-            raise LedgerUnavailable("away")
-        return purge.purge(actor)
-
-    pushed(settings)
-    read(ledger)
-    clock.at = NOON + 3 * HOUR
-    upkeep = Upkeep(away_at_first, interval_s=1.0, executor=Here())
-    await upkeep.once()
-    await upkeep.once()
-    assert [row.actor for row in ledger.audit.rows(subject="inbox")] == ["retention"]
 
 
 def test_the_command_tells_before_it_deletes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,15 +9,12 @@ import pytest
 
 from canary.recall import SEEN_AFTER, SETTLED_AFTER, Difference
 from canary.rollout.status import RolloutPhase
-from core.errors import LedgerUnavailable
 from ledger import NOT_KEPT, NewRecall, Reread
 from serve_apps.application.routing_snapshot import RoutingSnapshot, with_freeze
-from serve_apps.control.recall_loop import RecallLoop
 from serve_apps.control.recalls import BATCH, MOST_PENDING
 from tests.unit.ledger.conftest import NOON
 from tests.unit.ledger.recalled import outcome, result_of
 from tests.unit.shell.builders import a_snapshot, a_spec, a_version
-from tests.unit.shell.inline import Here
 from tests.unit.shell.recalled_site import CHAMPION, MODEL, RecalledSite, a_list, a_study, pending, withdrawn
 
 DAY = timedelta(days=1)
@@ -223,36 +220,8 @@ def test_a_result_of_another_form_is_listed_without_what_it_says() -> None:
     assert [item.delivered for item in site.store.added["r1"]] == [{}]
 
 
-class Around:
-    """The controller around the loop."""
-
-    def __init__(self) -> None:
-        self.looks = 0
-        self.error: Exception | None = None
-        self.snapshot, self.leads = a_snapshot(), True
-        self.loop = RecallLoop(self._look, lambda: self.snapshot, lambda: self.leads, Here())
-
-    def _look(self, snapshot: RoutingSnapshot) -> None:
-        self.looks += 1
-        if self.error is not None:
-            raise self.error
-
-
-async def test_only_the_controller_that_leads_and_has_published_looks() -> None:
-    around = Around()
-    await around.loop.once()
-    around.leads = False
-    await around.loop.once()
-    around.leads, around.snapshot = True, RoutingSnapshot()
-    await around.loop.once()
-    assert around.looks == 1
-
-
-@pytest.mark.parametrize("error", [LedgerUnavailable("away"), ValueError("damaged")])
-async def test_a_look_that_fails_is_made_up_for_by_the_next(error: Exception) -> None:
-    around = Around()
-    around.error = error
-    await around.loop.once()
-    around.error = None
-    await around.loop.once()
-    assert around.looks == 2
+def test_before_anything_was_published_nothing_is_looked_at() -> None:
+    site = RecalledSite(a_list())
+    site.studies.by_version = [a_study(1)]
+    site.recalls.look(RoutingSnapshot())
+    assert site.store.added == {}

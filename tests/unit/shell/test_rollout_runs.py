@@ -16,6 +16,7 @@ from canary.rollout.verbs import VerbKind
 from core.errors import LedgerUnavailable
 from ledger import Ledger
 from registry.runs import NOTE_TAG, RunStatus
+from serve_apps.control.chore import Chore
 from serve_apps.control.rollout_runs import AGAIN_S, METRICS_S, REFUSED_S, RolloutRuns
 from serve_apps.control.rollout_told import EVIDENCE_TAG, PHASE_TAG, STEP_TAG, WEIGHT_TAG, WHY_TAG
 from tests.unit.canary.rollout.builders import FAILED, GOOD, RUNNING, evidence, plan
@@ -39,7 +40,8 @@ class Drawn:
     def restart(self) -> None:
         self.site.restart()
         kept = self.site.ledger.rollouts.of_run
-        self.runs = RolloutRuns(self.mlflow, self.site.board, kept, "site-a", self._leads, Here(), self.clock)
+        runs = RolloutRuns(self.mlflow, self.site.board, kept, "site-a", self._leads, self.clock)
+        self.chore = Chore("rollout-runs", runs.write, 2.0, executor=Here())
 
     def _leads(self) -> bool:
         return self.leads
@@ -49,7 +51,7 @@ class Drawn:
         self.clock.now += seconds
         self.site.pass_time(timedelta(seconds=seconds))
         self.site.look()
-        await self.runs.once()
+        await self.chore.once()
 
     @property
     def tags(self) -> dict[str, str]:
@@ -254,8 +256,9 @@ async def test_only_who_leads_writes(drawn: Drawn) -> None:
     def away() -> bool:
         raise LedgerUnavailable("the ledger's database does not answer")
 
-    drawn.runs = RolloutRuns(drawn.mlflow, drawn.site.board, lambda *_: None, "site-a", away, Here())
-    await drawn.runs.once()
+    runs = RolloutRuns(drawn.mlflow, drawn.site.board, lambda *_: None, "site-a", away)
+    with pytest.raises(LedgerUnavailable):
+        runs.write()
     assert drawn.mlflow.calls == []
 
 

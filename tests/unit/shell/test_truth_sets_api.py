@@ -11,13 +11,10 @@ import pytest
 
 from canary.disclosure import Role
 from core.clock import now
-from core.errors import LedgerUnavailable
 from serve_apps.application.callers import Scope
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.truth_set_runs import TruthSetRunner, live_versions
-from serve_apps.control.truth_set_loop import TruthSetLoop
 from tests.unit.shell.builders import a_snapshot, a_version
-from tests.unit.shell.inline import Here
 from tests.unit.shell.replayed import CANDIDATE, serve_candidate
 from tests.unit.shell.shadows import Port, absent
 from tests.unit.shell.site import Site
@@ -238,40 +235,17 @@ def test_live_are_champion_challenger_and_arms_once_each_and_only_what_is_served
     assert [one.variant.name for one in live_versions(canary, "ich-triage")] == ["champion", "canary"]
 
 
-class Runs:
-    """What a loop does at each look; `error` is raised."""
-
-    def __init__(self) -> None:
-        self.looks: list[str] = []
-        self.error: Exception | None = None
-
-    def settle(self) -> int:
-        if self.error is not None:
-            raise self.error
-        self.looks.append("settle")
-        return 1
-
-    def start_due(self, snapshot: RoutingSnapshot, at: object, *, actor: str) -> tuple[object, ...]:
-        self.looks.append(f"start by {actor}")
-        return ()
-
-
-async def test_only_the_leader_starts_what_is_due() -> None:
-    runs, leads = Runs(), [False]
-    loop = TruthSetLoop(runs, lambda: leads[0], RoutingSnapshot, Here())
-    await loop.once()
-    assert runs.looks == []
-    leads[0] = True
-    await loop.once()
-    assert runs.looks == ["settle", "start by schedule"]
-
-
-@pytest.mark.parametrize("error", [LedgerUnavailable("away"), RuntimeError("a mistake of ours")])
-async def test_a_look_that_fails_is_made_up_for_by_the_next(error: Exception) -> None:
-    runs = Runs()
-    loop = TruthSetLoop(runs, lambda: True, RoutingSnapshot, Here())
-    runs.error = error
-    await loop.once()
-    runs.error = None
-    await loop.once()
-    assert runs.looks == ["settle", "start by schedule"]
+async def test_one_look_keeps_what_was_read_and_starts_what_is_due(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    site.snapshot = a_snapshot(a_version("1"))
+    await http.post(PATH, json=a_set())
+    await http.put(SCHEDULE, json={"every": "1d"})
+    runner = runner_of(site)
+    runner.look(site.snapshot, now(), actor="schedule")
+    await read_all(site)
+    serve_candidate(site)
+    runner.look(site.snapshot, now(), actor="schedule")
+    (of,) = site.ledger.truth_sets.newest()
+    runs = site.ledger.truth_set_runs
+    assert [run.version for run in runs.open_runs(of.name)] == ["2"], "the first has its result"
