@@ -9,8 +9,10 @@ from urllib.parse import quote
 import typer
 
 from core.errors import SerinusError
+from registry.mlflow_output import silence_mlflow
 from serve_apps.cli.api_call import ask
 from serve_apps.cli.client import ApiError
+from serve_apps.cli.open_page import open_page
 from serve_apps.cli.output import AsJson, fail, out, print_json, progress, table
 from serve_apps.cli.percent import in_percent
 from serve_apps.cli.rollout_evidence import evidence, verify_evidence
@@ -40,8 +42,10 @@ def demo(
 ) -> None:
     """Three versions on the running stack: one earns its promotion, one is stopped in the shadow, one goes back.
 
-    Moves the aliases of `ich-triage`, and leaves version 2 as champion. Exit code 1 if an act ended otherwise.
+    Moves the aliases of `ich-triage`, and leaves version 2 as champion. The last act's evidence opens in the browser
+    of a desktop. Exit code 1 if an act ended otherwise.
     """
+    silence_mlflow()
     from serve_apps.cli.rollout_demo.command import play_demo
 
     try:
@@ -55,6 +59,9 @@ def demo(
     else:
         for fault in faults:
             out.print(f"[bold red]![/] {plain(fault)}", soft_wrap=True)
+        out.print(f"evidence of the last act: {page.resolve().as_uri()}", soft_wrap=True)
+        if out.is_terminal:
+            open_page(page)
     if faults:
         raise typer.Exit(1)
 
