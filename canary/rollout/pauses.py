@@ -42,6 +42,8 @@ def noticed(case: Case) -> Case:
     blind_since = None if case.evidence is not None else status.blind_since or case.now
     is_agreed = world.hand_revision is not None and world.weight_bp == status.weight_bp
     hand_seen = world.hand_revision if is_agreed else status.hand_seen
+    if (blind_since, hand_seen) == (status.blind_since, status.hand_seen):
+        return case  # most looks see nothing new, and a copy of a status is what they cost
     return replace(case, status=replace(status, blind_since=blind_since, hand_seen=hand_seen))
 
 
