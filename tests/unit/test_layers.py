@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,44 +32,53 @@ MAY_IMPORT = {
 ONLY_IN = {"ray": "serve_apps", "mlflow": "registry", "sqlalchemy": "ledger", "alembic": "ledger"}
 
 
-def modules() -> list[Path]:
-    return [path for package in OURS for path in sorted((ROOT / package).rglob("*.py"))]
+@cache
+def modules() -> tuple[Path, ...]:
+    return tuple(path for package in OURS for path in sorted((ROOT / package).rglob("*.py")))
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """The modules that a file imports, as they are written there."""
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module
+            found.add(node.module)
+    return frozenset(found)
 
 
 def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_arrows_only_point_down(path: Path) -> None:
-    package = path.relative_to(ROOT).parts[0]
-    for imported in imports(path):
-        top = imported.split(".")[0]
-        if top in OURS and top != package:
-            assert top in MAY_IMPORT[package], f"{name_of(path)} imports {imported}"
+def arrows(package: str) -> Iterator[tuple[str, str]]:
+    """Each import of a package's modules, by the module's name."""
+    for path in modules():
+        if path.relative_to(ROOT).parts[0] == package:
+            yield from ((name_of(path), imported) for imported in imports(path))
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_each_outside_system_has_one_folder(path: Path) -> None:
-    package = path.relative_to(ROOT).parts[0]
-    for imported in imports(path):
-        owner = ONLY_IN.get(imported.split(".")[0])
-        assert owner in (None, package), f"{name_of(path)} imports {imported}"
+def top(module: str) -> str:
+    return module.split(".")[0]
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_pure_modules_know_no_adapter(path: Path) -> None:
-    name, package = name_of(path), path.relative_to(ROOT).parts[0]
-    if package in ("core", "imaging", "models", "canary") and name.removesuffix(".__init__") not in ADAPTERS:
-        assert not ADAPTERS & set(imports(path))
+@pytest.mark.parametrize("package", OURS)
+def test_arrows_only_point_down(package: str) -> None:
+    foreign = ((name, to) for name, to in arrows(package) if top(to) in OURS and top(to) != package)
+    assert [arrow for arrow in foreign if top(arrow[1]) not in MAY_IMPORT[package]] == []
+
+
+@pytest.mark.parametrize("package", OURS)
+def test_each_outside_system_has_one_folder(package: str) -> None:
+    assert [arrow for arrow in arrows(package) if ONLY_IN.get(top(arrow[1]), package) != package] == []
+
+
+@pytest.mark.parametrize("package", ["core", "imaging", "models", "canary"])
+def test_pure_modules_know_no_adapter(package: str) -> None:
+    pure = ((name, to) for name, to in arrows(package) if name.removesuffix(".__init__") not in ADAPTERS)
+    assert [arrow for arrow in pure if arrow[1] in ADAPTERS] == []
 
 
 def test_the_environment_is_read_in_one_place() -> None:
