@@ -280,7 +280,7 @@ def _standing(
         (recall_items.c.recall_id == recall) & recall_items.c.study_key.in_(sorted(keys)) & IS_ITEM
     )
     rows = connection.execute(query).mappings()
-    return {(row["tenant"], row["study_key"]): row for row in rows}
+    return {(row["tenant"], row["study_key"]): dict(row) for row in rows}
 
 
 def _takes_place(new: Mapping[str, Any], standing: Mapping[str, Any]) -> bool:
