@@ -28,10 +28,12 @@ class Assumptions:
     `accuracy` is the champion's sensitivity and specificity, `sensitivity` and `specificity` are the candidate's.
     `discordance`: the share of the studies of one truth on which exactly one of them is right; where that cannot be,
     the nearest share that can. `failure_rate`: studies at which both fail. `own_failures`: those of the others at
-    which the candidate does, `champion_failures`: those of the rest at which the champion does. `critical_share`: of the studies on which they differ, those that are an adverse event
-    where the candidate answers. A truth comes `truth_after_s` after its study, an approval `approve_after_s` after
-    its step began, and a person resumes `resume_after_s` after a pause was seen first; None: never. `is_silent`:
-    nothing that the candidate reads becomes known.
+    which the candidate does, `champion_failures`: those of the rest at which the champion does.
+
+    `critical_share`: of the studies on which they differ, those that are an adverse event where the candidate
+    answers. A truth comes `truth_after_s` after its study, an approval `approve_after_s` after its step began, and a
+    person resumes `resume_after_s` after a pause was seen first; None: never. `is_silent`: nothing that the candidate
+    reads becomes known.
     """
 
     studies_per_day: float

@@ -175,7 +175,8 @@ def _remarks(document: Mapping[str, Any]) -> Sequence[str]:
         f"{site['studies_per_day']:g} studies a day, {_percent(site['prevalence'])} with the finding;"
         f" right: {differing} (sensitivity and specificity); one alone is right on {_percent(site['discordance'])}",
         f"both fail at {_percent(site['failure_rate'])}, the candidate alone at {_percent(site['own_failures'])},"
-        f" the champion alone at {_percent(site['champion_failures'])}; {_percent(site['critical_share'])} of what they differ on is an adverse event",
+        f" the champion alone at {_percent(site['champion_failures'])};"
+        f" {_percent(site['critical_share'])} of what they differ on is an adverse event",
         f"looked at every {document['look_every_s'] / 3600:g} h and when a window opens, from {document['begin']} on,"
         f" seed {document['seed']}; each study is of another patient, all of one stratum",
     ]

@@ -73,7 +73,7 @@ def test_the_example_is_read_into_a_plan() -> None:
     assert plan.calendar.windows == (Window(frozenset({0, 1, 2, 3}), time(8), time(16)),)
     assert plan.calendar.freezes == (Freeze(date(2026, 12, 20), date(2027, 1, 5), "holidays"),)
     assert plan.metric("sensitivity").strata == ("scanner", "site")
-    assert (plan.budget.studies, plan.budget.adverse, plan.rollback_window.revisions) == (600, 5, 3)
+    assert (plan.budget.studies, plan.budget.adverse, plan.rollback_window.revisions) == (600, 15, 3)
 
 
 def test_a_plan_is_the_same_after_it_was_stored() -> None:
