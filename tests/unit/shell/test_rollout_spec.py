@@ -66,7 +66,7 @@ def test_the_example_is_read_into_a_plan() -> None:
     assert (plan.name, plan.model, len(plan.steps), plan.promotes) == ("chest-ct-nodule",) * 2 + (9, True)
     assert plan.steps[0] == SetMirror(10_000)
     assert plan.steps[2] == Pause(approval=ApprovalRule(("radiologist", "quality"), 2))
-    assert plan.steps[3] == Experiment(200, 2 * DAY_S, ("canary-failures",))
+    assert plan.steps[3] == Experiment(200, 10 * DAY_S, ("canary-failures",))
     assert [step.weight_bp for step in plan.steps if isinstance(step, SetWeight)] == [500, 2_500, 10_000]
     assert plan.surveillance is not None
     assert (plan.surveillance.metrics, plan.surveillance.duration_s) == (("late-sensitivity",), 90 * DAY_S)
