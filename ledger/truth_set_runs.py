@@ -15,6 +15,7 @@ from canary.truth_set import Told, reading_id
 from ledger.audit import Audit
 from ledger.batches import counts_of
 from ledger.database import Database
+from ledger.pairing import note_change
 from ledger.shadow_records import ShadowTask
 from ledger.shadows import enqueue_shadows
 from ledger.tables import shadow_outcomes, truth_set_runs
@@ -65,9 +66,12 @@ class TruthSetRuns:
     def settle(self, run: str, result: Mapping[str, Any]) -> None:
         """All has ended: keep what came of it. The first result stays."""
         with self._db.write() as connection:
-            values = {"result": dict(result), "ended_at": self._db.now(connection)}
+            at = self._db.now(connection)
             its = (truth_set_runs.c.id == run) & truth_set_runs.c.ended_at.is_(None)
-            connection.execute(sa.update(truth_set_runs).where(its).values(**values))
+            end = sa.update(truth_set_runs).where(its).values(result=dict(result), ended_at=at)
+            model = connection.execute(end.returning(truth_set_runs.c.model)).scalar()
+            if model is not None:  # what it read may be evidence of a rollout from now on
+                note_change(self._db, connection, model, at, rewrites=False)
 
     def told(self, run: StoredRun) -> Mapping[int, Told]:
         """What came of each study that has ended, by its number."""

@@ -76,10 +76,8 @@ class TruthSets:
 
     def studies(self, name: str, version: int) -> tuple[SetStudy, ...]:
         """The studies of a version, in their order."""
-        its = (truth_set_studies.c.name == name) & (truth_set_studies.c.version == version)
-        query = sa.select(truth_set_studies).where(its).order_by(truth_set_studies.c.number)
         with self._db.read() as connection:
-            return tuple(_study(row) for row in connection.execute(query).mappings())
+            return set_studies(connection, name, version)
 
     def _one(self, connection: Connection, name: str) -> StoredSet:
         found = self._found(connection, name)
@@ -90,6 +88,13 @@ class TruthSets:
     def _found(self, connection: Connection, name: str) -> StoredSet | None:
         row = connection.execute(_NEWEST.where(truth_sets.c.name == name)).mappings().first()
         return None if row is None else _stored(row)
+
+
+def set_studies(connection: Connection, name: str, version: int) -> tuple[SetStudy, ...]:
+    """The studies of a version of a set, in their order."""
+    its = (truth_set_studies.c.name == name) & (truth_set_studies.c.version == version)
+    query = sa.select(truth_set_studies).where(its).order_by(truth_set_studies.c.number)
+    return tuple(_study(row) for row in connection.execute(query).mappings())
 
 
 _later = truth_sets.alias("later")

@@ -46,11 +46,15 @@ def _digest(same: _Same) -> str:
 def _younger(plan: RolloutPlan) -> Mapping[str, Any]:
     """Fields that came after the first rollouts had begun: a plan without them has the digest that it had then."""
     absent = {"notifications": True, "gates": plan.gates == Gates(), "is_default": not plan.is_default}
-    without_concept = [number for number, metric in enumerate(plan.metrics) if metric.concept is None]
     return {
         **{name: True for name, is_absent in absent.items() if is_absent},
-        "metrics": {number: {"concept"} for number in without_concept},
+        "metrics": {number: _absent_of(metric) for number, metric in enumerate(plan.metrics)},
     }
+
+
+def _absent_of(metric: MetricSpec) -> set[str]:
+    absent = {"concept": metric.concept is None, "truth_sets": not metric.truth_sets}
+    return {name for name, is_absent in absent.items() if is_absent}
 
 
 def _fixed(plan: RolloutPlan) -> RolloutPlan:

@@ -251,6 +251,8 @@ def test_a_promotion_without_evidence_before_it_is_refused() -> None:
         ("kind: auc, plannedLooks: [60]", "by `concept`"),
         ("kind: auc, plannedLooks: [60], concept: hemorrhage", "match"),
         ("kind: latency, concept: 1386000@SCT", "a concept goes with"),
+        ("kind: latency, truthSets: [ref]", "ground-truth sets go with"),
+        ("kind: sensitivity, truthSets: [ref, ref]", "stands there once"),
     ],
 )
 def test_a_metric_that_would_read_nothing_is_refused(kind: str, reason: str) -> None:
@@ -272,6 +274,12 @@ def test_a_metric_that_would_read_nothing_is_refused(kind: str, reason: str) -> 
 def test_each_kind_can_be_declared(kind: str) -> None:
     told = "{name: latency, kind: latency, tolerance: 0.2, dryRun: true}"
     assert read_rollouts(changed(told, f"{{name: latency, {kind}, dryRun: true}}"), "rollout.yaml")
+
+
+def test_a_metric_names_the_ground_truth_sets_that_count_for_it() -> None:
+    plan = read(changed("futilityLimit: 900 ", "truthSets: [chest-reference, chest-rare] "))
+    assert plan.metric("sensitivity").truth_sets == ("chest-reference", "chest-rare")
+    assert plan.metric("specificity").truth_sets == ()
 
 
 def test_mistakes_of_several_documents_are_told_at_once() -> None:
