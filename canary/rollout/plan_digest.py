@@ -11,6 +11,7 @@ from typing import Any
 from canary.evidence.metric import MetricSpec
 from canary.rollout.gate import Gates
 from canary.rollout.plan import Deadline, ExposureBudget, RollbackWindow, RolloutPlan
+from canary.rollout.step import SetMirror
 from canary.rollout.windows import Calendar
 from core.codec import to_json
 
@@ -48,6 +49,11 @@ def _younger(plan: RolloutPlan) -> Mapping[str, Any]:
     absent = {"notifications": True, "gates": plan.gates == Gates(), "is_default": not plan.is_default}
     return {
         **{name: True for name, is_absent in absent.items() if is_absent},
+        "steps": {
+            number: {"replay_last"}
+            for number, step in enumerate(plan.steps)
+            if isinstance(step, SetMirror) and not step.replay_last
+        },
         "metrics": {number: _absent_of(metric) for number, metric in enumerate(plan.metrics)},
     }
 

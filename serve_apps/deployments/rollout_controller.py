@@ -28,16 +28,17 @@ from serve_apps.adapters.tracing import pseudonymiser
 from serve_apps.application.anchored_audit import audit_anchor
 from serve_apps.application.gather_evidence import GatheredEvidence
 from serve_apps.application.purge import SitePurge
+from serve_apps.application.replay import Replays
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.truth_set_runs import TruthSetRunner
 from serve_apps.control.admission import AdmissionController
 from serve_apps.control.apply import Applications, ReadinessProbes
+from serve_apps.control.backlog_replays import BacklogReplays
 from serve_apps.control.gates import AskedGates
 from serve_apps.control.observe import ApplicationPhases, Observer, unknown
 from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
 from serve_apps.control.ray_serve import RayServe, ask_replica
-from serve_apps.control.recall_loop import RecallLoop
 from serve_apps.control.recalls import Recalls
 from serve_apps.control.reconcile import Parts, Reconciler
 from serve_apps.control.rollout_acts import Ports
@@ -46,6 +47,7 @@ from serve_apps.control.rollout_loop import Controller, RolloutLoop
 from serve_apps.control.rollout_runs import RolloutRuns
 from serve_apps.control.rollout_world import Drains, Site
 from serve_apps.control.rollouts import Rollouts, Sources
+from serve_apps.control.snapshot_loop import SnapshotLoop
 from serve_apps.control.subscription import RegistrySubscription
 from serve_apps.control.truth_set_loop import TruthSetLoop
 from serve_apps.control.upkeep import Upkeep
@@ -76,6 +78,7 @@ class RolloutController:
             self._runs.run_forever(),
             self._gates.run_forever(),
             self._recalls.run_forever(),
+            self._replays.run_forever(),
             *([self._subscription.run_forever()] if self._subscription else []),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -129,7 +132,13 @@ class RolloutController:
         site = name_of_site(settings.paths.webhook_key.read_text().strip())
         self._runs = RolloutRuns(Runs(client), self._board, ledger.rollouts.of_run, site, self._leads)
         recalls = Recalls(ledger.recalls, ledger.recalled_studies, ledger.shadows)
-        self._recalls = RecallLoop(recalls.look, lambda: self._publisher.snapshot, self._leads)
+        self._recalls = SnapshotLoop("recalls", recalls.look, lambda: self._publisher.snapshot, self._leads)
+        replays = BacklogReplays(
+            ledger.rollouts, ledger.replays, Replays(ledger, settings.adjudicate_concordant)
+        )
+        self._replays = SnapshotLoop(
+            "backlog_replays", replays.look, lambda: self._publisher.snapshot, self._leads
+        )
 
     def _rollout_loop(self, settings: Settings) -> RolloutLoop:
         ledger, reconciler = self._ledger, self._reconciler
@@ -194,6 +203,7 @@ class RolloutController:
             self._runs,
             self._gates,
             self._recalls,
+            self._replays,
         )
         for part in (
             *closing,

@@ -12,8 +12,8 @@ from canary.rollout.status import RolloutPhase
 from core.errors import LedgerUnavailable
 from ledger import NOT_KEPT, NewRecall, Reread
 from serve_apps.application.routing_snapshot import RoutingSnapshot, with_freeze
-from serve_apps.control.recall_loop import RecallLoop
 from serve_apps.control.recalls import BATCH, MOST_PENDING
+from serve_apps.control.snapshot_loop import SnapshotLoop
 from tests.unit.ledger.conftest import NOON
 from tests.unit.ledger.recalled import outcome, result_of
 from tests.unit.shell.builders import a_snapshot, a_spec, a_version
@@ -230,7 +230,7 @@ class Around:
         self.looks = 0
         self.error: Exception | None = None
         self.snapshot, self.leads = a_snapshot(), True
-        self.loop = RecallLoop(self._look, lambda: self.snapshot, lambda: self.leads, Here())
+        self.loop = SnapshotLoop("recalls", self._look, lambda: self.snapshot, lambda: self.leads, Here())
 
     def _look(self, snapshot: RoutingSnapshot) -> None:
         self.looks += 1

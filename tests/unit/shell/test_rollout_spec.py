@@ -276,6 +276,20 @@ def test_each_kind_can_be_declared(kind: str) -> None:
     assert read_rollouts(changed(told, f"{{name: latency, {kind}, dryRun: true}}"), "rollout.yaml")
 
 
+@pytest.mark.parametrize(
+    ("asked", "patients"), [("", 0), (", replayBacklog: true", 500), (", replayBacklog: 40", 40)]
+)
+def test_a_mirror_may_begin_with_studies_of_the_past(asked: str, patients: int) -> None:
+    plan = read(changed("setMirror: {percentage: 100}", f"setMirror: {{percentage: 100{asked}}}"))
+    assert plan.steps[0] == SetMirror(10_000, replay_last=patients)
+
+
+@pytest.mark.parametrize("wrong", ["0", "5001", "-1", "0.5", '"many"'])
+def test_a_backlog_that_cannot_be_read_is_refused(wrong: str) -> None:
+    text = changed("setMirror: {percentage: 100}", f"setMirror: {{replayBacklog: {wrong}}}")
+    assert any("/spec/steps/0/setMirror/replayBacklog" in one for one in mistakes(text))
+
+
 def test_a_metric_names_the_ground_truth_sets_that_count_for_it() -> None:
     plan = read(changed("futilityLimit: 900 ", "truthSets: [chest-reference, chest-rare] "))
     assert plan.metric("sensitivity").truth_sets == ("chest-reference", "chest-rare")

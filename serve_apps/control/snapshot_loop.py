@@ -1,4 +1,4 @@
-"""Looks at recalls every few seconds while this controller leads, in a thread of its own: no rollout waits for it."""
+"""Looks at something every few seconds while this controller leads, in a thread of its own: no rollout waits."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from core.errors import SerinusError
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
-logger = logging.getLogger("serinus.recalls")
 LOOK_INTERVAL_S = 5.0
 
 
-class RecallLoop:
-    """`look` is `Recalls.look`, `snapshot` what this controller published last; `leads` asks the ledger."""
+class SnapshotLoop:
+    """`look` is given what this controller published last, `snapshot`; `leads` asks the ledger. `name` is that of the
+    thread, and begins the names of its events.
+    """
 
     def __init__(
         self,
+        name: str,
         look: Callable[[RoutingSnapshot], None],
         snapshot: Callable[[], RoutingSnapshot],
         leads: Callable[[], bool],
         executor: Executor | None = None,
     ) -> None:
+        self._event = f"{name}.not_looked"
+        self._logger = logging.getLogger(f"serinus.{name}")
         self._look = look
         self._snapshot = snapshot
         self._leads = leads
-        self._executor = executor or ThreadPoolExecutor(1, "recalls")
+        self._executor = executor or ThreadPoolExecutor(1, name)
 
     async def run_forever(self) -> None:
         while True:
@@ -42,9 +46,9 @@ class RecallLoop:
         try:
             await asyncio.get_running_loop().run_in_executor(self._executor, self._led, snapshot)
         except SerinusError as error:
-            logger.warning("recalls.not_looked", extra={"error": error.code})
+            self._logger.warning(self._event, extra={"error": error.code})
         except Exception as error:
-            logger.exception("recalls.not_looked", extra={"error": type(error).__name__})
+            self._logger.exception(self._event, extra={"error": type(error).__name__})
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
