@@ -21,6 +21,7 @@ from canary.adjudication import NO_RESULT
 from canary.disagreement import FindingStatus
 from canary.truth import Truth, TruthLabel, TruthSource, in_force
 
+KNOWN_BEFORE: Final = 0  # truths that are told are numbered from 1
 SILENT: Final = frozenset({NO_RESULT, FindingStatus.NOT_REPORTED.value})  # no answer about the finding
 
 
@@ -55,6 +56,7 @@ class PairedReading:
     candidate_value: float | None = None
     champion_score: float | None = None
     candidate_score: float | None = None
+    study_key: str = ""
 
     @property
     def is_scored(self) -> bool:
@@ -85,6 +87,7 @@ class PairedOutcome:
     champion_score: float | None = None
     candidate_score: float | None = None
     is_scored: bool = False
+    study_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,22 +177,46 @@ def _up_to(moments: Sequence[datetime], as_of: datetime | None) -> list[datetime
     return [at for at in moments if as_of is None or at <= as_of]
 
 
+def outcome_beside(pair: PairedReading, label: TruthLabel, source: TruthSource) -> PairedOutcome:
+    """Who was right about a study whose truth was known before both read it, as that of a ground-truth set is."""
+    return _judge(pair, label, source, arrived_at=pair.paired_at, sequence=KNOWN_BEFORE, inclusion=1.0)
+
+
 def _outcome(known: _Known, label: TruthLabel) -> PairedOutcome:
-    pair, truth = known.pair, known.truth
+    return _judge(
+        known.pair,
+        label,
+        known.truth.source,
+        arrived_at=known.arrived_at,
+        sequence=known.truth.sequence,
+        inclusion=known.inclusion_probability,
+    )
+
+
+def _judge(
+    pair: PairedReading,
+    label: TruthLabel,
+    source: TruthSource,
+    *,
+    arrived_at: datetime,
+    sequence: int,
+    inclusion: float,
+) -> PairedOutcome:
     return PairedOutcome(
         champion_correct=pair.champion_says == label.value,
         candidate_correct=pair.candidate_says == label.value,
         truth=label,
         stratum=pair.stratum,
         patient=pair.patient,
-        inclusion_probability=known.inclusion_probability,
-        source=truth.source,
-        arrived_at=known.arrived_at,
-        sequence=truth.sequence,
+        inclusion_probability=inclusion,
+        source=source,
+        arrived_at=arrived_at,
+        sequence=sequence,
         pair=pair.id,
         champion_score=pair.champion_score,
         candidate_score=pair.candidate_score,
         is_scored=pair.is_scored,
+        study_key=pair.study_key,
     )
 
 

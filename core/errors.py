@@ -37,7 +37,7 @@ survives pickling between actors.
             DocumentPurged · UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment ·
             RoutingConflict · TruthNotFound · AdjudicationNotFound · AlreadyAnswered · RolloutNotFound ·
             RolloutConflict · RolloutRefused · RecallNotFound · RecallItemNotFound · RecallItemClosed ·
-            ReplayNotFound · ReplayRefused · TruthSetNotFound
+            ReplayNotFound · ReplayRefused · TruthSetNotFound · TruthSetInUse
 """
 
 from __future__ import annotations
@@ -439,6 +439,12 @@ class ReplayRefused(RequestError):
 
 class TruthSetNotFound(RequestError):
     code = "truth-set-not-found"
+
+
+class TruthSetInUse(RequestError):
+    """The set is evidence of a rollout under way, or a run of it has begun this moment."""
+
+    code = "truth-set-in-use"
 
 
 class RecallNotFound(RequestError):

@@ -64,6 +64,7 @@ from ledger.rollout_notices import NOTICE
 from ledger.rollouts import RolloutEvent, Rollouts, StoredRollout
 from ledger.routing import Routing
 from ledger.routing_records import Freeze, ModelRouting, Pin
+from ledger.set_pairs import SetPairs
 from ledger.shadow_records import ClaimedShadow, PairedResult, ShadowResult, ShadowTask
 from ledger.shadows import ShadowTasks
 from ledger.state import FINISHED, HAS_RESULT, JobState, Priority
@@ -115,6 +116,7 @@ class Ledger:
         self.adjudications = Adjudications(database, self.truths)
         self.paired_truths = PairedTruths(database)
         self.paired_feed = PairedFeed(database)
+        self.set_pairs = SetPairs(database)
         self.rollout_feed = RolloutFeed(database)
         self.rollouts = Rollouts(database, self.audit)
         self.rollout_evidence = RolloutEvidences(database)

@@ -42,7 +42,7 @@ def pair_rows(outcome: Outcome, concordant_share: float) -> PairRows | None:
     return PairRows(_study(outcome, champion, candidate, about), tuple(rows.of_all()))
 
 
-class _Side:
+class Side:
     """What one version said of a study: labels, scores and values by the concept's key."""
 
     def __init__(self, version: str, said: Said, ended: Ended) -> None:
@@ -60,20 +60,20 @@ class _Side:
         return self.labels.get(finding, FindingStatus.NOT_REPORTED.value)
 
 
-def _sides(outcome: Outcome) -> tuple[_Side, _Side] | None:
+def _sides(outcome: Outcome) -> tuple[Side, Side] | None:
     """Champion and candidate: as the safety net the champion reads beside the candidate, whom the caller heard."""
     told, said = outcome["delivered"], outcome["outcome"] or {}
     ended = ended_by(told.get("error")), ended_by(outcome["error_code"])
     if ended[0] is None or ended[1] is None:
         return None
-    delivered = _Side(str(told.get("version", "")), told, ended[0])
-    beside = _Side(outcome["version"], said, ended[1])
+    delivered = Side(str(told.get("version", "")), told, ended[0])
+    beside = Side(outcome["version"], said, ended[1])
     if delivered.version in ("", beside.version):
         return None
     return (beside, delivered) if outcome["role"] == SAFETY_NET else (delivered, beside)
 
 
-def _study(outcome: Outcome, champion: _Side, candidate: _Side, about: dict[str, Any]) -> dict[str, Any]:
+def _study(outcome: Outcome, champion: Side, candidate: Side, about: dict[str, Any]) -> dict[str, Any]:
     said = outcome["outcome"] or {}
     return {
         **about,
@@ -93,8 +93,8 @@ class _Rows:
     """One row for each finding and measurement that either version speaks of."""
 
     model: str
-    champion: _Side
-    candidate: _Side
+    champion: Side
+    candidate: Side
     about: Said
     concordant_share: float
 

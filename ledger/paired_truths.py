@@ -24,7 +24,15 @@ from ledger.tables import paired_readings, pairing, truths
 from ledger.truths import truth_of
 
 _PAIR: Final = (
-    *("id", "patient", "is_selected", "inclusion_probability", "champion_says", "candidate_says"),
+    *(
+        "id",
+        "patient",
+        "study_key",
+        "is_selected",
+        "inclusion_probability",
+        "champion_says",
+        "candidate_says",
+    ),
     *("champion_value", "candidate_value", "champion_score", "candidate_score"),
 )
 _TRUTH: Final = ("source", "read_at", "at", "sequence", "label", "value", "withdrawn_at", "pair_id")

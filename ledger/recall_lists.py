@@ -16,7 +16,7 @@ from core.codec import from_plain
 from core.errors import RecallNotFound
 from ledger.database import Database
 from ledger.recall_records import Recall, RecallItem, SentDocument
-from ledger.recalls import recall_of
+from ledger.recalls import IS_ITEM, recall_of
 from ledger.tables import deliveries, jobs, recall_items, recall_notes, recalls
 
 STOW: Final = (
@@ -63,13 +63,30 @@ class RecallLists:
         )
         with self._db.read() as connection:
             rows = connection.execute(query).mappings().all()
-            sent = _sent(connection, rows)
-        return {row["id"]: _item(row, sent) for row in rows}
+            members = _members(connection, rows)
+            sent = _sent(connection, members)
+        return {row["id"]: _item(row, [one for one in members if _is_of(one, row)], sent) for row in rows}
 
 
 def _of(recall: str, tenant: str | None) -> sa.ColumnElement[bool]:
     own = sa.true() if tenant is None else recall_items.c.tenant == tenant
-    return (recall_items.c.recall_id == recall) & own
+    return (recall_items.c.recall_id == recall) & IS_ITEM & own
+
+
+def _members(connection: Connection, rows: Collection[RowMapping]) -> list[RowMapping]:
+    """The jobs of the items' studies, those among them whose answer is no item of its own."""
+    names = ("id", "recall_id", "tenant", "study_key", "job_id", "reading_id")
+    lists, studies = {row["recall_id"] for row in rows}, {row["study_key"] for row in rows}
+    query = sa.select(*(recall_items.c[name] for name in names)).where(
+        recall_items.c.recall_id.in_(sorted(lists)) & recall_items.c.study_key.in_(sorted(studies))
+    )
+    return list(connection.execute(query).mappings())
+
+
+def _is_of(member: RowMapping, item: RowMapping) -> bool:
+    names = ("recall_id", "tenant", "study_key")
+    is_same_study = item["study_key"] != "" and all(member[name] == item[name] for name in names)
+    return is_same_study or member["id"] == item["id"]
 
 
 def _sent(connection: Connection, rows: Collection[RowMapping]) -> list[RowMapping]:
@@ -83,11 +100,10 @@ def _sent(connection: Connection, rows: Collection[RowMapping]) -> list[RowMappi
     return list(connection.execute(query).mappings())
 
 
-def _item(row: RowMapping, sent: Collection[RowMapping]) -> RecallItem:
-    own = [one for one in sent if one["job_id"] == row["job_id"]]
-    read = [
-        one for one in sent if one["job_id"] == row["reading_id"] != row["job_id"] and one["kind"] == STOW
-    ]
+def _item(row: RowMapping, members: Collection[RowMapping], sent: Collection[RowMapping]) -> RecallItem:
+    own = {one["job_id"] for one in members}
+    read = {one["reading_id"] for one in members} - own
+    told = [one for one in sent if one["job_id"] in own or (one["job_id"] in read and one["kind"] == STOW)]
     changes = (from_plain(FindingChange, change) for change in row["changes"])
     names = ("job_id", "tenant", "variant", "champion", "reread_at", "error_code", "study_uid")
     return RecallItem(
@@ -95,7 +111,7 @@ def _item(row: RowMapping, sent: Collection[RowMapping]) -> RecallItem:
         **{name: row[name] for name in (*names, "closed_at", "closed_by", "note")},
         changes=tuple(changes),
         sr_uid=(row["result"] or {}).get("sr_sop_instance_uid"),
-        documents=tuple(_document(one) for one in (*own, *read)),
+        documents=tuple(_document(one) for one in told),
     )
 
 

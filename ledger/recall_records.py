@@ -120,7 +120,9 @@ class SentDocument:
 
 @dataclass(frozen=True, slots=True)
 class RecallItem:
-    """An item for people. `study_uid` and `sr_uid` are None where the job is no longer kept."""
+    """An item for people: the newest answer to a study, as `job_id` got it, and the documents of all jobs that the
+    version answered of the study. `study_uid` and `sr_uid` are None where the job is no longer kept.
+    """
 
     rank: RecallRank
     job_id: str

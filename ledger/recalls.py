@@ -1,7 +1,8 @@
 """Recalls: made once for each withdrawal of a version, filled as its studies are found, closed item by item.
 
-A study is on a list once, however often the ledger is looked through for it, and an item that was compared or closed
-stays so. No study, finding or note stands in the audit.
+A study of a tenant is on a list once, however many jobs asked for it and however often the ledger is looked through:
+the newest answer is its item, and the rows of its other jobs are joined to that. An item that was compared or closed
+stays so until another answer takes its place. No study, finding or note stands in the audit.
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ from ledger.recall_records import (
     NewRecallItem,
     OpenRecall,
     Recall,
+    RecalledStudy,
     WithdrawnRun,
 )
 from ledger.tables import recall_items, recall_notes, recalls, rollouts
 
 NOT_KEPT: Final = "not-kept"  # why a study cannot be read again: its job, or what was delivered, is gone
 ONCE: Final = ("recall_id", "job_id")
+JOINED: Final = "joined"  # the state of a row whose study another row stands for
+IS_ITEM: Final = recall_items.c.state != JOINED
 NAMES: Final = tuple(Recall.__dataclass_fields__)
+_AS_JOINED: Final = {"state": JOINED, "open_since": None}
 TO_READ: Final = (  # what a person has closed is not read again
     recall_items.c.state == RecallState.PENDING.value
 ) & recall_items.c.open_since.is_not(None)
@@ -76,14 +81,29 @@ class Recalls:
         return recall_of(row), True
 
     def add(self, recall: str, items: Sequence[NewRecallItem]) -> int:
-        """Put studies onto a list; one that is there stays as it is. Returns how many are new."""
+        """Put the answers of jobs onto a list; one that is there stays as it is. Returns how many are new."""
         if not items:
             return 0
         with self._db.write() as connection:
+            self._db.serialise(connection, f"recall-items/{recall}")
             at = self._db.now(connection)
             insert = self._db.insert_once(recall_items, ONCE).returning(recall_items.c.id)
-            rows = (_new_row(recall, item, at) for item in items)
-            return sum(connection.execute(insert, row).first() is not None for row in rows)
+            standing = _standing(connection, recall, items)
+            added = 0
+            for item in items:
+                row, now_stands = _new_row(recall, item, at), standing.get(_study_of(item.study))
+                takes_place = now_stands is not None and _takes_place(row, now_stands)
+                if now_stands is not None and not takes_place:
+                    row |= _AS_JOINED
+                if connection.execute(insert, row).first() is None:
+                    continue
+                added += 1
+                if now_stands is not None and takes_place:
+                    join = sa.update(recall_items).where(recall_items.c.id == now_stands["id"])
+                    connection.execute(join.values(**_AS_JOINED))
+                if now_stands is None or takes_place:
+                    standing[_study_of(item.study)] = row
+            return added
 
     def taken(self, recall: str, up_to: datetime, *, is_complete: bool) -> None:
         """Note up to when the list holds what the version answered."""
@@ -122,7 +142,7 @@ class Recalls:
         """A person has looked at the study, and says what came of it. Returns the id of the item's list.
 
         The same again changes nothing. Raises RecallItemNotFound for no item of the model and the tenant (None: any),
-        RecallItemClosed where somebody closed it before.
+        RecallItemClosed where somebody closed it before, or a newer answer has taken its place.
         """
         with self._db.write() as connection:
             row = self._item(connection, model, item, tenant)
@@ -130,6 +150,10 @@ class Recalls:
                 if (row["closed_by"], row["note"]) == (actor, note):
                     return str(row["recall_id"])
                 raise RecallItemClosed("somebody has closed the item before")
+            if row["state"] == JOINED:
+                raise RecallItemClosed(
+                    "the version answered the study again: the list has a newer item of it"
+                )
             at = self._db.now(connection)
             values = {"closed_at": at, "closed_by": actor, "open_since": None}
             require_fits(recall_items, values)
@@ -239,3 +263,27 @@ def _new_row(recall: str, item: NewRecallItem, at: datetime) -> dict[str, Any]:
         "changes": [],
         "open_since": at,
     }
+
+
+def _study_of(study: RecalledStudy) -> tuple[str, str]:
+    """What an item is one of. A study without a pseudonym is told apart by its job."""
+    return study.tenant, study.study_key or study.job_id
+
+
+def _standing(
+    connection: Connection, recall: str, items: Sequence[NewRecallItem]
+) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """The items that are on the list of these studies, by tenant and study."""
+    keys = {item.study.study_key for item in items} - {""}
+    names = ("id", "tenant", "study_key", "answered_at", "delivered")
+    query = sa.select(*(recall_items.c[name] for name in names)).where(
+        (recall_items.c.recall_id == recall) & recall_items.c.study_key.in_(sorted(keys)) & IS_ITEM
+    )
+    rows = connection.execute(query).mappings()
+    return {(row["tenant"], row["study_key"]): dict(row) for row in rows}
+
+
+def _takes_place(new: Mapping[str, Any], standing: Mapping[str, Any]) -> bool:
+    """Whether a newer answer says something else; the same once more is nothing new to look at."""
+    is_newer = new["answered_at"] >= standing["answered_at"]
+    return bool(is_newer and new["delivered"] != standing["delivered"])

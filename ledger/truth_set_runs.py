@@ -12,12 +12,14 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from canary.paired_study import ended_by
 from canary.truth_set import Told, reading_id
+from core.errors import TruthSetNotFound
 from ledger.audit import Audit
 from ledger.batches import counts_of
 from ledger.database import Database
+from ledger.pairing import note_change
 from ledger.shadow_records import ShadowTask
 from ledger.shadows import enqueue_shadows
-from ledger.tables import shadow_outcomes, truth_set_runs
+from ledger.tables import shadow_outcomes, truth_set_runs, truth_sets
 from ledger.truth_set_records import StoredRun, StoredSet
 
 
@@ -29,9 +31,15 @@ class TruthSetRuns:
         self._audit = audit
 
     def begin(self, of: StoredSet, version: str, digest: str, *, actor: str) -> tuple[StoredRun, bool]:
-        """Begin it, unless this version reads this version of the set now; whether it is new."""
+        """Begin it, unless this version reads this version of the set now; whether it is new.
+
+        Raises TruthSetNotFound where the set was deleted meanwhile.
+        """
         with self._db.write() as connection:
             self._db.serialise(connection, f"truth set {of.name}")
+            known = (truth_sets.c.name == of.name) & (truth_sets.c.version == of.version)
+            if connection.execute(sa.select(truth_sets.c.name).where(known)).first() is None:
+                raise TruthSetNotFound("no ground-truth set has that name")
             its = (truth_set_runs.c.set_version == of.version) & (truth_set_runs.c.version == version)
             open_ones = _OF_SET.where((truth_set_runs.c.name == of.name) & its)
             under_way = _stored(connection, open_ones.where(truth_set_runs.c.ended_at.is_(None)).limit(1))
@@ -65,9 +73,12 @@ class TruthSetRuns:
     def settle(self, run: str, result: Mapping[str, Any]) -> None:
         """All has ended: keep what came of it. The first result stays."""
         with self._db.write() as connection:
-            values = {"result": dict(result), "ended_at": self._db.now(connection)}
+            at = self._db.now(connection)
             its = (truth_set_runs.c.id == run) & truth_set_runs.c.ended_at.is_(None)
-            connection.execute(sa.update(truth_set_runs).where(its).values(**values))
+            end = sa.update(truth_set_runs).where(its).values(result=dict(result), ended_at=at)
+            model = connection.execute(end.returning(truth_set_runs.c.model)).scalar()
+            if model is not None:  # what it read may be evidence of a rollout from now on
+                note_change(self._db, connection, model, at, rewrites=False)
 
     def told(self, run: StoredRun) -> Mapping[int, Told]:
         """What came of each study that has ended, by its number."""

@@ -10,11 +10,12 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from canary.truth import TruthLabel, TruthSource
 from canary.truth_set import SetStudy, SetTruth, counts_of, digest_of_set
-from core.errors import InvalidField, TruthSetNotFound
+from core.errors import InvalidField, TruthSetInUse, TruthSetNotFound
 from ledger.audit import Audit
 from ledger.database import Database
 from ledger.limits import require_fits
-from ledger.tables import truth_set_schedules, truth_set_studies, truth_sets
+from ledger.pairing import note_change
+from ledger.tables import truth_set_runs, truth_set_schedules, truth_set_studies, truth_sets
 from ledger.truth_set_records import StoredSet
 
 SCHEDULED: Final = truth_set_schedules.c.every_s
@@ -45,7 +46,10 @@ class TruthSets:
                 raise InvalidField(f"the set is of the model {last.model}", "/model")
             if last is not None and last.digest == digest:
                 return last, False
-            key = {"name": name, "version": 1 if last is None else last.version + 1}
+            key = {
+                "name": name,
+                "version": 1 + (_last_run(connection, name) if last is None else last.version),
+            }
             at = self._db.now(connection)
             about = {"model": model, "digest": digest, "studies": len(studies), "counts": counts_of(studies)}
             connection.execute(sa.insert(truth_sets).values(**key, at=at, actor=actor, **about))
@@ -63,6 +67,25 @@ class TruthSets:
             self._audit.append_within(connection, actor, "truth-set.schedule", name, {"every_s": every_s})
             return self._one(connection, name)
 
+    def delete(self, name: str, *, actor: str) -> StoredSet:
+        """Forget all versions of the set, with every study that they name; what came of its runs stays.
+
+        Returns what was its newest version. Raises TruthSetNotFound, and TruthSetInUse while a run is under way.
+        """
+        with self._db.write() as connection:
+            self._db.serialise(connection, f"truth set {name}")
+            found = self._one(connection, name)
+            is_open = (truth_set_runs.c.name == name) & truth_set_runs.c.ended_at.is_(None)
+            if connection.execute(sa.select(truth_set_runs.c.id).where(is_open).limit(1)).first():
+                raise TruthSetInUse("a run of the set is under way")
+            for table in (truth_set_studies, truth_sets, truth_set_schedules):
+                connection.execute(sa.delete(table).where(table.c.name == name))
+            at = self._db.now(connection)
+            note_change(self._db, connection, found.model, at, rewrites=True)  # its pairs are no more
+            detail = {"version": found.version, "digest": found.digest, "studies": found.studies}
+            self._audit.append_within(connection, actor, "truth-set.delete", name, detail)
+            return found
+
     def newest(self) -> tuple[StoredSet, ...]:
         """The newest version of every set, by name."""
         with self._db.read() as connection:
@@ -76,10 +99,8 @@ class TruthSets:
 
     def studies(self, name: str, version: int) -> tuple[SetStudy, ...]:
         """The studies of a version, in their order."""
-        its = (truth_set_studies.c.name == name) & (truth_set_studies.c.version == version)
-        query = sa.select(truth_set_studies).where(its).order_by(truth_set_studies.c.number)
         with self._db.read() as connection:
-            return tuple(_study(row) for row in connection.execute(query).mappings())
+            return set_studies(connection, name, version)
 
     def _one(self, connection: Connection, name: str) -> StoredSet:
         found = self._found(connection, name)
@@ -90,6 +111,19 @@ class TruthSets:
     def _found(self, connection: Connection, name: str) -> StoredSet | None:
         row = connection.execute(_NEWEST.where(truth_sets.c.name == name)).mappings().first()
         return None if row is None else _stored(row)
+
+
+def _last_run(connection: Connection, name: str) -> int:
+    """The last version of a set that was read, though it may be deleted: its number is not given again."""
+    last = sa.select(sa.func.max(truth_set_runs.c.set_version)).where(truth_set_runs.c.name == name)
+    return int(connection.execute(last).scalar() or 0)
+
+
+def set_studies(connection: Connection, name: str, version: int) -> tuple[SetStudy, ...]:
+    """The studies of a version of a set, in their order."""
+    its = (truth_set_studies.c.name == name) & (truth_set_studies.c.version == version)
+    query = sa.select(truth_set_studies).where(its).order_by(truth_set_studies.c.number)
+    return tuple(_study(row) for row in connection.execute(query).mappings())
 
 
 _later = truth_sets.alias("later")

@@ -42,6 +42,9 @@ class MetricPhase(StrEnum):
 
 
 NEEDS_CANARY: Final = frozenset({MetricKind.CANARY_FAILURES, MetricKind.FAILURES_OVER_SLO})
+OF_TRUTH: Final = frozenset(
+    {MetricKind.SENSITIVITY, MetricKind.SPECIFICITY, MetricKind.AUC}
+)  # given the truth, they do not hang on how many studies of a set are positive
 PLANNED: Final = frozenset({MetricKind.MEASUREMENT, MetricKind.AUC})
 _BELOW_ONE: Final = frozenset(MetricKind) - {MetricKind.LATENCY, MetricKind.MEASUREMENT}
 
@@ -56,7 +59,8 @@ class MetricSpec:
     cases at which a planned metric is read. `concept` is the key of the measurement or the finding that it reads, as
     `value@scheme`. `typical_observations`: where a latency's test is sharpest.
     `futility_limit`: so many observations without a decision are Inconclusive. A guardrail is Successful from
-    `min_observations` without harm. `max_strata`: strata beyond it are judged together.
+    `min_observations` without harm. `max_strata`: strata beyond it are judged together. `truth_sets`: ground-truth
+    sets whose studies count beside those of the flow.
     """
 
     name: str
@@ -81,6 +85,7 @@ class MetricSpec:
     critical: bool = False  # fails by its own alpha_harm, which it shares with no other metric
     must_have_data: bool = True  # a guardrail without data holds the promotion
     concept: str | None = None
+    truth_sets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for refused, why in self._refusals():
@@ -135,6 +140,14 @@ class MetricSpec:
             (
                 self.concept is not None and self.kind not in PLANNED,
                 "a concept goes with a measurement or an AUC, and only there",
+            ),
+            (
+                bool(self.truth_sets) and self.kind not in OF_TRUTH,
+                "ground-truth sets go with sensitivity, specificity and auc, and only there",
+            ),
+            (
+                len({*self.truth_sets}) != len(self.truth_sets),
+                "each of its ground-truth sets stands there once",
             ),
         )
 

@@ -169,6 +169,12 @@ def declared_mirror_bp(plan: RolloutPlan, step: int) -> int:
     return next((one.share_bp for one in reversed(reached) if isinstance(one, SetMirror)), BASIS_POINTS)
 
 
+def declared_replay(plan: RolloutPlan, step: int) -> int:
+    """Of how many patients the candidate is to have read studies of the past by that step; 0: of none."""
+    reached = plan.steps[: step + 1]
+    return max((one.replay_last for one in reached if isinstance(one, SetMirror)), default=0)
+
+
 def _named(plan: RolloutPlan) -> Iterator[str]:
     yield from plan.background.metrics
     yield from plan.surveillance.metrics if plan.surveillance else ()

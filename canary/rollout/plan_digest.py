@@ -11,6 +11,7 @@ from typing import Any
 from canary.evidence.metric import MetricSpec
 from canary.rollout.gate import Gates
 from canary.rollout.plan import Deadline, ExposureBudget, RollbackWindow, RolloutPlan
+from canary.rollout.step import SetMirror
 from canary.rollout.windows import Calendar
 from core.codec import to_json
 
@@ -46,11 +47,20 @@ def _digest(same: _Same) -> str:
 def _younger(plan: RolloutPlan) -> Mapping[str, Any]:
     """Fields that came after the first rollouts had begun: a plan without them has the digest that it had then."""
     absent = {"notifications": True, "gates": plan.gates == Gates(), "is_default": not plan.is_default}
-    without_concept = [number for number, metric in enumerate(plan.metrics) if metric.concept is None]
     return {
         **{name: True for name, is_absent in absent.items() if is_absent},
-        "metrics": {number: {"concept"} for number in without_concept},
+        "steps": {
+            number: {"replay_last"}
+            for number, step in enumerate(plan.steps)
+            if isinstance(step, SetMirror) and not step.replay_last
+        },
+        "metrics": {number: _absent_of(metric) for number, metric in enumerate(plan.metrics)},
     }
+
+
+def _absent_of(metric: MetricSpec) -> set[str]:
+    absent = {"concept": metric.concept is None, "truth_sets": not metric.truth_sets}
+    return {name for name, is_absent in absent.items() if is_absent}
 
 
 def _fixed(plan: RolloutPlan) -> RolloutPlan:

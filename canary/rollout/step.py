@@ -10,12 +10,19 @@ from canary.routing_table import BASIS_POINTS
 
 @dataclass(frozen=True, slots=True)
 class SetMirror:
-    """The candidate reads this share of the studies as a shadow. Done when the routers do so and it is ready."""
+    """The candidate reads this share of the studies as a shadow. Done when the routers do so and it is ready.
+
+    When it begins, a replay of the last studies of `replay_last` patients is asked for; 0: of none. Nothing waits for
+    it.
+    """
 
     share_bp: int
     kind: Literal["setMirror"] = "setMirror"
+    replay_last: int = 0
 
     def __post_init__(self) -> None:
+        if self.replay_last < 0:
+            raise ValueError("a replay is of some patients, or of none")
         if not 0 < self.share_bp <= BASIS_POINTS:
             raise ValueError("a mirror lies above 0 and up to 100 %")
 

@@ -9,7 +9,8 @@ def step_in_words(step: Step) -> str:
     """What the step waits for, as the rest of a sentence that begins with its number."""
     match step:
         case SetMirror():
-            return f"the candidate reads {step.share_bp / 100:g} % of the studies as a shadow"
+            past = f", and the last of {step.replay_last} patients again" if step.replay_last else ""
+            return f"the candidate reads {step.share_bp / 100:g} % of the studies as a shadow{past}"
         case SetWeight():
             return f"the candidate answers {step.weight_bp / 100:g} % of the patients"
         case Analysis():

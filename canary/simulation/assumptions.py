@@ -28,10 +28,12 @@ class Assumptions:
     `accuracy` is the champion's sensitivity and specificity, `sensitivity` and `specificity` are the candidate's.
     `discordance`: the share of the studies of one truth on which exactly one of them is right; where that cannot be,
     the nearest share that can. `failure_rate`: studies at which both fail. `own_failures`: those of the others at
-    which the candidate does. `critical_share`: of the studies on which they differ, those that are an adverse event
-    where the candidate answers. A truth comes `truth_after_s` after its study, an approval `approve_after_s` after
-    its step began, and a person resumes `resume_after_s` after a pause was seen first; None: never. `is_silent`:
-    nothing that the candidate reads becomes known.
+    which the candidate does, `champion_failures`: those of the rest at which the champion does.
+
+    `critical_share`: of the studies on which they differ, those that are an adverse event where the candidate
+    answers. A truth comes `truth_after_s` after its study, an approval `approve_after_s` after its step began, and a
+    person resumes `resume_after_s` after a pause was seen first; None: never. `is_silent`: nothing that the candidate
+    reads becomes known.
     """
 
     studies_per_day: float
@@ -42,6 +44,7 @@ class Assumptions:
     discordance: float = 0.10
     failure_rate: float = 0.01
     own_failures: float = 0.0
+    champion_failures: float = 0.0
     critical_share: float = 0.02
     truth_after_s: int | None = 2 * 86_400
     approve_after_s: int | None = 86_400
@@ -57,6 +60,7 @@ class Assumptions:
             "discordance": self.discordance,
             "failure_rate": self.failure_rate,
             "own_failures": self.own_failures,
+            "champion_failures": self.champion_failures,
             "critical_share": self.critical_share,
         }
         for name, share in shares.items():
@@ -96,9 +100,9 @@ def chances(assumptions: Assumptions) -> tuple[float, ...]:
 
 def _of_truth(assumptions: Assumptions, candidate: float) -> tuple[float, ...]:
     """Both right, only the candidate wrong, only the champion wrong, both wrong; then the candidate fails while the
-    champion is right, and while it is wrong.
+    champion is right, and while it is wrong; then the champion fails while the candidate is right, and while wrong.
     """
-    champion, own = assumptions.accuracy, assumptions.own_failures
+    champion, own, others = assumptions.accuracy, assumptions.own_failures, assumptions.champion_failures
     loss = champion - candidate
     discordance = max(
         abs(loss), min(assumptions.discordance, (1 - champion) + (1 - candidate), champion + candidate)
@@ -106,5 +110,7 @@ def _of_truth(assumptions: Assumptions, candidate: float) -> tuple[float, ...]:
     worse, better = (discordance + loss) / 2, (discordance - loss) / 2
     both_wrong = max(0.0, (1.0 - champion) - better)
     both_right = max(0.0, 1.0 - worse - better - both_wrong)
-    answered = tuple((1.0 - own) * one for one in (both_right, worse, better, both_wrong))
-    return (*answered, own * champion, own * (1.0 - champion))
+    answered = tuple((1.0 - own) * (1.0 - others) * one for one in (both_right, worse, better, both_wrong))
+    alone = (1.0 - own) * others
+    failing = own * champion, own * (1.0 - champion), alone * candidate, alone * (1.0 - candidate)
+    return (*answered, *failing)

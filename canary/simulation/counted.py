@@ -58,7 +58,8 @@ class CountedMetric:
             case MetricKind.FAILURES_OVER_SLO:
                 self._against_slo(answered)
             case MetricKind.SHADOW_FAILURES:
-                self._paired(pairs.read - pairs.candidate_failed, pairs.candidate_failed, 0, 0)
+                failed = pairs.candidate_failed, pairs.champion_failed, pairs.both_failed
+                self._paired(pairs.read - sum(failed), *failed)
             case MetricKind.SENSITIVITY:
                 self._paired(*map(int, truths[0]))
             case _:

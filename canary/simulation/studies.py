@@ -27,8 +27,12 @@ class Outcome(IntEnum):
     BOTH_WRONG = 3
     CANDIDATE_FAILS = 4  # where the champion is right
     CANDIDATE_FAILS_CHAMPION_WRONG = 5
+    CHAMPION_FAILS = 6  # where the candidate is right
+    CHAMPION_FAILS_CANDIDATE_WRONG = 7
 
 
+CANDIDATE_FAILED: Final = (Outcome.CANDIDATE_FAILS, Outcome.CANDIDATE_FAILS_CHAMPION_WRONG)
+CHAMPION_FAILED: Final = (Outcome.CHAMPION_FAILS, Outcome.CHAMPION_FAILS_CANDIDATE_WRONG)
 OUTCOMES: Final = 2 * len(Outcome) + 1
 """Positive studies by outcome, negative ones by outcome, and those at which both versions fail."""
 
@@ -45,14 +49,17 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Studies that both versions read: how many the candidate failed, and by truth those of which
-    (both are right, only the candidate is wrong, only the champion is wrong, both are wrong).
+    """Studies that both versions were given: how many one of them failed alone, or both did, and by truth those of
+    which (both are right, only the candidate is wrong, only the champion is wrong, both are wrong). Of what both
+    failed nobody said anything, so that no truth judges it.
     """
 
     read: int
     candidate_failed: int
     positive: Counts
     negative: Counts
+    champion_failed: int = 0
+    both_failed: int = 0
 
 
 NO_PAIRS: Final = Pairs(0, 0, NOTHING, NOTHING)
@@ -73,13 +80,13 @@ class Studies:
     def drawn(self, days: float, until: datetime, weight_bp: int, mirror_bp: int) -> tuple[Answered, Pairs]:
         """The studies of so many days up to `until`, with the weight and the mirror that held all that time.
 
-        The champion reads along wherever the canary answers; a shadow never sees a study at which the champion fails.
+        The champion reads along wherever the canary answers, and a shadow reads also what the champion failed.
         """
         per_day = 0.0 if self.assumptions.is_silent else self.assumptions.studies_per_day
         number = self.rng.poisson(per_day * days)
         found = self.rng.multinomial(number, self._chances)
         in_canary = self.rng.binomial(found, weight_bp / BASIS_POINTS) if weight_bp else np.zeros_like(found)
-        shadowed = (found - in_canary)[:-1]
+        shadowed = found - in_canary
         if mirror_bp < BASIS_POINTS:
             shadowed = self.rng.binomial(shadowed, mirror_bp / BASIS_POINTS)
         answered = self._answered(found, in_canary)
@@ -103,28 +110,41 @@ class Studies:
         return not self._late
 
     def _answered(self, found: Counts, in_canary: Counts) -> Answered:
+        champion_failed = _failed(found - in_canary, CHAMPION_FAILED)
         if not in_canary.any():
-            return Answered(champion_failed=int(found[-1]))
+            return Answered(champion_failed=champion_failed)
+        failed = _failed(in_canary, CANDIDATE_FAILED)
         by_truth = in_canary[:-1].reshape(2, len(Outcome))
-        failed = int(in_canary[-1] + by_truth[:, Outcome.CANDIDATE_FAILS :].sum())
         differing = int(by_truth[:, Outcome.CANDIDATE_WRONG : Outcome.BOTH_WRONG].sum())
         critical = int(self.rng.binomial(differing, self.assumptions.critical_share))
         return Answered(
             canary=int(in_canary.sum()),
             canary_failed=failed,
-            champion_failed=int(found[-1] - in_canary[-1]),
+            champion_failed=champion_failed,
             adverse=failed + critical,
         )
 
 
+def _failed(counts: Counts, alone: tuple[Outcome, ...]) -> int:
+    """How many studies one version failed: alone, or as the other did."""
+    return int(counts[:-1].reshape(2, len(Outcome))[:, alone].sum() + counts[-1])
+
+
 def _pairs(shadowed: Counts, in_canary: Counts) -> Pairs:
     """The shadow's readings, and the champion's beside the canary's answers; a canary that failed is no pair."""
-    pairs = shadowed.reshape(2, len(Outcome)).copy()
-    pairs[:, : Outcome.CANDIDATE_FAILS] += in_canary[:-1].reshape(2, len(Outcome))[
-        :, : Outcome.CANDIDATE_FAILS
-    ]
+    beside = in_canary[:-1].reshape(2, len(Outcome)).copy()
+    beside[:, CANDIDATE_FAILED] = 0
+    pairs, both_failed = shadowed[:-1].reshape(2, len(Outcome)) + beside, int(shadowed[-1])
     known = pairs[:, : Outcome.CANDIDATE_FAILS].copy()
     known[:, Outcome.CANDIDATE_WRONG] += pairs[:, Outcome.CANDIDATE_FAILS]
+    known[:, Outcome.CHAMPION_WRONG] += pairs[:, Outcome.CHAMPION_FAILS]
     known[:, Outcome.BOTH_WRONG] += pairs[:, Outcome.CANDIDATE_FAILS_CHAMPION_WRONG]
-    failed = int(pairs[:, Outcome.CANDIDATE_FAILS :].sum())
-    return Pairs(int(pairs.sum()), failed, known[0], known[1])
+    known[:, Outcome.BOTH_WRONG] += pairs[:, Outcome.CHAMPION_FAILS_CANDIDATE_WRONG]
+    return Pairs(
+        read=int(pairs.sum()) + both_failed,
+        candidate_failed=int(pairs[:, CANDIDATE_FAILED].sum()),
+        positive=known[0],
+        negative=known[1],
+        champion_failed=int(pairs[:, CHAMPION_FAILED].sum()),
+        both_failed=both_failed,
+    )

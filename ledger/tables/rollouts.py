@@ -72,7 +72,7 @@ recalls = sa.Table(  # a withdrawal of a version: which of its studies are to be
     sa.Index("recalls_by_model", "model", "made_at"),
 )
 
-recall_items = sa.Table(  # a study that a withdrawn version answered, and what the champion says of it
+recall_items = sa.Table(  # what a withdrawn version answered a job; one row of a study and tenant is the item
     "recall_items",
     metadata,
     sa.Column("id", sa.String(32), primary_key=True),

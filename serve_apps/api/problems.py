@@ -45,6 +45,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "rollout-conflict": 409,
         "rollout-refused": 409,
         "replay-refused": 409,
+        "truth-set-in-use": 409,
         "recall-item-closed": 409,
         "idempotency-conflict": 409,
         "routing-frozen": 409,

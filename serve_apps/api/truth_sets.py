@@ -63,6 +63,15 @@ async def schedule_truth_set(services: Site, actor: Actor, name: SetName, asked:
     return set_out(await services.truth_sets.schedule(name, every_s, actor=actor))
 
 
+@router.delete("/{name}")
+async def delete_truth_set(services: Site, actor: Actor, name: SetName) -> TruthSetOut:
+    """Forget all versions of a set and the studies that they name. The results of its runs stay.
+
+    Tells the newest version as it was. Refused while the set is evidence of a rollout that has not ended.
+    """
+    return set_out(await services.truth_sets.delete(name, actor=actor))
+
+
 @router.post("/{name}/runs", status_code=202)
 async def run_truth_set(services: Site, actor: Actor, name: SetName) -> ResultsOut:
     """Have every live version read the set now, behind all other work. A run that is under way is told as it is."""

@@ -41,7 +41,27 @@ def metric_records(specs: Sequence[MetricSpec], replay: Replay) -> Iterator[dict
             **_numbers(spec, found.state, measured),
             **_path(spec, found, sharing),
             "kept": _kept(spec, replay.kept[spec.name]) if found.agrees is False else None,
+            **_from_sets(spec, replay),
         }
+
+
+def _from_sets(spec: MetricSpec, replay: Replay) -> dict[str, Any]:
+    """Which pairs are of no flow; nothing for a metric that names no ground-truth set."""
+    if not spec.truth_sets:
+        return {}
+    read = replay.from_sets.get(spec.name, {})
+    told = [
+        {
+            "set": one.name,
+            "version": one.set_version,
+            "digest": one.digest,
+            "studies": one.studies,
+            "pairs": pairs,
+            "arrived_at": one.arrived_at.isoformat(timespec="milliseconds"),
+        }
+        for one, pairs in read.items()
+    ]
+    return {"ground_truth": told}
 
 
 def judgement_record(specs: Sequence[MetricSpec], replay: Replay) -> dict[str, Any]:

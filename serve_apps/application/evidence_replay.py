@@ -18,8 +18,11 @@ from canary.rollout.status import RolloutStatus
 from canary.routing_table import BASIS_POINTS
 from canary.sample_ratio import SampleRatio, judge_ratio, observe_arms
 from ledger import Ledger
+from ledger.paired_feed import Versions
+from ledger.set_pairs import ReadSet
 from serve_apps.application.evidence_intake import Draw, Intake
 from serve_apps.application.gather_evidence import END, SPLIT, split_from_json, taken_from_nothing
+from serve_apps.application.paired_evidence import PairedEvidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,14 @@ class ReplayedSplit:
 @dataclass(frozen=True, slots=True)
 class Replay:
     """`metrics` are those of which the ledger has rows or keeps a state, by name; `kept` are these states. `told` is
-    what the rows say.
+    what the rows say. `from_sets`: how many pairs of each ground-truth set count for the metrics that name some.
     """
 
     metrics: Mapping[str, Replayed]
     split: ReplayedSplit
     told: RolloutEvidence
     kept: Mapping[str, MetricState]
+    from_sets: Mapping[str, Mapping[ReadSet, int]] = field(default_factory=dict)
 
 
 def replayed(ledger: Ledger, status: RolloutStatus, plan: RolloutPlan, until: datetime = END) -> Replay:
@@ -52,7 +56,16 @@ def replayed(ledger: Ledger, status: RolloutStatus, plan: RolloutPlan, until: da
     intake = _Recording(kept, split)
     told = taken_from_nothing(ledger, status, plan, intake, until=until)
     gone = {one.name: replay(one, start(one), (), kept[one.name]) for one in plan.metrics if one.name in kept}
-    return Replay(gone | intake.metrics, intake.recorded_split, told, kept)
+    from_sets = _from_sets(ledger, status, plan)
+    return Replay(gone | intake.metrics, intake.recorded_split, told, kept, from_sets)
+
+
+def _from_sets(
+    ledger: Ledger, status: RolloutStatus, plan: RolloutPlan
+) -> Mapping[str, Mapping[ReadSet, int]]:
+    versions = Versions(status.model, status.stable, status.candidate)
+    evidence = PairedEvidence(ledger.paired_feed, ledger.set_pairs, versions, status.began_at)
+    return {one.name: evidence.from_sets(one) for one in plan.metrics if one.truth_sets}
 
 
 class _Recording(Intake):

@@ -133,7 +133,10 @@ class _Look:
     def _pairs(self) -> dict[str, MetricState]:
         status = self.status
         versions = Versions(status.model, status.stable, status.candidate)
-        evidence = PairedEvidence(self.ledger.paired_feed, versions, status.began_at, self.intake)
+        ledger = self.ledger
+        evidence = PairedEvidence(
+            ledger.paired_feed, ledger.set_pairs, versions, status.began_at, self.intake
+        )
         readable = [spec for spec in self._of_kinds(OF_PAIRS) if unread(spec) is None]
         taken = evidence.taken(readable, self.kept)
         for name, one in taken.items():

@@ -18,13 +18,16 @@ from canary.evidence.metric_state import start
 from canary.evidence.observations import Observation
 from canary.evidence.storage import from_json
 from canary.paired_truth import PairedOutcome
+from canary.truth import TruthLabel
 from ledger.paired_feed import PairedFeed, PairedStudy, Span, Versions
 from ledger.pairing import PairingMark
 from ledger.rollout_evidence import KeptEvidence
+from ledger.set_pairs import FindingOutcome, ReadSet, SetPairs
 from ledger.tables import EPOCH, microseconds
 from serve_apps.application.evidence_intake import Intake
 from serve_apps.application.paired_rows import (
     diagnosis_pair,
+    each_study_once,
     failure_pair,
     first_of_patients,
     latency_pair,
@@ -57,6 +60,7 @@ class PairedEvidence:
     """One look at the pairs of two versions. Rows that several metrics take are read once."""
 
     feed: PairedFeed
+    sets: SetPairs
     versions: Versions
     began_at: datetime
     intake: Intake = field(default_factory=Intake)
@@ -84,9 +88,9 @@ class PairedEvidence:
         if spec.kind in OF_STUDIES:
             return map(OF_STUDIES[spec.kind], self._studies(span))
         if spec.kind in OF_DIAGNOSES:
-            return map(diagnosis_pair, self._new(first_of_patients(self._outcomes(span)), span))
+            return map(diagnosis_pair, self._new(first_of_patients(self._outcomes(spec, span)), span))
         if spec.kind is MetricKind.AUC:
-            return map(score_pair, self._new(self._outcomes(span, spec.concept), span))
+            return map(score_pair, self._new(self._outcomes(spec, span), span))
         pairs = self.feed.measured(self.versions, spec.concept or "", span)
         recent = (pair for pair in pairs if pair.at >= self.began_at)
         return map(partial(measurement_pair, relative=spec.relative), recent)
@@ -95,10 +99,43 @@ class PairedEvidence:
         studies = self._once("studies", span, lambda: self.feed.studies(self.versions, span))
         return [study for study in studies if study.at >= self.began_at]
 
-    def _outcomes(self, span: Span, finding: str | None = None) -> Iterable[PairedOutcome]:
-        """Of one finding, or of all, in order of arrival."""
-        known = self._once("outcomes", span, lambda: self.feed.outcomes(self.versions, span))
-        return (outcome for of, outcome in known if finding in (None, of))
+    def from_sets(self, spec: MetricSpec) -> Mapping[ReadSet, int]:
+        """How many pairs of each ground-truth set count for the metric."""
+        mark = self.feed.mark(self.versions.model)
+        if mark.at is None:
+            return {}
+        counted = self._new(first_of_patients(self._outcomes(spec, span := Span(None, mark.at))), span)
+        pairs = [one.pair for one in counted if _reads(spec, one)]
+        return {of: sum(pair.startswith(of.label) for pair in pairs) for of in self._sets_of(spec)}
+
+    def _outcomes(self, spec: MetricSpec, span: Span) -> Iterable[PairedOutcome]:
+        """Of the finding that the metric reads, or of all, in order of arrival."""
+        known = self._live(span)
+        if spec.truth_sets:
+            known = self._with_sets(spec, span, known)
+        return (outcome for of, outcome in known if spec.concept in (None, of))
+
+    def _live(self, span: Span) -> Sequence[FindingOutcome]:
+        return self._once("outcomes", span, lambda: self.feed.outcomes(self.versions, span))
+
+    def _with_sets(
+        self, spec: MetricSpec, span: Span, live: Sequence[FindingOutcome]
+    ) -> Sequence[FindingOutcome]:
+        """With the pairs of ground-truth sets. A study that was read in both ways counts as it came first."""
+        read = [one for one in self._sets_of(spec) if one.arrived_at <= span.up_to]
+        if any(span.has(one.arrived_at) for one in read):
+            live, asked = self._live(Span(None, span.up_to)), None
+        else:
+            asked = {outcome.study_key for _, outcome in live}
+        told = [self.sets.outcomes(one, self.versions, asked) for one in read]
+        return each_study_once((live, *told), self.began_at)
+
+    def _sets_of(self, spec: MetricSpec) -> Sequence[ReadSet]:
+        key = f"sets {' '.join(spec.truth_sets)}"
+        whole = Span(None, self.began_at)
+        return self._once(
+            key, whole, lambda: self.sets.read_by(self.versions, spec.truth_sets, self.began_at)
+        )
 
     def _new(self, outcomes: Iterable[PairedOutcome], span: Span) -> Iterable[PairedOutcome]:
         """Those of the span: a patient of whom something is new may have been taken before."""
@@ -108,6 +145,13 @@ class PairedEvidence:
         if (name, span) not in self._read:
             self._read[name, span] = read()
         return self._read[name, span]
+
+
+def _reads(spec: MetricSpec, outcome: PairedOutcome) -> bool:
+    """Whether the outcome is one of those that the metric is made of."""
+    if spec.kind is MetricKind.AUC:
+        return outcome.is_scored
+    return (outcome.truth is TruthLabel.PRESENT) == (spec.kind is MetricKind.SENSITIVITY)
 
 
 def _stands(cursor: Json, mark: PairingMark) -> datetime | None:

@@ -5,7 +5,8 @@ A pair that says nothing to a metric gives no observation: None.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from canary.evidence.observations import (
     DiagnosisPair,
@@ -20,6 +21,8 @@ from canary.paired_truth import PairedOutcome
 from canary.truth import TruthLabel
 from ledger.paired_feed import MeasuredPair, PairedStudy
 from serve_apps.application.evidence_rows import labels_of
+
+Told = tuple[str, PairedOutcome]  # of which finding
 
 
 def failure_pair(study: PairedStudy) -> FailurePair | None:
@@ -53,6 +56,26 @@ def measurement_pair(pair: MeasuredPair, *, relative: bool) -> MeasurementPair:
         for value in (pair.candidate, pair.champion)
     )
     return MeasurementPair(candidate=candidate, champion=champion)
+
+
+def each_study_once(sources: Sequence[Sequence[Told]], since: datetime) -> list[Told]:
+    """What several sources tell of studies, with the finding, each study as the source told it that came first.
+
+    In order of arrival. Of two at the same moment the later one in the order of the sources counts. What came before
+    `since` stays, and takes no study away: it is there for whoever counts a patient once.
+    """
+    numbered = [(-number, one) for number, source in enumerate(sources) for one in source]
+    first: dict[str, tuple[datetime, int]] = {}
+    for number, (_, outcome) in numbered:
+        if outcome.arrived_at >= since:
+            came = outcome.arrived_at, number
+            first[outcome.study_key] = min(came, first.get(outcome.study_key, came))
+    kept = [
+        (finding, outcome)
+        for number, (finding, outcome) in numbered
+        if outcome.arrived_at < since or first[outcome.study_key][1] == number
+    ]
+    return sorted(kept, key=lambda one: (one[1].arrived_at, one[1].sequence, one[1].pair))
 
 
 def first_of_patients(outcomes: Iterable[PairedOutcome]) -> Iterator[PairedOutcome]:

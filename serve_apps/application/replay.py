@@ -52,7 +52,7 @@ class ReplayService:
         self._ledger = ledger
         self._snapshot = snapshot
         self._executor = executor
-        self._share = concordant_share
+        self._replays = Replays(ledger, concordant_share)
 
     async def start(self, order: ReplayOrder, *, actor: str) -> tuple[StoredReplay, bool]:
         """Have the candidate read what it has not read yet; whether the replay is new. The same that is under way is
@@ -60,12 +60,9 @@ class ReplayService:
 
         Raises ReplayRefused, InvalidField, and as `RoutingSnapshot.table` does.
         """
-        snapshot = self._snapshot()
-        reader = reader_of(snapshot, order.model, order.candidate)
-        champion = snapshot.champion(order.model)
         if order.since is not None and order.since > now():
             raise InvalidField("nothing was answered in the future", "/since")
-        return await run_in(self._executor, self._start, order, reader, champion, actor)
+        return await run_in(self._executor, self._replays.start, order, self._snapshot(), actor)
 
     def hindrance(self, replay: StoredReplay) -> str:
         """Why nobody reads what waits, if so: its version may have lost its role meanwhile."""
@@ -86,9 +83,18 @@ class ReplayService:
         """Give up what is not read yet. Raises ReplayNotFound."""
         return await run_in(self._executor, self._ledger.replays.cancel, replay, actor=actor)
 
-    def _start(
-        self, order: ReplayOrder, reader: Variant, champion: ServedVersion, actor: str
-    ) -> tuple[StoredReplay, bool]:
+
+class Replays:
+    """Begins replays, in the thread of the caller. `concordant_share` is the adjudication queue's."""
+
+    def __init__(self, ledger: Ledger, concordant_share: float) -> None:
+        self._ledger = ledger
+        self._share = concordant_share
+
+    def start(self, order: ReplayOrder, snapshot: RoutingSnapshot, actor: str) -> tuple[StoredReplay, bool]:
+        """As `ReplayService.start`."""
+        reader = reader_of(snapshot, order.model, order.candidate)
+        champion = snapshot.champion(order.model)
         self._ledger.pairs.collect(order.model, self._share)  # so that all who were paired are known
         new = NewReplay(
             model=order.model,

@@ -96,8 +96,8 @@ class RolloutService:
     ) -> tuple[RolloutView, bool]:
         """Begin the model's rollout of `plans`, or change its plan where that may be; whether it began.
 
-        Raises InvalidField unless there is one plan for the model, UrlRefused for an address that the site does not
-        allow, and as RolloutCalls does.
+        Raises InvalidField unless there is one plan for the model, and for a ground-truth set that the model does not
+        have; UrlRefused for an address that the site does not allow; and as RolloutCalls does.
         """
         mine = [plan for plan in plans if plan.model == model]
         if len(mine) != 1:
@@ -105,6 +105,7 @@ class RolloutService:
                 f"the spec holds {len(mine)} rollouts for {model}, and one is started", "/spec"
             )
         require_allowed(mine[0], self._hosts)
+        await run_in(self._executor, self._require_sets, mine[0])
         began = await self._controller.start_rollout(mine[0], actor)
         return await self.of(model), began
 
@@ -150,6 +151,17 @@ class RolloutService:
         if stored.status.has_ended or days < FEWEST_DAYS:
             return None
         return self._ledger.rollout_feed.answered_number(stored.status.model, since) / days
+
+    def _require_sets(self, plan: RolloutPlan) -> None:
+        """A set that is registered later would be no evidence of the run."""
+        named = {name for metric in plan.metrics for name in metric.truth_sets}
+        known = (
+            {one.name for one in self._ledger.truth_sets.newest() if one.model == plan.model} if named else ()
+        )
+        for name in sorted(named.difference(known)):
+            raise InvalidField(
+                f"the model has no ground-truth set {name}: register it before the start", "/spec"
+            )
 
 
 def require_allowed(plan: RolloutPlan, hosts: Sequence[str]) -> None:

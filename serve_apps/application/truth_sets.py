@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from canary.truth_set import BadLine, SetLine, SetStudy, studies_of
-from core.errors import InvalidField, ModelUnavailable
-from ledger import Ledger, StoredRun, StoredSet
+from core.errors import InvalidField, ModelUnavailable, TruthSetInUse
+from ledger import Ledger, StoredRollout, StoredRun, StoredSet
 from observability.redaction import Pseudonymiser
 from serve_apps.application.executors import run_in
 from serve_apps.application.routing_snapshot import RoutingSnapshot
@@ -17,6 +17,7 @@ from serve_apps.application.truth import findings_of
 from serve_apps.application.truth_set_runs import TruthSetRunner, live_versions
 
 MOST_LINES: Final = 5000
+DELETED: Final = "the ground-truth set is deleted"
 MOST_RUNS: Final = 100  # that are told at once
 
 
@@ -79,14 +80,31 @@ class TruthSetService:
         ids = {run.id for run in started}
         return tuple(view for view in await self.results(name) if view.run.id in ids)
 
+    async def delete(self, name: str, *, actor: str) -> StoredSet:
+        """Forget the set and the studies that it names. A run under way ends with what was read; all results stay.
+
+        Raises TruthSetNotFound, and TruthSetInUse while it is evidence of a rollout.
+        """
+        return await run_in(self._executor, self._delete, name, actor)
+
     async def results(self, name: str) -> tuple[RunView, ...]:
-        """The newest runs of a set, of all versions. Raises TruthSetNotFound."""
+        """The newest runs of a set, of all versions, also of one that was deleted. Raises TruthSetNotFound."""
         return await run_in(self._executor, self._results, name)
 
     def _results(self, name: str) -> tuple[RunView, ...]:
-        self._ledger.truth_sets.get(name)
         runs = self._ledger.truth_set_runs.of_set(name, MOST_RUNS)
+        if not runs:
+            self._ledger.truth_sets.get(name)
         return tuple(RunView(run, self._runner.result_of(run)) for run in runs)
+
+    def _delete(self, name: str, actor: str) -> StoredSet:
+        of = self._ledger.truth_sets.get(name)
+        if any(name in _sets_of(one) for one in self._ledger.rollouts.of_model(of.model)):
+            raise TruthSetInUse("a rollout that has not ended counts the set's studies as evidence")
+        for run in self._ledger.truth_set_runs.open_runs(name):
+            self._ledger.shadows.discard_batch(run.id, run.model, actor=actor, reason=DELETED)
+            self._ledger.truth_set_runs.settle(run.id, self._runner.result_of(run))
+        return self._ledger.truth_sets.delete(name, actor=actor)
 
     def _checked(self, lines: Sequence[SetLine], known: Collection[str]) -> tuple[SetStudy, ...]:
         named = [self._line(number, line, known) for number, line in enumerate(lines)]
@@ -102,6 +120,13 @@ class TruthSetService:
         if finding not in known:
             raise _bad(number, "name one finding of the model, as its spec does: 1386000@SCT")
         return replace(line, finding=finding)
+
+
+def _sets_of(stored: StoredRollout) -> set[str]:
+    """The sets that are evidence of a rollout, as long as it has not ended."""
+    if stored.status.has_ended:
+        return set()
+    return {name for metric in stored.plan.metrics for name in metric.truth_sets}
 
 
 def _bad(number: int, problem: str) -> InvalidField:

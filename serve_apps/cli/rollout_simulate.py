@@ -51,6 +51,9 @@ def simulate(
         float | None,
         typer.Option(min=0.0, max=1.0, help="Share at which the candidate alone fails; else the scenario's."),
     ] = None,
+    champion_failures: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share at which the champion alone fails.")
+    ] = 0.0,
     critical_share: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of disagreements that are adverse events.")
     ] = 0.02,
@@ -77,6 +80,7 @@ def simulate(
             accuracy=accuracy,
             discordance=discordance,
             failure_rate=failure_rate,
+            champion_failures=champion_failures,
             critical_share=critical_share,
             truth_after_s=_after(truth_after),
             approve_after_s=_after(approve_after),
@@ -170,7 +174,8 @@ def _remarks(document: Mapping[str, Any]) -> Sequence[str]:
     remarks = [
         f"{site['studies_per_day']:g} studies a day, {_percent(site['prevalence'])} with the finding;"
         f" right: {differing} (sensitivity and specificity); one alone is right on {_percent(site['discordance'])}",
-        f"both fail at {_percent(site['failure_rate'])}, the candidate alone at {_percent(site['own_failures'])};"
+        f"both fail at {_percent(site['failure_rate'])}, the candidate alone at {_percent(site['own_failures'])},"
+        f" the champion alone at {_percent(site['champion_failures'])};"
         f" {_percent(site['critical_share'])} of what they differ on is an adverse event",
         f"looked at every {document['look_every_s'] / 3600:g} h and when a window opens, from {document['begin']} on,"
         f" seed {document['seed']}; each study is of another patient, all of one stratum",

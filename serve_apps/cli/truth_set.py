@@ -1,4 +1,4 @@
-"""`truth-set create|list|schedule|run|results`: fixed lists of studies, and how right live versions are on them."""
+"""`truth-set create|list|schedule|run|results|delete`: fixed lists of studies, and how right versions are on them."""
 
 from __future__ import annotations
 
@@ -87,6 +87,16 @@ def results(name: SetName, as_json: AsJson = False) -> None:
     )
     rows = [_result(run, finding) for run in document["runs"] for finding in run["findings"]]
     table(f"results of {document['name']}", columns, rows)
+
+
+@app.command()
+def delete(name: SetName, as_json: AsJson = False) -> None:
+    """Forget a set and the studies that it names, in all its versions. The results of its runs stay."""
+    document = ask("DELETE", _path(name), as_json)
+    if as_json:
+        print_json(document)
+        return
+    out.print(f"{document['name']} is deleted; it named {document['studies']} studies")
 
 
 def _show(one: Mapping[str, Any], as_json: bool) -> None:

@@ -13,47 +13,38 @@ from ray import serve
 
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.verbs import Verb
-from core.clock import now
 from core.private_files import write_privately
 from core.sqlite_changes import SqliteChanges
 from ledger import Ledger
 from observability.event_log import configure_logging
 from registry.cache import NodeCache
 from registry.client import RegistryClient
-from registry.runs import Runs
 from registry.server import database_of
 from registry.signing import load_verify_key
 from registry.webhook_subscription import name_of_site, subscribe
 from serve_apps.adapters.broadcast import Broadcast
 from serve_apps.adapters.rollout_gates import SignedGates
-from serve_apps.adapters.tracing import pseudonymiser
 from serve_apps.application.anchored_audit import audit_anchor
 from serve_apps.application.gather_evidence import GatheredEvidence
-from serve_apps.application.purge import SitePurge
 from serve_apps.application.routing_snapshot import RoutingSnapshot
-from serve_apps.application.truth_set_runs import TruthSetRunner
 from serve_apps.control.admission import AdmissionController
 from serve_apps.control.apply import Applications, ReadinessProbes
-from serve_apps.control.chore import Chore, while_leading
 from serve_apps.control.gates import AskedGates
 from serve_apps.control.observe import ApplicationPhases, Observer, unknown
 from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
 from serve_apps.control.ray_serve import RayServe, ask_replica
-from serve_apps.control.recalls import Recalls
 from serve_apps.control.reconcile import Parts, Reconciler
 from serve_apps.control.rollout_acts import Ports
 from serve_apps.control.rollout_board import RolloutBoard
 from serve_apps.control.rollout_loop import Controller, RolloutLoop
-from serve_apps.control.rollout_runs import RolloutRuns
 from serve_apps.control.rollout_world import Drains, Site
 from serve_apps.control.rollouts import Rollouts, Sources
 from serve_apps.control.subscription import RegistrySubscription
 from serve_apps.control.watch import DataPlaneWatch, RefusalLog, audit_chain, ledger_log, shadow_backlog
+from serve_apps.deployments.chores import chores_of
 from serve_apps.deployments.model_server import ModelServer
 from serve_apps.settings import Settings
-
-RECALLS_S, TRUTH_SETS_S, ROLLOUT_RUNS_S = 5.0, 60.0, 2.0  # between two looks
 
 
 class Closable(Protocol):
@@ -122,35 +113,8 @@ class RolloutController:
         self._gate_calls = SignedGates(settings.paths.callback_key.read_text().strip().encode())
         self._gates = AskedGates(self._gate_calls, settings.callback_hosts)
         self._rollouts = self._rollout_loop(settings)
-        self._chores = self._chores_of(settings)
-
-    def _chores_of(self, settings: Settings) -> tuple[Chore, ...]:
-        ledger, purge_s = self._ledger, settings.purge_interval_s
-        purge = SitePurge(ledger.retention, ledger.audit, settings)
-        recalls = Recalls(ledger.recalls, ledger.recalled_studies, ledger.shadows)
-        sets = TruthSetRunner(ledger, pseudonymiser(settings))
-        site = name_of_site(settings.paths.webhook_key.read_text().strip())
-        runs = RolloutRuns(Runs(self._client), self._board, ledger.rollouts.of_run, site, self._leads)
-
-        def purge_by_rule() -> None:
-            purge.purge("retention")
-
-        def look_at_recalls() -> None:
-            recalls.look(self._publisher.snapshot)
-
-        def look_at_sets() -> None:
-            sets.look(self._publisher.snapshot, now(), actor="schedule")
-
-        return (
-            Chore("purge", purge_by_rule, purge_s, first_after_s=purge_s),
-            Chore("recalls", while_leading(self._leads, look_at_recalls), RECALLS_S),
-            Chore(
-                "truth-sets",
-                while_leading(self._leads, look_at_sets),
-                TRUTH_SETS_S,
-                first_after_s=TRUTH_SETS_S,
-            ),
-            Chore("rollout-runs", runs.write, ROLLOUT_RUNS_S),
+        self._chores = chores_of(
+            settings, ledger, client, self._board, lambda: self._publisher.snapshot, self._leads
         )
 
     def _rollout_loop(self, settings: Settings) -> RolloutLoop:

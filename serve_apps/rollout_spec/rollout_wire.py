@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
@@ -20,6 +20,8 @@ ONE_PROPERTY: Final[dict[str, JsonValue]] = {"minProperties": 1, "maxProperties"
 class SetMirrorWire(Wire):
     percentage: Percent = 100.0
     """The share of the studies that the candidate reads as a shadow."""
+    replay_backlog: bool | Annotated[int, Field(ge=1, le=5000)] = False
+    """Also read the newest study of so many patients whom the champion has answered before; true: of 500."""
 
 
 class AnalysisWire(Wire):

@@ -18,6 +18,8 @@ Concept = Annotated[
     ),
 ]
 
+SetName = Annotated[str, Field(min_length=1, max_length=64)]
+
 
 class MetricWire(Wire):
     """One question to the evidence."""
@@ -66,6 +68,8 @@ class MetricWire(Wire):
     """Without data it holds the promotion; else it counts once it has some."""
     concept: Concept | None = None
     """For measurement and auc, and required there: what is measured, or the finding."""
+    truth_sets: tuple[SetName, ...] = ()
+    """For sensitivity, specificity and auc: ground-truth sets that count, too, each in its newest version."""
 
     @model_validator(mode="after")
     def can_be_judged(self) -> Self:
@@ -76,11 +80,12 @@ class MetricWire(Wire):
 
     def planned(self, strata: tuple[str, ...]) -> MetricSpec:
         """The metric of the plan; `strata` are the rollout's. Raises ValueError."""
-        fields = self.model_dump(exclude={"planned_looks", "strata"})
+        fields = self.model_dump(exclude={"planned_looks", "strata", "truth_sets"})
         takes_strata = self.strata is None and not self.planned_looks and strata
         return MetricSpec(
             **fields,
             planned_looks=tuple(self.planned_looks),
+            truth_sets=tuple(self.truth_sets),
             strata=strata if takes_strata else tuple(self.strata or ()),
         )
 

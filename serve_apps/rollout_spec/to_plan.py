@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from canary.evidence.metric import MetricSpec
 from canary.rollout.gate import Gates
@@ -29,6 +30,7 @@ from serve_apps.rollout_spec.rollout_wire import (
     PauseWire,
     RolloutSpec,
     RolloutWire,
+    SetMirrorWire,
     StepWire,
     UntilWire,
     WindowsWire,
@@ -39,6 +41,7 @@ from serve_apps.rollout_spec.wire_base import TemplateRef
 
 Templates = Mapping[str, TemplateWire]
 Faults = list[InvalidDocument]
+REPLAYED_PATIENTS: Final = 500  # as `serinus replay` has it
 
 
 def plan_of(wire: RolloutWire, templates: Templates) -> RolloutPlan | Faults:
@@ -155,7 +158,7 @@ class _Mapping:
 
     def _step(self, wire: StepWire) -> Step:
         if wire.set_mirror is not None:
-            return SetMirror(basis_points_of(wire.set_mirror.percentage))
+            return _mirror(wire.set_mirror)
         if wire.set_weight is not None:
             return SetWeight(basis_points_of(wire.set_weight))
         if wire.analysis is not None:
@@ -184,6 +187,12 @@ class _Mapping:
         return tuple(
             metric.name for ref in refs for metric in self._templates[ref.template_name].spec.metrics
         )
+
+
+def _mirror(wire: SetMirrorWire) -> SetMirror:
+    asked = wire.replay_backlog
+    last = (REPLAYED_PATIENTS if asked else 0) if isinstance(asked, bool) else asked
+    return SetMirror(basis_points_of(wire.percentage), replay_last=last)
 
 
 def _is_surveillance(wire: StepWire) -> bool:

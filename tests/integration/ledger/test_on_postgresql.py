@@ -27,6 +27,7 @@ from tests.unit.ledger.test_retention import *  # noqa: F403
 from tests.unit.ledger.test_rollout_notices import *  # noqa: F403
 from tests.unit.ledger.test_rollouts import *  # noqa: F403
 from tests.unit.ledger.test_routing import *  # noqa: F403
+from tests.unit.ledger.test_set_evidence import *  # noqa: F403
 from tests.unit.ledger.test_shadow_machine import ShadowMachine
 from tests.unit.ledger.test_shadows import *  # noqa: F403
 from tests.unit.ledger.test_transitions import *  # noqa: F403

@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 def test_a_difference_is_kept_and_an_item_without_one_waits_for_nobody(ledger: Ledger) -> None:
     recall = a_recall(ledger)
     answered(ledger)
-    answered(ledger, after(1))
+    answered(ledger, after(1), "1.2.4")
     first, second = listed(ledger, recall)
     compared(ledger, first, "present")
     compared(ledger, second, "absent")
@@ -136,6 +136,31 @@ def test_an_item_tells_where_its_documents_went(ledger: Ledger) -> None:
     assert by_job[got].sr_uid == by_job[reading].sr_uid == "1.2.3.9"
 
 
+def test_an_item_tells_where_the_documents_of_all_jobs_of_its_study_went(ledger: Ledger) -> None:
+    recall = a_recall(ledger)
+    to_pacs, to_folder = Delivery("stow", "pacs", document="sr"), Delivery("stow", "share", document="sr")
+    answered(ledger, deliveries=(to_pacs,), presence="present")
+    newest = answered(ledger, after(1), deliveries=(to_folder,))
+    answered(ledger, after(2), deliveries=(to_pacs,), tenant="other")
+    listed(ledger, recall)
+    (item,) = [one.item for one in ledger.recall_lists.ranks(recall.id, tenant="ris")]
+    told = ledger.recall_lists.items([item])[item]
+    assert told.job_id == newest
+    assert [one.destination for one in told.documents] == ["pacs", "share"]
+
+
+def test_an_item_in_whose_place_came_a_newer_answer_is_closed_by_nobody(ledger: Ledger) -> None:
+    recall = a_recall(ledger)
+    answered(ledger, presence="present")
+    (first,) = listed(ledger, recall)
+    answered(ledger, after(1))
+    (item,) = listed(ledger, recall)
+    with pytest.raises(RecallItemClosed, match="newer"):
+        ledger.recalls.close("ich", first, "called the ward", tenant=None, actor="ris")
+    assert ledger.recalls.open_lists()[0].open_items == 1
+    ledger.recalls.close("ich", item, "called the ward", tenant=None, actor="ris")
+
+
 def test_a_list_is_asked_for_by_run_by_id_or_as_the_newest(ledger: Ledger) -> None:
     first = a_recall(ledger)
     set_time(ledger, after(5))
@@ -152,7 +177,7 @@ def test_a_list_is_asked_for_by_run_by_id_or_as_the_newest(ledger: Ledger) -> No
 def test_an_item_that_waits_for_a_person_is_kept_however_old_it_is(ledger: Ledger) -> None:
     recall = a_recall(ledger)
     answered(ledger)
-    answered(ledger, after(1))
+    answered(ledger, after(1), "1.2.4")
     first, _ = listed(ledger, recall)
     ledger.recalls.taken(recall.id, after(60), is_complete=True)
     ledger.recalls.close("ich", first, "called the ward", tenant=None, actor="ris")

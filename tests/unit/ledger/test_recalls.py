@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from canary.recall import RecallState
 from canary.rollout.advance import Event
 from canary.rollout.status import RolloutPhase
 from ledger import (
@@ -27,6 +28,7 @@ from tests.unit.ledger.recalled import (
     answered,
     answered_as,
     by,
+    compared,
     listed,
     outcome,
     read_for,
@@ -126,6 +128,64 @@ def test_a_study_is_on_the_list_once(ledger: Ledger) -> None:
     assert ledger.recalls.add(recall.id, [NewRecallItem(study, {"version": "2"})]) == 0
     assert found(ledger, recall) == []
     assert len(ledger.recall_lists.ranks(recall.id, tenant=None)) == 1
+
+
+def test_two_jobs_of_a_study_are_one_item_with_the_newest_answer(ledger: Ledger) -> None:
+    recall = a_recall(ledger)
+    answered(ledger, presence="absent")
+    newest = answered(ledger, after(1), presence="present")
+    other = answered(ledger, after(2), "1.2.4")
+    assert len(listed(ledger, recall)) == 2
+    assert found(ledger, recall) == [], "all three jobs are on the list"
+    pending = ledger.recalled_studies.to_reread(recall, "app-1", 10)
+    assert [one.reading_id for one in pending] == [other, newest]
+    assert pending[1].delivered["findings"][0]["presence"] == "present"
+    assert ledger.recalls.open_lists()[0].open_items == 2
+
+
+def test_an_answer_that_comes_later_takes_the_place_of_what_was_there(ledger: Ledger) -> None:
+    recall = a_recall(ledger)
+    answered(ledger, presence="absent")
+    (first,) = listed(ledger, recall)
+    compared(ledger, first)
+    newest = answered(ledger, after(1), presence="present")
+    (item,) = listed(ledger, recall)
+    (rank,) = ledger.recall_lists.ranks(recall.id, tenant=None)
+    assert (item != first, rank.state, rank.is_open) == (True, RecallState.PENDING, True)
+    assert [one.reading_id for one in ledger.recalled_studies.to_reread(recall, "app-1", 10)] == [newest]
+    assert ledger.recalls.open_lists()[0].open_items == 1
+
+
+def test_the_same_answer_once_more_leaves_what_people_know_of_the_study(ledger: Ledger) -> None:
+    recall = a_recall(ledger)
+    answered(ledger)
+    (first,) = listed(ledger, recall)
+    compared(ledger, first)
+    ledger.recalls.close("ich", first, "called the ward", tenant=None, actor="ris")
+    answered(ledger, after(1))
+    assert listed(ledger, recall) == [first]
+    assert ledger.recalled_studies.to_reread(recall, "app-1", 10) == ()
+    assert ledger.recalls.open_lists() == ()
+
+
+def test_an_older_answer_that_is_found_later_changes_nothing(ledger: Ledger) -> None:
+    recall = a_recall(ledger)
+    answered(ledger, presence="absent")
+    answered(ledger, after(1), presence="present")
+    older, newer = ledger.recalled_studies.answered(recall, NOON, EVER, 10)
+    for one in (newer, older):
+        assert ledger.recalls.add(recall.id, [NewRecallItem(one, outcome_of(one.result))]) == 1
+    (pending,) = ledger.recalled_studies.to_reread(recall, "app-1", 10)
+    assert pending.reading_id == newer.job_id
+
+
+def test_a_study_without_a_pseudonym_joins_no_other(ledger: Ledger) -> None:
+    recall = a_recall(ledger)
+    answered(ledger)
+    answered(ledger, after(1), "1.2.4")
+    studies = ledger.recalled_studies.answered(recall, NOON, EVER, 10)
+    ledger.recalls.add(recall.id, [NewRecallItem(replace(one, study_key=""), {}) for one in studies])
+    assert len(ledger.recall_lists.ranks(recall.id, tenant=None)) == 2
 
 
 def test_a_study_whose_job_is_gone_is_found_by_its_pseudonym(ledger: Ledger) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from canary.truth import TruthLabel, TruthSource
 from canary.truth_set import SetLine, SetStudy, SetTruth, Told, reading_id, studies_of
-from core.errors import InvalidField, TruthSetNotFound
+from core.errors import InvalidField, TruthSetInUse, TruthSetNotFound
 from core.study import StudyRef
 from ledger import Ledger, ShadowTask, StoredRun, StoredSet
 from tests.unit.ledger.conftest import NOON, after, set_time
@@ -106,6 +107,41 @@ def test_a_schedule_is_the_set_s_whatever_its_version(ledger: Ledger) -> None:
     assert ledger.truth_sets.schedule("ref", 3600, actor="ada").every_s == 3600
     assert registered(ledger, ABSENT).every_s == 3600
     assert ledger.truth_sets.schedule("ref", None, actor="ada").every_s is None
+
+
+def test_a_deleted_set_names_no_study_any_more_and_what_came_of_its_runs_stays(ledger: Ledger) -> None:
+    registered(ledger, PRESENT)
+    of = registered(ledger, PRESENT, ABSENT)
+    run = begun(ledger, of)
+    with pytest.raises(TruthSetInUse):
+        ledger.truth_sets.delete("ref", actor="ada")
+    end(ledger, says("2", "present"), says("2", "absent"))
+    ledger.truth_set_runs.settle(run.id, {"findings": []})
+    ledger.truth_sets.schedule("ref", 60, actor="ada")
+    assert ledger.truth_sets.delete("ref", actor="ada") == replace(of, every_s=60)
+    assert ledger.truth_sets.newest() == ()
+    assert [ledger.truth_sets.studies("ref", version) for version in (1, 2)] == [(), ()]
+    (kept,) = ledger.truth_set_runs.of_set("ref", 9)
+    assert (kept.id, kept.result) == (run.id, {"findings": []})
+    row = ledger.audit.rows()[0]
+    assert (row.actor, row.action, row.subject) == ("ada", "truth-set.delete", "ref")
+    assert row.detail == {"version": 2, "digest": of.digest, "studies": 2}
+    for gone in (
+        lambda: ledger.truth_sets.delete("ref", actor="ada"),
+        lambda: ledger.truth_set_runs.begin(of, "2", "d", actor="ada"),
+    ):
+        with pytest.raises(TruthSetNotFound):
+            gone()
+
+
+def test_a_set_of_the_same_name_is_another_version_than_any_that_was_read(ledger: Ledger) -> None:
+    run = begun(ledger, registered(ledger, PRESENT))
+    end(ledger, says("2", "present"))
+    ledger.truth_set_runs.settle(run.id, {})
+    ledger.truth_sets.delete("ref", actor="ada")
+    again = registered(ledger, PRESENT)
+    assert (again.version, again.every_s) == (2, None)
+    assert ledger.truth_set_runs.last_begun(again) == {}
 
 
 def test_a_run_under_way_is_not_begun_twice(ledger: Ledger) -> None:

@@ -32,6 +32,8 @@ from serve_apps.application.evidence_seal import look_at, read_pack, sealed
 from tests.unit.canary.rollout.builders import METRICS, begun, guardrail, sensitivity
 from tests.unit.ledger.conftest import NOON, Clock
 from tests.unit.ledger.routed import decided, table
+from tests.unit.ledger.test_set_evidence import read_set
+from tests.unit.ledger.test_truth_sets import registered
 from tests.unit.shell.evidence_run import MODEL, PLAN, EvidenceRun
 
 SIGNER = PackSigner(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
@@ -161,6 +163,30 @@ def test_an_alias_that_moved_in_the_run_is_told(ledger: Ledger, run: EvidenceRun
     assert contents(pack_of(ledger, 1), "aliases") == [{"moves": []}]
     (moves,) = contents(pack_of(ledger), "aliases")
     assert [(one["alias"], one["old"], one["new"]) for one in moves["moves"]] == [("champion", "1", "2")]
+
+
+def test_pairs_of_a_ground_truth_set_are_told_apart_from_the_flow(ledger: Ledger) -> None:
+    of = registered(ledger, TruthLabel.PRESENT, TruthLabel.PRESENT)
+    named = sensitivity(name="specificity", kind=MetricKind.SPECIFICITY, truth_sets=(of.name,))
+    run = EvidenceRun(
+        ledger, replace(PLAN, metrics=(sensitivity(truth_sets=(of.name,)), *METRICS[1:], named))
+    )
+    run.begin()
+    run.read("pt-flow", TruthLabel.PRESENT)
+    for version, presences in (("1", ("present", "absent")), ("2", ("present", "present"))):
+        read_set(ledger, of, version, (run.at - NOON).total_seconds() + 10, *presences)
+    run.look()
+    pack = pack_of(ledger)
+    by_metric = {one["metric"]: one for one in contents(pack, "metric")}
+    told = by_metric["sensitivity"]
+    assert (told["observed"], told["champion_events"], told["agrees_with_kept"]) == (3, 1, True)
+    (of_set,) = told["ground_truth"]
+    assert (of_set["set"], of_set["version"], of_set["pairs"]) == (of.name, of.version, 2)
+    assert of_set["digest"] == of.digest
+    assert [one["pairs"] for one in by_metric["specificity"]["ground_truth"]] == [0]
+    assert "ground_truth" not in by_metric["canary-failures"]
+    assert f"2 of these pairs are studies of the ground-truth set {of.name}, version 1" in page_of(pack)
+    assert "1.2.840" not in json.dumps(pack)
 
 
 def test_a_recall_list_has_a_place_and_is_left_out_where_there_is_none(

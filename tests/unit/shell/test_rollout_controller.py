@@ -27,6 +27,7 @@ PARTS = (
     "runs",
     "gates",
     "recalls",
+    "replays",
     "reconciler",
     "registry_changes",
     "client",

@@ -66,14 +66,14 @@ def test_the_example_is_read_into_a_plan() -> None:
     assert (plan.name, plan.model, len(plan.steps), plan.promotes) == ("chest-ct-nodule",) * 2 + (9, True)
     assert plan.steps[0] == SetMirror(10_000)
     assert plan.steps[2] == Pause(approval=ApprovalRule(("radiologist", "quality"), 2))
-    assert plan.steps[3] == Experiment(200, 2 * DAY_S, ("canary-failures",))
+    assert plan.steps[3] == Experiment(200, 10 * DAY_S, ("canary-failures",))
     assert [step.weight_bp for step in plan.steps if isinstance(step, SetWeight)] == [500, 2_500, 10_000]
     assert plan.surveillance is not None
     assert (plan.surveillance.metrics, plan.surveillance.duration_s) == (("late-sensitivity",), 90 * DAY_S)
     assert plan.calendar.windows == (Window(frozenset({0, 1, 2, 3}), time(8), time(16)),)
     assert plan.calendar.freezes == (Freeze(date(2026, 12, 20), date(2027, 1, 5), "holidays"),)
     assert plan.metric("sensitivity").strata == ("scanner", "site")
-    assert (plan.budget.studies, plan.budget.adverse, plan.rollback_window.revisions) == (600, 5, 3)
+    assert (plan.budget.studies, plan.budget.adverse, plan.rollback_window.revisions) == (600, 15, 3)
 
 
 def test_a_plan_is_the_same_after_it_was_stored() -> None:
@@ -251,6 +251,8 @@ def test_a_promotion_without_evidence_before_it_is_refused() -> None:
         ("kind: auc, plannedLooks: [60]", "by `concept`"),
         ("kind: auc, plannedLooks: [60], concept: hemorrhage", "match"),
         ("kind: latency, concept: 1386000@SCT", "a concept goes with"),
+        ("kind: latency, truthSets: [ref]", "ground-truth sets go with"),
+        ("kind: sensitivity, truthSets: [ref, ref]", "stands there once"),
     ],
 )
 def test_a_metric_that_would_read_nothing_is_refused(kind: str, reason: str) -> None:
@@ -272,6 +274,26 @@ def test_a_metric_that_would_read_nothing_is_refused(kind: str, reason: str) -> 
 def test_each_kind_can_be_declared(kind: str) -> None:
     told = "{name: latency, kind: latency, tolerance: 0.2, dryRun: true}"
     assert read_rollouts(changed(told, f"{{name: latency, {kind}, dryRun: true}}"), "rollout.yaml")
+
+
+@pytest.mark.parametrize(
+    ("asked", "patients"), [("", 0), (", replayBacklog: true", 500), (", replayBacklog: 40", 40)]
+)
+def test_a_mirror_may_begin_with_studies_of_the_past(asked: str, patients: int) -> None:
+    plan = read(changed("setMirror: {percentage: 100}", f"setMirror: {{percentage: 100{asked}}}"))
+    assert plan.steps[0] == SetMirror(10_000, replay_last=patients)
+
+
+@pytest.mark.parametrize("wrong", ["0", "5001", "-1", "0.5", '"many"'])
+def test_a_backlog_that_cannot_be_read_is_refused(wrong: str) -> None:
+    text = changed("setMirror: {percentage: 100}", f"setMirror: {{replayBacklog: {wrong}}}")
+    assert any("/spec/steps/0/setMirror/replayBacklog" in one for one in mistakes(text))
+
+
+def test_a_metric_names_the_ground_truth_sets_that_count_for_it() -> None:
+    plan = read(changed("futilityLimit: 900 ", "truthSets: [chest-reference, chest-rare] "))
+    assert plan.metric("sensitivity").truth_sets == ("chest-reference", "chest-rare")
+    assert plan.metric("specificity").truth_sets == ()
 
 
 def test_mistakes_of_several_documents_are_told_at_once() -> None:

@@ -18,8 +18,11 @@ from canary.rollout.evidence_told import metrics_seen
 from canary.rollout.seen import Approval
 from canary.rollout.status import RolloutPhase
 from canary.rollout.verbs import Verb, VerbKind
+from canary.truth import TruthLabel, TruthSource
+from canary.truth_set import SetLine, SetTruth, studies_of
 from core.clock import now
 from core.errors import LedgerUnavailable, NotReady, RolloutConflict, RolloutRefused
+from ledger import StoredSet
 from tests.unit.canary.rollout.builders import GOOD, PLAN, begun, plan, sensitivity
 from tests.unit.shell.site import Site
 
@@ -62,6 +65,24 @@ async def test_a_spec_with_mistakes_is_refused_with_their_lines(http: httpx.Asyn
     answer = await http.put(DECLARED, json={"spec": spec})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid-field")
     assert "spec:" in answer.json()["detail"]
+
+
+async def test_a_ground_truth_set_is_registered_before_a_rollout_that_names_it(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    spec = SPEC.replace("critical: true", "truthSets: [chest-reference]", 1)
+    refused = await http.put(DECLARED, json={"spec": spec})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid-field")
+    assert "chest-reference" in refused.json()["detail"]
+    of_another, mine = registered(site, "ich-triage"), registered(site, "chest-ct-nodule", "chest-reference")
+    assert (of_another.name, mine.name) == ("ref", "chest-reference")
+    assert (await http.put(DECLARED, json={"spec": spec})).status_code == 201
+
+
+def registered(site: Site, model: str, name: str = "ref") -> StoredSet:
+    truth = SetTruth(TruthLabel.PRESENT, TruthSource.PATHOLOGY, "lab")
+    studies = studies_of([SetLine("pacs", "1.2.840.1", "n@SCT", truth)])
+    return site.ledger.truth_sets.register(name, model, studies, actor="ada")[0]
 
 
 async def test_a_spec_for_another_model_is_refused(site: Site, http: httpx.AsyncClient) -> None:

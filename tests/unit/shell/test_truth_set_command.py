@@ -81,16 +81,18 @@ def test_lists_schedules_runs_and_results(sent: Calls) -> None:
     printed = run("results", "ref")
     assert "38/40" in printed
     assert "0.950" in printed
+    assert "is deleted; it named 120 studies" in run("delete", "ref")
     assert sent == [
         ("GET", "/v1/truth-sets", None),
         ("PUT", "/v1/truth-sets/ref/schedule", {"every": "7d"}),
         ("PUT", "/v1/truth-sets/ref/schedule", {"every": None}),
         ("POST", "/v1/truth-sets/ref/runs", {}),
         ("GET", "/v1/truth-sets/ref/results", None),
+        ("DELETE", "/v1/truth-sets/ref", None),
     ]
 
 
-@pytest.mark.parametrize("arguments", [("list",), ("run", "ref"), ("results", "ref")])
+@pytest.mark.parametrize("arguments", [("list",), ("run", "ref"), ("results", "ref"), ("delete", "ref")])
 def test_json_is_one_document(sent: Calls, arguments: tuple[str, ...]) -> None:
     assert json.loads(run(*arguments, "--json"))
 

@@ -14,6 +14,7 @@ from core.clock import now
 from serve_apps.application.callers import Scope
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.truth_set_runs import TruthSetRunner, live_versions
+from tests.unit.canary.rollout.builders import METRICS, begun, plan, sensitivity
 from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.replayed import CANDIDATE, serve_candidate
 from tests.unit.shell.shadows import Port, absent
@@ -67,6 +68,35 @@ async def test_a_set_is_registered_once_and_its_next_content_is_its_next_version
     other = await http.post(PATH, json=a_set(line(1)))
     assert (other.status_code, other.json()["version"]) == (201, 2)
     assert [one["version"] for one in (await http.get(PATH)).json()["truth_sets"]] == [2]
+
+
+async def test_a_set_is_deleted_with_what_it_names_and_its_results_stay(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    registered = (await http.post(PATH, json=a_set())).json()
+    await http.post(RUNS)
+    deleted = await http.delete(f"{PATH}/ref", headers={"X-Serinus-Actor": "ada"})
+    assert (deleted.status_code, deleted.json()) == (200, registered)
+    assert (await http.get(PATH)).json()["truth_sets"] == []
+    assert site.ledger.truth_sets.studies("ref", 1) == ()
+    assert site.ledger.shadows.backlog() == {}, "nobody reads it any more"
+    runs = (await http.get(RESULTS)).json()["runs"]
+    assert [(run["findings"][0]["unread"], run["waiting"]) for run in runs] == [(2, 0)] * 2
+    assert all(run["ended_at"] for run in runs)
+    assert (await http.delete(f"{PATH}/ref")).status_code == 404
+    assert (await http.post(RUNS)).status_code == 404
+    assert "truth-set.delete" in [row.action for row in site.ledger.audit.rows()]
+
+
+async def test_a_set_is_not_deleted_while_it_is_evidence_of_a_rollout(
+    site: Site, http: httpx.AsyncClient
+) -> None:
+    await http.post(PATH, json=a_set())
+    declared = plan(model="ich-triage", metrics=(sensitivity(truth_sets=("ref",)), *METRICS[1:]))
+    site.ledger.rollouts.begin(declared, begun(declared), actor="ris/ada")
+    refused = await http.delete(f"{PATH}/ref")
+    assert (refused.status_code, refused.json()["code"]) == (409, "truth-set-in-use")
+    assert site.ledger.truth_sets.get("ref").version == 1
 
 
 async def test_no_answer_about_a_set_names_a_study_or_a_reader(site: Site, http: httpx.AsyncClient) -> None:

@@ -157,6 +157,16 @@ def test_a_digest_is_that_of_the_content() -> None:
     assert plan_digest(plan()) == plan_digest(from_json(RolloutPlan, to_json(RolloutPlan, plan())))
 
 
+def test_a_plan_without_ground_truth_set_and_backlog_has_the_digest_of_before_there_were_any() -> None:
+    digest = "34375c9290121a93b5380d537776b47d2b871e8a5d3d594d3a870687ea821713"
+    assert plan_digest(plan()) == digest
+    with_set = replace(plan().metrics[0], truth_sets=("ref",))
+    assert plan_digest(replace(plan(), metrics=(with_set, *plan().metrics[1:]))) != digest
+    with_past = replace(plan(), steps=(SetMirror(10_000, replay_last=7), *plan().steps[1:]))
+    assert plan_digest(with_past) != digest
+    assert refused_changes(plan(), with_past) == ("no step changes after the start",)
+
+
 # ---- the default plan
 
 

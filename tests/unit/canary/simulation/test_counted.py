@@ -83,14 +83,18 @@ def test_truths_count_for_the_metric_of_their_own(
     assert_same(found, studies)
 
 
-@given(stretches=st.lists(st.tuples(st.integers(0, 30), few), max_size=5))
-def test_a_shadow_fails_alone_or_not_at_all(stretches: list[tuple[int, int]]) -> None:
+@given(stretches=st.lists(counts, max_size=5))
+def test_failures_are_paired(stretches: list[tuple[int, int, int, int]]) -> None:
     found = counted(spec_of(MetricKind.SHADOW_FAILURES, tolerance=0.02))
     studies: list[Observation] = []
-    for well, failed in stretches:
-        found.take(QUIET, Pairs(well + failed, failed, NOTHING, NOTHING), 0, NO_TRUTHS)
-        studies += [FailurePair(candidate_failed=False, champion_failed=False)] * well
-        studies += [FailurePair(candidate_failed=True, champion_failed=False)] * failed
+    for stretch in stretches:
+        well, candidate, champion, both = stretch
+        pairs = Pairs(sum(stretch), candidate, NOTHING, NOTHING, champion_failed=champion, both_failed=both)
+        found.take(QUIET, pairs, 0, NO_TRUTHS)
+        for number, failed in ((well, (False, False)), (candidate, (True, False))):
+            studies += [FailurePair(candidate_failed=failed[0], champion_failed=failed[1])] * number
+        studies += [FailurePair(candidate_failed=False, champion_failed=True)] * champion
+        studies += [FailurePair(candidate_failed=True, champion_failed=True)] * both
     assert_same(found, studies)
 
 

@@ -30,6 +30,7 @@ def studies(seed: int = 1, **changes: object) -> Studies:
     prevalence=shares,
     failures=shares,
     own=shares,
+    others=shares,
 )
 def test_chances_are_chances_and_give_the_accuracies_that_were_assumed(
     accuracy: float,
@@ -39,6 +40,7 @@ def test_chances_are_chances_and_give_the_accuracies_that_were_assumed(
     prevalence: float,
     failures: float,
     own: float,
+    others: float,
 ) -> None:
     site = Assumptions(
         studies_per_day=1,
@@ -49,6 +51,7 @@ def test_chances_are_chances_and_give_the_accuracies_that_were_assumed(
         discordance=discordance,
         failure_rate=failures,
         own_failures=own,
+        champion_failures=others,
     )
     found = np.array(chances(site))
     assert len(found) == OUTCOMES
@@ -57,10 +60,14 @@ def test_chances_are_chances_and_give_the_accuracies_that_were_assumed(
     assert found[-1] == failures
     for truth, share, candidate in ((0, prevalence, sensitivity), (1, 1 - prevalence, specificity)):
         of_truth = found[:-1].reshape(2, len(Outcome))[truth]
-        answered = share * (1 - failures) * (1 - own)
+        by_candidate = share * (1 - failures) * (1 - own)
+        answered = by_candidate * (1 - others)
         right = of_truth[Outcome.BOTH_RIGHT]
         assert right + of_truth[Outcome.CHAMPION_WRONG] == pytest.approx(answered * candidate, abs=1e-9)
         assert right + of_truth[Outcome.CANDIDATE_WRONG] == pytest.approx(answered * accuracy, abs=1e-9)
+        alone = of_truth[[Outcome.CHAMPION_FAILS, Outcome.CHAMPION_FAILS_CANDIDATE_WRONG]]
+        assert alone[0] == pytest.approx(by_candidate * others * candidate, abs=1e-9)
+        assert alone.sum() == pytest.approx(by_candidate * others, abs=1e-9)
 
 
 def test_the_discordance_is_the_one_that_was_asked_for_where_it_can_be() -> None:
@@ -88,13 +95,35 @@ def test_what_cannot_be_is_refused(wrong: dict[str, float]) -> None:
         replace(BASE, **wrong)  # type: ignore[arg-type]
 
 
-def test_without_a_weight_the_canary_answers_nobody_and_the_shadow_reads_what_the_champion_could() -> None:
+def test_without_a_weight_the_canary_answers_nobody_and_the_shadow_reads_all() -> None:
     answered, pairs = studies().drawn(100, NOON, 0, 10_000)
     assert (answered.canary, answered.canary_failed, answered.adverse) == (0, 0, 0)
     assert answered.champion_failed == pytest.approx(400, abs=80)
-    assert pairs.read == pytest.approx(40_000 * 0.99, rel=0.02)
-    assert pairs.candidate_failed == 0
-    assert pairs.positive.sum() + pairs.negative.sum() == pairs.read
+    assert pairs.read == pytest.approx(40_000, rel=0.02)
+    assert (pairs.candidate_failed, pairs.champion_failed) == (0, 0)
+    assert pairs.both_failed == answered.champion_failed
+    assert pairs.positive.sum() + pairs.negative.sum() == pairs.read - pairs.both_failed, (
+        "none spoke of these"
+    )
+
+
+def test_what_the_champion_alone_fails_is_read_by_the_shadow_and_counts_against_it() -> None:
+    site = studies(champion_failures=0.2, sensitivity=1.0, specificity=1.0, accuracy=1.0, discordance=0.0)
+    answered, pairs = site.drawn(100, NOON, 0, 10_000)
+    assert answered.champion_failed == pairs.champion_failed + pairs.both_failed
+    assert pairs.champion_failed == pytest.approx(40_000 * 0.99 * 0.2, rel=0.05)
+    known = pairs.positive + pairs.negative
+    assert known[Outcome.CHAMPION_WRONG] == pairs.champion_failed
+    assert known[Outcome.BOTH_RIGHT] == pairs.read - pairs.champion_failed - pairs.both_failed
+
+
+def test_a_champion_that_fails_beside_the_canary_makes_a_pair_and_a_canary_that_fails_none() -> None:
+    site = studies(champion_failures=0.2, own_failures=0.1, failure_rate=0.0)
+    answered, pairs = site.drawn(100, NOON, 5_000, 0)
+    assert pairs.champion_failed == pytest.approx(20_000 * 0.9 * 0.2, rel=0.1)
+    assert (pairs.candidate_failed, pairs.both_failed) == (0, 0)
+    assert pairs.read == answered.canary - answered.canary_failed
+    assert answered.champion_failed == pytest.approx(20_000 * 0.9 * 0.2, rel=0.1)
 
 
 def test_the_canary_answers_its_share_and_the_champion_reads_along() -> None:
@@ -106,7 +135,8 @@ def test_the_canary_answers_its_share_and_the_champion_reads_along() -> None:
     # half of what they differ on, of what it answered
     assert answered.adverse - answered.canary_failed == pytest.approx(10_000 * 0.99 * 0.95 * 0.05, rel=0.15)
     assert pairs.candidate_failed == pytest.approx(30_000 * 0.99 * 0.05, rel=0.1)  # the shadow's only
-    assert pairs.read == pytest.approx(40_000 * 0.99 - 10_000 * 0.99 * 0.05, rel=0.02)
+    assert pairs.read == pytest.approx(40_000 - answered.canary_failed, rel=0.02)
+    assert pairs.both_failed == answered.champion_failed
 
 
 def test_a_shadow_of_a_share_reads_that_share() -> None:
@@ -116,7 +146,7 @@ def test_a_shadow_of_a_share_reads_that_share() -> None:
 
 
 def test_a_reading_that_failed_is_a_wrong_one_once_its_truth_is_known() -> None:
-    site = studies(own_failures=1.0, accuracy=1.0, sensitivity=1.0, specificity=1.0)
+    site = studies(own_failures=1.0, failure_rate=0.0, accuracy=1.0, sensitivity=1.0, specificity=1.0)
     _, pairs = site.drawn(1, NOON, 0, 10_000)
     assert pairs.candidate_failed == pairs.read > 0
     assert list(pairs.positive[[0, 2, 3]]) == [0, 0, 0]
