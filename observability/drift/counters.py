@@ -80,12 +80,26 @@ class Tally:
 
         Raises IndexError for a count in a bin that the signal has not: it was made with other bins.
         """
+        return self.tables((node,), (signal,), slices)[node, signal.name]
+
+    def tables(
+        self, nodes: Iterable[Node], signals: Iterable[SignalSpec], slices: Sequence[Slice]
+    ) -> Mapping[tuple[Node, str], Ints]:
+        """`table` for each node and signal, in one pass over the counters."""
         rows = {number: row for row, number in enumerate(slices)}
-        table = np.zeros((len(slices), signal.bins), dtype=np.int64)
+        wanted = tuple(signals)
+        tables = {
+            (node, signal.name): np.zeros((len(slices), signal.bins), dtype=np.int64)
+            for node in nodes
+            for signal in wanted
+        }
         for cell, count in self.cells.items():
-            if cell.signal == signal.name and cell.slice in rows and is_under(cell.leaf, node):
-                table[rows[cell.slice], cell.bin] += count
-        return table
+            if cell.slice in rows:
+                for depth in range(len(cell.leaf) + 1):
+                    table = tables.get((cell.leaf[:depth], cell.signal))
+                    if table is not None:
+                        table[rows[cell.slice], cell.bin] += count
+        return tables
 
 
 def counted(signals: Sequence[SignalSpec], studies: Iterable[Observed]) -> Tally:

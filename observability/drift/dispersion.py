@@ -15,13 +15,14 @@ from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
 Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.integer] | Floats  # Floats: counts that are to be expected
 PRIOR: Final = 0.5  # Jeffreys' prior count of each bin
 NO_DISPERSION: Final = 1e9  # a concentration at which nothing but chance is left
 _LOG_LIMITS: Final = (-2.0, 14.0)
 SAFETY: Final = 0.5
 
 
-def log_probability(counts: npt.NDArray[np.number], concentrations: Floats) -> Floats:
+def log_probability(counts: Counts, concentrations: Floats) -> Floats:
     """Log of the Dirichlet-multinomial probability of counts (..., bins) in one order of the studies.
 
     The multinomial coefficient is left out: it is the same under every hypothesis.
@@ -42,7 +43,7 @@ def fitted_concentration(counts: npt.NDArray[np.integer]) -> float:
     if len(used) < 2 or np.count_nonzero(used.sum(0)) < 2:
         return NO_DISPERSION
     shares = total / total.sum()
-    found = minimize_scalar(
+    found = minimize_scalar(  # type: ignore[no-untyped-call]
         lambda log_c0: -float(log_probability(used, np.exp(log_c0) * shares).sum()),
         bounds=_LOG_LIMITS,
         method="bounded",
@@ -51,7 +52,7 @@ def fitted_concentration(counts: npt.NDArray[np.integer]) -> float:
     return NO_DISPERSION if is_chance else SAFETY * float(np.exp(found.x))
 
 
-def discount(studies: npt.NDArray[np.number], c0: float | Floats) -> Floats:
+def discount(studies: Counts, c0: float | Floats) -> Floats:
     """What one of a slice's studies tells of the long-run shares: 1 without dispersion, less the more came at once.
 
     A share among n studies of a slice has the variance q(1-q)/n · (c0+n)/(c0+1).

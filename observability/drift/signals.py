@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -72,7 +73,7 @@ class SignalSpec:
             return (*self.categories, OTHER, MISSING)
         unit = f" {self.unit}" if self.unit else ""
         texts = [f"{edge:g}" for edge in self.edges]
-        between = [f"{low} to {high}{unit}" for low, high in zip(texts, texts[1:], strict=False)]
+        between = [f"{low} to {high}{unit}" for low, high in pairwise(texts)]
         return (f"< {texts[0]}{unit}", *between, f"≥ {texts[-1]}{unit}", MISSING)
 
     def bin_of(self, value: Value) -> int:
