@@ -52,7 +52,8 @@ class ShareEstimate:
 
 @dataclass(frozen=True, slots=True)
 class AuditedPerformance:
-    """None where the audit is too small to say: below ten present and ten absent findings, or no variance.
+    """None where the audit is too small to say: below ten present or ten absent findings, or where the weighed share
+    does not lie between 0 and 1, as when no missed finding was among those that were asked about.
 
     `caution` says in a sentence what the audit lacks, and is empty where it lacks nothing.
     """

@@ -6,8 +6,10 @@ reaches A comes after A slices or more in the mean (Shin, Ramdas & Rinaldo, "E-d
 
 - The null is the posterior predictive of the reference and of all that was watched before the slice: it knows how
   well the shares are known. The promise so holds in the mean over the shares that the reference leaves open.
-- The alternative is a mixture over shares near to and far from those of the reference, which learns from the slices
-  since the start (`CONCENTRATIONS`, as pseudo-studies).
+- Half of the evidence is a mixture over shares near to and far from those of the reference, which learns from the
+  slices since the start (`CONCENTRATIONS`, as pseudo-studies): it finds any drift.
+- The other half bets on the simple ones: a part of the studies (`PARTS`) moves into one bin, or, of a number, above
+  or below one edge. It has nothing to learn and finds those sooner.
 - Both waver by the reference's own concentration c0 (`dispersion.py`). Without dispersion all this is the closed form
   of two Dirichlet-multinomials and exact; with it, the posterior of the shares is matched by its variance.
 
@@ -35,16 +37,21 @@ from observability.drift.dispersion import (
 )
 
 CONCENTRATIONS: Final = np.array([20.0, 100.0, 500.0, 2_000.0])
+PARTS: Final = (0.05, 0.2)
 YOUTH: Final = 16  # slices for which every start is kept
 OLDEST_DOUBLINGS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class SignalNull:
-    """What the reference says of a signal: pseudo-counts of its shares (bins,), and how they waver by slice."""
+    """What the reference says of a signal: pseudo-counts of its shares (bins,), and how they waver by slice.
+
+    `is_ordered`: the bins but the last, `missing`, are those of a number.
+    """
 
     posterior: Floats
     c0: float
+    is_ordered: bool = False
 
     @property
     def shares(self) -> Floats:
@@ -54,7 +61,8 @@ class SignalNull:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Natural log of M after each slice (..., slices); of each start that is kept, the slice and log e (..., starts).
+    """Natural log of M after each slice (..., slices); of each start that is kept, the slice and log e (..., starts)
+    of the half that learns.
 
     The leading axes are those of the counts: independent streams, one of them in a live system.
     """
@@ -74,11 +82,11 @@ class Evidence:
         return self.starts[int(np.argmax(self.log_e))] if self.starts else 0
 
 
-def null_of(reference: npt.NDArray[np.integer]) -> SignalNull:
+def null_of(reference: npt.NDArray[np.integer], *, is_ordered: bool = False) -> SignalNull:
     """From the reference's counts (slices, bins)."""
     c0 = fitted_concentration(reference)
     told = discount(reference.sum(1, keepdims=True), c0) * reference
-    return SignalNull(PRIOR + told.sum(0), c0)
+    return SignalNull(PRIOR + told.sum(0), c0, is_ordered)
 
 
 def watched(null: SignalNull, counts: Counts) -> Evidence:
@@ -87,6 +95,8 @@ def watched(null: SignalNull, counts: Counts) -> Evidence:
     posterior = np.broadcast_to(null.posterior, (*streams, counts.shape[-1])).copy()
     learned = np.zeros((*streams, 0, counts.shape[-1]))
     log_bets = np.zeros((*streams, 0, len(CONCENTRATIONS)))
+    moves = _moves(null)
+    log_moved = np.full((*streams, len(moves)), -np.inf)
     log_m, starts = np.full((*streams, slices), -np.inf), np.zeros(0, dtype=int)
     for now in range(slices):
         kept = [index for index, start in enumerate(starts) if _is_kept(int(start), now)]
@@ -94,11 +104,15 @@ def watched(null: SignalNull, counts: Counts) -> Evidence:
         learned = _with_new(learned[..., kept, :])
         log_bets = _with_new(log_bets[..., kept, :])
         seen = counts[..., now, :]
-        log_bets += _log_factors(null, posterior, learned, seen)
+        log_null = log_probability(seen, predictive(posterior, null.c0))
+        log_bets += _log_learning(null, learned, seen) - log_null[..., None, None]
+        factors = log_probability(seen[..., None, :], null.c0 * moves) - log_null[..., None]
+        log_moved = factors + np.logaddexp(0.0, log_moved)
         told = discount(seen.sum(-1, keepdims=True), null.c0) * seen
         posterior += told
         learned += told[..., None, :]
-        log_m[..., now] = np.logaddexp.reduce(_mixed(log_bets), axis=-1)
+        any_drift = np.logaddexp.reduce(_mixed(log_bets), axis=-1)
+        log_m[..., now] = np.logaddexp(any_drift, _mixed(log_moved)) - math.log(2.0)
     return Evidence(log_m, tuple(int(start) for start in starts), _mixed(log_bets))
 
 
@@ -108,17 +122,28 @@ def mean_of(log_m: Sequence[Floats] | Floats) -> Floats:
     return result
 
 
-def _log_factors(null: SignalNull, posterior: Floats, learned: Floats, seen: Counts) -> Floats:
-    """What one slice adds to each bet, (..., starts, bets)."""
+def _log_learning(null: SignalNull, learned: Floats, seen: Counts) -> Floats:
+    """Log-probability of one slice under each bet of each start, (..., starts, bets)."""
     alternative = CONCENTRATIONS[:, None] * null.shares + learned[..., None, :]
-    log_alternative = log_probability(seen[..., None, None, :], predictive(alternative, null.c0))
-    log_null = log_probability(seen, predictive(posterior, null.c0))
-    result: Floats = log_alternative - log_null[..., None, None]
-    return result
+    return log_probability(seen[..., None, None, :], predictive(alternative, null.c0))
+
+
+def _moves(null: SignalNull) -> Floats:
+    """The shares of each simple drift (bets, bins): a part moves into a set of bins, shared there as before."""
+    bins = len(null.shares)
+    place, sets = np.arange(bins), [np.arange(bins) == one for one in range(bins)]
+    if null.is_ordered:
+        told = place < bins - 1
+        sets += [told & (place >= low) for low in range(1, bins - 2)]
+        sets += [told & (place <= high) for high in range(1, bins - 2)]
+    within = np.array(sets) * null.shares
+    within /= within.sum(1, keepdims=True)
+    return np.concatenate([(1.0 - part) * null.shares + part * within for part in PARTS])
 
 
 def _mixed(log_bets: Floats) -> Floats:
-    result: Floats = np.logaddexp.reduce(log_bets, axis=-1) - math.log(len(CONCENTRATIONS))
+    """Log of the mean over the last axis."""
+    result: Floats = np.logaddexp.reduce(log_bets, axis=-1) - math.log(log_bets.shape[-1])
     return result
 
 

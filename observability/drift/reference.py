@@ -82,7 +82,8 @@ class Reference:
     def armed(self, rule: ArmingRule) -> Mapping[tuple[Node, str], Armed]:
         """What the reference says of each signal at each node, where it says enough."""
         tables = self.tally.tables(self.nodes or (ROOT,), self.signals, self.tally.slices)
-        return {key: _armed(counts, rule) for key, counts in tables.items()}
+        ordered = {signal.name: signal.is_numeric for signal in self.signals}
+        return {key: _armed(counts, rule, ordered[key[1]]) for key, counts in tables.items()}
 
     def followed_by(
         self, tally: Tally, *, accepted_by: str, accepted_at_s: int, watched_from: Slice
@@ -115,7 +116,7 @@ class Reference:
         }
 
 
-def _armed(counts: Ints, rule: ArmingRule) -> Armed:
+def _armed(counts: Ints, rule: ArmingRule, is_ordered: bool) -> Armed:
     studies, slices = int(counts.sum()), int((counts.sum(1) > 0).sum())
     if studies < rule.least_studies:
         return Armed(None, f"{studies} of {rule.least_studies} reference studies")
@@ -123,4 +124,4 @@ def _armed(counts: Ints, rule: ArmingRule) -> Armed:
         return Armed(None, f"{slices} of {rule.least_slices} reference slices")
     if not counts[:, :-1].any():
         return Armed(None, "no reference study tells it")
-    return Armed(null_of(counts))
+    return Armed(null_of(counts, is_ordered=is_ordered))

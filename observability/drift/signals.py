@@ -14,6 +14,7 @@ import numpy as np
 
 MISSING: Final = "missing"
 OTHER: Final = "other"
+QUANTILES: Final = (0.01, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99)
 Value = float | str | None
 
 
@@ -88,13 +89,14 @@ class SignalSpec:
         return bisect_right(self.edges, value)
 
 
-def quantile_edges(values: Iterable[float], bins: int = 9) -> tuple[float, ...]:
-    """Edges that put about as many of the reference's values into each of `bins` bins; fewer where values repeat."""
+def quantile_edges(values: Iterable[float], quantiles: Sequence[float] = QUANTILES) -> tuple[float, ...]:
+    """Edges at quantiles of the reference's values; fewer where values repeat, none without a value.
+
+    The default puts one study in a hundred into each outer bin: what comes from elsewhere often lies beyond nearly
+    all that is known, and is found sooner in a bin that was nearly empty.
+    """
     known = [value for value in values if math.isfinite(value)]
-    if not known:
-        return ()
-    cuts = np.quantile(known, np.linspace(0.0, 1.0, bins + 1)[1:-1])
-    return tuple(sorted({float(cut) for cut in cuts}))
+    return tuple(sorted({float(cut) for cut in np.quantile(known, quantiles)})) if known else ()
 
 
 def frequent_categories(values: Sequence[str], most: int = 9) -> tuple[str, ...]:
