@@ -168,8 +168,8 @@ Streams of 4,000 studies with ten signals against a reference of 10,000; a drift
 ## What follows
 - A p-value that is looked at again and again alarms in every stream; Bonferroni over the signals does not mend it.
 - Studies that lie far off, as another projection or a new scanner, are found in one or two looks of 50 studies. A
-  shift of one number by 1.5 standard deviations in a fifth of the studies takes about three times as long as the goal,
-  by every rule that has not alarmed before.
+  shift of one number by 1.5 standard deviations in a fifth of the studies takes about three times as long as the
+  goal, by every rule that has not alarmed before.
 - Where the mix of scanners wavers, every rule that knows chance alone alarms, Serinus too. Only the row that fits the
   wavering holds; it is what the product runs.
 - PSI > 0.2 and ADWIN keep quiet, and see a drift late or never.
@@ -182,7 +182,8 @@ column is the share that alarms within a year without any change.
 
 ## How it was done
 - `benchmarks/drift/worlds.py` draws the studies: the mix of scanners moves rows, noise and exposure with it. A film
-  of another projection lies about three standard deviations off in rows and exposure. Real studies waver in more ways.
+  of another projection lies about three standard deviations off in rows and exposure. Real studies waver in more
+  ways.
 - Serinus is the product's own `observability.drift.detector` on blocks of 50 studies, evidence alone: an alarm of the
   product also takes effect and consequence, which can only make it rarer. In the third row a slice is a week (200
   studies), so nothing can be found sooner.

@@ -83,7 +83,7 @@ class DriftVerdict:
     """`trajectory`: log10 of M over all after each slice from `first_slice`; `log10_limit` is what it takes.
 
     `subtrees`: the smallest parts of the tree that explain it. `reached_at`: the first slice at which M reached the
-    limit, after which it is an alarm until a person has looked, even where M falls again.
+    limit. Findings stand as they were when M was highest, so an alarm stays until a person has looked.
     """
 
     state: DriftState
@@ -141,7 +141,9 @@ def judge(
     reached = np.flatnonzero(total >= math.log(plan.arl_slices))
     if not len(reached):
         return _without_evidence(look, verdict)
-    return _with_evidence(look, replace(verdict, reached_at=look.slices[int(reached[0])]))
+    until_highest = look.slices[: int(np.argmax(total)) + 1]
+    spoke = look if until_highest == look.slices else _look(reference, tally, until_highest, plan)
+    return _with_evidence(spoke, replace(verdict, reached_at=look.slices[int(reached[0])]))
 
 
 def _blank(look: _Look, first: Slice) -> DriftVerdict:
