@@ -18,17 +18,19 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.drift import discordance, padchest, rules
-from benchmarks.drift.worlds import SHIFTS, Bins, Floats, Ints, counts_by_block, shifted, studies
+from benchmarks.drift.worlds import SHIFTS, WEEK, Bins, Floats, Ints, counts_by_block, shifted, studies
 from observability.drift.reference import ArmingRule
 
 REFERENCE, STUDIES, BEGINS = 10_000, 4_000, 1_000
 FEW = ArmingRule().least_studies
 WEEKLY_C0 = 20.0
+WEEK_BLOCKS = WEEK // rules.BLOCK
 ARL = 100_000
 MOST_FALSE, MOST_DELAY = 0.025, 100.0
 OURS = "**Serinus**, one alarm in 100 000 studies"
@@ -36,7 +38,7 @@ SOON = ("another projection, 20 %", "a new scanner, 20 %")
 PAGE = Path(__file__).parents[1] / "drift.md"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Site:
     """A reference as counts by block, and what is watched: values for ADWIN, counts for all others."""
 
@@ -44,13 +46,21 @@ class Site:
     values: Floats
     counts: Ints
 
+    @cached_property
+    def by_block(self) -> Floats:
+        return rules.evidence(self.reference, self.counts, 1, wavers=False)
+
+    @cached_property
+    def by_week(self) -> Floats:
+        return rules.evidence(self.reference, self.counts, WEEK_BLOCKS, wavers=True)
+
 
 Rule = Callable[[Site], Floats]
 RULES: Mapping[str, Rule] = {
-    OURS: lambda s: rules.serinus(s.reference, s.counts, ARL, 1, wavers=False),
-    "**Serinus**, one in 10 000": lambda s: rules.serinus(s.reference, s.counts, ARL / 10, 1, wavers=False),
+    OURS: lambda s: rules.serinus(s.by_block, ARL, 1),
+    "**Serinus**, one in 10 000": lambda s: rules.serinus(s.by_block, ARL / 10, 1),
     "**Serinus**, wavering fitted by week, one in 100 000": lambda s: rules.serinus(
-        s.reference, s.counts, ARL, 4, wavers=True
+        s.by_week, ARL, WEEK_BLOCKS
     ),
     "p < 0.05 in windows of 500": lambda s: rules.repeated_p_value(s.reference, s.counts, 0.05),
     "the same, Bonferroni over signals": lambda s: rules.repeated_p_value(s.reference, s.counts, 0.005),

@@ -16,17 +16,19 @@ WINDOW: Final = 500
 LEAST_EXPECTED: Final = 5.0
 
 
-def serinus(reference: Ints, counts: Ints, arl_studies: float, per_slice: int, wavers: bool) -> Floats:
-    """The product's own detector on slices of `per_slice` blocks; `wavers`: with the fitted concentration."""
-    streams, blocks, signals, bins = counts.shape
-    slices = (
-        counts[:, : blocks // per_slice * per_slice].reshape(streams, -1, per_slice, signals, bins).sum(2)
-    )
-    known = reference[: len(reference) // per_slice * per_slice].reshape(-1, per_slice, signals, bins).sum(1)
+def evidence(reference: Ints, counts: Ints, per_slice: int, wavers: bool) -> Floats:
+    """log M of the product's own detector after each slice of `per_slice` blocks, the mean over the signals;
+    `wavers`: with the concentration that is fitted to the reference."""
+    streams, _, signals, bins = counts.shape
+    slices = counts.reshape(streams, -1, per_slice, signals, bins).sum(2)
+    known = reference.reshape(-1, per_slice, signals, bins).sum(1)
     nulls = [null_of(known[:, index], is_ordered=index >= WORDS) for index in range(signals)]
     if not wavers:
         nulls = [SignalNull(known[:, i].sum(0) + 0.5, NO_DISPERSION, i >= WORDS) for i in range(signals)]
-    log_m = mean_of([watched(null, slices[:, :, index]).log_m for index, null in enumerate(nulls)])
+    return mean_of([watched(null, slices[:, :, index]).log_m for index, null in enumerate(nulls)])
+
+
+def serinus(log_m: Floats, arl_studies: float, per_slice: int) -> Floats:
     size = BLOCK * per_slice
     return _first(log_m >= np.log(arl_studies / size), size, size)
 

@@ -28,11 +28,13 @@ h3 { font-size: 14.5px; margin: 22px 0 4px; }
 .stamp.alarm { border-color: var(--harm); } .stamp.watch { border-color: var(--hold); }
 .stamp.quiet { border-color: var(--good); }
 table { width: 100%; border-collapse: collapse; margin: 8px 0; font-size: 13px; }
-th { text-align: left; font-size: 11.5px; color: var(--soft); border-bottom: 1px solid var(--ink); padding: 4px 12px 5px 0; }
+th { text-align: left; font-size: 11.5px; color: var(--soft); border-bottom: 1px solid var(--ink);
+  padding: 4px 12px 5px 0; }
 td { border-bottom: 1px solid var(--rule); padding: 5px 12px 5px 0; vertical-align: top; overflow-wrap: anywhere; }
 .n { text-align: right; white-space: nowrap; } code { font-size: 11px; overflow-wrap: anywhere; }
 svg { display: block; width: 100%; height: auto; } svg text { font-size: 11.5px; fill: var(--ink); }
-svg .tick { fill: var(--soft); } svg .axis { stroke: #8b98a3; } svg .limit { stroke: var(--harm); stroke-dasharray: 6 4; }
+svg .tick { fill: var(--soft); } svg .axis { stroke: #8b98a3; }
+svg .limit { stroke: var(--harm); stroke-dasharray: 6 4; }
 svg .curve { fill: none; stroke: var(--now); stroke-width: 1.7; } svg .now { fill: var(--now); opacity: .75; }
 svg .then { fill: none; stroke: var(--ink); }
 """
@@ -40,15 +42,15 @@ svg .then { fill: none; stroke: var(--ink); }
 
 def page_of(report: DriftReport) -> str:
     """The report as HTML. Names of scanners, bins and persons are shown as they were written, never as markup."""
-    verdict = report.verdict
+    verdict, state = report.verdict, report.verdict.state.value
     title = f"Drift of {report.model}"
     parts = [
         f'<p class="eyebrow">{escape(_span(report))}</p><h1>{escape(title)}</h1>',
-        f'<p class="stamp {verdict.state.value}"><strong>{verdict.state.value}</strong> {escape(verdict.sentence)}</p>',
+        f'<p class="stamp {state}"><strong>{state}</strong> {escape(verdict.sentence)}</p>',
         _acceptance(report),
         f"<h2>Evidence</h2>{trajectory_plot(verdict)}" if verdict.trajectory else "",
         _findings(verdict),
-        "<h2>Then and now</h2><p class='note'>Outlined: the reference; filled: what was watched. Shares of studies.</p>",
+        "<h2>Then and now</h2><p class='note'>Shares of studies: outlined the reference, filled what came.</p>",
         *(_then_and_now(one) for one in report.signals),
         _blind_spots(report.blind_spots),
         _not_armed(verdict),
@@ -145,7 +147,7 @@ def _then_and_now(one: SignalThenAndNow) -> str:
     return f'<h3>{escape(signal.name)}</h3><p class="note">{escape(said)}</p>{plot}'
 
 
-def _blind_spots(spots: Iterable[BlindSpot]) -> str:
+def _blind_spots(spots: Sequence[BlindSpot]) -> str:
     rows = [
         (name, *(f"{_share(one.into_rare)} to {_share(one.into_common)}" for one in of_signal))
         for name, of_signal in groupby(spots, key=lambda spot: spot.signal)

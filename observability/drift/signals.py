@@ -84,8 +84,7 @@ class SignalSpec:
         if isinstance(value, str) == self.is_numeric:
             raise TypeError(f"{self.name} takes {'a number' if self.is_numeric else 'a word'}")
         if isinstance(value, str):
-            place = {name: index for index, name in enumerate(self.categories)}
-            return place.get(value, len(self.categories))
+            return self.categories.index(value) if value in self.categories else len(self.categories)
         return bisect_right(self.edges, value)
 
 
