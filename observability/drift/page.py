@@ -154,7 +154,9 @@ def _blind_spots(spots: Sequence[BlindSpot]) -> str:
     ]
     if not rows:
         return ""
-    weeks = tuple(f"{one.weeks} weeks, {one.studies} studies" for one in spots)[: len(rows[0]) - 1]
+    weeks = tuple(f"{one.weeks} week{'s' * (one.weeks > 1)}, {one.studies} studies" for one in spots)[
+        : len(rows[0]) - 1
+    ]
     said = (
         "The least share of studies that must move to be found: into the rarest bin, and into the commonest."
     )

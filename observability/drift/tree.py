@@ -21,17 +21,17 @@ def node_weights(watched: Iterable[Node]) -> Mapping[Node, float]:
 
 
 def smallest_subtrees(
-    found: Sequence[Node], rest_is_quiet: Callable[[Node, tuple[Node, ...]], bool], root: Node = ROOT
+    found: Sequence[Node], rest_is_silent: Callable[[Node, tuple[Node, ...]], bool], root: Node = ROOT
 ) -> tuple[Node, ...]:
     """The lowest nodes that explain why `found` speak.
 
     A node is explained by those below it that were found, if without their studies it is quiet; else it speaks for
-    itself. `rest_is_quiet` is asked with the node and the found nodes next below it.
+    itself. `rest_is_silent` is asked with the node and the found nodes next below it.
     """
     below = _next_below(root, found)
-    if not below or (root in found and not rest_is_quiet(root, below)):
+    if not below or (root in found and not rest_is_silent(root, below)):
         return (root,) if root in found else ()
-    return tuple(node for child in below for node in smallest_subtrees(found, rest_is_quiet, child))
+    return tuple(node for child in below for node in smallest_subtrees(found, rest_is_silent, child))
 
 
 def _next_below(root: Node, found: Sequence[Node]) -> tuple[Node, ...]:

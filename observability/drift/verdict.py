@@ -30,7 +30,7 @@ class DriftState(StrEnum):
     """What a person sees."""
 
     NOT_ARMED = "not-armed"  # nothing can be said, which is not that all is well
-    QUIET = "quiet"
+    NO_EVIDENCE = "quiet"
     WATCH = "watch"  # evidence without effect or consequence, or a large effect without evidence yet
     ALARM = "alarm"
 
@@ -172,7 +172,7 @@ def _nodes(keys: tuple[Key, ...]) -> tuple[Node, ...]:
     return tuple(sorted({node for node, _ in keys}, key=lambda node: (len(node), node)))
 
 
-def _is_quiet_without(look: _Look, node: Node, below: tuple[Node, ...], keys: tuple[Key, ...]) -> bool:
+def _is_silent_without(look: _Look, node: Node, below: tuple[Node, ...], keys: tuple[Key, ...]) -> bool:
     """Whether the node's other studies give no evidence of what speaks at the node."""
     known, rest = look.reference.tally.without(below), look.tally.without(below)
     for _, name in (key for key in keys if key[0] == node):
@@ -225,7 +225,7 @@ def _without_evidence(look: _Look, verdict: DriftVerdict) -> DriftVerdict:
     said = f"No drift in {len(look.evidence)} watched signals over {len(look.slices)} slices"
     if verdict.trajectory:
         said += f" (log10 M {verdict.trajectory[-1]:.1f} of {verdict.log10_limit:.1f})"
-    return replace(verdict, state=DriftState.QUIET, sentence=f"{said}.")
+    return replace(verdict, state=DriftState.NO_EVIDENCE, sentence=f"{said}.")
 
 
 def _finding_over_all(look: _Look, key: Key) -> SignalFinding:
@@ -238,7 +238,9 @@ def _finding_over_all(look: _Look, key: Key) -> SignalFinding:
 
 def _with_evidence(look: _Look, verdict: DriftVerdict) -> DriftVerdict:
     keys = _speaking(look, math.log(look.plan.arl_slices))
-    subtrees = smallest_subtrees(_nodes(keys), lambda node, below: _is_quiet_without(look, node, below, keys))
+    subtrees = smallest_subtrees(
+        _nodes(keys), lambda node, below: _is_silent_without(look, node, below, keys)
+    )
     findings = tuple(_finding(look, key) for key in keys if key[0] in subtrees)
     consequence = _consequence(look, findings)
     state, said = _state_of(look.plan, findings, consequence)
@@ -270,4 +272,4 @@ def _size(effect: Effect) -> str:
 
 def _bins(effect: Effect) -> str:
     top = effect.bins[0]
-    return f"`{top.label}` {top.studies} where {top.expected:.1f} were expected"
+    return f"in the bin {top.label} {top.studies} where {top.expected:.1f} were expected"

@@ -36,7 +36,7 @@ def rng() -> np.random.Generator:
 
 def test_a_site_as_ever_is_quiet(rng: np.random.Generator) -> None:
     verdict = judge(known_site(rng), drawn(rng, WATCHED), LAST, PLAN)
-    assert verdict.state is DriftState.QUIET
+    assert verdict.state is DriftState.NO_EVIDENCE
     assert verdict.sentence.startswith("No drift in 6 watched signals over 20 slices")
     assert len(verdict.trajectory) == 20
 
@@ -92,7 +92,7 @@ def test_an_alarm_stays_until_a_person_has_looked(rng: np.random.Generator) -> N
     later = judge(reference, tally, until, PLAN)
     assert later.state is DriftState.ALARM
     assert later.trajectory[-1] < later.log10_limit
-    assert judge(reference, tally, until, PLAN, restarted_at=BEGINS + 4).state is DriftState.QUIET
+    assert judge(reference, tally, until, PLAN, restarted_at=BEGINS + 4).state is DriftState.NO_EVIDENCE
 
 
 def test_too_little_reference_is_not_armed_and_says_what_is_missing(rng: np.random.Generator) -> None:
@@ -109,7 +109,7 @@ def test_a_signal_that_no_reference_study_tells_is_left_out(rng: np.random.Gener
     silent = {**SHARES, "spacing": (0.0, 0.0, 0.0, 0.0, 0.0, 1.0)}
     verdict = judge(reference_of(drawn(rng, range(40), silent)), drawn(rng, WATCHED), LAST, PLAN)
     assert {one.signal for one in verdict.not_armed} == {"spacing"}
-    assert verdict.state is DriftState.QUIET
+    assert verdict.state is DriftState.NO_EVIDENCE
 
 
 def test_the_order_in_which_counters_were_merged_leaves_no_trace(rng: np.random.Generator) -> None:
@@ -164,7 +164,7 @@ def test_each_level_of_the_tree_has_the_same_weight() -> None:
         ([], [], []),
     ],
 )
-def test_a_node_is_explained_by_those_below_it_if_it_is_quiet_without_them(
+def test_a_node_is_explained_by_those_below_it_if_it_is_silent_without_them(
     found: list[tuple[str, ...]], loud: list[tuple[str, ...]], expected: list[tuple[str, ...]]
 ) -> None:
     assert smallest_subtrees(found, lambda node, _: node not in loud) == tuple(expected)
