@@ -77,11 +77,10 @@ def alarms(rows: Iterable[Row]) -> Iterator[str]:
     past = tally.within(0, first - 1)
     reference = Reference("chest-film", 1, "benchmark", 0, 7 * 86_400, first, signals, past)
     plan, restarted = DriftPlan(arl_slices=ARL_WEEKS), first
-    for week in range(first, last + 1):
-        verdict = judge(reference, tally.within(restarted, week), week, plan, restarted)
-        if verdict.reached_at is not None:
-            yield f"{MONDAY + timedelta(weeks=week)}  {verdict.state.value:6s} {verdict.sentence}"
-            restarted = week + 1
+    while (week := judge(reference, tally, last, plan, restarted).reached_at) is not None:
+        verdict = judge(reference, tally, week, plan, restarted)
+        yield f"{MONDAY + timedelta(weeks=week)}  {verdict.state.value:6s} {verdict.sentence}"
+        restarted = week + 1
 
 
 def _rows(table: Iterable[Mapping[str, str]]) -> Iterator[Row]:
