@@ -82,6 +82,29 @@ class Evidence:
         return self.starts[int(np.argmax(self.log_e))] if self.starts else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the evidence of a signal stands after `slices` slices; leading axes are streams.
+
+    `posterior`: pseudo-counts of the null (bins,). Of each start that is kept: its slice, what it has learned (bins,)
+    and the log e of its bets. `log_moved`: log M of each simple drift.
+    """
+
+    slices: int
+    posterior: Floats
+    starts: tuple[int, ...]
+    learned: Floats
+    log_bets: Floats
+    log_moved: Floats
+
+    @property
+    def log_m(self) -> Floats:
+        """Half the evidence of any drift, half that of the simple ones."""
+        any_drift = np.logaddexp.reduce(_mixed(self.log_bets), axis=-1)
+        result: Floats = np.logaddexp(any_drift, _mixed(self.log_moved)) - math.log(2.0)
+        return result
+
+
 def null_of(reference: npt.NDArray[np.integer], *, is_ordered: bool = False) -> SignalNull:
     """From the reference's counts (slices, bins)."""
     c0 = fitted_concentration(reference)
@@ -91,29 +114,43 @@ def null_of(reference: npt.NDArray[np.integer], *, is_ordered: bool = False) -> 
 
 def watched(null: SignalNull, counts: Counts) -> Evidence:
     """The evidence after each slice of counts (..., slices, bins). The same counts give the same bits."""
-    streams, slices = counts.shape[:-2], counts.shape[-2]
-    posterior = np.broadcast_to(null.posterior, (*streams, counts.shape[-1])).copy()
-    learned = np.zeros((*streams, 0, counts.shape[-1]))
-    log_bets = np.zeros((*streams, 0, len(CONCENTRATIONS)))
-    moves = _moves(null)
-    log_moved = np.full((*streams, len(moves)), -np.inf)
-    log_m, starts = np.full((*streams, slices), -np.inf), np.zeros(0, dtype=int)
-    for now in range(slices):
-        kept = [index for index, start in enumerate(starts) if _is_kept(int(start), now)]
-        starts = np.append(starts[kept], now)
-        learned = _with_new(learned[..., kept, :])
-        log_bets = _with_new(log_bets[..., kept, :])
-        seen = counts[..., now, :]
-        log_null = log_probability(seen, predictive(posterior, null.c0))
-        log_bets += _log_learning(null, learned, seen) - log_null[..., None, None]
-        factors = log_probability(seen[..., None, :], null.c0 * moves) - log_null[..., None]
-        log_moved = factors + np.logaddexp(0.0, log_moved)
-        told = discount(seen.sum(-1, keepdims=True), null.c0) * seen
-        posterior += told
-        learned += told[..., None, :]
-        any_drift = np.logaddexp.reduce(_mixed(log_bets), axis=-1)
-        log_m[..., now] = np.logaddexp(any_drift, _mixed(log_moved)) - math.log(2.0)
-    return Evidence(log_m, tuple(int(start) for start in starts), _mixed(log_bets))
+    progress = begun(null, counts.shape[:-2])
+    log_m = np.full(counts.shape[:-1], -np.inf)
+    for now in range(counts.shape[-2]):
+        progress = after(null, progress, counts[..., now, :])
+        log_m[..., now] = progress.log_m
+    return Evidence(log_m, progress.starts, _mixed(progress.log_bets))
+
+
+def begun(null: SignalNull, streams: tuple[int, ...] = ()) -> Progress:
+    """Before the first slice of one stream, or of many of shape `streams`."""
+    bins, moves = len(null.posterior), len(_moves(null))
+    return Progress(
+        0,
+        np.broadcast_to(null.posterior, (*streams, bins)),
+        (),
+        np.zeros((*streams, 0, bins)),
+        np.zeros((*streams, 0, len(CONCENTRATIONS))),
+        np.full((*streams, moves), -np.inf),
+    )
+
+
+def after(null: SignalNull, before: Progress, seen: Counts) -> Progress:
+    """After one more slice, of counts (..., bins); to go on step by step gives the bits of `watched`."""
+    kept = [index for index, start in enumerate(before.starts) if _is_kept(start, before.slices)]
+    learned = _with_new(before.learned[..., kept, :])
+    log_null = log_probability(seen, predictive(before.posterior, null.c0))
+    learning = _log_learning(null, learned, seen) - log_null[..., None, None]
+    moving = log_probability(seen[..., None, :], null.c0 * _moves(null)) - log_null[..., None]
+    told = discount(seen.sum(-1, keepdims=True), null.c0) * seen
+    return Progress(
+        before.slices + 1,
+        before.posterior + told,
+        (*(before.starts[index] for index in kept), before.slices),
+        learned + told[..., None, :],
+        _with_new(before.log_bets[..., kept, :]) + learning,
+        moving + np.logaddexp(0.0, before.log_moved),
+    )
 
 
 def mean_of(log_m: Sequence[Floats] | Floats) -> Floats:

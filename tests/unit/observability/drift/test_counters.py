@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from observability.drift.counters import Observed, Tally, counted, slice_of
@@ -31,6 +31,7 @@ values = st.fixed_dictionaries(
 studies = st.builds(Observed, st.sampled_from([SCANNER_A, SCANNER_B]), st.integers(0, 3), values)
 
 
+@settings(max_examples=40)
 @given(parts=st.lists(st.lists(studies, max_size=5), max_size=4), order=st.randoms())
 def test_replicas_that_add_their_counters_in_any_order_have_those_of_one_process(
     parts: list[list[Observed]], order: object
@@ -48,6 +49,7 @@ def test_a_study_adds_one_to_one_bin_of_every_signal(study: Observed) -> None:
     assert set(tally.cells.values()) == {1}
 
 
+@settings(max_examples=40)
 @given(parts=st.lists(studies, max_size=20))
 def test_a_node_counts_what_its_leaves_count(parts: list[Observed]) -> None:
     tally = counted(SIGNALS, parts)

@@ -91,7 +91,7 @@ def test_evidence_goes_on_where_it_stopped() -> None:
     assert calibration_evidence(seen[20:], calibration_evidence(seen[:20])) == calibration_evidence(seen)
 
 
-def period(rng: np.random.Generator, studies: int = 1_000, tilt: float = 1.0) -> list[AuditableStudy]:
+def period(rng: np.random.Generator, studies: int = 700, tilt: float = 1.0) -> list[AuditableStudy]:
     """Positive answers are all asked about, of the others one in seven; `tilt`: how wrong the scores are."""
     truth = rng.random(studies) < 0.2
     score = np.clip(rng.normal(np.where(truth, 0.7, 0.25), 0.2), 0.01, 0.99)
@@ -104,14 +104,14 @@ def period(rng: np.random.Generator, studies: int = 1_000, tilt: float = 1.0) ->
 
 @pytest.mark.parametrize("tilt", [1.0, 3.0])
 def test_intervals_from_a_queue_of_positive_answers_cover_what_is_true(tilt: float) -> None:
-    """Sensitivity is Φ(1) and PPV follows from it, however wrong the scores are. 4 standard errors of 80 are 10 %."""
+    """Sensitivity is Φ(1) and PPV follows from it, however wrong the scores are. 4 standard errors of 60 are 11 %."""
     rng = np.random.default_rng(12)
     sensitivity, wrong = 0.8413, 0.1056
     ppv = 0.2 * sensitivity / (0.2 * sensitivity + 0.8 * wrong)
-    found = [audited_performance(period(rng, tilt=tilt)) for _ in range(80)]
+    found = [audited_performance(period(rng, tilt=tilt)) for _ in range(60)]
     for name, truth in (("prevalence", 0.2), ("sensitivity", sensitivity), ("ppv", ppv)):
         estimates = [getattr(one, name) for one in found]
-        assert np.mean([one is not None and one.low <= truth <= one.high for one in estimates]) >= 0.85, name
+        assert np.mean([one is not None and one.low <= truth <= one.high for one in estimates]) >= 0.84, name
 
 
 def test_counting_the_queue_alone_would_be_far_off() -> None:
@@ -169,5 +169,5 @@ def test_a_blind_spot_is_the_drift_that_the_detector_just_finds() -> None:
     spot = blind_spots("spacing", null, studies_per_slice=50, slices_per_week=7, log_limit=math.log(1e4))[1]
     assert spot.into_common is not None
     moved = (1 - spot.into_common) * q + spot.into_common * np.eye(6)[int(np.argmax(null.shares))]
-    found = watched(null, rng.multinomial(50, moved, size=(200, 28))).log_m >= math.log(1e4)
+    found = watched(null, rng.multinomial(50, moved, size=(80, 28))).log_m >= math.log(1e4)
     assert 0.25 <= found.any(1).mean() <= 0.95
