@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+from scipy.special import gammaincinv, ndtri
 
 from observability.drift.dispersion import Floats
 
@@ -52,8 +52,8 @@ class ShareEstimate:
 
 @dataclass(frozen=True, slots=True)
 class AuditedPerformance:
-    """None where the audit is too small to say: below ten present or ten absent findings, or where the weighed share
-    does not lie between 0 and 1, as when no missed finding was among those that were asked about.
+    """None where the audit is too small to say: below ten present or ten absent findings, or where a weighed share
+    does not lie between 0 and 1.
 
     `caution` says in a sentence what the audit lacks, and is empty where it lacks nothing.
     """
@@ -80,7 +80,7 @@ def audited_performance(studies: Sequence[AuditableStudy], confidence: float = 0
         len(studies),
         len(truths),
         _ratio(present, np.ones_like(present), z),
-        _ratio(present * positive, present, z),
+        _sensitivity(studies, _ratio(present * positive, present, z), confidence),
         _ratio(present * positive, positive, z),
         _caution(studies, len(truths)),
     )
@@ -108,6 +108,32 @@ def _ratio(over: Floats, under: npt.NDArray[np.float64], z: float) -> ShareEstim
     spread = float(np.std((over - value * under) / under.mean(), ddof=1)) / math.sqrt(len(over))
     middle, half = math.log(value / (1.0 - value)), z * spread / (value * (1.0 - value))
     return ShareEstimate(value, _expit(middle - half), _expit(middle + half))
+
+
+def _sensitivity(
+    studies: Sequence[AuditableStudy], linear: ShareEstimate | None, confidence: float
+) -> ShareEstimate | None:
+    """The wider of the linearised interval and that of the few missed findings that were asked about, as a weighed
+    sum of Poisson counts: a handful of misses is no normal variable."""
+    caught = sum(1.0 / s.inclusion for s in studies if s.is_present and s.says_positive)
+    if not caught:
+        return linear
+    missed = np.array([1.0 / s.inclusion for s in studies if s.is_present and not s.says_positive])
+    heaviest = max((1.0 / s.inclusion for s in studies if not s.says_positive), default=1.0)
+    few, many = _weighed_poisson(missed, heaviest, confidence)
+    value = linear.value if linear is not None else caught / (caught + float(missed.sum()))
+    low, high = caught / (caught + many), caught / (caught + few)
+    if linear is not None:
+        low, high = min(low, linear.low), max(high, linear.high)
+    return ShareEstimate(value, min(low, value), max(high, value))
+
+
+def _weighed_poisson(weights: Floats, heaviest: float, confidence: float) -> tuple[float, float]:
+    """Bounds of a sum of weighed Poisson counts, of which `weights` came (Fay & Feuer, Stat Med 1997;16:791)."""
+    tail, total, squares = (1.0 - confidence) / 2.0, float(weights.sum()), float((weights**2).sum())
+    low = squares / total * float(gammaincinv(total**2 / squares, tail)) if total else 0.0
+    total, squares = total + heaviest, squares + heaviest**2
+    return low, squares / total * float(gammaincinv(total**2 / squares, 1.0 - tail))
 
 
 def _expit(value: float) -> float:

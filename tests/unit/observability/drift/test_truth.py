@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from benchmarks.drift import discordance as arrays
 from core.mixture import Mixture
-from observability.drift.audited import AuditableStudy, AuditedPerformance, audited_performance
+from observability.drift.audited import (
+    AuditableStudy,
+    AuditedPerformance,
+    _weighed_poisson,
+    audited_performance,
+)
 from observability.drift.blind_spot import blind_spots
 from observability.drift.calibration import BETS, Outcome, calibration_evidence
 from observability.drift.detector import null_of, watched
@@ -112,6 +118,15 @@ def test_intervals_from_a_queue_of_positive_answers_cover_what_is_true(tilt: flo
     for name, truth in (("prevalence", 0.2), ("sensitivity", sensitivity), ("ppv", ppv)):
         estimates = [getattr(one, name) for one in found]
         assert np.mean([one is not None and one.low <= truth <= one.high for one in estimates]) >= 0.84, name
+
+
+@given(count=st.integers(0, 40), weight=st.floats(1, 20))
+def test_the_bounds_of_missed_findings_are_those_of_a_poisson_count_where_all_weigh_the_same(
+    count: int, weight: float
+) -> None:
+    low, high = _weighed_poisson(np.full(count, weight), weight, 0.95)
+    assert low == pytest.approx(weight * stats.chi2.ppf(0.025, 2 * count) / 2 if count else 0.0)
+    assert high == pytest.approx(weight * stats.chi2.ppf(0.975, 2 * count + 2) / 2)
 
 
 def test_counting_the_queue_alone_would_be_far_off() -> None:
