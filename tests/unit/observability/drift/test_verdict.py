@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.codec import from_json, to_json
 from observability.drift.counters import Tally
 from observability.drift.expected import OperatingPoint
 from observability.drift.reference import ArmingRule
 from observability.drift.signals import SignalGroup
 from observability.drift.tree import node_weights, smallest_subtrees
-from observability.drift.verdict import DriftPlan, DriftState, judge
+from observability.drift.verdict import DriftPlan, DriftState, DriftVerdict, judge
 from tests.unit.observability.drift.sites import (
     BEGINS,
     MOVED,
@@ -168,3 +169,21 @@ def test_a_node_is_explained_by_those_below_it_if_it_is_silent_without_them(
     found: list[tuple[str, ...]], loud: list[tuple[str, ...]], expected: list[tuple[str, ...]]
 ) -> None:
     assert smallest_subtrees(found, lambda node, _: node not in loud) == tuple(expected)
+
+
+def test_a_verdict_can_be_stored_and_read_again(rng: np.random.Generator) -> None:
+    verdict = judge(known_site(rng), drawn(rng, WATCHED, MOVED), LAST, PLAN)
+    assert from_json(DriftVerdict, to_json(DriftVerdict, verdict)) == verdict
+
+
+def test_before_the_first_slice_is_over_nothing_is_known_and_nothing_alarms(rng: np.random.Generator) -> None:
+    verdict = judge(known_site(rng), Tally(), BEGINS - 1, PLAN)
+    assert (verdict.state, verdict.trajectory) == (DriftState.NO_EVIDENCE, ())
+    assert verdict.sentence == "No drift in 6 watched signals over 0 slices."
+
+
+def test_a_scanner_that_the_reference_does_not_know_shows_at_its_site(rng: np.random.Generator) -> None:
+    seen = drawn(rng, WATCHED) + drawn(rng, WATCHED, MOVED, ("north", "new"))
+    verdict = judge(known_site(rng), seen, LAST, PLAN)
+    assert verdict.state is DriftState.ALARM
+    assert verdict.subtrees == (("north",),)
