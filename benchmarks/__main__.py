@@ -9,6 +9,7 @@ BENCHMARKS = (
     "fetch_to_volume",
     "input_check",
     "evidence",
+    "drift",
     "ledger_latency",
     "ledger_growth",
     "bad_input",

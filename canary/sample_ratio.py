@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from canary.evidence.bernoulli import odds_log_factors
-from canary.evidence.mixture import Mixture, log10_mean, mean_log10
 from canary.routing_table import BASIS_POINTS
 from canary.verdict import Verdict
+from core.bernoulli import odds_log_factors
+from core.mixture import Mixture, log10_mean, mean_log10
 
 ALPHA: Final = 0.001
 _RATIOS: Final = (0.25, 0.5, 0.8, 1.25, 2.0, 4.0)

@@ -11,9 +11,9 @@ import math
 import numpy as np
 
 from benchmarks.evidence.worlds import CanaryWorld, Flags, Floats, ShadowWorld
-from canary.evidence.bernoulli import odds_log_factors
 from canary.evidence.errors_by_arm import RATIOS
 from canary.evidence.paired_difference import harm_log_factors, non_inferiority_log_factors
+from core.bernoulli import odds_log_factors
 
 
 def canary_stops(world: CanaryWorld, alpha: float) -> Floats:

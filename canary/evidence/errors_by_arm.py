@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from canary.evidence.bernoulli import odds_log_factors
-from canary.evidence.mixture import Mixture
 from canary.routing_table import BASIS_POINTS
+from core.bernoulli import odds_log_factors
+from core.mixture import Mixture
 
 RATIOS: Final = (1.5, 2.0, 3.0, 4.0, 6.0, 10.0)  # how many times higher the candidate's odds of failing are
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from canary.evidence.mixture import Mixture
 from canary.evidence.moments import Moments
 from canary.evidence.observations import ScorePair
 from canary.verdict import Verdict
+from core.mixture import Mixture
 
 
 class MetricKind(StrEnum):

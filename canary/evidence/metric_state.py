@@ -10,7 +10,6 @@ from typing import Any, Final
 from canary.evidence.errors_by_arm import RATIOS, observe_against_slo, observe_error
 from canary.evidence.latency import log_e_above, log_e_below, sharpness
 from canary.evidence.metric import Evidence, MetricKind, MetricSpec, MetricState
-from canary.evidence.mixture import Mixture, mean_log10
 from canary.evidence.observations import (
     AssignedStudy,
     DiagnosisPair,
@@ -27,6 +26,7 @@ from canary.evidence.paired_difference import (
     observe_harm,
     observe_non_inferiority,
 )
+from core.mixture import Mixture, mean_log10
 
 OTHER_STRATA: Final = "other strata"
 _BETS: Final = {

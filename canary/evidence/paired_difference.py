@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from canary.evidence.mixture import Mixture
+from core.mixture import Mixture
 
 HARM_BETS: Final = (0.3, 0.5, 0.7, 0.9)
 NON_INFERIORITY_BETS: Final = (0.1, 0.2, 0.3, 0.5, 0.7, 0.85)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from canary.evidence.metric import Evidence, MetricState
-from canary.evidence.mixture import Mixture
 from canary.evidence.moments import Moments
 from canary.evidence.observations import ScorePair
+from core.mixture import Mixture
 
 
 def to_json(state: MetricState) -> dict[str, Any]:

@@ -11,15 +11,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from canary.evidence.bernoulli import odds_log_factors
 from canary.evidence.errors_by_arm import RATIOS
 from canary.evidence.metric import Evidence, MetricKind, MetricSpec, MetricState
 from canary.evidence.metric_state import harm_log10_e, start
-from canary.evidence.mixture import Mixture
 from canary.evidence.moments import Moments
 from canary.evidence.paired_difference import harm_log_factors, non_inferiority_log_factors
 from canary.routing_table import BASIS_POINTS
 from canary.simulation.studies import Answered, Counts, Pairs
+from core.bernoulli import odds_log_factors
+from core.mixture import Mixture
 
 COUNTED: Final = frozenset(
     {

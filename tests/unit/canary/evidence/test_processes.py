@@ -10,13 +10,13 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
 from canary.evidence.errors_by_arm import RATIOS, observe_against_slo, observe_error
-from canary.evidence.mixture import Mixture
 from canary.evidence.paired_difference import (
     HARM_BETS,
     NON_INFERIORITY_BETS,
     observe_harm,
     observe_non_inferiority,
 )
+from core.mixture import Mixture
 from tests.unit.canary.evidence.sequences import expected_e
 
 EXACT = 1e-9

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.evidence.mixture import Mixture, log10_mean, mean_log10
+from core.mixture import Mixture, log10_mean, mean_log10
 
 logs = st.floats(-600, 600)
 
