@@ -73,18 +73,11 @@ def books_of(events: Iterable[CostEvent], book: PriceBook, hour: Span) -> Books:
 
 
 def paid_once(events: Iterable[PaidTime]) -> list[_Paid]:
-    """A resource's paid times without overlap: what two events tell of is the first one's.
-
-    Times of one kind that touch are one time, so that it does not matter in how many parts they were told.
-    """
+    """A resource's paid times without overlap: what two events tell of is the first one's."""
     found: list[_Paid] = []
     for event in sorted(events, key=lambda one: (one.start_ns, one.end_ns, repr(_kind(one)))):
         start = max(event.start_ns, found[-1].span.end) if found else event.start_ns
-        if start >= event.end_ns:
-            continue
-        if found and found[-1].span.end == start and _kind(found[-1].by) == _kind(event):
-            found[-1] = _Paid(Span(found[-1].span.start, event.end_ns), found[-1].by)
-        else:
+        if start < event.end_ns:
             found.append(_Paid(Span(start, event.end_ns), event))
     return found
 

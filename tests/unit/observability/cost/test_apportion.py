@@ -32,6 +32,7 @@ from tests.unit.observability.cost.fleets import (
     usage,
 )
 
+A_CORE_SECOND = PriceBook("USD", (price(Item.CPU_CORE, 1800 * 10**9),))  # of two cores: 1 a second
 QUICK = settings(max_examples=40, deadline=None)
 
 
@@ -127,6 +128,22 @@ def _count(expected: dict[Account, Fraction], by: PaidTime, used: list[Usage], n
             expected[account] += cost * e.weight / weight
 
 
+def test_who_works_beside_others_pays_by_weight() -> None:
+    events: list[CostEvent] = [
+        paid(0, 100),
+        usage(0, 40, reading("st-1"), 1),
+        usage(20, 50, reading("st-2"), 3),
+        usage(40, 50, reading("st-3"), 1),
+    ]
+    sums = by(books_of(events, A_CORE_SECOND, HOUR), "study")
+    assert {study: nano / 10**9 for (study,), nano in sums.items()} == {
+        "st-1": 20 + 5,
+        "st-2": 15 + 7.5,
+        "st-3": 2.5,
+        "": 50,
+    }
+
+
 # --- 3, 4, 9: what does not matter
 
 
@@ -140,6 +157,17 @@ def test_order_and_names_of_events_and_studies_change_no_total(fleet: Fleet, cha
     new = dict(zip(names, chance.sample(names, 6), strict=True))
     renamed = tuple(_renamed(event, new, f"e{number}") for number, event in enumerate(events))
     assert without_study(books(replace(fleet, events=renamed))) == without_study(books(fleet))
+
+
+@given(st.permutations(["ich", "lungs", "brain"]), st.permutations(["st-1", "st-2", "st-3"]))
+def test_the_odd_nano_does_not_go_by_the_name_of_a_study_or_who_came_first(
+    models: list[str], studies: list[str]
+) -> None:
+    """Two nano-units for three models: the same two have them, whatever their studies are called."""
+    book = PriceBook("USD", (price(Item.CPU_CORE, 1000),))
+    used = [usage(0, 3600, reading(s, model=m)) for s, m in zip(studies, models, strict=True)]
+    sums = by(books_of([paid(0, 3600), *used], book, HOUR), "model")
+    assert sums == {("brain",): 667, ("ich",): 667, ("lungs",): 666}
 
 
 def _renamed(event: CostEvent, new: dict[str, str], name: str) -> CostEvent:
@@ -241,8 +269,7 @@ def test_a_cancelled_reading_pays_until_it_lets_go() -> None:
 def test_loading_and_draining_are_told_apart_from_idling() -> None:
     phases = [(0, 10, Phase.LOAD), (10, 50, Phase.SERVE), (50, 60, Phase.DRAIN)]
     events = [paid(start, end, phase=phase) for start, end, phase in phases]
-    book = PriceBook("USD", (price(Item.CPU_CORE, 1800 * 10**9),))
-    sums = by(books_of([*events, usage(48, 55, reading())], book, HOUR), "line")
+    sums = by(books_of([*events, usage(48, 55, reading())], A_CORE_SECOND, HOUR), "line")
     told = {line: nano // 10**9 for (line,), nano in sums.items()}
     assert told == {"load": 10, "idle": 38, "primary": 7, "drain": 5}
 
