@@ -361,6 +361,12 @@ class NoExperiment(RequestError):
     code = "no-ab-test"
 
 
+class NoPriceBook(RequestError):
+    """The site has no price book, or none that can be read."""
+
+    code = "no-price-book"
+
+
 class IdempotencyConflict(RequestError):
     code = "idempotency-conflict"
 
