@@ -37,7 +37,7 @@ survives pickling between actors.
             DocumentPurged · UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment ·
             RoutingConflict · TruthNotFound · AdjudicationNotFound · AlreadyAnswered · RolloutNotFound ·
             RolloutConflict · RolloutRefused · RecallNotFound · RecallItemNotFound · RecallItemClosed ·
-            ReplayNotFound · ReplayRefused · TruthSetNotFound
+            ReplayNotFound · ReplayRefused · TruthSetNotFound · NoPriceBook
 """
 
 from __future__ import annotations
