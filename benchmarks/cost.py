@@ -18,7 +18,7 @@ from statistics import median
 
 from observability.cost.account import OVERHEAD
 from observability.cost.apportion import Books, books_of
-from observability.cost.events import CostEvent, Holding, PaidTime, Reading, Role, Usage
+from observability.cost.events import CostedReading, CostEvent, Holding, PaidTime, ReadingMode, Usage
 from observability.cost.items import Item
 from observability.cost.price_book import HOUR_NS, Per, Price, PriceBook
 from observability.cost.spans import Span
@@ -47,10 +47,10 @@ def fleet(chance: random.Random) -> list[CostEvent]:
         for group in range(chance.randint(0, 60)):
             begins = chance.randrange(max(START, start - 500 * MS), end)
             lasts = chance.choice(LASTS_MS) * MS
-            role = Role.SILENT if chance.random() < 0.2 else Role.LIVE
+            mode = ReadingMode.SILENT if chance.random() < 0.2 else ReadingMode.LIVE
             for member in range(chance.choice((1, 1, 4))):
                 study = f"s{replica}.{group}.{member}"
-                of = Reading(study, "ich", "1", "champion", Outcome.OK, role is Role.LIVE, role)
+                of = CostedReading(study, "ich", "1", "champion", Outcome.OK, mode is ReadingMode.LIVE, mode)
                 weight = chance.choice((1, 1, 3, 100))
                 events.append(Usage(study, name, Stage.FORWARD, begins, begins + lasts, of, weight))
     return events

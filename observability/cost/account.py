@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from observability.cost.events import Charge, PaidTime, Phase, Reading, Role, Usage
+from observability.cost.events import Charge, CostedReading, PaidTime, Phase, ReadingMode, Usage
 from observability.cost.items import Item
 
 
@@ -61,7 +61,7 @@ def account_of_charge(charge: Charge) -> Account:
     return _account(charge.reading, CHARGES[charge.item], charge.item.value, "", True)
 
 
-def account_of_delivery(reading: Reading) -> Account:
+def account_of_delivery(reading: CostedReading) -> Account:
     """Where nothing is booked, but that the study was delivered."""
     return _account(reading, line_of(reading), "", "", False)
 
@@ -72,9 +72,9 @@ def account_of_rest(paid: PaidTime, item: Item) -> Account:
     return Account(UNUSED[paid.phase].value, item.value, "", "", *about, False, paid.is_elastic)
 
 
-def line_of(reading: Reading) -> Line:
+def line_of(reading: CostedReading) -> Line:
     """What a reading's time is for."""
-    if reading.role is Role.SILENT:
+    if reading.mode is ReadingMode.SILENT:
         return Line.SHADOW
     if not reading.is_delivered:
         return Line.FAILED
@@ -83,7 +83,7 @@ def line_of(reading: Reading) -> Line:
     return Line.PRIMARY if reading.variant == PRIMARY_VARIANT else Line.CANARY
 
 
-def _account(reading: Reading, line: Line, item: str, stage: str, marginal: bool) -> Account:
+def _account(reading: CostedReading, line: Line, item: str, stage: str, marginal: bool) -> Account:
     return Account(
         line.value,
         item,

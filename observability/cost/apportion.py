@@ -15,7 +15,7 @@ from observability.cost.account import (
     account_of_rest,
     account_of_usage,
 )
-from observability.cost.events import Charge, CostEvent, Holding, PaidTime, Role, Usage
+from observability.cost.events import Charge, CostEvent, Holding, PaidTime, ReadingMode, Usage
 from observability.cost.items import Item
 from observability.cost.largest_remainder import apportion
 from observability.cost.price_book import Price, PriceBook
@@ -139,11 +139,11 @@ def _share_paid(
     """Live readings first, silent ones in what these leave, and the rest by what the resource was there for."""
     free: Sequence[Span] = joined([one.span for one in paid])
     ends = Span(free[0].start, free[-1].end)
-    for role in Role:
+    for mode in ReadingMode:
         those = [
             one
             for one in usages
-            if one.reading.role is role and one.start_ns < ends.end and one.end_ns > ends.start
+            if one.reading.mode is mode and one.start_ns < ends.end and one.end_ns > ends.start
         ]
         swept = sweep(free, [Work(one.start_ns, one.end_ns, one.weight) for one in those])
         for holding, price in prices:

@@ -27,7 +27,7 @@ class Phase(StrEnum):
     DRAIN = "drain"
 
 
-class Role(StrEnum):
+class ReadingMode(StrEnum):
     """Whether somebody waits for the reading, or it is done in silence."""
 
     LIVE = "live"
@@ -71,7 +71,7 @@ class PaidTime:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CostedReading:
     """Whose work it was: one variant's reading of one study. `attempt` counts from 1."""
 
     study: str
@@ -80,13 +80,13 @@ class Reading:
     variant: str
     outcome: Outcome
     is_delivered: bool
-    role: Role = Role.LIVE
+    mode: ReadingMode = ReadingMode.LIVE
     attempt: int = 1
     site: str = ""
     modality: str = ""
 
     def __post_init__(self) -> None:
-        if self.is_delivered and (self.role is Role.SILENT or self.outcome is not Outcome.OK):
+        if self.is_delivered and (self.mode is ReadingMode.SILENT or self.outcome is not Outcome.OK):
             raise ValueError("only a live reading that succeeded is delivered")
         if self.attempt < 1:
             raise ValueError("attempts count from 1")
@@ -104,7 +104,7 @@ class Usage:
     stage: Stage
     start_ns: int
     end_ns: int
-    reading: Reading
+    reading: CostedReading
     weight: int = 1
 
     def __post_init__(self) -> None:
@@ -121,7 +121,7 @@ class Charge:
     item: Item
     quantity: int
     at_ns: int
-    reading: Reading
+    reading: CostedReading
 
     def __post_init__(self) -> None:
         if self.item not in COUNTED or self.quantity < 0:

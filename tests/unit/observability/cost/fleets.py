@@ -7,7 +7,16 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from observability.cost.events import Charge, CostEvent, Holding, PaidTime, Phase, Reading, Role, Usage
+from observability.cost.events import (
+    Charge,
+    CostedReading,
+    CostEvent,
+    Holding,
+    PaidTime,
+    Phase,
+    ReadingMode,
+    Usage,
+)
 from observability.cost.items import Item
 from observability.cost.price_book import HOUR_NS, Per, Price, PriceBook
 from observability.cost.spans import Span
@@ -36,13 +45,13 @@ BOOK = PriceBook(
 )
 
 
-def reading(study: str = "st-1", **other: object) -> Reading:
-    known = Reading(study, "ich", "1", "champion", Outcome.OK, True, site="north", modality="CT")
+def reading(study: str = "st-1", **other: object) -> CostedReading:
+    known = CostedReading(study, "ich", "1", "champion", Outcome.OK, True, site="north", modality="CT")
     return replace(known, **other)  # type: ignore[arg-type]
 
 
-def silent(study: str = "st-1", **other: object) -> Reading:
-    return reading(study, is_delivered=False, role=Role.SILENT, variant="challenger", **other)
+def silent(study: str = "st-1", **other: object) -> CostedReading:
+    return reading(study, is_delivered=False, mode=ReadingMode.SILENT, variant="challenger", **other)
 
 
 def paid(start_s: float, end_s: float, event: str = "", resource: str = "r", **other: object) -> PaidTime:
@@ -58,8 +67,8 @@ def paid(start_s: float, end_s: float, event: str = "", resource: str = "r", **o
     return replace(known, **other)  # type: ignore[arg-type]
 
 
-def usage(start_s: float, end_s: float, of: Reading, weight: int = 1, **other: object) -> Usage:
-    name = f"u-{of.study}-{of.role}-{start_s}-{end_s}"
+def usage(start_s: float, end_s: float, of: CostedReading, weight: int = 1, **other: object) -> Usage:
+    name = f"u-{of.study}-{of.mode}-{start_s}-{end_s}"
     return replace(Usage(name, "r", Stage.FORWARD, at(start_s), at(end_s), of, weight), **other)  # type: ignore[arg-type]
 
 
@@ -76,19 +85,21 @@ class Fleet:
 moments = st.integers(-4, 41).map(lambda step: START + step * 97_000_000_007)  # few, so that much overlaps
 READINGS = st.sampled_from(  # of a fixed list: drawing each field by itself takes most of a test's time
     [
-        Reading(
+        CostedReading(
             f"st-{number % 6}",
             model=("ich", "lungs")[number % 2],
             version="12"[number // 3 % 2],
             variant=("champion", "canary")[number // 5 % 2],
             outcome=outcome,
-            is_delivered=role is Role.LIVE and outcome is Outcome.OK,
-            role=role,
+            is_delivered=mode is ReadingMode.LIVE and outcome is Outcome.OK,
+            mode=mode,
             attempt=1 + number // 7 % 2,
             site=("north", "south")[number // 2 % 2],
             modality=("CT", "DX")[number // 4 % 2],
         )
-        for number, (role, outcome) in enumerate([(r, o) for _ in range(6) for r in Role for o in Outcome])
+        for number, (mode, outcome) in enumerate(
+            [(r, o) for _ in range(6) for r in ReadingMode for o in Outcome]
+        )
     ]
 )
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from observability.cost.account import OVERHEAD, Account
 from observability.cost.apportion import Books, books_of, paid_once
-from observability.cost.events import Charge, CostEvent, PaidTime, Phase, Role, Usage
+from observability.cost.events import Charge, CostEvent, PaidTime, Phase, ReadingMode, Usage
 from observability.cost.items import Item
 from observability.cost.price_book import HOUR_NS, PriceBook
 from observability.cost.spans import Span
@@ -115,7 +115,7 @@ def test_a_share_is_that_of_an_independent_count_to_the_nano(fleet: Fleet) -> No
 def _count(expected: dict[Account, Fraction], by: PaidTime, used: list[Usage], ns: int) -> None:
     from observability.cost.account import account_of_usage
 
-    working = [e for e in used if e.reading.role is Role.LIVE] or used
+    working = [e for e in used if e.reading.mode is ReadingMode.LIVE] or used
     weight = sum(e.weight for e in working)
     for holding in by.holds:
         rate = BOOK.price(holding.item, START)
@@ -230,7 +230,7 @@ def test_without_its_shadows_a_live_reading_costs_exactly_the_same(fleet: Fleet)
     alone = tuple(
         event
         for event in fleet.events
-        if not (isinstance(event, Usage) and event.reading.role is Role.SILENT)
+        if not (isinstance(event, Usage) and event.reading.mode is ReadingMode.SILENT)
     )
     assert live(books(replace(fleet, events=alone))) == live(books(fleet))
 
