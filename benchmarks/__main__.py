@@ -9,6 +9,7 @@ BENCHMARKS = (
     "fetch_to_volume",
     "input_check",
     "evidence",
+    "cost",
     "ledger_latency",
     "ledger_growth",
     "bad_input",

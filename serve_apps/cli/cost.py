@@ -11,11 +11,13 @@ from urllib.parse import urlencode
 
 import typer
 
+from observability.cost.account import Line
 from serve_apps.cli.api_call import ask
 from serve_apps.cli.output import AsJson, fail, out, print_json, table
 
 app = typer.Typer(no_args_is_help=True)
 PATH: Final = "/v1/costs"
+UNUSED: Final = "idle, load, drain"
 UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1)}
 SHOWN: Final = Decimal("0.000001")  # a study on a shared core costs millionths
 
@@ -53,10 +55,14 @@ def report(
 
 
 def _show(found: Mapping[str, Any]) -> None:
-    lines = list(dict.fromkeys(line for row in found["rows"] for line in row["lines"]))
-    columns = [*found["by"], *lines, "idle, load, drain", "total", "marginal", "delivered", "per delivered"]
     title = f"costs in {found['currency']}, {found['since'][:16]} to {found['until'][:16]}"
-    table(title, columns, [_row(row, found["by"], lines) for row in found["rows"]])
+    columns = (*found["by"], "used", UNUSED, "total", "marginal", "delivered", "per delivered")
+    table(title, columns, [_row(row, found["by"]) for row in found["rows"]])
+    table(
+        "what it was for",
+        ("line", "cost"),
+        [(line, _told(str(nano))) for line, nano in _lines(found["rows"])],
+    )
     paid = ", ".join(f"{item} {_told(nano)}" for item, nano in found["bill"].items())
     agrees = "they agree" if found["agrees"] else "[bold red]THEY DO NOT AGREE[/]: do not trust this report"
     out.print(f"bill {found['billed']}{f' ({paid})' if paid else ''}", soft_wrap=True)
@@ -70,11 +76,17 @@ def _show(found: Mapping[str, Any]) -> None:
         out.print(f"[yellow]used without a price, so not in the bill:[/] {names}", soft_wrap=True)
 
 
-def _row(row: Mapping[str, Any], by: Sequence[str], lines: Sequence[str]) -> tuple[object, ...]:
+def _row(row: Mapping[str, Any], by: Sequence[str]) -> tuple[object, ...]:
     named = tuple(row["key"][name] or "–" for name in by)
-    used = tuple(_told(row["lines"].get(line)) for line in lines)
-    sums = tuple(_told(row[name]) for name in ("overhead", "total", "marginal"))
-    return (*named, *used, *sums, row["delivered"], _told(row["per_delivered"]))
+    sums = tuple(_told(row[name]) for name in ("direct", "overhead", "total", "marginal"))
+    return (*named, *sums, row["delivered"], _told(row["per_delivered"]))
+
+
+def _lines(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, Decimal]]:
+    """The sum of each line over all groups, in the order of `Line`, and of what nobody used."""
+    sums = {line: sum((Decimal(row["lines"].get(line, 0)) for row in rows), Decimal()) for line in Line}
+    unused = sum((Decimal(row["overhead"]) for row in rows), Decimal())
+    return [*((line.value, nano) for line, nano in sums.items() if nano), (UNUSED, unused)]
 
 
 def _told(amount: str | None) -> str | None:
