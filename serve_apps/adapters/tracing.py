@@ -112,6 +112,7 @@ class StudyTracer:
             priority_score=analysis.outcome.inference.prediction.priority_score,
             input_check=analysis.outcome.inference.prediction.input_check.verdict.value,
             input_distance=analysis.outcome.inference.prediction.input_check.distance,
+            replica=analysis.outcome.inference.replica,
         )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from observability.cost.apportion import paid_once
-from observability.cost.events import MAX_SPAN_NS, Charge, Phase, ReadingMode, Usage
+from observability.cost.events import Charge, PaidTime, Phase, ReadingMode, Usage
 from observability.cost.from_record import events_of
 from observability.cost.items import Item
 from observability.cost.observed import LivingReplica, Observed, observed
@@ -79,30 +79,57 @@ def test_minutes_bytes_and_storage_are_charged_at_the_end() -> None:
     ]
 
 
-def test_a_replica_is_paid_from_look_to_look_and_drains_until_it_is_gone() -> None:
-    known, first = observed(Observed(), {"r": replace(REPLICA, phase=Phase.LOAD)}, at(0))
-    known, second = observed(known, {"r": REPLICA}, at(10))
-    known, third = observed(known, {}, at(20))
-    _, fourth = observed(known, {"r2": REPLICA}, at(30))
-    told = [(one.resource, one.start_ns, one.end_ns, one.phase) for one in (*first, *second, *third, *fourth)]
-    assert told == [("r", at(0), at(10), Phase.LOAD), ("r", at(10), at(20), Phase.DRAIN)]
+def look(
+    last: Observed, second: float, *replicas: LivingReplica
+) -> tuple[Observed, list[tuple[object, ...]]]:
+    known, paid = observed(last, {one.replica: one for one in replicas}, at(second))
+    return known, [(one.resource, one.start_ns, one.end_ns, one.phase) for one in paid]
+
+
+def test_a_replica_is_told_of_when_it_has_changed_when_it_is_gone_and_else_once_a_minute() -> None:
+    loading = replace(REPLICA, phase=Phase.LOAD)
+    known, first = look(Observed(), 0, loading)
+    known, second = look(known, 10, REPLICA)
+    known, third = look(known, 60, REPLICA)
+    known, fourth = look(known, 70, REPLICA)
+    known, fifth = look(known, 75)
+    _, sixth = look(known, 80, REPLICA)
+    assert (first, third, sixth) == ([], [], [])
+    assert second == [("r", at(0), at(10), Phase.LOAD)]
+    assert fourth == [("r", at(10), at(70), Phase.SERVE)]
+    assert fifth == [("r", at(70), at(75), Phase.DRAIN)]
 
 
 def test_a_controller_that_was_away_for_a_day_or_whose_clock_is_behind_pays_nothing_it_did_not_see() -> None:
-    known, _ = observed(Observed(), {"r": REPLICA}, at(0))
-    assert observed(known, {"r": REPLICA}, at(0) + MAX_SPAN_NS + 1)[1] == []
-    behind, paid = observed(known, {}, at(-5))
-    assert (behind, paid) == (known, [])
+    known, _ = look(Observed(), 0, REPLICA)
+    anew, paid = look(known, 24 * 3600 + 1, REPLICA)
+    assert (paid, anew.replicas["r"].since_ns) == ([], at(24 * 3600 + 1))
+    assert look(known, -5) == (known, [])
 
 
-@given(st.lists(st.tuples(st.integers(0, 50), st.booleans()), max_size=12))
-def test_whatever_two_controllers_see_no_moment_is_paid_twice(looks: list[tuple[int, bool]]) -> None:
+@given(st.lists(st.tuples(st.integers(0, 50), st.booleans(), st.booleans()), max_size=12))
+def test_whatever_two_controllers_see_no_moment_is_paid_twice(looks: list[tuple[int, bool, bool]]) -> None:
     """Each with its own memory, both telling of the same replica."""
-    states, events = {True: Observed(), False: Observed()}, []
-    for step, is_first in looks:
-        states[is_first], paid = observed(states[is_first], {"r": REPLICA}, START + step)
+    states: dict[bool, Observed] = {True: Observed(), False: Observed()}
+    events: list[PaidTime] = []
+    for step, is_first, is_there in looks:
+        living = {"r": REPLICA} if is_there else {}
+        states[is_first], paid = observed(states[is_first], living, START + step, every_ns=7)
         events += paid
     once = [one.span for one in paid_once(events)]
     assert all(a.end <= b.start for a, b in itertools.pairwise(once))
     covered = {ns for e in events for ns in range(e.start_ns, e.end_ns)}
     assert sum(span.end - span.start for span in once) == len(covered)
+    assert len({event.event for event in events}) == len({(e.start_ns, e.resource) for e in events})
+
+
+@given(st.lists(st.integers(1, 40), max_size=15))
+def test_one_that_lives_on_is_paid_without_a_gap_up_to_the_last_minute(steps: list[int]) -> None:
+    known, _ = observed(Observed(), {"r": REPLICA}, START)
+    told: list[PaidTime] = []
+    for moment in itertools.accumulate(steps, initial=START):
+        known, paid = observed(known, {"r": REPLICA}, moment, every_ns=60)
+        told += paid
+    ends = [START, *(one.end_ns for one in told)]
+    assert [one.start_ns for one in told] == ends[:-1]
+    assert START + sum(steps) - ends[-1] < 60
