@@ -60,8 +60,8 @@ class InputFacts:
 class InferenceRecord:
     """One variant's reading of one study. `delivered` says whether this was the caller's answer.
 
-    `replica` names the one that worked. `scores` are (concept code, probability in [0, 1]); `attempt` counts from 1; `device`: `cpu`, `cuda:0`, ….
-    `input_distance` counts in limits of the version's input check.
+    `scores` are (concept code, probability in [0, 1]); `attempt` counts from 1; `device`: `cpu`, `cuda:0`, ….
+    `input_distance` counts in limits of the version's input check. `replica` names the process that read.
     """
 
     study_key: str
