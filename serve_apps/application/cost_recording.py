@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Protocol
 
+from core.errors import SerinusError
+from ledger import ClaimedShadow
 from observability.cost.events import CostEvent, ReadingMode
 from observability.cost.from_record import events_of
 from observability.names import Stage
-from observability.record import StudyTrace
+from observability.record import InferenceRecord, InputFacts, Outcome, StudyTrace
+from serve_apps.application.messages import FetchedStudy, Inference, ServedVersion
 
 BY_THE_VERSION = (Stage.PREPARE, Stage.FORWARD, Stage.INTERPRET)
 """Stages that the version's own replica carries out."""
@@ -40,8 +44,9 @@ class CostedRecording:
         return self._inner.record(trace)
 
     async def aclose(self) -> None:
-        """Write what waits, and end the recording."""
-        await self._costs.flush()
+        """Write what waits, if the ledger takes it, and end the recording."""
+        with suppress(SerinusError):
+            await self._costs.flush()
         await self._inner.aclose()
 
 
@@ -53,3 +58,37 @@ def costs_of(trace: StudyTrace) -> tuple[CostEvent, ...]:
         if record.replica
         for event in events_of(record, dict.fromkeys(BY_THE_VERSION, record.replica), ReadingMode.LIVE)
     )
+
+
+class ShadowCosts:
+    """Notes what a reading in silence used. It takes no time and never raises."""
+
+    def __init__(self, costs: NotesCosts | None, site: str) -> None:
+        self._costs = costs
+        self._site = site
+
+    def note(
+        self, claimed: ClaimedShadow, version: ServedVersion, study: FetchedStudy, inference: Inference
+    ) -> None:
+        if self._costs is None or not inference.replica:
+            return
+        record = InferenceRecord(
+            claimed.study_key,
+            version.model,
+            version.version,
+            version.digest,
+            claimed.variant,
+            Outcome.OK,
+            delivered=False,
+            stages=inference.stages,
+            device=inference.device,
+            attempt=claimed.attempt,
+            site=self._site,
+            facts=InputFacts(study.facts.modality),
+            replica=inference.replica,
+        )
+        resources = dict.fromkeys(BY_THE_VERSION, inference.replica)
+        self._costs.note(events_of(record, resources, ReadingMode.SILENT))
+
+
+NO_SHADOW_COSTS = ShadowCosts(None, "")

@@ -68,8 +68,8 @@ class CostLoop:
                 self._seen = Observed()
                 return
             names = await run_in(self._executor, world.living)
-            has_gpu = await run_in(self._executor, world.has_gpu)
-            living = living_replicas(names, world.versions(), world.is_warm, has_gpu=has_gpu, site=world.site)
+            versions, has_gpu = world.versions(), world.has_gpu()
+            living = living_replicas(names, versions, world.is_warm, has_gpu=has_gpu, site=world.site)
             self._seen, paid = observed(self._seen, living, world.clock_ns())
             self._costs.note(paid)
             await self._costs.flush()
@@ -93,8 +93,7 @@ def living_replicas(
 ) -> dict[str, LivingReplica]:
     """The replicas of versions among the names of actors, `<session>/SERVE_REPLICA::<app>#<deployment>#<id>`.
 
-    An application loads until it has answered. A version that no table names is being drained, or is kept for a
-    return: what its replicas hold is not known here, and what they use is not billed.
+    An application loads until it has answered. Replicas of a version that is not known here are not billed.
     """
     found: dict[str, LivingReplica] = {}
     for name in names:

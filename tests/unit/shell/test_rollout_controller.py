@@ -27,6 +27,7 @@ PARTS = (
     "runs",
     "gates",
     "recalls",
+    "costs",
     "reconciler",
     "registry_changes",
     "client",
