@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from observability.names import Stage
 from observability.record import InferenceRecord, InputFacts, Outcome, StudyTrace
 from serve_apps.application.messages import FetchedStudy, Inference, ServedVersion
 
+logger = logging.getLogger("serinus.costs")
 BY_THE_VERSION = (Stage.PREPARE, Stage.FORWARD, Stage.INTERPRET)
 """Stages that the version's own replica carries out."""
 
@@ -40,7 +42,7 @@ class CostedRecording:
         self._costs = costs
 
     def record(self, trace: StudyTrace) -> str | None:
-        self._costs.note(costs_of(trace))
+        _note(self._costs, lambda: costs_of(trace))
         return self._inner.record(trace)
 
     async def aclose(self) -> None:
@@ -60,6 +62,14 @@ def costs_of(trace: StudyTrace) -> tuple[CostEvent, ...]:
     )
 
 
+def _note(costs: NotesCosts, events: Callable[[], Iterable[CostEvent]]) -> None:
+    """What cannot be an event, as a time that is longer than a day, is told and costs nobody's study anything."""
+    try:
+        costs.note(events())
+    except ValueError as error:
+        logger.warning("costs.untold", extra={"reason": str(error)})
+
+
 class ShadowCosts:
     """Notes what a reading in silence used. It takes no time and never raises."""
 
@@ -70,8 +80,12 @@ class ShadowCosts:
     def note(
         self, claimed: ClaimedShadow, version: ServedVersion, study: FetchedStudy, inference: Inference
     ) -> None:
-        if self._costs is None or not inference.replica:
-            return
+        if self._costs is not None and inference.replica:
+            _note(self._costs, lambda: self._events(claimed, version, study, inference))
+
+    def _events(
+        self, claimed: ClaimedShadow, version: ServedVersion, study: FetchedStudy, inference: Inference
+    ) -> tuple[CostEvent, ...]:
         record = InferenceRecord(
             claimed.study_key,
             version.model,
@@ -88,7 +102,7 @@ class ShadowCosts:
             replica=inference.replica,
         )
         resources = dict.fromkeys(BY_THE_VERSION, inference.replica)
-        self._costs.note(events_of(record, resources, ReadingMode.SILENT))
+        return events_of(record, resources, ReadingMode.SILENT)
 
 
 NO_SHADOW_COSTS = ShadowCosts(None, "")
