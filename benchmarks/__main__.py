@@ -10,6 +10,7 @@ BENCHMARKS = (
     "input_check",
     "evidence",
     "drift",
+    "cost",
     "ledger_latency",
     "ledger_growth",
     "bad_input",

@@ -37,7 +37,7 @@ survives pickling between actors.
             DocumentPurged · UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment ·
             RoutingConflict · TruthNotFound · AdjudicationNotFound · AlreadyAnswered · RolloutNotFound ·
             RolloutConflict · RolloutRefused · RecallNotFound · RecallItemNotFound · RecallItemClosed ·
-            ReplayNotFound · ReplayRefused · TruthSetNotFound · TruthSetInUse
+            ReplayNotFound · ReplayRefused · TruthSetNotFound · TruthSetInUse · NoPriceBook
 """
 
 from __future__ import annotations
@@ -359,6 +359,12 @@ class DocumentPurged(RequestError):
 
 class NoExperiment(RequestError):
     code = "no-ab-test"
+
+
+class NoPriceBook(RequestError):
+    """The site has no price book, or none that can be read."""
+
+    code = "no-price-book"
 
 
 class IdempotencyConflict(RequestError):

@@ -1,5 +1,5 @@
 """What must survive a crash: jobs, outbox, control state, routing, decisions, rollouts, recalls, shadows, truths,
-audit."""
+costs, audit."""
 
 from canary.disclosure import Audience
 from core.retry import RetryPolicy
@@ -9,6 +9,8 @@ from ledger.audit import Audit
 from ledger.audit_anchor import AuditAnchor, AuditLook
 from ledger.callbacks import CALLBACK, callback_of_failure, callback_of_result
 from ledger.control_state import ControlHead, ControlRecord, ControlState
+from ledger.cost_records import CostSums
+from ledger.costs import Costs
 from ledger.database import Clock, Database
 from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
 from ledger.escalations import EscalationEvent, Escalations
@@ -125,6 +127,7 @@ class Ledger:
         self.recalled_studies = RecalledStudies(database)
         self.recall_lists = RecallLists(database)
         self.version_digests = VersionDigests(database)
+        self.costs = Costs(database)
 
     @classmethod
     def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":
@@ -162,6 +165,7 @@ __all__ = [
     "ComparedItem",
     "ControlHead",
     "ControlRecord",
+    "CostSums",
     "DeadLetter",
     "Delivery",
     "DueJob",

@@ -61,7 +61,7 @@ class InferenceRecord:
     """One variant's reading of one study. `delivered` says whether this was the caller's answer.
 
     `scores` are (concept code, probability in [0, 1]); `attempt` counts from 1; `device`: `cpu`, `cuda:0`, ….
-    `input_distance` counts in limits of the version's input check.
+    `input_distance` counts in limits of the version's input check. `replica` names the process that read.
     """
 
     study_key: str
@@ -82,6 +82,7 @@ class InferenceRecord:
     priority_score: int | None = None
     input_check: str = ""
     input_distance: float | None = None
+    replica: str = ""
 
     def __post_init__(self) -> None:
         if self.attempt < 1 or self.bytes_in < 0:

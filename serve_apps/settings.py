@@ -174,6 +174,8 @@ class Settings(BaseSettings):
     shadow_backlog_alarm_s: float = 3600.0
     delivery_timeout_s: float = 120.0
 
+    price_book: Path | None = None  # what is paid for what, docs/costs.md; read at each report
+
     keep_documents_days: float | None = Field(default=90, gt=0)  # SR and SEG in the ledger; None: for ever
     keep_jobs_days: float | None = Field(default=365, gt=0)  # and all that names a study
     keep_evidence_days: float | None = Field(default=1825, gt=0)  # decisions and outcomes, by pseudonyms

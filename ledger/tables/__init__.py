@@ -13,6 +13,7 @@ from ledger.tables.base import (
     schema,
     unindexed,
 )
+from ledger.tables.costs import cost_bills, cost_events, cost_hours, cost_postings
 from ledger.tables.decisions import decisions, exposures, routing_tables
 from ledger.tables.jobs import ENDED, deliveries, documents, idempotency, jobs, readings
 from ledger.tables.rollouts import (
@@ -49,6 +50,10 @@ __all__ = [
     "api_keys",
     "audit",
     "control_state",
+    "cost_bills",
+    "cost_events",
+    "cost_hours",
+    "cost_postings",
     "decisions",
     "deliveries",
     "documents",

@@ -20,6 +20,7 @@ from observability.recorder import Recorder
 from observability.redaction import Pseudonymiser
 from observability.telemetry import TelemetrySettings, build_telemetry, mlflow_telemetry
 from serve_apps.application.analyse_study import Analysis, Progress
+from serve_apps.application.cost_recording import CostedRecording, NotesCosts
 from serve_apps.settings import Settings
 
 logger = logging.getLogger("serinus.tracing")
@@ -112,6 +113,7 @@ class StudyTracer:
             priority_score=analysis.outcome.inference.prediction.priority_score,
             input_check=analysis.outcome.inference.prediction.input_check.verdict.value,
             input_distance=analysis.outcome.inference.prediction.input_check.distance,
+            replica=analysis.outcome.inference.replica,
         )
 
 
@@ -148,9 +150,11 @@ def telemetry_settings(settings: Settings) -> TelemetrySettings:
     return mlflow_telemetry(settings.registry_url, EXPERIMENT, settings.trace_sampling)
 
 
-def build_tracer(settings: Settings) -> StudyTracer:
-    """Traces to the site's OTLP endpoint, or to the MLflow server."""
-    return StudyTracer(LazyRecorder(settings), pseudonymiser(settings), settings.site)
+def build_tracer(settings: Settings, costs: NotesCosts | None = None) -> StudyTracer:
+    """Traces to the site's OTLP endpoint, or to the MLflow server; what they tell of costs goes to `costs`."""
+    recorder = LazyRecorder(settings)
+    recording = recorder if costs is None else CostedRecording(recorder, costs)
+    return StudyTracer(recording, pseudonymiser(settings), settings.site)
 
 
 def pseudonymiser(settings: Settings) -> Pseudonymiser:

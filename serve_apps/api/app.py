@@ -7,6 +7,7 @@ from fastapi_offline import FastAPIOffline
 
 from serve_apps.api import (
     ab_tests,
+    costs,
     events,
     jobs,
     keys,
@@ -37,6 +38,7 @@ TAGS = [
         "name": "truth sets",
         "description": "Fixed lists of studies with what is there, read by every live version",
     },
+    {"name": "costs", "description": "What readings cost, and that it sums to the bill"},
     {"name": "keys", "description": "Who may call: make, list and revoke keys"},
     {"name": "system", "description": "Health and what is in service"},
 ]
@@ -51,6 +53,7 @@ ROUTERS = (
     truth_sets.router,
     rollout_evidence.router,
     ab_tests.router,
+    costs.router,
     events.router,
     keys.router,
     system.router,

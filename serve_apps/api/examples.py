@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from serve_apps.api.cost_examples import OF_COSTS
 from serve_apps.api.recall_examples import OF_RECALLS
 
 STUDY, SERIES, INSTANCE = "2.25.1234567890", "2.25.1234567891", "2.25.1234567892"
@@ -365,6 +366,7 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
     "ScheduleIn": {"every": "7d"},
     "ResultsOut": _RESULTS_OUT,
     **OF_RECALLS,
+    **OF_COSTS,
     "EvidencePackOut": {
         "format": "serinus-evidence-pack-1",
         "records": [

@@ -80,13 +80,15 @@ class UnreadSeries:
 class Inference:
     """What one version says of one study, and how long each of its stages took.
 
-    `work_ms` is what the version itself worked at it (`application.work_time`), None where that is not known.
+    `work_ms` is what the version itself worked at it (`application.work_time`), None where that is not known;
+    `replica` names who made it, for the books of costs.
     """
 
     prediction: Prediction
     stages: tuple[StageTiming, ...]
     device: str
     work_ms: float | None = None
+    replica: str = ""
 
 
 @dataclass(frozen=True, slots=True)

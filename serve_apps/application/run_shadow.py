@@ -31,6 +31,7 @@ from core.priority import Priority, QueueOrder, queue_order
 from core.retry import GIVE_UP, Attempts, FailureClass, RetryDecision, RetryPolicy, after_failure
 from imaging.packed_mask import BrokenMask
 from ledger import ClaimedShadow, LeaseLost
+from serve_apps.application.cost_recording import NO_SHADOW_COSTS, ShadowCosts
 from serve_apps.application.executors import run_in
 from serve_apps.application.messages import (
     EligibleModel,
@@ -118,6 +119,7 @@ class ShadowContext:
     limits: ShadowLimits = ShadowLimits()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     monotonic: Callable[[], float] = time.monotonic
+    costs: ShadowCosts = NO_SHADOW_COSTS
 
 
 class ShadowRunner:
@@ -216,6 +218,7 @@ class ShadowRunner:
         started = time.monotonic()
         inference = await self._predict(claimed, version, study)
         latency_ms = (time.monotonic() - started) * 1e3
+        self._c.costs.note(claimed, version, study, inference)
         outcome = await self._outcome(claimed, version, inference)
         for disagreement in disagreements_of(claimed, outcome, self._c.snapshot()):
             logger.warning(

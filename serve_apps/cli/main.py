@@ -7,6 +7,7 @@ import typer
 from core.private_files import write_privately
 from serve_apps.cli import (
     ab,
+    cost,
     freeze,
     keys,
     models,
@@ -54,6 +55,7 @@ app.add_typer(
     replay.app, name="replay", help="Have a version read in silence what the champion has answered."
 )
 app.add_typer(ab.ab, name="ab", help="A/B tests of versions that are equal in rights.")
+app.add_typer(cost.app, name="cost", help="What readings cost.")
 app.add_typer(keys.keys, name="keys", help="Who may call: make, list and revoke keys.")
 app.add_typer(
     truth.truth, name="truth", help="Say what was really there; read again what versions differ on."

@@ -92,6 +92,16 @@ class Applications:
         """How each application was last run, for the next controller."""
         return dict(self._deployed)
 
+    @property
+    def versions(self) -> Mapping[str, ServedVersion]:
+        """Of the applications that this controller runs, also those that no table names any more."""
+        return {name: version for name, (version, _, _) in self._asked.items()}
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether replicas are given a share of a GPU; not before the first was started."""
+        return bool(self._has_gpu)
+
     def restore(self, deployed: Mapping[str, DeployedApp]) -> None:
         """Take over what the last controller ran, as if this one had."""
         self._deployed = dict(deployed)

@@ -31,6 +31,7 @@ from serve_apps.adapters.serve_inference import ServeInference, ServeReader
 from serve_apps.adapters.shared_objects import GiveBackByHandle, pack
 from serve_apps.adapters.tracing import build_tracer, pseudonymiser
 from serve_apps.application.analyse_study import SiteRules, Workplace
+from serve_apps.application.cost_recorder import CostRecorder
 from serve_apps.application.end_job import EndingContext, JobEnding
 from serve_apps.application.executors import run_in
 from serve_apps.application.failure_report import FailureReporter
@@ -87,7 +88,8 @@ class JobWorker(RoutingReplica):
         self._keeper.start()
         self._watched = WatchedJobs(JobBroadcast(("Ingress",), "job_ended"))
         self._archives = Archives(settings)
-        self._tracer = build_tracer(settings)
+        costs = CostRecorder(self._ledger.costs, self._pools.ledger) if settings.price_book else None
+        self._tracer = build_tracer(settings, costs)
         self._after = ServeAfterJob(self._watched, outbox, shadow_worker, borrower.drop)
         self._name = own_worker_name()
         self._rules = site_rules(settings)
@@ -101,7 +103,12 @@ class JobWorker(RoutingReplica):
             self._pools.ledger,
             LostWorkers(self._name, self._ledger.leases, living_workers, self._pools.recovery).look,
         )
-        loops = (self._routing.follow_forever(), recovery.run_forever(), borrower.give_back_forever())
+        loops = (
+            self._routing.follow_forever(),
+            recovery.run_forever(),
+            borrower.give_back_forever(),
+            *([costs.run_forever()] if costs else []),
+        )
         self._loops = [asyncio.create_task(loop) for loop in loops]
         self._draining = asyncio.create_task(self._drain_when_replaced())
 

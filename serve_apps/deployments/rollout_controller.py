@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Protocol
 
@@ -23,12 +25,16 @@ from registry.server import database_of
 from registry.signing import load_verify_key
 from registry.webhook_subscription import name_of_site, subscribe
 from serve_apps.adapters.broadcast import Broadcast
+from serve_apps.adapters.living_workers import living_workers
 from serve_apps.adapters.rollout_gates import SignedGates
 from serve_apps.application.anchored_audit import audit_anchor
+from serve_apps.application.cost_recorder import CostRecorder
 from serve_apps.application.gather_evidence import GatheredEvidence
+from serve_apps.application.post_costs import CostPosting
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.admission import AdmissionController
 from serve_apps.control.apply import Applications, ReadinessProbes
+from serve_apps.control.cost_loop import CostLoop, CostWorld
 from serve_apps.control.gates import AskedGates
 from serve_apps.control.observe import ApplicationPhases, Observer, unknown
 from serve_apps.control.page_writer import PageWriter
@@ -68,6 +74,7 @@ class RolloutController:
             self._rollouts.run_forever(),
             self._gates.run_forever(),
             *(chore.run_forever() for chore in self._chores),
+            *([self._costs.run_forever()] if self._costs else []),
             *([self._subscription.run_forever()] if self._subscription else []),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -116,6 +123,22 @@ class RolloutController:
         self._chores = chores_of(
             settings, ledger, client, self._board, lambda: self._publisher.snapshot, self._leads
         )
+        self._costs = self._cost_loop(settings) if settings.price_book else None
+
+    def _cost_loop(self, settings: Settings) -> CostLoop:
+        """What is paid for replicas; a site without a price book keeps no books."""
+        books, threads = self._ledger.costs, ThreadPoolExecutor(1, "costs")
+        world = CostWorld(
+            living=living_workers,
+            versions=lambda: self._applications.versions,
+            is_warm=self._applications.is_warm,
+            has_gpu=lambda: self._applications.has_gpu,
+            leads=self._leads,
+            post=CostPosting(books, settings.price_book).look,
+            clock_ns=time.time_ns,
+            site=settings.site,
+        )
+        return CostLoop(world, CostRecorder(books, threads), threads)
 
     def _rollout_loop(self, settings: Settings) -> RolloutLoop:
         ledger, reconciler = self._ledger, self._reconciler
@@ -179,6 +202,7 @@ class RolloutController:
             *self._chores,
             self._pages,
             self._subscription,
+            self._costs,
             self._reconciler,
             self._registry_changes,
             self._client,

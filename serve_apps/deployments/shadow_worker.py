@@ -21,6 +21,8 @@ from observability.event_log import configure_logging
 from serve_apps.adapters.cpu_priority import lower_priority
 from serve_apps.adapters.serve_inference import ServeInference, ServeReader
 from serve_apps.adapters.shared_objects import GiveBackByHandle
+from serve_apps.application.cost_recorder import CostRecorder
+from serve_apps.application.cost_recording import ShadowCosts
 from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.loans import Borrower
 from serve_apps.application.messages import FetchedStudy
@@ -62,12 +64,14 @@ class ShadowWorker(RoutingReplica):
         limits = limits_of(settings)
         self._keeper = LeaseKeeper(self._ledger.shadows.renew, limits.lease_s)
         self._keeper.start()
-        context = self._context(settings, limits)
+        costs = CostRecorder(self._ledger.costs, self._pool) if settings.price_book else None
+        context = self._context(settings, limits, costs)
         self._runners = tuple(
             ShadowRunner(role, context, afterwards=PAST if role is Role.SHADOW else ()) for role in ROLES
         )
         self._loops = [asyncio.create_task(runner.run_forever()) for runner in self._runners]
-        for loop in (self._routing.follow_forever(), borrower.give_back_forever()):
+        costing = [costs.run_forever()] if costs else []
+        for loop in (self._routing.follow_forever(), borrower.give_back_forever(), *costing):
             self._loops.append(asyncio.create_task(loop))
 
     async def notify(self, job_id: str, study: FetchedStudy) -> None:
@@ -87,7 +91,7 @@ class ShadowWorker(RoutingReplica):
             pool.shutdown(wait=False, cancel_futures=True)
         self._ledger.close()
 
-    def _context(self, settings: Settings, limits: ShadowLimits) -> ShadowContext:
+    def _context(self, settings: Settings, limits: ShadowLimits, costs: CostRecorder | None) -> ShadowContext:
         return ShadowContext(
             worker=f"shadow-worker-{os.getpid()}-{secrets.token_hex(4)}",
             rows=self._ledger.shadows,
@@ -100,6 +104,7 @@ class ShadowWorker(RoutingReplica):
             executor=self._pool,
             limits=limits,
             retry=settings.retry_policy,
+            costs=ShadowCosts(costs, settings.site),
         )
 
 

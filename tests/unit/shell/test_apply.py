@@ -50,6 +50,13 @@ async def test_the_same_is_run_once_and_no_gpu_is_looked_for_again(site: Site) -
     assert site.serve.gpu_looks == 1
 
 
+async def test_it_knows_which_version_each_application_it_runs_is_of(site: Site) -> None:
+    apps = site.applications()
+    for _ in range(2):
+        await apps.ensure(ONE, may_sleep=False)
+    assert apps.versions == {ONE.app_name: ONE}
+
+
 async def test_what_is_asked_at_every_tick_costs_no_fingerprint(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def top_level_modules(*arguments: str, folder: Path) -> set[str]:
         ["explain", "job-1"],
         ["job", "job-1"],
         ["freeze", "a drill"],
+        ["cost", "report"],
     ],
     ids=" ".join,
 )

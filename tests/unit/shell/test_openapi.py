@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from serve_apps.api import (
+    cost_schemas,
     key_schemas,
     recall_schemas,
     replay_schemas,
@@ -34,6 +35,7 @@ WIRES = (
     recall_schemas,
     replay_schemas,
     truth_set_schemas,
+    cost_schemas,
 )
 OPEN = {"/healthz", "/readyz", "/v1/webhooks/mlflow"}
 

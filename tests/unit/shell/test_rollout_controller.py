@@ -19,15 +19,11 @@ PARTS = (
     "applications",
     "publisher",
     "watch",
-    "upkeep",
     "pages",
     "subscription",
     "rollouts",
-    "truth_sets",
-    "runs",
     "gates",
-    "recalls",
-    "replays",
+    "costs",
     "reconciler",
     "registry_changes",
     "client",
@@ -64,6 +60,7 @@ def a_controller(*loops: asyncio.Task[Any]) -> Any:
     controller: Any = Replica()
     for name in PARTS:
         setattr(controller, f"_{name}", Part())
+    controller._chores = (Part(), Part())
     controller._gate_calls = AsyncPart()
     controller._loops = list(loops)
     return controller
@@ -104,3 +101,4 @@ async def test_everything_is_closed_when_the_replica_is_stopped() -> None:
     await asyncio.sleep(0)
     assert loop.cancelled()
     assert all(getattr(controller, f"_{name}").is_closed for name in (*PARTS, "gate_calls"))
+    assert all(chore.is_closed for chore in controller._chores)

@@ -1,0 +1,124 @@
+"""Looks every few seconds at which replicas live, and has the books of costs follow, in threads of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from core.errors import SerinusError
+from observability.cost.events import CostEvent, Holding, Phase
+from observability.cost.items import Item
+from observability.cost.observed import LivingReplica, Observed, observed
+from serve_apps.application.executors import run_in
+from serve_apps.application.messages import ServedVersion
+
+logger = logging.getLogger("serinus.costs")
+LOOK_INTERVAL_S: Final = 5.0
+_REPLICA: Final = re.compile(r".*SERVE_REPLICA::(?P<app>[^#]+)#[^#]+#[^#]+")
+MIB: Final = 1 << 20
+
+
+class NotesCosts(Protocol):
+    """Takes events and never raises; `flush` writes them."""
+
+    def note(self, events: Iterable[CostEvent]) -> None: ...
+    async def flush(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CostWorld:
+    """What a look asks. `living` names every actor of the cluster, `leads` asks the ledger, `post` brings hours into
+    the books; these three block. `is_warm` says whether an application has answered.
+    """
+
+    living: Callable[[], Iterable[str]]
+    versions: Callable[[], Mapping[str, ServedVersion]]
+    is_warm: Callable[[str], bool]
+    has_gpu: Callable[[], bool]
+    leads: Callable[[], bool]
+    post: Callable[[], int]
+    clock_ns: Callable[[], int]
+    site: str = ""
+
+
+class CostLoop:
+    """A controller that does not lead tells nothing, and begins anew when it does."""
+
+    def __init__(self, world: CostWorld, costs: NotesCosts, executor: Executor | None = None) -> None:
+        self._world = world
+        self._costs = costs
+        self._executor = executor or ThreadPoolExecutor(1, "costs")
+        self._seen = Observed()
+
+    async def run_forever(self) -> None:
+        while True:
+            await self.once()
+            await asyncio.sleep(LOOK_INTERVAL_S)
+
+    async def once(self) -> None:
+        """One look; what fails is made up for by the next, which tells of the time since."""
+        world = self._world
+        try:
+            if not await run_in(self._executor, world.leads):
+                self._seen = Observed()
+                return
+            names = await run_in(self._executor, world.living)
+            versions, has_gpu = world.versions(), world.has_gpu()
+            living = living_replicas(names, versions, world.is_warm, has_gpu=has_gpu, site=world.site)
+            self._seen, paid = observed(self._seen, living, world.clock_ns())
+            self._costs.note(paid)
+            await self._costs.flush()
+            await run_in(self._executor, world.post)
+        except SerinusError as error:
+            logger.warning("costs.not_looked", extra={"error": error.code})
+        except Exception as error:
+            logger.exception("costs.not_looked", extra={"error": type(error).__name__})
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def living_replicas(
+    names: Iterable[str],
+    versions: Mapping[str, ServedVersion],
+    is_warm: Callable[[str], bool],
+    *,
+    has_gpu: bool,
+    site: str,
+) -> dict[str, LivingReplica]:
+    """The replicas of versions among the names of actors, `<session>/SERVE_REPLICA::<app>#<deployment>#<id>`.
+
+    An application loads until it has answered. Replicas of a version that is not known here are not billed.
+    """
+    found: dict[str, LivingReplica] = {}
+    for name in names:
+        replica = _REPLICA.fullmatch(name)
+        version = versions.get(replica["app"]) if replica else None
+        if version is None:
+            continue
+        found[name] = LivingReplica(
+            name,
+            holdings(version, has_gpu=has_gpu),
+            Phase.SERVE if is_warm(version.app_name) else Phase.LOAD,
+            version.model,
+            version.version,
+            site,
+            is_elastic=version.resources.min_replicas == 0,
+        )
+    return found
+
+
+def holdings(version: ServedVersion, *, has_gpu: bool) -> tuple[Holding, ...]:
+    """What one replica of the version reserves."""
+    asked = version.resources
+    amounts = {
+        Item.CPU_CORE: round(asked.num_cpus * 1000),
+        Item.GPU: round(asked.num_gpus * 1000) if has_gpu else 0,
+        Item.RAM_GIB: (asked.memory_bytes or 0) // MIB,
+    }
+    return tuple(Holding(item, amount) for item, amount in amounts.items() if amount)

@@ -1,0 +1,121 @@
+"""From looks at replicas, traces and shadows to a report, through a real ledger: what was seen is what is billed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ledger import Ledger
+from observability.cost.price_book import HOUR_NS
+from observability.cost.report import Dimension
+from observability.record import InferenceRecord, Outcome, StageTiming, StudyTrace
+from serve_apps.application.cost_recorder import CostRecorder
+from serve_apps.application.cost_recording import CostedRecording
+from serve_apps.application.costs import EPOCH, CostQuery, CostReport, CostService
+from serve_apps.application.post_costs import CostPosting
+from serve_apps.control.cost_loop import CostLoop, CostWorld
+from serve_apps.resources import Resources
+from tests.unit.observability.cost.fleets import START, at
+from tests.unit.observability.cost.test_told import RECORD
+from tests.unit.shell.builders import a_version
+from tests.unit.shell.test_cost_recording import Inner
+
+VERSION = replace(a_version(), resources=Resources(num_cpus=1.0, num_gpus=0.0))
+NAME = f"session_1/SERVE_REPLICA::{VERSION.app_name}#ModelServer#ab12"
+PRICES = "currency: USD\nprices:\n  - {item: cpu-core, price: 0.0036, per: hour, since: 2020-01-01}\n"
+BEGUN = EPOCH + timedelta(microseconds=START // 1000)
+
+
+class Hospital:
+    """A controller that looks, a worker that records, and the books of both."""
+
+    def __init__(self, folder: Path, threads: ThreadPoolExecutor) -> None:
+        self.ledger, self.second = Ledger.open(f"sqlite:///{folder / 'ledger.db'}"), 0.0
+        prices = folder / "prices.yaml"
+        prices.write_text(PRICES)
+        self.names = [NAME]
+        self.posting = CostPosting(self.ledger.costs, prices, lambda: BEGUN + timedelta(seconds=self.second))
+        world = CostWorld(
+            living=lambda: self.names,
+            versions=lambda: {VERSION.app_name: VERSION},
+            is_warm=lambda app: True,
+            has_gpu=lambda: False,
+            leads=lambda: True,
+            post=self.posting.look,
+            clock_ns=lambda: at(self.second),
+        )
+        self.loop = CostLoop(world, CostRecorder(self.ledger.costs, threads), threads)
+        self.recorder = CostRecorder(self.ledger.costs, threads)
+        self.recording = CostedRecording(Inner(), self.recorder)
+        self.service = CostService(self.ledger.costs, prices, threads)
+
+    async def look(self, second: float) -> None:
+        self.second = second
+        await self.loop.once()
+
+    async def read(self, study: str, start_s: float, end_s: float) -> None:
+        record = replace(
+            RECORD, study_key=study, model=VERSION.model, replica=NAME, stages=forward(start_s, end_s)
+        )
+        self.recording.record(trace_of(record))
+        await self.recorder.flush()
+
+    async def report(self) -> CostReport:
+        span = timedelta(hours=2)
+        return await self.service.report(CostQuery((Dimension.LINE,), BEGUN, BEGUN + span))
+
+
+def forward(start_s: float, end_s: float) -> tuple[StageTiming, ...]:
+    (timing,) = (one for one in RECORD.stages if one.stage == "forward")
+    return (replace(timing, start_ns=at(start_s), end_ns=at(end_s)),)
+
+
+def trace_of(record: InferenceRecord) -> StudyTrace:
+    return StudyTrace(record.study_key, at(0), at(1), Outcome.OK, records=(record,))
+
+
+@pytest.fixture
+def hospital(tmp_path: Path) -> Iterator[Hospital]:
+    with ThreadPoolExecutor(1) as threads:
+        opened = Hospital(tmp_path, threads)
+        yield opened
+        opened.ledger.close()
+
+
+def core_seconds(found: CostReport) -> dict[str, float]:
+    """By line: a core costs a millionth a second."""
+    return {row.key[0]: row.total / 1000 for row in found.report.rows}
+
+
+async def test_what_was_seen_is_what_is_billed_before_and_after_it_is_posted(hospital: Hospital) -> None:
+    await hospital.look(0)
+    await hospital.read("st-1", 10, 20)
+    await hospital.read("st-2", 15, 25)
+    await hospital.look(100)
+    hospital.names = []
+    await hospital.look(110)
+    counted = await hospital.report()
+    assert core_seconds(counted) == {"primary": 15.0, "idle": 85.0, "drain": 10.0}
+    assert (counted.report.agrees, counted.report.delivered, counted.unpriced) == (True, 2, ())
+    assert hospital.ledger.costs.entries(START // HOUR_NS) == ()
+    await hospital.look(3600 + 301)
+    assert len(hospital.ledger.costs.entries(START // HOUR_NS)) == 1
+    assert await hospital.report() == counted
+
+
+async def test_a_trace_that_comes_after_the_hour_was_posted_is_a_correction(hospital: Hospital) -> None:
+    await hospital.look(0)
+    await hospital.look(60)
+    await hospital.look(3600 + 301)
+    await hospital.read("st-late", 10, 30)
+    late = await hospital.report()
+    assert core_seconds(late)["primary"] == 20.0
+    await hospital.look(3600 + 400)
+    assert len(hospital.ledger.costs.entries(START // HOUR_NS)) == 2
+    assert (await hospital.report()).report.agrees
+    assert core_seconds(await hospital.report())["primary"] == 20.0
