@@ -17,6 +17,7 @@ from ledger.jobs import Jobs
 from ledger.keys import ApiKey, Keys, NewKey, new_key_id
 from ledger.leases import Leases
 from ledger.log_size import WriteAheadLog
+from ledger.metric_series import MetricSeries
 from ledger.outbox import Outbox
 from ledger.paired_feed import PairedFeed
 from ledger.paired_truths import PairedTruths
@@ -67,6 +68,7 @@ from ledger.routing_records import Freeze, ModelRouting, Pin
 from ledger.shadow_records import ClaimedShadow, PairedResult, ShadowResult, ShadowTask
 from ledger.shadows import ShadowTasks
 from ledger.state import FINISHED, HAS_RESULT, JobState, Priority
+from ledger.study_records import StoredRecord, StudyRecords
 from ledger.transitions import Transition, Transitions
 from ledger.truth_records import (
     AddedTruth,
@@ -123,6 +125,8 @@ class Ledger:
         self.recalled_studies = RecalledStudies(database)
         self.recall_lists = RecallLists(database)
         self.version_digests = VersionDigests(database)
+        self.study_records = StudyRecords(database)
+        self.metrics = MetricSeries(database, self.study_records)
 
     @classmethod
     def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":
@@ -197,6 +201,7 @@ __all__ = [
     "ShadowTask",
     "StampedDigest",
     "StoredDecision",
+    "StoredRecord",
     "StoredReplay",
     "StoredRollout",
     "StoredRun",

@@ -15,6 +15,7 @@ from ledger.tables.base import (
 )
 from ledger.tables.decisions import decisions, exposures, routing_tables
 from ledger.tables.jobs import ENDED, deliveries, documents, idempotency, jobs, readings
+from ledger.tables.observed import folds, metric_series, study_records
 from ledger.tables.rollouts import (
     recall_items,
     recall_notes,
@@ -54,9 +55,11 @@ __all__ = [
     "documents",
     "escalations",
     "exposures",
+    "folds",
     "idempotency",
     "jobs",
     "metadata",
+    "metric_series",
     "microseconds",
     "paired_readings",
     "paired_studies",
@@ -77,6 +80,7 @@ __all__ = [
     "schema",
     "shadow_outcomes",
     "shadow_tasks",
+    "study_records",
     "transitions",
     "truth_notes",
     "truth_set_runs",

@@ -21,12 +21,14 @@ from observability.event_log import configure_logging
 from serve_apps.adapters.cpu_priority import lower_priority
 from serve_apps.adapters.serve_inference import ServeInference, ServeReader
 from serve_apps.adapters.shared_objects import GiveBackByHandle
+from serve_apps.adapters.tracing import pseudonymiser
 from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.loans import Borrower
 from serve_apps.application.messages import FetchedStudy
 from serve_apps.application.recent_studies import RecentStudies
 from serve_apps.application.routing_state import RoutingState
 from serve_apps.application.run_shadow import ShadowContext, ShadowLimits, ShadowRunner
+from serve_apps.application.study_traces import StudyTraces
 from serve_apps.deployments.routing_replica import RoutingReplica
 from serve_apps.settings import Settings
 
@@ -97,6 +99,7 @@ class ShadowWorker(RoutingReplica):
             snapshot=lambda: self._routing.snapshot,
             recent=self._recent,
             leases=self._keeper,
+            traces=StudyTraces(pseudonymiser(settings), settings.site),
             executor=self._pool,
             limits=limits,
             retry=settings.retry_policy,
