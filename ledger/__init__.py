@@ -19,6 +19,7 @@ from ledger.jobs import Jobs
 from ledger.keys import ApiKey, Keys, NewKey, new_key_id
 from ledger.leases import Leases
 from ledger.log_size import WriteAheadLog
+from ledger.metric_series import MetricSeries
 from ledger.outbox import Outbox
 from ledger.paired_feed import PairedFeed
 from ledger.paired_truths import PairedTruths
@@ -70,6 +71,7 @@ from ledger.set_pairs import SetPairs
 from ledger.shadow_records import ClaimedShadow, PairedResult, ShadowResult, ShadowTask
 from ledger.shadows import ShadowTasks
 from ledger.state import FINISHED, HAS_RESULT, JobState, Priority
+from ledger.study_records import StoredRecord, StudyRecords
 from ledger.transitions import Transition, Transitions
 from ledger.truth_records import (
     AddedTruth,
@@ -127,7 +129,9 @@ class Ledger:
         self.recalled_studies = RecalledStudies(database)
         self.recall_lists = RecallLists(database)
         self.version_digests = VersionDigests(database)
-        self.costs = Costs(database)
+        self.study_records = StudyRecords(database)
+        self.metrics = MetricSeries(database, self.study_records)
+        self.costs = Costs(database, self.study_records)
 
     @classmethod
     def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":
@@ -203,6 +207,7 @@ __all__ = [
     "ShadowTask",
     "StampedDigest",
     "StoredDecision",
+    "StoredRecord",
     "StoredReplay",
     "StoredRollout",
     "StoredRun",

@@ -17,15 +17,19 @@ from core.codec import from_json, to_json
 from ledger.cost_records import CostSums, added, span_of_hour, sums_of
 from ledger.database import Database
 from ledger.limits import require_fits
+from ledger.study_records import StudyRecords
 from ledger.tables import cost_bills, cost_events, cost_hours, cost_postings
 from observability.cost.account import Account
 from observability.cost.apportion import Books, books_of
 from observability.cost.corrections import correcting
 from observability.cost.events import MAX_SPAN_NS, Charge, CostEvent, PaidTime, Usage, span_of
+from observability.cost.from_record import usages_of
 from observability.cost.price_book import HOUR_NS, PriceBook
 from observability.cost.spans import Span
 
 KINDS: Final[Mapping[str, type[CostEvent]]] = {"paid": PaidTime, "usage": Usage, "charge": Charge}
+FOLD: Final = "costs"
+BATCH_SIZE: Final = 100
 _KIND_OF: Final = {kind: name for name, kind in KINDS.items()}
 _WITHOUT_STUDY: Final = tuple(cost_postings.c[name] for name in Account._fields if name != "study")
 
@@ -33,8 +37,17 @@ _WITHOUT_STUDY: Final = tuple(cost_postings.c[name] for name in Account._fields 
 class Costs:
     """Takes events, posts hours, and tells sums."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, records: StudyRecords) -> None:
         self._db = database
+        self._records = records
+
+    def fold(self) -> int:
+        """Take what readings used from the records of studies that are not in it yet; returns their number."""
+        if not self._records.are_new(FOLD):
+            return 0
+        with self._records.folding(FOLD, BATCH_SIZE) as (connection, records):
+            self._keep(connection, [event for one in records for event in usages_of(one.trace)])
+            return len(records)
 
     def add(self, events: Sequence[CostEvent]) -> int:
         """Keep events in one transaction; of an id that is known the first stays. Returns how many are new.
@@ -44,15 +57,18 @@ class Costs:
         if not events:
             return 0
         with self._db.write_unsynced() as connection:
-            at = self._db.now(connection)
-            insert = self._db.insert_once(cost_events, ("id",)).returning(cost_events.c.id)
-            new: list[CostEvent] = []
-            for event in events:
-                row = _row(event) | {"at": at}
-                require_fits(cost_events, row)
-                if connection.execute(insert, row).first() is not None:
-                    new.append(event)
-            self._open(connection, new)
+            return self._keep(connection, events)
+
+    def _keep(self, connection: Connection, events: Iterable[CostEvent]) -> int:
+        at = self._db.now(connection)
+        insert = self._db.insert_once(cost_events, ("id",)).returning(cost_events.c.id)
+        new: list[CostEvent] = []
+        for event in events:
+            row = _row(event) | {"at": at}
+            require_fits(cost_events, row)
+            if connection.execute(insert, row).first() is not None:
+                new.append(event)
+        self._open(connection, new)
         return len(new)
 
     def due(self, book: PriceBook, before: int) -> tuple[int, ...]:

@@ -30,7 +30,9 @@ from ledger.records import ClaimedJob, Delivery, DueJob, LeaseLost
 from ledger.shadow_records import ShadowTask
 from ledger.shadows import enqueue_shadows
 from ledger.state import JobState
+from ledger.study_records import append_record
 from ledger.tables import RESULT_VERSION, documents, jobs, microseconds
+from observability.record import StudyTrace
 
 UNCLAIMED_S: Final = 5.0
 NOTHING: Final[Mapping[str, bytes]] = MappingProxyType({})
@@ -133,8 +135,9 @@ class Leases:
         shadows: Sequence[ShadowTask] = (),
         study_key: str = "",
         reading: str | None = None,
+        record: StudyTrace | None = None,
     ) -> None:
-        """Write result, documents, outbox, decisions and pending shadows in one transaction, or nothing.
+        """Write result, documents, outbox, decisions, pending shadows and record in one transaction, or nothing.
 
         `study_key` is the study's pseudonym. `reading` names the reading of a version that answered in place of the
         one that was drawn; the drawn one's is the job's already.
@@ -147,6 +150,7 @@ class Leases:
             add_deliveries(connection, job["id"], deliveries_to_make, now)
             write_decisions(self._db, connection, job["id"], study_key, decisions, now)
             enqueue_shadows(self._db, connection, job["id"], study_key, shadows, now)
+            append_record(connection, record, now)
             ended = _with_result(result, stages_s, model, now, storing=bool(deliveries_to_make))
             _update(connection, job, ended)
 
@@ -186,6 +190,7 @@ class Leases:
         kind: FailureClass | None = None,
         decisions: Sequence[DecisionRow] = (),
         study_key: str = "",
+        record: StudyTrace | None = None,
     ) -> None:
         """Queue the job again for `at`; the error stays visible meanwhile.
 
@@ -195,6 +200,7 @@ class Leases:
         with self._db.write() as connection:
             job, now = self._mine(connection, token), self._db.now(connection)
             write_decisions(self._db, connection, job["id"], study_key, decisions, now)
+            append_record(connection, record, now)
             same = job["failing_since"] is not None and kind in (None, job["failing_kind"])
             lost = kind is FailureClass.WORKER_LOST or code == WorkerLost.code
             values = {
@@ -223,6 +229,7 @@ class Leases:
         deliveries_to_make: Sequence[Delivery] = (),
         model: str | None = None,
         study_key: str = "",
+        record: StudyTrace | None = None,
     ) -> None:
         """End the job with an error, with its decisions, what must be told of it, and who still reads the study.
 
@@ -230,6 +237,7 @@ class Leases:
         """
         with self._db.write() as connection:
             job, now = self._mine(connection, token), self._db.now(connection)
+            append_record(connection, record, now)
             _add_documents(connection, job["id"], documents_by_kind)
             add_deliveries(connection, job["id"], deliveries_to_make, now)
             write_decisions(self._db, connection, job["id"], study_key, decisions, now)

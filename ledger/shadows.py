@@ -26,7 +26,9 @@ from ledger.database import Database
 from ledger.decisions import decision_values, keep_tables, write_decisions
 from ledger.records import LeaseLost
 from ledger.shadow_records import LIVE, RANK, ClaimedShadow, PairedResult, ShadowResult, ShadowTask
+from ledger.study_records import append_record
 from ledger.tables import decisions, shadow_outcomes, shadow_tasks
+from observability.record import StudyTrace
 
 DUE, DONE, FAILED = "due", "done", "failed"
 READ: Final = "read"
@@ -85,19 +87,31 @@ class ShadowTasks:
             good = connection.execute(sa.select(shadow_tasks.c.token).where(in_hand)).scalars().all()
         return frozenset(tokens) - frozenset(good)
 
-    def done(self, token: str, outcome: Mapping[str, Any], latency_ms: float) -> None:
+    def done(
+        self, token: str, outcome: Mapping[str, Any], latency_ms: float, record: StudyTrace | None = None
+    ) -> None:
         """The study was read. Raises LeaseLost, and then nothing was written."""
         with self._db.write() as connection:
             row = self._mine(connection, token)
+            append_record(connection, record, self._db.now(connection))
             self._end(connection, row, outcome=dict(outcome), latency_ms=latency_ms)
 
-    def failed(self, token: str, code: str, retry_at: datetime | None, *, counts: bool = True) -> None:
+    def failed(
+        self,
+        token: str,
+        code: str,
+        retry_at: datetime | None,
+        *,
+        counts: bool = True,
+        record: StudyTrace | None = None,
+    ) -> None:
         """Try again at `retry_at`, or keep the error as how it ended. Raises LeaseLost.
 
         `counts` says whether this was an attempt.
         """
         with self._db.write() as connection:
             row = self._mine(connection, token)
+            append_record(connection, record, self._db.now(connection))
             if retry_at is None:
                 self._end(connection, row, error_code=code)
                 return

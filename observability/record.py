@@ -61,7 +61,9 @@ class InferenceRecord:
     """One variant's reading of one study. `delivered` says whether this was the caller's answer.
 
     `scores` are (concept code, probability in [0, 1]); `attempt` counts from 1; `device`: `cpu`, `cuda:0`, ….
-    `input_distance` counts in limits of the version's input check. `replica` names the process that read.
+    `input_distance` counts in limits of the version's input check. `role` is what the version was asked for:
+    `answered`, `failed` (it was to answer and did not), or a reading that nobody waits for (`shadow`, `replay`, …).
+    `replica` names the process that read.
     """
 
     study_key: str
@@ -83,6 +85,7 @@ class InferenceRecord:
     input_check: str = ""
     input_distance: float | None = None
     replica: str = ""
+    role: str = "answered"
 
     def __post_init__(self) -> None:
         if self.attempt < 1 or self.bytes_in < 0:
@@ -95,7 +98,10 @@ class InferenceRecord:
 
 @dataclass(frozen=True, slots=True)
 class StudyTrace:
-    """One study from its request to its report. `traceparent` is the caller's W3C header, if it sent one."""
+    """One study from its request to its report, or one reading of it that nobody waits for (`is_live` is False).
+
+    `traceparent` is the caller's W3C header, if it sent one.
+    """
 
     study_key: str
     start_ns: int
@@ -107,10 +113,19 @@ class StudyTrace:
     job_id: str | None = None
     site: str = ""
     traceparent: str | None = None
+    is_live: bool = True
 
     def __post_init__(self) -> None:
         if self.end_ns < self.start_ns:
             raise ValueError("a study cannot end before it starts")
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits, the same in every process that tells of this attempt or reading (W3C Trace Context)."""
+        record = self.records[0] if self.records else None
+        attempt = f"{record.role}:{record.version}:{record.attempt}" if record and not self.is_live else ""
+        told = f"{self.job_id or self.study_key}:{self.start_ns}:{attempt}"
+        return blake2b(told.encode(), digest_size=16, person=b"trace").hexdigest()
 
 
 def stage_durations_ms(trace: StudyTrace) -> dict[Stage, float]:

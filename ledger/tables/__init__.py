@@ -16,6 +16,7 @@ from ledger.tables.base import (
 from ledger.tables.costs import cost_bills, cost_events, cost_hours, cost_postings
 from ledger.tables.decisions import decisions, exposures, routing_tables
 from ledger.tables.jobs import ENDED, deliveries, documents, idempotency, jobs, readings
+from ledger.tables.observed import folds, metric_series, study_records
 from ledger.tables.rollouts import (
     recall_items,
     recall_notes,
@@ -59,9 +60,11 @@ __all__ = [
     "documents",
     "escalations",
     "exposures",
+    "folds",
     "idempotency",
     "jobs",
     "metadata",
+    "metric_series",
     "microseconds",
     "paired_readings",
     "paired_studies",
@@ -82,6 +85,7 @@ __all__ = [
     "schema",
     "shadow_outcomes",
     "shadow_tasks",
+    "study_records",
     "transitions",
     "truth_notes",
     "truth_set_runs",

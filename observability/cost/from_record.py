@@ -17,11 +17,26 @@ from observability.cost.events import (
 )
 from observability.cost.items import Item
 from observability.names import Stage
-from observability.record import InferenceRecord
+from observability.record import InferenceRecord, StudyTrace
 
 NOT_WORK: Final = frozenset({Stage.QUEUE, Stage.WAIT})
 """Stages in which a study waits and keeps nothing busy."""
 NOTHING: Final[Mapping[Item, int]] = MappingProxyType({})
+
+
+BY_THE_VERSION: Final = (Stage.PREPARE, Stage.FORWARD, Stage.INTERPRET)
+"""Stages that the version's own replica carries out."""
+
+
+def usages_of(trace: StudyTrace) -> tuple[CostEvent, ...]:
+    """The usages of the versions' replicas by the trace's readings. One whose replica is not known uses none."""
+    mode = ReadingMode.LIVE if trace.is_live else ReadingMode.SILENT
+    return tuple(
+        event
+        for record in trace.records
+        if record.replica
+        for event in events_of(record, dict.fromkeys(BY_THE_VERSION, record.replica), mode)
+    )
 
 
 def events_of(

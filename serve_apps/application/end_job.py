@@ -11,9 +11,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from canary.explain import DecisionRow
@@ -31,7 +30,7 @@ from ledger import (
     callback_of_result,
 )
 from observability.names import Stage
-from observability.record import StageTiming
+from observability.record import StageTiming, StudyTrace
 from observability.redaction import Pseudonymiser
 from observability.stage_clock import StageClock
 from serve_apps.application.analyse_study import Analysis, Progress
@@ -42,6 +41,7 @@ from serve_apps.application.failure_report import MakeFailureReport, no_failure_
 from serve_apps.application.messages import FetchedStudy, JobOutcome
 from serve_apps.application.pending_shadows import pending_shadows, shadows_of_failure, with_mask
 from serve_apps.application.same_reading import SameReading
+from serve_apps.application.study_traces import StudyTraces
 from serve_apps.settings import SourceSettings
 
 logger = logging.getLogger("serinus.jobs")
@@ -70,6 +70,7 @@ class JobEndings(Protocol):
         shadows: Sequence[ShadowTask],
         study_key: str,
         reading: str | None,
+        record: StudyTrace,
     ) -> None: ...
 
     def complete_as(
@@ -95,6 +96,7 @@ class JobEndings(Protocol):
         kind: FailureClass,
         decisions: Sequence[DecisionRow],
         study_key: str,
+        record: StudyTrace,
     ) -> None: ...
 
     def fail(
@@ -109,17 +111,14 @@ class JobEndings(Protocol):
         deliveries_to_make: Sequence[Delivery],
         model: str | None,
         study_key: str,
+        record: StudyTrace,
     ) -> None: ...
 
 
 class JobTracer(Protocol):
-    """Records what was done with a study; takes its time and never raises."""
+    """Exports what was done with a study; takes its time and never raises."""
 
-    def completed(self, job: Job, analysis: Analysis, own: tuple[StageTiming, ...]) -> None: ...
-
-    def failed(
-        self, job: Job, error: SerinusError, own: tuple[StageTiming, ...], progress: Progress
-    ) -> None: ...
+    def record(self, trace: StudyTrace) -> str | None: ...
 
 
 class AfterJob(Protocol):
@@ -146,6 +145,7 @@ class EndingContext:
     policy: RetryPolicy
     keys: Pseudonymiser
     sources: Callable[[str], SourceSettings]
+    traces: StudyTraces
     tracer: JobTracer
     after: AfterJob
     ledger: Executor
@@ -167,6 +167,7 @@ class JobEnding:
         """The analysis is done: its result, reports, decisions and pending shadows are written in one transaction."""
         job, result = claimed.job, analysis.result.to_json()
         deliveries = deliveries_for(job, self._c.sources(job.study.source), analysis)
+        record = self._c.traces.completed(job, analysis, clock.timings)
         with clock.stage(Stage.STORE):
             shadows = await self._shadows(job, analysis)
             await self._write(
@@ -181,11 +182,12 @@ class JobEnding:
                 shadows=shadows,
                 study_key=self._c.keys.study(job.study.study_uid),
                 reading=analysis.reading,
+                record=record,
             )
         logger.info("jobs.completed", extra={"job": job.id, "version": analysis.outcome.variant.version})
         if shadows:
             self._c.after.to_shadow(job.id, analysis.study)
-        self._trace(self._c.tracer.completed, job, without_pixels(analysis), clock.timings)
+        self._trace(self._c.traces.completed(job, analysis, clock.timings))  # with the time of the writing
         return self._done(job.id, deliveries, result)
 
     async def completed_as(self, claimed: ClaimedJob, same: SameReading, clock: StageClock) -> JobOutcome:
@@ -224,8 +226,9 @@ class JobEnding:
         """The analysis has failed: the job is tried again by the class of the failure, or ends with it."""
         job, at = claimed.job, self._c.clock()
         decision = after_failure(error.failure, job.behind, at, self._c.policy)
+        record = self._c.traces.failed(job, error, clock.timings, progress)
         if decision.at is None:
-            await self._given_up(claimed, error, progress)
+            await self._given_up(claimed, error, progress, record)
         else:
             await self._write(
                 self._c.endings.retry,
@@ -237,10 +240,11 @@ class JobEnding:
                 kind=error.failure,
                 decisions=rows_of_failure(progress),
                 study_key=self._c.keys.study(job.study.study_uid),
+                record=record,
             )
         again = decision.at is not None
         logger.info("jobs.failed", extra={"job": job.id, "code": error.code, "retry": again})
-        self._trace(self._c.tracer.failed, job, error, clock.timings, without_volume(progress))
+        self._trace(record)
         return JobOutcome(
             job.id,
             JobState.QUEUED if again else JobState.FAILED,
@@ -249,7 +253,9 @@ class JobEnding:
             retry_after_s=(decision.at - at).total_seconds() if decision.at is not None else None,
         )
 
-    async def _given_up(self, claimed: ClaimedJob, error: SerinusError, progress: Progress) -> None:
+    async def _given_up(
+        self, claimed: ClaimedJob, error: SerinusError, progress: Progress, record: StudyTrace
+    ) -> None:
         """The job ends with the error. Who waits or asked to be called back hears of it, and perhaps the archive.
 
         Shadows still read what the champion failed.
@@ -271,6 +277,7 @@ class JobEnding:
             deliveries_to_make=deliveries,
             model=None if progress.study is None else progress.study.model,
             study_key=self._c.keys.study(job.study.study_uid),
+            record=record,
         )
         if deliveries:
             self._c.after.to_deliver(job.id)
@@ -296,8 +303,8 @@ class JobEnding:
                 await self._c.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    def _trace(self, record: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Have the trace recorded, a little later: making its spans takes the interpreter as long as the answer does.
+    def _trace(self, trace: StudyTrace) -> None:
+        """Have the trace exported, a little later: making its spans takes the interpreter as long as the answer does.
 
         Nobody waits for it, and a registry that hangs does not fill the memory with traces.
         """
@@ -305,36 +312,17 @@ class JobEnding:
             logger.warning("jobs.trace_dropped")
             return
         self._traces_waiting += 1
-        due = partial(self._hand_over, partial(record, *args, **kwargs))
-        asyncio.get_running_loop().call_later(self._c.trace_after_s, due)
+        asyncio.get_running_loop().call_later(self._c.trace_after_s, self._hand_over, trace)
 
-    def _hand_over(self, record: Callable[[], None]) -> None:
+    def _hand_over(self, trace: StudyTrace) -> None:
         with suppress(RuntimeError):  # the threads are shut down: the worker has ended
-            self._c.background.submit(self._record, record)
+            self._c.background.submit(self._export, trace)
 
-    def _record(self, record: Callable[[], None]) -> None:
+    def _export(self, trace: StudyTrace) -> None:
         try:
-            record()
+            self._c.tracer.record(trace)
         finally:
             self._traces_waiting -= 1
-
-
-def without_pixels(analysis: Analysis) -> Analysis:
-    """What a trace needs of it: one that waits for a registry that hangs pins no volume and holds no report."""
-    inference = analysis.outcome.inference
-    prediction = replace(inference.prediction, mask=None)
-    outcome = replace(
-        analysis.outcome,
-        inference=replace(inference, prediction=prediction),
-        report=replace(analysis.outcome.report, documents={}),
-    )
-    return replace(analysis, study=replace(analysis.study, volume=None), outcome=outcome)
-
-
-def without_volume(progress: Progress) -> Progress:
-    """What the trace of a failed study needs, likewise."""
-    study = None if progress.study is None else replace(progress.study, volume=None)
-    return replace(progress, study=study)
 
 
 def rows_of_failure(progress: Progress) -> tuple[DecisionRow, ...]:

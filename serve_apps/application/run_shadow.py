@@ -31,7 +31,7 @@ from core.priority import Priority, QueueOrder, queue_order
 from core.retry import GIVE_UP, Attempts, FailureClass, RetryDecision, RetryPolicy, after_failure
 from imaging.packed_mask import BrokenMask
 from ledger import ClaimedShadow, LeaseLost
-from serve_apps.application.cost_recording import NO_SHADOW_COSTS, ShadowCosts
+from observability.record import StudyTrace
 from serve_apps.application.executors import run_in
 from serve_apps.application.messages import (
     EligibleModel,
@@ -44,6 +44,7 @@ from serve_apps.application.ports import InferencePort
 from serve_apps.application.recent_studies import RecentStudies
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.shadow import ShadowOutcome, disagreements_of, overlap_of, rule_of
+from serve_apps.application.study_traces import StudyTraces
 from serve_apps.application.until_noted import LeaseKeeping, until_noted
 from serve_apps.application.wakeups import Wakeup
 
@@ -70,9 +71,11 @@ class ShadowRows(Protocol):
         min_age_s: float,
     ) -> tuple[ClaimedShadow, ...]: ...
 
-    def done(self, token: str, outcome: Mapping[str, Any], latency_ms: float) -> None: ...
+    def done(self, token: str, outcome: Mapping[str, Any], latency_ms: float, record: StudyTrace) -> None: ...
 
-    def failed(self, token: str, code: str, retry_at: datetime | None, *, counts: bool = True) -> None: ...
+    def failed(
+        self, token: str, code: str, retry_at: datetime | None, *, counts: bool, record: StudyTrace
+    ) -> None: ...
 
     def release(self, token: str) -> None: ...
 
@@ -115,11 +118,11 @@ class ShadowContext:
     snapshot: Callable[[], RoutingSnapshot]
     recent: RecentStudies
     leases: LeaseKeeping
+    traces: StudyTraces
     executor: Executor
     limits: ShadowLimits = ShadowLimits()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     monotonic: Callable[[], float] = time.monotonic
-    costs: ShadowCosts = NO_SHADOW_COSTS
 
 
 class ShadowRunner:
@@ -199,18 +202,18 @@ class ShadowRunner:
             await self._ledger(self._c.rows.release, claimed.token)
 
     async def _attempt(self, claimed: ClaimedShadow) -> None:
-        started_s = self._c.monotonic()
+        started_s, started_ns = self._c.monotonic(), time.time_ns()
         try:
-            await self._read(claimed)
+            await self._read(claimed, started_ns)
         except LeaseLost:
             logger.info("shadow.lease_lost", extra={"job": claimed.job_id})
         except Exception as error:  # noqa: BLE001 - a shadow may fail in any way and must harm nobody
             if isinstance(error, DeadlineExceeded):
                 ended_s = self._c.monotonic()
                 self._resting[claimed.app] = ended_s + (ended_s - started_s)
-            await self._failed(claimed, error)
+            await self._failed(claimed, error, started_ns)
 
-    async def _read(self, claimed: ClaimedShadow) -> None:
+    async def _read(self, claimed: ClaimedShadow, started_ns: int) -> None:
         version = self._c.snapshot().endpoints.get(claimed.app)
         if version is None:
             raise ModelUnavailable("the version of the shadow is not served now")
@@ -218,7 +221,6 @@ class ShadowRunner:
         started = time.monotonic()
         inference = await self._predict(claimed, version, study)
         latency_ms = (time.monotonic() - started) * 1e3
-        self._c.costs.note(claimed, version, study, inference)
         outcome = await self._outcome(claimed, version, inference)
         for disagreement in disagreements_of(claimed, outcome, self._c.snapshot()):
             logger.warning(
@@ -231,7 +233,8 @@ class ShadowRunner:
                 asdict(disagreement.escalation),
                 disagreement.audience,
             )
-        await self._note(self._c.rows.done, claimed.token, outcome.as_json(), latency_ms)
+        record = self._c.traces.shadow(claimed, (started_ns, time.time_ns()), study, inference)
+        await self._note(self._c.rows.done, claimed.token, outcome.as_json(), latency_ms, record)
 
     async def _outcome(
         self, claimed: ClaimedShadow, version: ServedVersion, inference: Inference
@@ -287,15 +290,17 @@ class ShadowRunner:
         is_urgent = self._is_net or self._is_overdue(claimed)
         return queue_order(Priority.ROUTINE if is_urgent else Priority.BATCH, claimed.created_at)
 
-    async def _failed(self, claimed: ClaimedShadow, error: Exception) -> None:
+    async def _failed(self, claimed: ClaimedShadow, error: Exception, started_ns: int) -> None:
         """A task that failed for good counts as an outcome: a version that says nothing is a finding, too."""
         if isinstance(error, WorkerLost):
             self._c.recent.drop(claimed.job_id)  # the volume may be what was lost
         code = error.code if isinstance(error, SerinusError) else UNEXPECTED
         decision = retry_of(error, claimed, now(), self._c.retry)
         logger.info("shadow.failed", extra={"job": claimed.job_id, "code": code, "last": decision.at is None})
+        record = self._c.traces.shadow(claimed, (started_ns, time.time_ns()), error_code=code)
+        note = partial(self._c.rows.failed, counts=decision.counts, record=record)
         try:
-            await self._note(self._c.rows.failed, claimed.token, code, decision.at, counts=decision.counts)
+            await self._note(note, claimed.token, code, decision.at)
         except LeaseLost:
             logger.info("shadow.lease_lost", extra={"job": claimed.job_id})
             return

@@ -25,6 +25,7 @@ from serve_apps.settings import Settings
 LOOK_S: Final = 5.0  # between two looks
 TRUTH_SETS_S: Final = 60.0
 ROLLOUT_RUNS_S: Final = 2.0
+FOLDS_S: Final = 2.0
 
 
 def chores_of(
@@ -52,6 +53,14 @@ def chores_of(
     def look_at_sets(published: RoutingSnapshot) -> None:
         sets.look(published, now(), actor="schedule")
 
+    def add_to_metrics() -> None:
+        while ledger.metrics.fold(settings.trace_sampling):
+            pass
+
+    def add_to_costs() -> None:
+        while ledger.costs.fold():
+            pass
+
     purge_s = settings.purge_interval_s
     return (
         Chore("purge", purge_what_is_old, purge_s, first_after_s=purge_s),
@@ -59,4 +68,6 @@ def chores_of(
         Chore("backlog-replays", led(replays.look), LOOK_S),
         Chore("truth-sets", led(look_at_sets), TRUTH_SETS_S, first_after_s=TRUTH_SETS_S),
         Chore("rollout-runs", runs.write, ROLLOUT_RUNS_S),
+        Chore("metrics", while_leading(leads, add_to_metrics), FOLDS_S),
+        *([Chore("costs", while_leading(leads, add_to_costs), FOLDS_S)] if settings.price_book else []),
     )

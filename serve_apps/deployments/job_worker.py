@@ -29,9 +29,8 @@ from serve_apps.adapters.job_deployments import JobBroadcast, ServeJobWorkers
 from serve_apps.adapters.living_workers import living_workers, own_worker_name
 from serve_apps.adapters.serve_inference import ServeInference, ServeReader
 from serve_apps.adapters.shared_objects import GiveBackByHandle, pack
-from serve_apps.adapters.tracing import build_tracer, pseudonymiser
+from serve_apps.adapters.tracing import LazyRecorder, pseudonymiser
 from serve_apps.application.analyse_study import SiteRules, Workplace
-from serve_apps.application.cost_recorder import CostRecorder
 from serve_apps.application.end_job import EndingContext, JobEnding
 from serve_apps.application.executors import run_in
 from serve_apps.application.failure_report import FailureReporter
@@ -43,6 +42,7 @@ from serve_apps.application.messages import JobOutcome
 from serve_apps.application.recover_jobs import JobRecovery
 from serve_apps.application.routing_state import RoutingState
 from serve_apps.application.run_job import JobRunner, RunnerContext
+from serve_apps.application.study_traces import StudyTraces
 from serve_apps.application.watched_jobs import WatchedJobs
 from serve_apps.deployments.routing_replica import RoutingReplica
 from serve_apps.settings import Settings
@@ -88,8 +88,7 @@ class JobWorker(RoutingReplica):
         self._keeper.start()
         self._watched = WatchedJobs(JobBroadcast(("Ingress",), "job_ended"))
         self._archives = Archives(settings)
-        costs = CostRecorder(self._ledger.costs, self._pools.ledger) if settings.price_book else None
-        self._tracer = build_tracer(settings, costs)
+        self._tracer = LazyRecorder(settings)
         self._after = ServeAfterJob(self._watched, outbox, shadow_worker, borrower.drop)
         self._name = own_worker_name()
         self._rules = site_rules(settings)
@@ -107,7 +106,6 @@ class JobWorker(RoutingReplica):
             self._routing.follow_forever(),
             recovery.run_forever(),
             borrower.give_back_forever(),
-            *([costs.run_forever()] if costs else []),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
         self._draining = asyncio.create_task(self._drain_when_replaced())
@@ -163,6 +161,7 @@ class JobWorker(RoutingReplica):
                 policy=settings.retry_policy,
                 keys=self._rules.keys,
                 sources=self._archives.source,
+                traces=StudyTraces(self._rules.keys, settings.site),
                 tracer=self._tracer,
                 after=self._after,
                 ledger=self._pools.ledger,

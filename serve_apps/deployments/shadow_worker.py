@@ -21,14 +21,14 @@ from observability.event_log import configure_logging
 from serve_apps.adapters.cpu_priority import lower_priority
 from serve_apps.adapters.serve_inference import ServeInference, ServeReader
 from serve_apps.adapters.shared_objects import GiveBackByHandle
-from serve_apps.application.cost_recorder import CostRecorder
-from serve_apps.application.cost_recording import ShadowCosts
+from serve_apps.adapters.tracing import pseudonymiser
 from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.loans import Borrower
 from serve_apps.application.messages import FetchedStudy
 from serve_apps.application.recent_studies import RecentStudies
 from serve_apps.application.routing_state import RoutingState
 from serve_apps.application.run_shadow import ShadowContext, ShadowLimits, ShadowRunner
+from serve_apps.application.study_traces import StudyTraces
 from serve_apps.deployments.routing_replica import RoutingReplica
 from serve_apps.settings import Settings
 
@@ -64,14 +64,12 @@ class ShadowWorker(RoutingReplica):
         limits = limits_of(settings)
         self._keeper = LeaseKeeper(self._ledger.shadows.renew, limits.lease_s)
         self._keeper.start()
-        costs = CostRecorder(self._ledger.costs, self._pool) if settings.price_book else None
-        context = self._context(settings, limits, costs)
+        context = self._context(settings, limits)
         self._runners = tuple(
             ShadowRunner(role, context, afterwards=PAST if role is Role.SHADOW else ()) for role in ROLES
         )
         self._loops = [asyncio.create_task(runner.run_forever()) for runner in self._runners]
-        costing = [costs.run_forever()] if costs else []
-        for loop in (self._routing.follow_forever(), borrower.give_back_forever(), *costing):
+        for loop in (self._routing.follow_forever(), borrower.give_back_forever()):
             self._loops.append(asyncio.create_task(loop))
 
     async def notify(self, job_id: str, study: FetchedStudy) -> None:
@@ -91,7 +89,7 @@ class ShadowWorker(RoutingReplica):
             pool.shutdown(wait=False, cancel_futures=True)
         self._ledger.close()
 
-    def _context(self, settings: Settings, limits: ShadowLimits, costs: CostRecorder | None) -> ShadowContext:
+    def _context(self, settings: Settings, limits: ShadowLimits) -> ShadowContext:
         return ShadowContext(
             worker=f"shadow-worker-{os.getpid()}-{secrets.token_hex(4)}",
             rows=self._ledger.shadows,
@@ -101,10 +99,10 @@ class ShadowWorker(RoutingReplica):
             snapshot=lambda: self._routing.snapshot,
             recent=self._recent,
             leases=self._keeper,
+            traces=StudyTraces(pseudonymiser(settings), settings.site),
             executor=self._pool,
             limits=limits,
             retry=settings.retry_policy,
-            costs=ShadowCosts(costs, settings.site),
         )
 
 

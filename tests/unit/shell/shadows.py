@@ -17,13 +17,17 @@ from core.study import StudyRef
 from imaging.finding import Prediction, Presence, Urgency
 from imaging.series import SeriesRule
 from ledger import ClaimedShadow, LeaseLost
+from observability.record import StudyTrace
+from observability.redaction import Pseudonymiser
 from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, ServedVersion
 from serve_apps.application.recent_studies import RecentStudies
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.run_shadow import ShadowContext, ShadowLimits, ShadowRunner
 from serve_apps.application.shadow import ShadowOutcome
+from serve_apps.application.study_traces import StudyTraces
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_spec, a_version
 from tests.unit.shell.inline import Here, Keeper
+from tests.unit.shell.worker_fakes import a_study as fetched
 
 STUDY = StudyRef("pacs", "1.2.840.77", ("1.2.3",))
 RULE = SeriesRule(("CT",), min_slices=24)
@@ -83,6 +87,7 @@ class Rows:
     lost: set[str] = field(default_factory=set)
     errors: list[Exception] = field(default_factory=list)  # raised by the next writes
     claims: int = 0
+    records: list[StudyTrace] = field(default_factory=list)
 
     def claim(
         self,
@@ -101,12 +106,16 @@ class Rows:
         self.pending = [t for t in self.pending if t not in due]
         return tuple(due)
 
-    def done(self, token: str, outcome: Mapping[str, Any], latency_ms: float) -> None:
+    def done(self, token: str, outcome: Mapping[str, Any], latency_ms: float, record: StudyTrace) -> None:
         self._fence(token)
+        self.records.append(record)
         self.finished.append((token, outcome))
 
-    def failed(self, token: str, code: str, retry_at: datetime | None, *, counts: bool = True) -> None:
+    def failed(
+        self, token: str, code: str, retry_at: datetime | None, *, counts: bool, record: StudyTrace
+    ) -> None:
         self._fence(token)
+        self.records.append(record)
         pause_s = None if retry_at is None else (retry_at - now()).total_seconds()
         self.failures.append((token, code, pause_s, counts))
 
@@ -182,8 +191,7 @@ class Port:
 
 
 def a_study(volume: str = "held", rule: SeriesRule = RULE) -> FetchedStudy:
-    nothing: Any = None
-    return FetchedStudy("ich-triage", rule, volume, nothing, nothing, nothing, {}, 0, ())
+    return replace(fetched(), rule=rule, volume=volume, bytes_received=0, content_digest="")
 
 
 class Shadows:
@@ -208,6 +216,7 @@ class Shadows:
             lambda: self.snapshot,
             self.recent,
             self.keeper,
+            StudyTraces(Pseudonymiser(b"k" * 32), "site"),
             Here(),
             ShadowLimits(**({"handover_s": 0.0, "note_again_s": 0.0, "idle_s": 0.01} | limits)),
             monotonic=self.port.clock,

@@ -13,13 +13,11 @@ from pydantic import ValidationError
 from core.errors import ModelFailed, SourceUnavailable, UnsupportedSeries
 from core.retry import RetryPolicy
 from imaging.report_sr import ReportContext
-from observability.redaction import Pseudonymiser
-from serve_apps.adapters.tracing import StudyTracer
 from serve_apps.settings import Settings
 from tests.reports import source
 from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.site import BODY, Site
-from tests.unit.shell.test_tracing import Recorder
+from tests.unit.shell.test_study_traces import Recorder
 from tests.unit.shell.worker_fakes import Workshop, a_job, a_study
 
 CONTEXT = {"service": "ED", "referrer": "Dr Hohenfels-Quiney"}
@@ -114,7 +112,7 @@ async def test_no_log_and_no_trace_of_a_job_holds_it(
         job,
         snapshot=a_snapshot(replace(a_version("1"), may_answer=True)),
         policy=RetryPolicy(model_failed_attempts=1),
-        tracer=StudyTracer(recorder, Pseudonymiser(b"k" * 32), "site"),
+        tracer=recorder,
     )
     shop.deployments.study = replace(a_study(), context=ReportContext.of(CT), geometry=CT.geometry)
     shop.deployments.fetch_errors = [error] if error else []  # type: ignore[list-item]

@@ -32,14 +32,15 @@ async def test_a_job_is_claimed_analysed_completed_and_traced() -> None:
 
 
 @pytest.mark.parametrize("error", [None, ModelFailed("cannot read it")])
-async def test_a_trace_that_waits_for_its_turn_pins_no_volume(error: SerinusError | None) -> None:
+async def test_the_record_of_a_study_is_written_with_its_end(error: SerinusError | None) -> None:
     shop = Workshop(JOB)
     if error is not None:
         shop.deployments.predict_errors["1"] = [error]
     await shop.runner.run(JOB.id, JOB.place)
-    (study,) = shop.notes.traced_studies
-    assert study is not None
-    assert study.volume is None
+    (record,) = shop.ledger.records
+    assert (record.job_id, record.error_code) == (JOB.id, error and error.code)
+    (reading,) = record.records
+    assert (reading.version, reading.role) == ("1", "failed" if error else "answered")
 
 
 async def test_a_report_that_must_be_stored_goes_to_the_outbox() -> None:

@@ -16,8 +16,10 @@ from core.retry import RetryPolicy
 from core.study import StudyRef
 from imaging.packed_mask import Mask
 from imaging.patient_facts import PatientFacts
+from imaging.report_sr import ReportContext
 from imaging.series import SeriesRule
 from ledger import ClaimedJob, FormerReports, Job, JobState, LeaseLost, TakenTurn
+from observability.record import StudyTrace
 from observability.redaction import Pseudonymiser
 from serve_apps.application.analyse_study import SiteRules, Workplace
 from serve_apps.application.end_job import EndingContext, JobEnding
@@ -26,7 +28,9 @@ from serve_apps.application.lease_keeper import LeaseKeeper
 from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, ServedVersion
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.run_job import JobRunner, RunnerContext
+from serve_apps.application.study_traces import StudyTraces
 from serve_apps.settings import FolderSourceSettings
+from tests.reports import source
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_version
 from tests.unit.shell.inline import Here
 
@@ -59,14 +63,17 @@ def a_job(job_id: str = "j1", priority: Priority = Priority.ROUTINE, **changes: 
     return replace(job, **changes)
 
 
+CT = source(slices=3)
+
+
 def a_study(**facts: Any) -> FetchedStudy:
     patient = PatientFacts("P1", "A1", None, "CT", "HEAD", "Scanner")
     whole: dict[str, Any] = {
         "model": "ich-triage",
         "rule": SeriesRule(("CT",)),
         "volume": "a reference into the object store",
-        "context": None,
-        "geometry": None,
+        "context": ReportContext.of(CT),
+        "geometry": CT.geometry,
         "facts": replace(patient, **facts),
         "refused": {},
         "bytes_received": 1,
@@ -82,6 +89,7 @@ class MemoryLedger:
     def __init__(self, *jobs: Job) -> None:
         self.rows = {job.id: job for job in jobs}
         self.holders: dict[str, str] = {}  # token to job id
+        self.records: list[StudyTrace] = []
         self.results: dict[str, Mapping[str, Any]] = {}
         self.readings: dict[str, str] = {}  # key to job id
         self.calls: list[str] = []
@@ -132,6 +140,7 @@ class MemoryLedger:
 
     def complete(self, token: str, **what: Any) -> None:
         job_id = self._end("complete", token, **what)
+        self.records.append(what["record"])
         self.results[job_id] = what["result"]
         storing = bool(what["deliveries_to_make"])
         self._set(job_id, state=JobState.STORING if storing else JobState.COMPLETED)
@@ -157,6 +166,7 @@ class MemoryLedger:
 
     def retry(self, token: str, code: str, detail: str, **what: Any) -> None:
         job_id = self._end("retry", token, code=code, **what)
+        self.records.append(what["record"])
         attempt = self.rows[job_id].attempt - (not what["counts"])
         kind = what["kind"].value
         self._set(
@@ -170,6 +180,7 @@ class MemoryLedger:
 
     def fail(self, token: str, code: str, detail: str, **what: Any) -> None:
         job_id = self._end("fail", token, code=code, **what)
+        self.records.append(what["record"])
         self._set(job_id, state=JobState.FAILED, error_code=code, error_detail=detail)
 
     def _answer(self, call: str) -> None:
@@ -244,16 +255,11 @@ class Notes:
 
     def __init__(self) -> None:
         self.traced: list[str] = []
-        self.traced_studies: list[FetchedStudy | None] = []
         self.told: list[tuple[str, str]] = []
 
-    def completed(self, job: Job, analysis: Any, own: Any) -> None:
-        self.traced.append("completed")
-        self.traced_studies.append(analysis.study)
-
-    def failed(self, job: Job, error: SerinusError, own: Any, progress: Any) -> None:
-        self.traced.append(error.code)
-        self.traced_studies.append(progress.study)
+    def record(self, trace: StudyTrace) -> str | None:
+        self.traced.append(trace.error_code or "completed")
+        return None
 
     def to_deliver(self, job_id: str) -> None:
         self.told.append(("deliver", job_id))
@@ -334,6 +340,7 @@ class Workshop:
                 policy=policy,
                 keys=RULES.keys,
                 sources=lambda source: FolderSourceSettings(id="pacs", kind="folder", root="/nowhere"),
+                traces=StudyTraces(RULES.keys, "site"),
                 tracer=self.tracer,
                 after=self.notes,
                 ledger=Here(),

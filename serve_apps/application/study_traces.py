@@ -1,0 +1,181 @@
+"""What was done with a study, as one value: the record that metrics, drift and cost are made of, and its trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from core.errors import InputOutOfDistribution, OutsideIntendedUse, SerinusError, StudyError
+from imaging.finding import Prediction
+from ledger import ClaimedShadow, Job
+from observability.names import Stage
+from observability.record import InferenceRecord, InputFacts, Outcome, StageTiming, StudyTrace
+from observability.redaction import Pseudonymiser
+from serve_apps.application.analyse_study import Analysis, Progress
+from serve_apps.application.decisions import RoutedStudy
+from serve_apps.application.messages import FetchedStudy, Inference
+from serve_apps.application.predict_with_fallback import VariantFailure
+
+VARIANT_STAGES = (Stage.PREPARE, Stage.WAIT, Stage.FORWARD, Stage.INTERPRET)
+REFUSALS = (StudyError, OutsideIntendedUse, InputOutOfDistribution)
+
+
+class StudyTraces:
+    """Names a study by its pseudonym; what it makes holds no pixel and no patient datum."""
+
+    def __init__(self, keys: Pseudonymiser, site: str) -> None:
+        self._keys = keys
+        self._site = site
+
+    def completed(self, job: Job, analysis: Analysis, own: Sequence[StageTiming]) -> StudyTrace:
+        """The study's own stages, and a record of each version that was to answer: the last one did."""
+        stages = tuple(t for t in analysis.stages if t.stage not in VARIANT_STAGES)
+        everything = (*own, *analysis.stages)
+        answered = self._answered(job, analysis)
+        failed = [one for one in analysis.outcome.failures if one.variant != analysis.outcome.variant]
+        return StudyTrace(
+            study_key=answered.study_key,
+            start_ns=_start(everything),
+            end_ns=_end(everything),
+            outcome=Outcome.OK,
+            stages=(*own, *stages),
+            records=(*self._failures(job, analysis.routed, failed), answered),
+            job_id=job.id,
+            site=self._site,
+        )
+
+    def failed(
+        self, job: Job, error: SerinusError, own: Sequence[StageTiming], progress: Progress
+    ) -> StudyTrace:
+        """How far the study came, and who failed at it."""
+        everything = (*own, *(progress.study.stages if progress.study is not None else ()))
+        routed = progress.routed
+        return StudyTrace(
+            study_key=self._keys.study(job.study.study_uid),
+            start_ns=_start(everything),
+            end_ns=_end(everything),
+            outcome=Outcome.REFUSED if isinstance(error, REFUSALS) else Outcome.FAILED,
+            stages=everything,
+            records=() if routed is None else self._failures(job, routed, progress.failures),
+            error_code=error.code,
+            job_id=job.id,
+            site=self._site,
+        )
+
+    def shadow(
+        self,
+        claimed: ClaimedShadow,
+        took: tuple[int, int],
+        study: FetchedStudy | None = None,
+        inference: Inference | None = None,
+        error_code: str | None = None,
+    ) -> StudyTrace:
+        """A reading that nobody waits for; `took` from when to when, in nanoseconds since the Unix epoch."""
+        outcome = Outcome.OK if error_code is None else Outcome.FAILED
+        record = InferenceRecord(
+            study_key=claimed.study_key,
+            model=claimed.model,
+            version=claimed.version,
+            digest=claimed.decision.digest,
+            variant=claimed.variant,
+            outcome=outcome,
+            delivered=False,
+            stages=() if inference is None else _of_the_version(inference),
+            error_code=error_code,
+            device="" if inference is None else inference.device,
+            attempt=max(claimed.attempt, 1),
+            site=self._site,
+            facts=None if study is None else _facts(study),
+            role=claimed.role,
+            replica="" if inference is None else inference.replica,
+        )
+        if inference is not None:
+            record = _saying(record, inference.prediction)
+        return StudyTrace(
+            study_key=claimed.study_key,
+            start_ns=took[0],
+            end_ns=max(took),
+            outcome=outcome,
+            records=(record,),
+            error_code=error_code,
+            job_id=claimed.job_id,
+            site=self._site,
+            is_live=False,
+        )
+
+    def _answered(self, job: Job, analysis: Analysis) -> InferenceRecord:
+        version, inference = analysis.outcome.version, analysis.outcome.inference
+        record = InferenceRecord(
+            study_key=self._keys.study(job.study.study_uid),
+            model=version.model,
+            version=version.version,
+            digest=version.digest,
+            variant=analysis.outcome.variant.name,
+            outcome=Outcome.OK,
+            delivered=True,
+            stages=_of_the_version(inference),
+            bytes_in=analysis.study.bytes_received,
+            device=inference.device,
+            attempt=job.attempt,
+            site=self._site,
+            facts=_facts(analysis.study),
+            replica=inference.replica,
+        )
+        return _saying(record, inference.prediction)
+
+    def _failures(
+        self, job: Job, routed: RoutedStudy, failures: Sequence[VariantFailure]
+    ) -> tuple[InferenceRecord, ...]:
+        """One for each version that was to answer and did not, by its last failure."""
+        last = {failure.variant: failure for failure in failures}
+        return tuple(
+            InferenceRecord(
+                study_key=self._keys.study(job.study.study_uid),
+                model=routed.model,
+                version=variant.version,
+                digest=variant.digest,
+                variant=variant.name,
+                outcome=Outcome.FAILED,
+                delivered=False,
+                stages=(),
+                error_code=failure.code,
+                device="",
+                attempt=max(job.attempt, 1),
+                site=self._site,
+                role="failed",
+            )
+            for variant, failure in last.items()
+        )
+
+
+def _saying(record: InferenceRecord, prediction: Prediction) -> InferenceRecord:
+    """The record with what the version said."""
+    return replace(
+        record,
+        scores=tuple((finding.concept.value, finding.probability) for finding in prediction.findings),
+        priority_score=prediction.priority_score,
+        input_check=prediction.input_check.verdict.value,
+        input_distance=prediction.input_check.distance,
+    )
+
+
+def _facts(study: FetchedStudy) -> InputFacts:
+    return InputFacts(
+        modality=study.facts.modality,
+        body_part=study.facts.body_part,
+        slices=len(study.context.instance_uids),
+        spacing_mm=study.geometry.spacing_mm,
+        slice_thickness_mm=study.geometry.slice_thickness_mm,
+    )
+
+
+def _of_the_version(inference: Inference) -> tuple[StageTiming, ...]:
+    return tuple(timing for timing in inference.stages if timing.stage in VARIANT_STAGES)
+
+
+def _start(timings: Sequence[StageTiming]) -> int:
+    return min(timing.start_ns for timing in timings)
+
+
+def _end(timings: Sequence[StageTiming]) -> int:
+    return max(timing.end_ns for timing in timings)
