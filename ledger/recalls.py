@@ -88,10 +88,10 @@ class Recalls:
             self._db.serialise(connection, f"recall-items/{recall}")
             at = self._db.now(connection)
             insert = self._db.insert_once(recall_items, ONCE).returning(recall_items.c.id)
-            standing = _standing(connection, recall, items)
+            listed = _listed(connection, recall, items)
             added = 0
             for item in items:
-                row, now_stands = _new_row(recall, item, at), standing.get(_study_of(item.study))
+                row, now_stands = _new_row(recall, item, at), listed.get(_study_of(item.study))
                 takes_place = now_stands is not None and _takes_place(row, now_stands)
                 if now_stands is not None and not takes_place:
                     row |= _AS_JOINED
@@ -102,7 +102,7 @@ class Recalls:
                     join = sa.update(recall_items).where(recall_items.c.id == now_stands["id"])
                     connection.execute(join.values(**_AS_JOINED))
                 if now_stands is None or takes_place:
-                    standing[_study_of(item.study)] = row
+                    listed[_study_of(item.study)] = row
             return added
 
     def taken(self, recall: str, up_to: datetime, *, is_complete: bool) -> None:
@@ -270,7 +270,7 @@ def _study_of(study: RecalledStudy) -> tuple[str, str]:
     return study.tenant, study.study_key or study.job_id
 
 
-def _standing(
+def _listed(
     connection: Connection, recall: str, items: Sequence[NewRecallItem]
 ) -> dict[tuple[str, str], Mapping[str, Any]]:
     """The items that are on the list of these studies, by tenant and study."""
@@ -283,7 +283,7 @@ def _standing(
     return {(row["tenant"], row["study_key"]): dict(row) for row in rows}
 
 
-def _takes_place(new: Mapping[str, Any], standing: Mapping[str, Any]) -> bool:
+def _takes_place(new: Mapping[str, Any], listed: Mapping[str, Any]) -> bool:
     """Whether a newer answer says something else; the same once more is nothing new to look at."""
-    is_newer = new["answered_at"] >= standing["answered_at"]
-    return bool(is_newer and new["delivered"] != standing["delivered"])
+    is_newer = new["answered_at"] >= listed["answered_at"]
+    return bool(is_newer and new["delivered"] != listed["delivered"])

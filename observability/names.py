@@ -55,32 +55,3 @@ class Attribute(StrEnum):
     SLICES = "serinus.input.slices"
     INPUT_CHECK = "serinus.input.check"  # in-distribution, out-of-distribution, unchecked
     INPUT_DISTANCE = "serinus.input.distance"  # in limits: above 1 it is out of distribution
-
-
-class Metric(StrEnum):
-    """Prometheus names as `ray.serve.metrics` takes them (it adds `ray_`, and `_total` to a counter)."""
-
-    STUDIES = "serinus_studies"
-    INFERENCES = "serinus_inferences"
-    FALLBACKS = "serinus_fallbacks"
-    ESCALATIONS = "serinus_escalations"
-    STAGE_SECONDS = "serinus_stage_seconds"
-    STUDY_SECONDS = "serinus_study_seconds"
-    QUEUE_DEPTH = "serinus_queue_depth"
-    SHADOW_BACKLOG = "serinus_shadow_backlog"
-    ROLLOUT_WEIGHT = "serinus_rollout_weight"
-    OBSERVED_SHARE = "serinus_rollout_observed_share"
-    SAMPLE_RATIO_LOG10_E = "serinus_rollout_sample_ratio_log10_e"
-    TABLE_GENERATION = "serinus_table_generation"
-
-
-class Label(StrEnum):
-    """Metric labels. Never a study, never a job: the number of series must stay bounded."""
-
-    MODEL = "model"
-    VERSION = "version"
-    VARIANT = "variant"
-    STAGE = "stage"
-    OUTCOME = "outcome"
-    ERROR_CODE = "error_code"
-    SITE = "site"

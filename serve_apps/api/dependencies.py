@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import APIKeyHeader, SecurityScopes
 
-from serve_apps.api.edge.edge import Authenticates
+from serve_apps.api.edge.edge import Authenticates, key_in
 from serve_apps.api.listeners import Listeners
 from serve_apps.api.schemas import NAME_PATTERN, NO_NUL
 from serve_apps.api.stow import Inbox
@@ -25,6 +25,7 @@ from serve_apps.application.evidence_packs import EvidencePacks
 from serve_apps.application.freeze import FreezeService
 from serve_apps.application.jobs import JobService
 from serve_apps.application.keys import KeyService
+from serve_apps.application.metrics import MetricsService
 from serve_apps.application.overview import OverviewService
 from serve_apps.application.recalls import RecallService
 from serve_apps.application.replay import ReplayService
@@ -58,6 +59,7 @@ class Services:
     recalls: RecallService
     evidence_packs: EvidencePacks
     costs: CostService
+    metrics: MetricsService
     webhooks: WebhookReceiver
     listeners: Listeners = field(default_factory=Listeners)
 
@@ -78,10 +80,13 @@ API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False)
 
 
 async def caller_of(
-    scopes: SecurityScopes, services: Site, key: Annotated[str | None, Security(API_KEY)] = None
+    scopes: SecurityScopes,
+    services: Site,
+    request: Request,
+    key: Annotated[str | None, Security(API_KEY)] = None,
 ) -> Caller:
     """The caller of the key, who has every scope that the route asks for."""
-    caller = services.keys.authenticate(key)
+    caller = services.keys.authenticate(key_in(request.headers))
     for scope in scopes.scopes:
         caller.require(Scope(scope))
     return caller
@@ -94,6 +99,7 @@ TruthTeller = Annotated[Caller, Security(caller_of, scopes=[Scope.TRUTH_WRITE.va
 Administrator = Annotated[Caller, Security(caller_of, scopes=[Scope.ADMIN.value])]
 
 MUST_READ = Security(caller_of, scopes=[Scope.RESULTS_READ.value])
+MUST_SCRAPE = Security(caller_of, scopes=[Scope.METRICS_READ.value])
 MUST_ADMINISTER = Security(caller_of, scopes=[Scope.ADMIN.value])
 
 

@@ -19,6 +19,7 @@ class Scope(StrEnum):
     STUDIES_WRITE = "studies:write"
     VARIANTS_CHOOSE = "variants:choose"
     TRUTH_WRITE = "truth:write"
+    METRICS_READ = "metrics:read"
     ADMIN = "admin"
 
 

@@ -40,6 +40,7 @@ from serve_apps.application.jobs import JobService
 from serve_apps.application.key_ring import KeyRing
 from serve_apps.application.keys import KeyService
 from serve_apps.application.messages import ServedVersion
+from serve_apps.application.metrics import MetricsService
 from serve_apps.application.overview import OverviewService
 from serve_apps.application.recalls import RecallService
 from serve_apps.application.replay import ReplayService
@@ -96,6 +97,14 @@ class Ingress(RoutingReplica):
         keys, replicas = pseudonymiser(settings), Broadcast()
         checks = SnapshotChecks(self._snapshot, controller.wake)
         anchor = audit_anchor(settings, ledger)
+        overview = OverviewService(
+            ledger,
+            self._snapshot,
+            lambda: self._routing.alarm,
+            pools.ledger,
+            settings.shadow_backlog_alarm_s,
+            others=replicas,
+        )
         return Services(
             settings=settings,
             jobs=JobService(settings, ledger, self._snapshot, self._follower, pools.ledger),
@@ -109,14 +118,7 @@ class Ingress(RoutingReplica):
                 pools.freeze,
                 is_unrecorded=lambda: self._routing.is_unrecorded,
             ),
-            overview=OverviewService(
-                ledger,
-                self._snapshot,
-                lambda: self._routing.alarm,
-                pools.ledger,
-                settings.shadow_backlog_alarm_s,
-                others=replicas,
-            ),
+            overview=overview,
             keys=self._ring,
             key_service=KeyService(ledger, pools.ledger, self._keys.look),
             inbox=Inbox(settings.paths.inbox, INBOX, settings.max_body_bytes, pools.inbox),
@@ -138,6 +140,7 @@ class Ingress(RoutingReplica):
                 ledger, pools.packs, site=settings.site, signer=pack_signer(settings)
             ),
             costs=CostService(ledger.costs, settings.price_book, pools.packs),
+            metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, pools.ledger),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
 

@@ -32,6 +32,16 @@ from serve_apps.api.problems import Problem, problem_of
 from serve_apps.application.callers import Caller
 
 KEY_HEADER = "x-api-key"
+BEARER = "bearer "
+
+
+def key_in(headers: Headers) -> str | None:
+    """The key that a request presents: `X-API-Key`, or `Authorization: Bearer` as Prometheus sends it."""
+    key = headers.get(KEY_HEADER)
+    authorization = headers.get("authorization", "")
+    if key is None and authorization[: len(BEARER)].lower() == BEARER:
+        return authorization[len(BEARER) :].strip()
+    return key
 
 
 class Authenticates(Protocol):
@@ -72,7 +82,7 @@ class Edge:
             guard = self._guard()
             intake = intake_of(scope["method"], scope["path"], guard.limits)
             if intake.needs_key:
-                guard.keys.authenticate(headers.get(KEY_HEADER))
+                guard.keys.authenticate(key_in(headers))
             require_size(headers, intake.max_bytes)
             with self._open_places(guard.limits).take(intake.lane):
                 await self._pass_on(intake, guard.limits, scope, receive, send)

@@ -37,6 +37,7 @@ from serve_apps.application.jobs import JobService
 from serve_apps.application.key_ring import KeyRing
 from serve_apps.application.keys import KeyService
 from serve_apps.application.messages import JobOutcome
+from serve_apps.application.metrics import MetricsService
 from serve_apps.application.overview import OverviewService
 from serve_apps.application.recalls import RecallService
 from serve_apps.application.replay import ReplayService
@@ -154,6 +155,9 @@ class Site:
         pseudonyms = Pseudonymiser(b"k" * 32)
         checks = SnapshotChecks(lambda: self.snapshot, self.look_again, patience_s=0.001)
         self.anchor = AuditAnchor(ledger.audit, folder / "audit_anchor.json", b"k" * 32)
+        overview = OverviewService(
+            ledger, lambda: self.snapshot, lambda: self.alarm, threads, others=self.replicas
+        )
         return Services(
             settings=self.settings,
             jobs=JobService(self.settings, ledger, lambda: self.snapshot, follower, threads),
@@ -162,9 +166,7 @@ class Site:
             ),
             ab_tests=ABService(ledger, lambda: self.snapshot, checks, self.announce, threads),
             freeze=FreezeService(ledger.routing, self.replicas, threads),
-            overview=OverviewService(
-                ledger, lambda: self.snapshot, lambda: self.alarm, threads, others=self.replicas
-            ),
+            overview=overview,
             keys=self.ring,
             key_service=KeyService(ledger, threads, self.read_keys),
             inbox=Inbox(folder / "inbox", "inbox", 1 << 20, threads),
@@ -184,6 +186,7 @@ class Site:
             recalls=RecallService(ledger, lambda: self.snapshot, threads),
             evidence_packs=EvidencePacks(ledger, threads, site=self.settings.site, signer=self.signer),
             costs=CostService(ledger.costs, self.settings.price_book, threads),
+            metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, threads),
             webhooks=WebhookReceiver("secret", self.announce),
         )
 
