@@ -15,7 +15,7 @@ from ledger.log_size import WriteAheadLog
 from ledger.tables import documents
 
 MIB = 1 << 20
-LONGEST = MIB // 2
+LONGEST = MIB
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from observability.cost.price_book import HOUR_NS
 from observability.cost.report import Dimension
 from observability.record import InferenceRecord, Outcome, StageTiming, StudyTrace
 from serve_apps.application.cost_recorder import CostRecorder
-from serve_apps.application.cost_recording import CostedRecording
 from serve_apps.application.costs import EPOCH, CostQuery, CostReport, CostService
 from serve_apps.application.post_costs import CostPosting
 from serve_apps.control.cost_loop import CostLoop, CostWorld
@@ -23,7 +22,6 @@ from serve_apps.resources import Resources
 from tests.unit.observability.cost.fleets import START, at
 from tests.unit.observability.cost.test_told import RECORD
 from tests.unit.shell.builders import a_version
-from tests.unit.shell.test_cost_recording import Inner
 
 VERSION = replace(a_version(), resources=Resources(num_cpus=1.0, num_gpus=0.0))
 NAME = f"session_1/SERVE_REPLICA::{VERSION.app_name}#ModelServer#ab12"
@@ -50,20 +48,18 @@ class Hospital:
             clock_ns=lambda: at(self.second),
         )
         self.loop = CostLoop(world, CostRecorder(self.ledger.costs, threads), threads)
-        self.recorder = CostRecorder(self.ledger.costs, threads)
-        self.recording = CostedRecording(Inner(), self.recorder)
         self.service = CostService(self.ledger.costs, prices, threads)
 
     async def look(self, second: float) -> None:
         self.second = second
         await self.loop.once()
 
-    async def read(self, study: str, start_s: float, end_s: float) -> None:
+    def read(self, study: str, start_s: float, end_s: float) -> None:
         record = replace(
             RECORD, study_key=study, model=VERSION.model, replica=NAME, stages=forward(start_s, end_s)
         )
-        self.recording.record(trace_of(record))
-        await self.recorder.flush()
+        self.ledger.study_records.add(trace_of(record))
+        self.ledger.costs.fold()
 
     async def report(self) -> CostReport:
         span = timedelta(hours=2)
@@ -94,8 +90,8 @@ def core_seconds(found: CostReport) -> dict[str, float]:
 
 async def test_what_was_seen_is_what_is_billed_before_and_after_it_is_posted(hospital: Hospital) -> None:
     await hospital.look(0)
-    await hospital.read("st-1", 10, 20)
-    await hospital.read("st-2", 15, 25)
+    hospital.read("st-1", 10, 20)
+    hospital.read("st-2", 15, 25)
     await hospital.look(100)
     hospital.names = []
     await hospital.look(110)
@@ -112,7 +108,7 @@ async def test_a_trace_that_comes_after_the_hour_was_posted_is_a_correction(hosp
     await hospital.look(0)
     await hospital.look(60)
     await hospital.look(3600 + 301)
-    await hospital.read("st-late", 10, 30)
+    hospital.read("st-late", 10, 30)
     late = await hospital.report()
     assert core_seconds(late)["primary"] == 20.0
     await hospital.look(3600 + 400)

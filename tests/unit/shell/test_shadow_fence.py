@@ -20,11 +20,13 @@ from imaging.finding import Code, Prediction, Presence, Urgency
 from imaging.report_sr import to_sr
 from imaging.segmentation import to_seg
 from ledger import Audience, Delivery, ShadowTask
+from observability.redaction import Pseudonymiser
 from serve_apps.application import recalled, result, run_shadow, shadow
 from serve_apps.application.messages import Inference
 from serve_apps.application.recent_studies import RecentStudies
 from serve_apps.application.run_shadow import ShadowContext, ShadowLimits, ShadowRunner
 from serve_apps.application.shadow import DeliveredInference, ShadowOutcome, rule_of, shadow_tasks_of
+from serve_apps.application.study_traces import StudyTraces
 from serve_apps.control import recalls
 from tests.unit.shell.builders import a_prediction, a_snapshot, a_spec, a_variant, a_version
 from tests.unit.shell.inline import Here, Keeper
@@ -124,6 +126,7 @@ def shadow_runner(
         lambda: site.snapshot,
         RecentStudies(4, 300.0),
         Keeper(),
+        StudyTraces(Pseudonymiser(b"k" * 32), "site"),
         Here(),
         ShadowLimits(handover_s=0.0),
     )

@@ -35,7 +35,10 @@ class HandlePort(Port):
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """The defaults; a test may give the age at which a shadow waits no longer."""
-    return Settings(state_dir=tmp_path, shadow_max_wait_s=getattr(request, "param", 300.0))
+    settings = Settings(state_dir=tmp_path, shadow_max_wait_s=getattr(request, "param", 300.0))
+    settings.paths.pseudonym_key.parent.mkdir()
+    settings.paths.pseudonym_key.write_text("ab" * 32)
+    return settings
 
 
 @pytest.fixture
