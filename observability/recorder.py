@@ -50,7 +50,8 @@ class Recorder:
         if self._telemetry is None or not is_sampled(trace, self._telemetry.sampling_ratio):
             return None
         try:
-            return _emit(self._telemetry.tracer, trace)
+            with self._telemetry.naming(trace.trace_id) as tracer:
+                return _emit(tracer, trace)
         except (ValueError, TypeError, RuntimeError, OSError):
             logger.warning("trace.lost", extra={"study_key": trace.study_key})
             return None

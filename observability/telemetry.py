@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Tracer
 
@@ -42,6 +45,17 @@ class TelemetrySettings:
             raise ValueError("sampling_ratio must lie in [0, 1]")
 
 
+class GivenTraceIds(RandomIdGenerator):
+    """The id that was given in this context, so that a record knows its trace before it is exported."""
+
+    def __init__(self) -> None:
+        self.given: ContextVar[str | None] = ContextVar("trace_id", default=None)
+
+    def generate_trace_id(self) -> int:
+        given = self.given.get()
+        return super().generate_trace_id() if given is None else int(given, 16)
+
+
 class Telemetry:
     """A tracer and its export, apart from OpenTelemetry's global provider.
 
@@ -49,9 +63,19 @@ class Telemetry:
     request path as soon as it exists. Through this one pass only the spans that our recorder makes.
     """
 
-    def __init__(self, provider: TracerProvider, sampling_ratio: float) -> None:
+    def __init__(self, provider: TracerProvider, sampling_ratio: float, ids: GivenTraceIds) -> None:
         self._provider = provider
         self.sampling_ratio = sampling_ratio
+        self._ids = ids
+
+    @contextmanager
+    def naming(self, trace_id: str) -> Iterator[Tracer]:
+        """A tracer whose next root has this id (32 hex digits)."""
+        token = self._ids.given.set(trace_id)
+        try:
+            yield self.tracer
+        finally:
+            self._ids.given.reset(token)
 
     @property
     def tracer(self) -> Tracer:
@@ -87,8 +111,10 @@ def build_telemetry(settings: TelemetrySettings) -> Telemetry | None:
 
 def telemetry_with(processor: SpanProcessor, settings: TelemetrySettings) -> Telemetry:
     """The same around any span processor. Reads nothing from `OTEL_*` that could add to a span."""
+    ids = GivenTraceIds()
     provider = TracerProvider(
         sampler=ALWAYS_ON,
+        id_generator=ids,
         resource=Resource({"service.name": settings.service_name}),
         shutdown_on_exit=False,
         span_limits=SpanLimits(
@@ -98,7 +124,7 @@ def telemetry_with(processor: SpanProcessor, settings: TelemetrySettings) -> Tel
         ),
     )
     provider.add_span_processor(processor)
-    return Telemetry(provider, settings.sampling_ratio)
+    return Telemetry(provider, settings.sampling_ratio, ids)
 
 
 def mlflow_telemetry(

@@ -150,9 +150,19 @@ async def test_without_an_endpoint_the_recorder_does_nothing() -> None:
     await recorder.aclose()
 
 
-def test_the_trace_id_is_returned_for_the_ledger(export: Export) -> None:
-    trace_id = export.recorder.record(study())
-    assert trace_id == f"{root_of(list(export.sink.get_finished_spans())).context.trace_id:032x}"
+def test_a_trace_has_the_id_that_its_record_knows(export: Export) -> None:
+    told = study()
+    assert export.recorder.record(told) == told.trace_id
+    [span] = {f"{span.context.trace_id:032x}" for span in export.sink.get_finished_spans()}
+    assert span == told.trace_id
+
+
+def test_what_follows_has_an_id_of_its_own(export: Export) -> None:
+    export.recorder.record(study())
+    telemetry = export.recorder._telemetry
+    assert telemetry is not None
+    with telemetry.tracer.start_as_current_span("another") as span:
+        assert f"{span.get_span_context().trace_id:032x}" != study().trace_id
 
 
 def test_a_trace_that_cannot_be_made_is_lost_quietly() -> None:
