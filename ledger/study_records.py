@@ -53,7 +53,7 @@ class StudyRecords:
 
     def are_new(self, fold: str) -> bool:
         """Whether the fold may have something to take; asks nothing while nobody wrote to an SQLite ledger."""
-        return self._db.remembered(f"records for {fold}", lambda: self._newest() > self._cursor(fold))
+        return self._db.remembered(f"records for {fold}", lambda: self.newest > self._cursor(fold))
 
     @contextmanager
     def folding(self, fold: str, limit: int) -> Iterator[tuple[Connection, Sequence[StoredRecord]]]:
@@ -80,7 +80,9 @@ class StudyRecords:
             rows = rows[:unsettled]
         return [StoredRecord(row.seq, row.at, from_json(StudyTrace, row.document)) for row in rows]
 
-    def _newest(self) -> int:
+    @property
+    def newest(self) -> int:
+        """The number of the newest record; 0 before the first."""
         return self._one(sa.select(sa.func.max(study_records.c.seq)))
 
     def _cursor(self, fold: str) -> int:
