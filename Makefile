@@ -24,7 +24,7 @@ $(VENV)/.dev: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.debian:
-	@deploy/debian-packages orthanc orthanc-dicomweb orthanc-python dcmtk postgresql chromium systemd docker-compose
+	@deploy/debian-packages orthanc orthanc-dicomweb orthanc-python dcmtk postgresql chromium prometheus systemd docker-compose
 	@mkdir -p $(VENV) && touch $@
 
 up: $(VENV)/.installed ## start the embedded stack and read a real study
@@ -39,7 +39,7 @@ down: ## stop what `make up` started
 status: $(VENV)/.installed ## versions, health, queue, addresses
 	@$(BIN)/serinus status
 
-test: test-fast test-slow ## everything (installs Orthanc, dcmtk and Chromium from Debian when missing)
+test: test-fast test-slow ## everything (installs Orthanc, dcmtk, Chromium and Prometheus from Debian when missing)
 
 test-fast: $(VENV)/.dev ## unit tests: no Ray, no sockets, no sleep
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2 --dist worksteal

@@ -1,0 +1,135 @@
+"""Every query of the dashboard is answered by a real Prometheus that scrapes us, and promtool tests the alerts."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from threading import Thread
+
+import httpx
+import pytest
+
+from observability.dashboard.draw import lines_of
+from observability.dashboard.panels import PANELS, Panel
+from observability.metrics import instruments as of
+from observability.metrics.exposition import CONTENT_TYPE, Gauges, exposition_of
+from observability.metrics.of_records import observations_of
+from observability.metrics.series import folded
+from observability.record import Outcome, StudyTrace
+from tests.orthanc import free_port
+from tests.unit.observability.metrics.test_exposition import KEY, LIVE, SECOND, SHADOW
+
+RULES = Path(__file__).parents[3] / "deploy" / "prometheus"
+BEGUN = time.time_ns()
+READ = replace(LIVE, start_ns=BEGUN, end_ns=BEGUN + 5 * SECOND)
+FAILED = StudyTrace(KEY, BEGUN, BEGUN + SECOND, Outcome.FAILED, error_code="source-unavailable")
+NOW = [
+    Gauges(of.JOBS, {("running",): 2}),
+    Gauges(of.PENDING_SHADOWS, {("ich-triage", "2"): 3}),
+    Gauges(of.OLDEST_SHADOW, {(): 12.0}),
+    Gauges(of.DEAD_LETTERS, {(): 0}),
+    Gauges(of.VARIANTS, {("ich-triage", "1", "champion", "warm"): 1}),
+    Gauges(of.ROLLOUT_WEIGHT, {("ich-triage", "2", "Progressing"): 0.05}),
+    Gauges(of.ALARMS, {(): 0}),
+]
+
+
+class Site(BaseHTTPRequestHandler):
+    """A site at which three more studies ended at each scrape."""
+
+    scrapes = count(1)
+
+    def do_GET(self) -> None:
+        ended = [READ, SHADOW, FAILED] * next(self.scrapes)
+        series = folded({}, [one for trace in ended for one in observations_of(trace, trace.trace_id)], 10**6)
+        body = exposition_of(series, NOW, of.OF_RECORDS).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", CONTENT_TYPE)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def prometheus(site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Has scraped the site three times."""
+    folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
+    config = folder / "prometheus.yml"
+    config.write_text(
+        "global: {scrape_interval: 1s}\n"
+        f"scrape_configs: [{{job_name: serinus, static_configs: [{{targets: ['{site}']}}]}}]\n"
+    )
+    command = (
+        "prometheus",
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--enable-feature=exemplar-storage",
+    )
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5.0) as http:
+            wait_for_scrapes(http, 3)
+            yield http
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def wait_for_scrapes(http: httpx.Client, number: int, within_s: float = 60.0) -> None:
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        try:
+            answer = http.get("/api/v1/query", params={"query": "count_over_time(up[5m])"}).json()
+            if any(float(one["value"][1]) >= number for one in answer["data"]["result"]):
+                return
+        except httpx.HTTPError:
+            pass  # it starts
+        time.sleep(0.2)
+    raise AssertionError(f"no {number} scrapes within {within_s:g} s")
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.title)
+def test_a_panel_has_data(prometheus: httpx.Client, panel: Panel) -> None:
+    now_s = time.time()
+    for query in panel.queries:
+        assert lines_of(prometheus, query, now_s - 60, now_s), query.expr
+
+
+def test_a_slow_bucket_leads_to_its_trace(prometheus: httpx.Client) -> None:
+    now_s = time.time()
+    asked = {
+        "query": "serinus_study_duration_seconds_bucket",
+        "start": str(now_s - 600),
+        "end": str(now_s + 60),
+    }
+    found = prometheus.get("/api/v1/query_exemplars", params=asked).json()["data"]
+    assert {one["labels"]["trace_id"] for series in found for one in series["exemplars"]} == {
+        READ.trace_id,
+        FAILED.trace_id,
+    }
+
+
+@pytest.mark.parametrize(
+    "command", [("check", "rules", "serinus.rules.yaml"), ("test", "rules", "serinus.rules.test.yaml")]
+)
+def test_promtool_finds_nothing_wrong_with_the_alerts(command: tuple[str, ...]) -> None:
+    done = subprocess.run(("promtool", *command), cwd=RULES, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SUCCESS" in done.stdout + done.stderr
