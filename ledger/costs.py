@@ -41,13 +41,13 @@ class Costs:
         self._db = database
         self._records = records
 
-    def fold(self) -> int:
-        """Take what readings used from the records of studies that are not in it yet; returns their number."""
+    def fold(self) -> bool:
+        """Take what readings used from the next records that are not in it yet; whether there were any."""
         if not self._records.are_new(FOLD):
-            return 0
+            return False
         with self._records.folding(FOLD, BATCH_SIZE) as (connection, records):
             self._keep(connection, [event for one in records for event in usages_of(one.trace)])
-            return len(records)
+        return bool(records)
 
     def add(self, events: Sequence[CostEvent]) -> int:
         """Keep events in one transaction; of an id that is known the first stays. Returns how many are new.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.codec import from_json, to_json
 from ledger.database import Database
-from ledger.study_records import StudyRecords
+from ledger.study_records import StoredRecord, StudyRecords
 from ledger.tables import metric_series
 from observability.metrics.of_records import observations_of
 from observability.metrics.series import Key, Series, folded
@@ -19,11 +20,15 @@ from observability.record import is_sampled
 
 FOLD: Final = "metrics"
 BATCH_SIZE: Final = 200
+KEPT: Final = timedelta(days=30)
 MOST_LINES: Final = 1900
 
 
 class MetricSeries:
-    """Both raise LedgerUnavailable. Traces that `trace_sampling` keeps become exemplars."""
+    """All raise LedgerUnavailable. Traces that `trace_sampling` keeps become exemplars.
+
+    A series that nothing was added to for `KEPT` is told no more, so that versions of long ago take no room.
+    """
 
     def __init__(self, database: Database, records: StudyRecords) -> None:
         self._db = database
@@ -31,31 +36,37 @@ class MetricSeries:
 
     def all(self) -> Mapping[Key, Series]:
         with self._db.read() as connection:
-            return _read(connection)
+            return _read(connection, self._db.now(connection))
 
-    def fold(self, trace_sampling: float) -> int:
-        """Add the records that are not in it yet, some at a time; returns their number."""
+    def fold(self, trace_sampling: float) -> bool:
+        """Add the next records that are not in it yet; whether there were any."""
         if not self._records.are_new(FOLD):
-            return 0
+            return False
         with self._records.folding(FOLD, BATCH_SIZE) as (connection, records):
-            seen = (
-                observation
-                for record in records
-                for observation in observations_of(
-                    record.trace, record.trace.trace_id if is_sampled(record.trace, trace_sampling) else None
-                )
+            if records:
+                self._add(connection, records, trace_sampling)
+        return bool(records)
+
+    def _add(self, connection: Connection, records: Sequence[StoredRecord], trace_sampling: float) -> None:
+        now = self._db.now(connection)
+        connection.execute(sa.delete(metric_series).where(metric_series.c.at < now - KEPT))
+        seen = (
+            observation
+            for record in records
+            for observation in observations_of(
+                record.trace, record.trace.trace_id if is_sampled(record.trace, trace_sampling) else None
             )
-            changed = folded(_read(connection), seen, MOST_LINES) if records else {}
-            rows = [_row(key, series) for key, series in changed.items()]
-            if rows:
-                connection.execute(self._db.insert_over(metric_series, ("name", "labels")), rows)
-            return len(records)
+        )
+        changed = folded(_read(connection, now), seen, MOST_LINES)
+        rows = [_row(key, series) | {"at": now} for key, series in changed.items()]
+        connection.execute(self._db.insert_over(metric_series, ("name", "labels")), rows)
 
 
-def _read(connection: Connection) -> dict[Key, Series]:
-    rows = connection.execute(sa.select(metric_series)).all()
+def _read(connection: Connection, now: datetime) -> dict[Key, Series]:
+    rows = connection.execute(sa.select(metric_series).where(metric_series.c.at >= now - KEPT)).all()
     return {(row.name, tuple(json.loads(row.labels))): from_json(Series, row.document) for row in rows}
 
 
-def _row(key: Key, series: Series) -> dict[str, str]:
-    return {"name": key[0], "labels": json.dumps(key[1]), "document": to_json(Series, series)}
+def _row(key: Key, series: Series) -> dict[str, Any]:
+    labels = json.dumps(key[1], ensure_ascii=False)
+    return {"name": key[0], "labels": labels, "document": to_json(Series, series)}

@@ -6,6 +6,7 @@ loses a record nor counts one twice.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.codec import from_json, to_json
+from core.codec import InvalidDocument, from_json, to_json
 from ledger.database import Database
 from ledger.tables import folds, study_records
 from observability.record import StudyTrace
 
+logger = logging.getLogger("serinus.records")
 SETTLED: Final = timedelta(seconds=10)
 """On PostgreSQL a number is given before its row can be seen: a fold passes by none that may still appear."""
 
@@ -59,17 +61,19 @@ class StudyRecords:
     def folding(self, fold: str, limit: int) -> Iterator[tuple[Connection, Sequence[StoredRecord]]]:
         """The next records that the fold has not taken, the oldest first, in a transaction that notes that it has.
 
+        Of as many rows as `limit`; one that cannot be read is passed over.
+
         Only one at a time folds under a name.
         """
         with self._db.write() as connection:
             self._db.serialise(connection, f"fold {fold}")
-            records = self._next(connection, fold, limit)
-            yield connection, records
-            if records:
-                values = {"name": fold, "seq": records[-1].seq}
+            rows = self._next(connection, fold, limit)
+            yield connection, [record for row in rows if (record := _record_of(row)) is not None]
+            if rows:
+                values = {"name": fold, "seq": rows[-1].seq}
                 connection.execute(self._db.insert_over(folds, ("name",)), values)
 
-    def _next(self, connection: Connection, fold: str, limit: int) -> Sequence[StoredRecord]:
+    def _next(self, connection: Connection, fold: str, limit: int) -> Sequence[sa.Row[Any]]:
         cursor = sa.select(folds.c.seq).where(folds.c.name == fold)
         after = connection.execute(cursor).scalar_one_or_none() or 0
         query = sa.select(study_records).where(study_records.c.seq > after)
@@ -78,7 +82,7 @@ class StudyRecords:
             settled = self._db.now(connection) - SETTLED
             unsettled = next((place for place, row in enumerate(rows) if row.at > settled), len(rows))
             rows = rows[:unsettled]
-        return [StoredRecord(row.seq, row.at, from_json(StudyTrace, row.document)) for row in rows]
+        return rows
 
     @property
     def newest(self) -> int:
@@ -92,3 +96,12 @@ class StudyRecords:
         with self._db.read() as connection:
             number: int | None = connection.execute(query).scalar_one_or_none()
         return number or 0
+
+
+def _record_of(row: sa.Row[Any]) -> StoredRecord | None:
+    """None, and a line in the log, for one that this release cannot read: it holds up no other."""
+    try:
+        return StoredRecord(row.seq, row.at, from_json(StudyTrace, row.document))
+    except InvalidDocument as error:
+        logger.warning("records.unreadable", extra={"seq": row.seq, "at": error.pointer})
+        return None

@@ -31,6 +31,7 @@ metric_series = sa.Table(
     "metric_series",
     metadata,
     sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("labels", sa.String(512), primary_key=True),  # a JSON array of values, in the metric's order
+    sa.Column("labels", sa.String(1024), primary_key=True),  # a JSON array of values, in the metric's order
+    sa.Column("at", UtcTime, nullable=False),  # when something was added last
     sa.Column("document", sa.Text, nullable=False),
 )

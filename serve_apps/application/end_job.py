@@ -13,6 +13,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from canary.explain import DecisionRow
@@ -70,7 +71,7 @@ class JobEndings(Protocol):
         shadows: Sequence[ShadowTask],
         study_key: str,
         reading: str | None,
-        record: StudyTrace,
+        record: StudyTrace | None,
     ) -> None: ...
 
     def complete_as(
@@ -96,7 +97,7 @@ class JobEndings(Protocol):
         kind: FailureClass,
         decisions: Sequence[DecisionRow],
         study_key: str,
-        record: StudyTrace,
+        record: StudyTrace | None,
     ) -> None: ...
 
     def fail(
@@ -111,7 +112,7 @@ class JobEndings(Protocol):
         deliveries_to_make: Sequence[Delivery],
         model: str | None,
         study_key: str,
-        record: StudyTrace,
+        record: StudyTrace | None,
     ) -> None: ...
 
 
@@ -167,7 +168,7 @@ class JobEnding:
         """The analysis is done: its result, reports, decisions and pending shadows are written in one transaction."""
         job, result = claimed.job, analysis.result.to_json()
         deliveries = deliveries_for(job, self._c.sources(job.study.source), analysis)
-        record = self._c.traces.completed(job, analysis, clock.timings)
+        record = recorded(partial(self._c.traces.completed, job, analysis, clock.timings))
         with clock.stage(Stage.STORE):
             shadows = await self._shadows(job, analysis)
             await self._write(
@@ -187,7 +188,8 @@ class JobEnding:
         logger.info("jobs.completed", extra={"job": job.id, "version": analysis.outcome.variant.version})
         if shadows:
             self._c.after.to_shadow(job.id, analysis.study)
-        self._trace(self._c.traces.completed(job, analysis, clock.timings))  # with the time of the writing
+        with_writing = partial(self._c.traces.completed, job, analysis, clock.timings)
+        self._trace(recorded(with_writing))
         return self._done(job.id, deliveries, result)
 
     async def completed_as(self, claimed: ClaimedJob, same: SameReading, clock: StageClock) -> JobOutcome:
@@ -226,7 +228,7 @@ class JobEnding:
         """The analysis has failed: the job is tried again by the class of the failure, or ends with it."""
         job, at = claimed.job, self._c.clock()
         decision = after_failure(error.failure, job.behind, at, self._c.policy)
-        record = self._c.traces.failed(job, error, clock.timings, progress)
+        record = recorded(partial(self._c.traces.failed, job, error, clock.timings, progress))
         if decision.at is None:
             await self._given_up(claimed, error, progress, record)
         else:
@@ -254,7 +256,7 @@ class JobEnding:
         )
 
     async def _given_up(
-        self, claimed: ClaimedJob, error: SerinusError, progress: Progress, record: StudyTrace
+        self, claimed: ClaimedJob, error: SerinusError, progress: Progress, record: StudyTrace | None
     ) -> None:
         """The job ends with the error. Who waits or asked to be called back hears of it, and perhaps the archive.
 
@@ -303,11 +305,13 @@ class JobEnding:
                 await self._c.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    def _trace(self, trace: StudyTrace) -> None:
+    def _trace(self, trace: StudyTrace | None) -> None:
         """Have the trace exported, a little later: making its spans takes the interpreter as long as the answer does.
 
         Nobody waits for it, and a registry that hangs does not fill the memory with traces.
         """
+        if trace is None:
+            return
         if self._traces_waiting >= MOST_TRACES_WAITING:
             logger.warning("jobs.trace_dropped")
             return
@@ -323,6 +327,15 @@ class JobEnding:
             self._c.tracer.record(trace)
         finally:
             self._traces_waiting -= 1
+
+
+def recorded(make: Callable[[], StudyTrace]) -> StudyTrace | None:
+    """The record; None, and a line in the log, where it cannot be made: no study fails because its record does."""
+    try:
+        return make()
+    except (ValueError, TypeError, AttributeError):
+        logger.exception("jobs.not_recorded")
+        return None
 
 
 def rows_of_failure(progress: Progress) -> tuple[DecisionRow, ...]:

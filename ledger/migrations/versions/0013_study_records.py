@@ -28,6 +28,7 @@ def upgrade() -> None:
     op.create_table(
         "metric_series",
         sa.Column("name", sa.String(64), primary_key=True),
-        sa.Column("labels", sa.String(512), primary_key=True),
+        sa.Column("labels", sa.String(1024), primary_key=True),
+        sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("document", sa.Text, nullable=False),
     )

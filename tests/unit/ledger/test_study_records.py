@@ -19,8 +19,8 @@ from tests.unit.observability.metrics.test_exposition import LIVE, SHADOW
 LABELS = ("ich-triage", "CT", "ok", "")
 
 
-def folded(ledger: Ledger) -> int:
-    """How many records the metrics took, once nothing that was written before can still come to light."""
+def folded(ledger: Ledger) -> bool:
+    """Whether the metrics took a record, once nothing that was written before can still come to light."""
     set_time(ledger, NOON + timedelta(minutes=ledger.study_records.newest))
     return ledger.metrics.fold(1.0)
 
@@ -37,10 +37,10 @@ def studies(ledger: Ledger) -> float:
 def test_each_record_counts_once_however_often_one_folds(ledger: Ledger) -> None:
     for _ in range(3):
         ledger.study_records.add(LIVE)
-    assert folded(ledger) == 3
-    assert folded(ledger) == 0
+    assert folded(ledger)
+    assert not folded(ledger)
     ledger.study_records.add(LIVE)
-    assert folded(ledger) == 1
+    assert folded(ledger)
     assert studies(ledger) == 4
 
 
@@ -49,7 +49,7 @@ def test_a_fold_that_breaks_off_counts_nothing_and_is_made_up_for(ledger: Ledger
     with suppress(Killed), ledger.study_records.folding("metrics", 10) as (connection, _):
         connection.execute(sa.delete(metric_series))
         raise Killed
-    assert folded(ledger) == 1
+    assert folded(ledger)
     assert studies(ledger) == 1
 
 
@@ -68,7 +68,7 @@ def test_metrics_outlive_the_records_they_were_made_of(ledger: Ledger) -> None:
     with ledger.database.write() as connection:
         connection.execute(sa.delete(study_records))
     ledger.study_records.add(replace(LIVE, job_id="j2"))
-    assert folded(ledger) == 1, "a number is never given twice"
+    assert folded(ledger), "a number is never given twice"
     assert studies(ledger) == 2
 
 
@@ -92,6 +92,32 @@ def test_the_record_of_a_job_is_written_with_its_end_or_not_at_all(ledger: Ledge
     assert claimed is not None
     with pytest.raises(LeaseLost):
         ledger.leases.fail("another token", "model-error", "why", record=LIVE)
-    assert folded(ledger) == 0
+    assert not folded(ledger)
     ledger.leases.fail(claimed.token, "model-error", "why", record=LIVE)
-    assert folded(ledger) == 1
+    assert folded(ledger)
+
+
+def test_a_record_that_cannot_be_read_holds_up_no_other(ledger: Ledger) -> None:
+    with ledger.database.write() as connection:
+        for document in ("{", '{"of": "another release"}'):
+            connection.execute(sa.insert(study_records).values(at=NOON, document=document))
+    ledger.study_records.add(LIVE)
+    assert folded(ledger)
+    assert studies(ledger) == 1
+    assert not ledger.study_records.are_new("metrics")
+
+
+def test_what_nothing_was_added_to_for_a_month_takes_no_room(ledger: Ledger) -> None:
+    ledger.study_records.add(LIVE)
+    assert folded(ledger)
+    assert studies(ledger) == 1
+    set_time(ledger, NOON + timedelta(days=31))
+    assert studies(ledger) == 0
+    ledger.study_records.add(replace(LIVE, error_code="late"))
+    set_time(ledger, NOON + timedelta(days=32))
+    assert ledger.metrics.fold(1.0)
+    with ledger.database.read() as connection:
+        labels = connection.execute(
+            sa.select(metric_series.c.labels).where(metric_series.c.name == STUDIES.name)
+        ).scalars()
+        assert [one for one in labels if "late" not in one] == []

@@ -11,6 +11,7 @@ from core.errors import ModelFailed, SerinusError
 from core.priority import Priority
 from core.study import StudyRef
 from ledger import JobState
+from serve_apps.application.study_traces import StudyTraces
 from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.inline import settle
 from tests.unit.shell.worker_fakes import Workshop, a_job
@@ -38,9 +39,21 @@ async def test_the_record_of_a_study_is_written_with_its_end(error: SerinusError
         shop.deployments.predict_errors["1"] = [error]
     await shop.runner.run(JOB.id, JOB.place)
     (record,) = shop.ledger.records
+    assert record is not None
     assert (record.job_id, record.error_code) == (JOB.id, error and error.code)
     (reading,) = record.records
     assert (reading.version, reading.role) == ("1", "failed" if error else "answered")
+
+
+async def test_a_record_that_cannot_be_made_fails_no_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: object) -> object:
+        raise ValueError("a mistake of ours")
+
+    monkeypatch.setattr(StudyTraces, "completed", breaks)
+    shop = Workshop(JOB)
+    outcome = await shop.runner.run(JOB.id, JOB.place)
+    assert outcome.state is JobState.COMPLETED
+    assert (shop.ledger.records, shop.notes.traced) == ([None], [])
 
 
 async def test_a_report_that_must_be_stored_goes_to_the_outbox() -> None:

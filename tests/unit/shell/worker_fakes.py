@@ -89,7 +89,7 @@ class MemoryLedger:
     def __init__(self, *jobs: Job) -> None:
         self.rows = {job.id: job for job in jobs}
         self.holders: dict[str, str] = {}  # token to job id
-        self.records: list[StudyTrace] = []
+        self.records: list[StudyTrace | None] = []
         self.results: dict[str, Mapping[str, Any]] = {}
         self.readings: dict[str, str] = {}  # key to job id
         self.calls: list[str] = []
