@@ -133,11 +133,18 @@ def test_the_evidence_of_each_act_is_whole_and_names_no_patient(told: Told, site
 
 def test_mlflow_draws_each_rollout_on_its_candidates_page(told: Told, stack: LiveStack) -> None:
     registry = RegistryClient(stack.settings.registry_url)
-    versions = {one.version: one for one in registry.versions(MODEL)}
-    assert versions[told.broken.act.candidate].tags["rollout.phase"] == "Failed"
-    assert versions["3"].tags["rollout.phase"] in ("Failed", "Superseded"), "it is challenger no more"
-    assert "mlflow" not in versions["3"].description.split("\n")[0].lower()
-    assert "runs/" in versions["3"].description.split("\n")[0]
+
+    def phase(version: str, *ends: str) -> str | None:
+        """The version's tag, which is written beside the rollout and a little later."""
+        (found,) = (one.tags["rollout.phase"] for one in registry.versions(MODEL) if one.version == version)
+        return found if found in ends else None
+
+    broken_version = told.broken.act.candidate
+    assert eventually(lambda: phase(broken_version, "Failed"), 60, "the broken build's tag to say Failed")
+    assert eventually(lambda: phase("3", "Failed", "Superseded"), 60, "version 3 to be challenger no more")
+    (third,) = (one for one in registry.versions(MODEL) if one.version == "3")
+    assert "mlflow" not in third.description.split("\n")[0].lower()
+    assert "runs/" in third.description.split("\n")[0]
 
 
 def test_nothing_of_the_callers_failed(told: Told) -> None:
