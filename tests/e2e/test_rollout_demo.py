@@ -21,6 +21,7 @@ import pytest
 
 from registry.client import RegistryClient
 from serve_apps.cli import rollout_demo
+from serve_apps.cli.client import ApiError
 from serve_apps.cli.rollout_demo.acts import BETTER, MODEL, ROLES, STABLE, WORSE, broken
 from serve_apps.cli.rollout_demo.flow import Flow, Tally
 from serve_apps.cli.rollout_demo.play import Play, Played
@@ -116,7 +117,12 @@ def test_the_broken_build_goes_back_and_no_study_is_lost(told: Told) -> None:
 
 def test_what_the_broken_build_answered_is_on_the_recall_list(told: Told, site: RunningSite) -> None:
     def read_again() -> Mapping[str, Any] | None:
-        summary = site.recall(told.broken.rollout["run"])["summary"]
+        try:
+            summary = site.recall(told.broken.rollout["run"])["summary"]
+        except ApiError as error:
+            if error.code == "recall-not-found":  # the controller looks every few seconds
+                return None
+            raise
         return summary if summary["studies"] and not summary["pending"] else None
 
     summary = eventually(read_again, 120, "the champion to have read the recalled studies")
