@@ -37,7 +37,7 @@ survives pickling between actors.
             DocumentPurged · UnknownSource · UnknownModel · UnknownVariant · ExperimentUnderWay · NoExperiment ·
             RoutingConflict · TruthNotFound · AdjudicationNotFound · AlreadyAnswered · RolloutNotFound ·
             RolloutConflict · RolloutRefused · RecallNotFound · RecallItemNotFound · RecallItemClosed ·
-            ReplayNotFound · ReplayRefused · TruthSetNotFound · TruthSetInUse · NoPriceBook
+            ReplayNotFound · ReplayRefused · TruthSetNotFound · TruthSetInUse · NoPriceBook · NoDriftReference
 """
 
 from __future__ import annotations
@@ -365,6 +365,12 @@ class NoPriceBook(RequestError):
     """The site has no price book, or none that can be read."""
 
     code = "no-price-book"
+
+
+class NoDriftReference(RequestError):
+    """Nobody has said yet what is normal for the version."""
+
+    code = "no-drift-reference"
 
 
 class IdempotencyConflict(RequestError):

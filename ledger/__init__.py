@@ -13,6 +13,7 @@ from ledger.cost_records import CostSums
 from ledger.costs import Costs
 from ledger.database import Clock, Database
 from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
+from ledger.drift import DriftCounts, NewReference
 from ledger.escalations import EscalationEvent, Escalations
 from ledger.failures import Failures
 from ledger.jobs import Jobs
@@ -132,6 +133,7 @@ class Ledger:
         self.study_records = StudyRecords(database)
         self.metrics = MetricSeries(database, self.study_records)
         self.costs = Costs(database, self.study_records)
+        self.drift = DriftCounts(database, self.study_records, self.audit)
 
     @classmethod
     def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":
@@ -188,6 +190,7 @@ __all__ = [
     "NewKey",
     "NewRecall",
     "NewRecallItem",
+    "NewReference",
     "NewReplay",
     "NewTruth",
     "OpenAdjudication",

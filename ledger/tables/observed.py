@@ -35,3 +35,28 @@ metric_series = sa.Table(
     sa.Column("at", UtcTime, nullable=False),  # when something was added last
     sa.Column("document", sa.Text, nullable=False),
 )
+
+drift_counts = sa.Table(  # how many readings of a version fell into each bin of a signal, by day and place
+    "drift_counts",
+    metadata,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("version", sa.String(64), primary_key=True),
+    sa.Column("slice", sa.Integer, primary_key=True),
+    sa.Column("leaf", sa.String(512), primary_key=True),  # a JSON array: site, scanner, protocol
+    sa.Column("signal", sa.String(64), primary_key=True),
+    sa.Column("bin", sa.Integer, primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
+)
+
+drift_references = sa.Table(  # what a person said is normal
+    "drift_references",
+    metadata,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("version", sa.String(64), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("accepted_by", sa.String(128), nullable=False),
+    sa.Column("accepted_at", UtcTime, nullable=False),
+    sa.Column("watched_from", sa.Integer, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("document", sa.Text, nullable=False),  # its counts
+)

@@ -8,6 +8,7 @@ from fastapi_offline import FastAPIOffline
 from serve_apps.api import (
     ab_tests,
     costs,
+    drift,
     events,
     jobs,
     keys,
@@ -40,6 +41,7 @@ TAGS = [
         "description": "Fixed lists of studies with what is there, read by every live version",
     },
     {"name": "costs", "description": "What readings cost, and that it sums to the bill"},
+    {"name": "drift", "description": "Whether what is read is still as when a person called it normal"},
     {"name": "keys", "description": "Who may call: make, list and revoke keys"},
     {"name": "system", "description": "Health and what is in service"},
 ]
@@ -55,6 +57,7 @@ ROUTERS = (
     rollout_evidence.router,
     ab_tests.router,
     costs.router,
+    drift.router,
     metrics.router,
     events.router,
     keys.router,

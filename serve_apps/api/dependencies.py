@@ -21,6 +21,7 @@ from serve_apps.application.ab_tests import ABService
 from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.callers import MAX_ACTOR, MAX_CALLER_NAME, Caller, Scope
 from serve_apps.application.costs import CostService
+from serve_apps.application.drift import DriftService
 from serve_apps.application.evidence_packs import EvidencePacks
 from serve_apps.application.freeze import FreezeService
 from serve_apps.application.jobs import JobService
@@ -59,6 +60,7 @@ class Services:
     recalls: RecallService
     evidence_packs: EvidencePacks
     costs: CostService
+    drift: DriftService
     metrics: MetricsService
     webhooks: WebhookReceiver
     listeners: Listeners = field(default_factory=Listeners)

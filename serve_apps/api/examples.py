@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from serve_apps.api.cost_examples import OF_COSTS
+from serve_apps.api.drift_examples import OF_DRIFT
 from serve_apps.api.recall_examples import OF_RECALLS
 
 STUDY, SERIES, INSTANCE = "2.25.1234567890", "2.25.1234567891", "2.25.1234567892"
@@ -367,6 +368,7 @@ BY_SCHEMA: Mapping[str, dict[str, Any]] = {
     "ResultsOut": _RESULTS_OUT,
     **OF_RECALLS,
     **OF_COSTS,
+    **OF_DRIFT,
     "EvidencePackOut": {
         "format": "serinus-evidence-pack-1",
         "records": [

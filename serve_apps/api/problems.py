@@ -25,6 +25,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "study-not-found": 404,
         "no-ab-test": 404,
         "no-price-book": 404,
+        "no-drift-reference": 404,
         "truth-not-found": 404,
         "adjudication-not-found": 404,
         "rollout-not-found": 404,

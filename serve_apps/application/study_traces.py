@@ -166,6 +166,7 @@ def _facts(study: FetchedStudy) -> InputFacts:
         slices=len(study.context.instance_uids),
         spacing_mm=study.geometry.spacing_mm,
         slice_thickness_mm=study.geometry.slice_thickness_mm,
+        scanner=study.facts.scanner,
     )
 
 

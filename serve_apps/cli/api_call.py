@@ -17,3 +17,11 @@ def ask(method: str, path: str, as_json: bool, body: Mapping[str, Any] | None = 
         return dict(ApiClient.of(load_settings(), actor=getpass.getuser()).ask(method, path, body))
     except ApiError as error:
         fail(str(error), as_json, error.code)
+
+
+def ask_page(path: str, as_json: bool) -> bytes:
+    """The answer as a page; a problem ends the command with exit code 1."""
+    try:
+        return ApiClient.of(load_settings(), actor=getpass.getuser()).page(path)
+    except ApiError as error:
+        fail(str(error), as_json, error.code)

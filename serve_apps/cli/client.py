@@ -122,6 +122,12 @@ class ApiClient:
         self._raise(answer)
         return answer.content
 
+    def page(self, path: str) -> bytes:
+        """What a path answers as a page."""
+        answer = self._send("GET", path, headers={"Accept": "text/html"})
+        self._raise(answer)
+        return answer.content
+
     def models(self) -> JSON:
         return self.ask("GET", "/v1/models")
 

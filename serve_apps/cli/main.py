@@ -8,6 +8,7 @@ from core.private_files import write_privately
 from serve_apps.cli import (
     ab,
     cost,
+    drift,
     freeze,
     keys,
     models,
@@ -56,6 +57,7 @@ app.add_typer(
 )
 app.add_typer(ab.ab, name="ab", help="A/B tests of versions that are equal in rights.")
 app.add_typer(cost.app, name="cost", help="What readings cost.")
+app.add_typer(drift.app, name="drift", help="Whether what is read is still normal.")
 app.add_typer(keys.keys, name="keys", help="Who may call: make, list and revoke keys.")
 app.add_typer(
     truth.truth, name="truth", help="Say what was really there; read again what versions differ on."

@@ -57,6 +57,10 @@ def chores_of(
         while ledger.metrics.fold(settings.trace_sampling):
             pass
 
+    def count_for_drift() -> None:
+        while ledger.drift.fold():
+            pass
+
     def add_to_costs() -> None:
         while ledger.costs.fold():
             pass
@@ -69,5 +73,6 @@ def chores_of(
         Chore("truth-sets", led(look_at_sets), TRUTH_SETS_S, first_after_s=TRUTH_SETS_S),
         Chore("rollout-runs", runs.write, ROLLOUT_RUNS_S),
         Chore("metrics", while_leading(leads, add_to_metrics), FOLDS_S),
+        Chore("drift", while_leading(leads, count_for_drift), FOLDS_S),
         *([Chore("costs", while_leading(leads, add_to_costs), FOLDS_S)] if settings.price_book else []),
     )

@@ -30,6 +30,7 @@ from serve_apps.application.ab_tests import ABService
 from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.anchored_audit import audit_anchor
 from serve_apps.application.costs import CostService
+from serve_apps.application.drift import DriftService
 from serve_apps.application.evidence_packs import EvidencePacks, pack_signer
 from serve_apps.application.executors import LedgerThreads
 from serve_apps.application.follow_job import JobFollower
@@ -140,6 +141,7 @@ class Ingress(RoutingReplica):
                 ledger, pools.packs, site=settings.site, signer=pack_signer(settings)
             ),
             costs=CostService(ledger.costs, settings.price_book, pools.packs),
+            drift=DriftService(ledger.drift, self._snapshot, pools.packs),
             metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, pools.ledger),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )

@@ -10,6 +10,7 @@ from tests.unit.ledger.test_audit import *  # noqa: F403
 from tests.unit.ledger.test_control_state import *  # noqa: F403
 from tests.unit.ledger.test_costs import *  # noqa: F403
 from tests.unit.ledger.test_decisions import *  # noqa: F403
+from tests.unit.ledger.test_drift_counts import *  # noqa: F403
 from tests.unit.ledger.test_escalations import *  # noqa: F403
 from tests.unit.ledger.test_gathered_evidence import *  # noqa: F403
 from tests.unit.ledger.test_jobs import *  # noqa: F403

@@ -29,6 +29,7 @@ from serve_apps.application.ab_tests import ABService
 from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.callers import Scope, digest_of
 from serve_apps.application.costs import CostService
+from serve_apps.application.drift import DriftService
 from serve_apps.application.evidence_packs import EvidencePacks
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
@@ -186,6 +187,7 @@ class Site:
             recalls=RecallService(ledger, lambda: self.snapshot, threads),
             evidence_packs=EvidencePacks(ledger, threads, site=self.settings.site, signer=self.signer),
             costs=CostService(ledger.costs, self.settings.price_book, threads),
+            drift=DriftService(ledger.drift, lambda: self.snapshot, threads),
             metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, threads),
             webhooks=WebhookReceiver("secret", self.announce),
         )

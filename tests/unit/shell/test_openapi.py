@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from serve_apps.api import (
     cost_schemas,
+    drift_schemas,
     key_schemas,
     recall_schemas,
     replay_schemas,
@@ -36,6 +37,7 @@ WIRES = (
     replay_schemas,
     truth_set_schemas,
     cost_schemas,
+    drift_schemas,
 )
 OPEN = {"/healthz", "/readyz", "/v1/webhooks/mlflow"}
 
