@@ -8,7 +8,6 @@ import time
 from core.errors import (
     RegistryUnavailable,
 )
-from observability.names import Stage
 from observability.record import StudyTrace
 from observability.recorder import Recorder
 from observability.redaction import Pseudonymiser
@@ -16,7 +15,6 @@ from observability.telemetry import TelemetrySettings, build_telemetry, mlflow_t
 from serve_apps.settings import Settings
 
 logger = logging.getLogger("serinus.tracing")
-VARIANT_STAGES = (Stage.PREPARE, Stage.WAIT, Stage.FORWARD, Stage.INTERPRET)
 EXPERIMENT = "serinus-studies"
 REOPEN_S = 30.0
 
