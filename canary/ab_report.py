@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from statistics import quantiles
 from typing import Final
 
-from scipy import stats
 
 CONFIDENCE: Final = 0.95
 
@@ -42,7 +41,9 @@ class Share:
     def interval(self) -> tuple[float, float] | None:
         if not self.total:
             return None
-        bounds = stats.binomtest(self.hits, self.total).proportion_ci(CONFIDENCE, method="wilson")  # type: ignore[attr-defined]
+        from scipy.stats import binomtest  # few processes ask, and it takes half a second to import
+
+        bounds = binomtest(self.hits, self.total).proportion_ci(CONFIDENCE, method="wilson")  # type: ignore[attr-defined]
         return float(bounds.low), float(bounds.high)
 
 

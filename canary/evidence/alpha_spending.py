@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 Array = npt.NDArray[np.float64]
@@ -55,6 +54,8 @@ def _limit(grid: Array, density: Array, step: float, time: float, to_spend: floa
     def excess(z: float) -> float:
         crossing = ndtr((grid - z * math.sqrt(time)) / step)
         return float(np.trapezoid(density * crossing, grid)) - to_spend
+
+    from scipy.optimize import brentq  # few processes plan looks, and it takes long to import
 
     return float(brentq(excess, 0.0, _FAR))  # type: ignore[no-untyped-call]
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from canary.evidence.observations import ScorePair
 
@@ -56,6 +55,8 @@ def _components(scores: Array, truth: npt.NDArray[np.bool_]) -> tuple[Array, Arr
 
     Ranks instead of all pairs (Sun & Xu, IEEE Signal Processing Letters 2014); ties count half.
     """
+    from scipy.stats import rankdata  # few processes rank, and it takes half a second to import
+
     ranks = rankdata(scores)
     inside_positive, inside_negative = rankdata(scores[truth]), rankdata(scores[~truth])
     m, n = len(inside_positive), len(inside_negative)

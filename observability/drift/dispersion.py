@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
 Floats = npt.NDArray[np.float64]
@@ -43,6 +42,8 @@ def fitted_concentration(counts: npt.NDArray[np.integer]) -> float:
     if len(used) < 2 or np.count_nonzero(used.sum(0)) < 2:
         return NO_DISPERSION
     shares = total / total.sum()
+    from scipy.optimize import minimize_scalar  # few processes fit, and it takes long to import
+
     found = minimize_scalar(  # type: ignore[no-untyped-call]
         lambda log_c0: -float(log_probability(used, np.exp(log_c0) * shares).sum()),
         bounds=_LOG_LIMITS,
