@@ -191,16 +191,18 @@ async def test_the_time_that_decoding_takes_is_not_the_source_s_fault() -> None:
 
 
 async def test_no_more_is_decoded_at_a_time_than_the_limits_let_one_study_have() -> None:
-    bench, may_store = Bench(), threading.Event()
+    bench, stores, may_store = Bench(), threading.Event(), threading.Event()
     one_study = PixelLimits(study_bytes=3 * 8 * 6 * 2)
 
     def store(volume: Volume) -> str:
         bench.store(volume)
-        return str(may_store.wait(5))
+        stores.set()
+        return str(may_store.wait(30))
 
     bench.fetcher = StudyFetcher(bench.pacs, store, 2, one_study)
     tasks = [await bench.start(a_request(f"1.{number}")) for number in (1, 2)]
-    await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(stores.wait, 30)
+    await asyncio.sleep(0.05)  # the other would be stored, too
     assert (len(bench.pacs.fetched), len(bench.store.volumes)) == (2, 1)
     may_store.set()
     await asyncio.gather(*tasks)
