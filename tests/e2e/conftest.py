@@ -24,6 +24,7 @@ from registry.client import RegistryClient
 from registry.server import start_embedded, stop_embedded
 from serve_apps.embedded.ports import free_ports
 from tests.orthanc import Orthanc
+from tests.receiver import Receiver
 from tests.stack import ROOT, LiveStack
 
 KEPT = ("keys", "mlflow", "samples", "downloads", "weights")
@@ -136,13 +137,30 @@ def announcing_pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthan
 
 
 @pytest.fixture(scope="session")
+def collector() -> Iterator[Receiver]:
+    """The site's own OTLP collector, beside MLflow."""
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
 def stack(
-    first_up: First, pacs: Orthanc, announcing_pacs: Orthanc, tmp_path_factory: pytest.TempPathFactory
+    first_up: First,
+    pacs: Orthanc,
+    announcing_pacs: Orthanc,
+    collector: Receiver,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LiveStack]:
     """The stack of all stories that leave it as it was, with all demo models."""
     both = {"pacs": pacs, "announcing": announcing_pacs}
     sources = [{"id": id_, "kind": "dicomweb", "base_url": one.dicomweb_url} for id_, one in both.items()]
-    stack = LiveStack(tmp_path_factory.mktemp("live"), sources)
+    stack = LiveStack(
+        tmp_path_factory.mktemp("live"),
+        sources,
+        otlp_endpoint=f"{collector.base}/v1/traces",
+        otlp_metrics_endpoint=f"{collector.base}/v1/metrics",
+        trusted_trace_callers=["admin"],
+    )
     copy_kept(first_up[0], stack.settings.state_dir)
     try:
         stack.up()
