@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from statistics import quantiles
 from typing import Final
 
-
 CONFIDENCE: Final = 0.95
 
 
@@ -41,9 +40,9 @@ class Share:
     def interval(self) -> tuple[float, float] | None:
         if not self.total:
             return None
-        from scipy.stats import binomtest  # few processes ask, and it takes half a second to import
+        from scipy.stats import binomtest  # type: ignore[attr-defined]  # few processes ask, and it takes half a second to import
 
-        bounds = binomtest(self.hits, self.total).proportion_ci(CONFIDENCE, method="wilson")  # type: ignore[attr-defined]
+        bounds = binomtest(self.hits, self.total).proportion_ci(CONFIDENCE, method="wilson")
         return float(bounds.low), float(bounds.high)
 
 
