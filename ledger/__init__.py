@@ -72,6 +72,7 @@ from ledger.set_pairs import SetPairs
 from ledger.shadow_records import ClaimedShadow, PairedResult, ShadowResult, ShadowTask
 from ledger.shadows import ShadowTasks
 from ledger.state import FINISHED, HAS_RESULT, JobState, Priority
+from ledger.study_marks import StudyMarks
 from ledger.study_records import StoredRecord, StudyRecords
 from ledger.transitions import Transition, Transitions
 from ledger.truth_records import (
@@ -131,7 +132,8 @@ class Ledger:
         self.recall_lists = RecallLists(database)
         self.version_digests = VersionDigests(database)
         self.study_records = StudyRecords(database)
-        self.metrics = MetricSeries(database, self.study_records)
+        self.study_marks = StudyMarks(database)
+        self.metrics = MetricSeries(database, self.study_records, self.study_marks)
         self.costs = Costs(database, self.study_records)
         self.drift = DriftCounts(database, self.study_records, self.audit)
 

@@ -45,7 +45,11 @@ class _Collected:
 
 def _of_series(series: Mapping[Key, Series], known: Mapping[str, Instrument]) -> Iterator[Metric]:
     for name, instrument in known.items():
-        own = sorted((labels, value) for (of, labels), value in series.items() if of == name)
+        own = sorted(
+            ((labels, value) for (of, labels), value in series.items() if of == name),
+            key=lambda pair: pair[0],
+        )
+        own = [pair for pair in own if len(pair[0]) == len(instrument.labels)]  # another release had others
         if instrument.kind is Kind.COUNTER:
             counter = CounterMetricFamily(
                 name, instrument.help, labels=instrument.labels, unit=instrument.unit

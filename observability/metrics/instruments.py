@@ -29,6 +29,10 @@ SECONDS: Final = (
 """From a film that is read in milliseconds to a CT that waits for its turn."""
 
 
+LONG_SECONDS: Final = (*SECONDS[4:], 7200.0, 28800.0, 86400.0)
+"""From a caller who waits to a report that an archive takes on the next day."""
+
+
 class Kind(StrEnum):
     COUNTER = "counter"
     HISTOGRAM = "histogram"
@@ -37,7 +41,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """`name` without the suffix `_total` of a counter; `labels` in the order in which values are given."""
+    """`name` without the suffix `_total` of a counter; `labels` in the order in which values are given.
+
+    `most` sets of their values are told apart; 0: as many as there is room for.
+    """
 
     name: str
     kind: Kind
@@ -45,6 +52,7 @@ class Instrument:
     labels: tuple[str, ...] = ()
     unit: str = ""
     buckets: tuple[float, ...] = ()
+    most: int = 0
 
     def __post_init__(self) -> None:
         if (self.kind is Kind.HISTOGRAM) != bool(self.buckets):
@@ -110,6 +118,17 @@ INPUT_CHECKS: Final = _counter(
 POSITIVES: Final = _counter(
     "serinus_positive_findings", "Findings of p ≥ 0.5, by code.", "model", "version", "role", "finding"
 )
+FUNNEL: Final = _counter(
+    "serinus_funnel", "Studies that have come to a step, each once for a model.", "model", "step"
+)
+TURNAROUND_SECONDS: Final = Instrument(
+    "serinus_turnaround_seconds",
+    Kind.HISTOGRAM,
+    "From accepted to delivered: taken by its source, by its callback, or given to its caller.",
+    ("model", "priority"),
+    "seconds",
+    LONG_SECONDS,
+)
 OF_RECORDS: Final = (
     STUDIES,
     STUDY_SECONDS,
@@ -119,8 +138,10 @@ OF_RECORDS: Final = (
     BYTES_IN,
     INPUT_CHECKS,
     POSITIVES,
+    FUNNEL,
+    TURNAROUND_SECONDS,
 )
-"""What the records add up to."""
+"""What is added up: of the records, of the marks of studies, and of answers."""
 
 JOBS: Final = _gauge("serinus_jobs", "Jobs of the last day by state.", "state")
 PENDING_SHADOWS: Final = _gauge("serinus_pending_shadows", "Shadows to come.", "model", "version")
