@@ -129,6 +129,13 @@ TURNAROUND_SECONDS: Final = Instrument(
     "seconds",
     LONG_SECONDS,
 )
+API_ERRORS: Final = Instrument(
+    "serinus_api_errors",
+    Kind.COUNTER,
+    "Answers that were errors, by the problem's code and HTTP status.",
+    ("code", "status"),
+    most=100,
+)
 OF_RECORDS: Final = (
     STUDIES,
     STUDY_SECONDS,
@@ -140,6 +147,7 @@ OF_RECORDS: Final = (
     POSITIVES,
     FUNNEL,
     TURNAROUND_SECONDS,
+    API_ERRORS,
 )
 """What is added up: of the records, of the marks of studies, and of answers."""
 

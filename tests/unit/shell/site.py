@@ -30,6 +30,7 @@ from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.callers import Scope, digest_of
 from serve_apps.application.costs import CostService
 from serve_apps.application.drift import DriftService
+from serve_apps.application.edge_tally import ErrorTally, ResultTally
 from serve_apps.application.evidence_packs import EvidencePacks
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
@@ -190,6 +191,8 @@ class Site:
             drift=DriftService(ledger.drift, lambda: self.snapshot, threads),
             metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, threads),
             webhooks=WebhookReceiver("secret", self.announce),
+            results=ResultTally(pseudonyms.study),
+            errors=ErrorTally(),
         )
 
     def new_key(self, name: str, *scopes: Scope, tenant: str | None = None) -> str:
