@@ -57,6 +57,7 @@ from ledger.records import (
     JobRequest,
     LeaseLost,
     Submitted,
+    WaitingJobs,
 )
 from ledger.replay_records import AnsweredReading, BatchCounts, NewReplay, ReplayState, StoredReplay
 from ledger.replays import Replays
@@ -223,6 +224,7 @@ __all__ = [
     "TakenTurn",
     "ToReread",
     "Transition",
+    "WaitingJobs",
     "WithdrawnRun",
     "callback_of_failure",
     "callback_of_result",

@@ -1,4 +1,4 @@
-"""The metrics that records, marks and answers add up to, each series a row: who scrapes any replica reads the same."""
+"""The metrics that records, marks and answers add up to, each series a row: every replica tells the same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FOLD: Final = "metrics"
 OF_MARKS: Final = "metrics of marks"
 BATCH_SIZE: Final = 200
 KEPT: Final = timedelta(days=30)
-MOST_LINES: Final = 1600
+MOST_LINES: Final = 1700
 
 
 class MetricSeries:
@@ -69,7 +69,9 @@ class MetricSeries:
             self._one_at_a_time(connection)
             taken = self._marks.take(connection, OF_MARKS, BATCH_SIZE)
             seen = [
-                one for stored in taken or () for one in observations_of_mark(stored.mark, seconds_of(stored.at))
+                one
+                for stored in taken or ()
+                for one in observations_of_mark(stored.mark, seconds_of(stored.at))
             ]
             self._put(connection, seen)
         return taken is not None
@@ -85,7 +87,11 @@ class MetricSeries:
         connection.execute(sa.delete(metric_series).where(metric_series.c.at < now - KEPT))
         known = _read(connection, now)
         changed = folded(known, seen, MOST_LINES)
-        begun = {key: replace(series, since_s=seconds_of(now)) for key, series in changed.items() if key not in known}
+        begun = {
+            key: replace(series, since_s=seconds_of(now))
+            for key, series in changed.items()
+            if key not in known
+        }
         rows = [_row(key, series) | {"at": now} for key, series in (changed | begun).items()]
         connection.execute(self._db.insert_over(metric_series, ("name", "labels")), rows)
 

@@ -36,7 +36,9 @@ class StoredMark:
 
 def add_marks(database: Database, connection: Connection, marks: Iterable[StudyMark], at: datetime) -> None:
     """Write within a transaction what is not there yet; sorted, so that two who write the same wait in turn."""
-    rows = [_row(mark, at) for mark in sorted(marks, key=lambda mark: (mark.study_key, mark.model, mark.step))]
+    rows = [
+        _row(mark, at) for mark in sorted(marks, key=lambda mark: (mark.study_key, mark.model, mark.step))
+    ]
     if rows:
         connection.execute(database.insert_once(study_marks, KEY), rows)
 
@@ -76,7 +78,7 @@ class StudyMarks:
         return rows_are_new(self._db, study_marks, fold)
 
     def take(self, connection: Connection, fold: str, limit: int) -> list[StoredMark] | None:
-        """What is to be counted of the next rows, which the fold has taken with this transaction; None without any."""
+        """What is to be counted of the next rows, taken with this transaction; None where there are none."""
         rows = rows_to_fold(self._db, connection, study_marks, fold, limit)
         note_folded(self._db, connection, fold, rows)
         return _counted(connection, rows) if rows else None
@@ -126,6 +128,4 @@ def _row(mark: StudyMark, at: datetime) -> dict[str, Any]:
 
 
 def _mark(row: sa.Row[Any]) -> StudyMark:
-    return StudyMark(
-        row.study_key, row.model, Step(row.step), row.priority or "", row.seconds, row.trace_id
-    )
+    return StudyMark(row.study_key, row.model, Step(row.step), row.priority or "", row.seconds, row.trace_id)

@@ -102,9 +102,7 @@ def rows_to_fold(
     return rows
 
 
-def note_folded(
-    database: Database, connection: Connection, fold: str, rows: Sequence[sa.Row[Any]]
-) -> None:
+def note_folded(database: Database, connection: Connection, fold: str, rows: Sequence[sa.Row[Any]]) -> None:
     """The fold has taken these rows, with this transaction."""
     if rows:
         values = {"name": fold, "seq": rows[-1].seq}

@@ -62,9 +62,7 @@ class Truths:
             note = {"truth_id": row["id"], "at": row["at"], "note": new.note}
             require_fits(truth_notes, note)
             connection.execute(sa.insert(truth_notes).values(**note))
-        add_marks(
-            self._db, connection, [StudyMark(new.study_key, new.model, Step.CONFIRMED)], row["at"]
-        )
+        add_marks(self._db, connection, [StudyMark(new.study_key, new.model, Step.CONFIRMED)], row["at"])
         note_change(self._db, connection, new.model, row["at"], rewrites=is_another)
         told = {"model": new.model, "finding": new.finding, "source": new.source.value}
         if new.pair_id is not None:

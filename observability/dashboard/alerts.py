@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from observability.dashboard.panels import FAILED_SHARE
+from observability.dashboard.panels import DAY, FAILED_SHARE, WINDOW, funnel_share
 
 
 class Severity(StrEnum):
@@ -66,6 +66,39 @@ ALERTS: Final = (
         Severity.TICKET,
         "A shadow has waited for more than an hour, and a rollout for its evidence.",
         "More replicas of the shadow's version, or serinus route discard for one that never runs again.",
+    ),
+    Alert(
+        "SerinusUrgentStudyWaits",
+        'max(serinus_oldest_queued_job_age_seconds{priority=~"stat|urgent"}) > 300',
+        "2m",
+        Severity.PAGE,
+        "A STAT or urgent study has waited for a worker for more than five minutes.",
+        "serinus status; the panel 'Errors by code' says whether it is tried again, 'Use of replicas' who is busy.",
+    ),
+    Alert(
+        "SerinusQueueStands",
+        "max(serinus_oldest_queued_job_age_seconds) > 7200",
+        "10m",
+        Severity.TICKET,
+        "A study has waited for a worker for more than two hours.",
+        "More replicas of its version if 'Use of replicas' is high; else serinus status names what it waits for.",
+    ),
+    Alert(
+        "SerinusResultsUndelivered",
+        f"({funnel_share('delivered')}) < 0.9 and sum by (model) (increase(serinus_funnel_total"
+        f'{{step="processed"}}[{DAY}])) > 20 and ({funnel_share("processed")}) > 0.9',
+        "1h",
+        Severity.TICKET,
+        "Of the studies of a day that {{ $labels.model }} read, one in ten was taken by nobody.",
+        "serinus status names the destination; callers who neither wait nor ask to be called back fetch the result.",
+    ),
+    Alert(
+        "SerinusApiFails",
+        f'sum(rate(serinus_api_errors_total{{status=~"5.."}}[{WINDOW}])) > 0.1',
+        "10m",
+        Severity.TICKET,
+        "Callers have been answered by a server error every ten seconds for ten minutes.",
+        "The panel 'API errors' names the code; `not-ready` and `ledger-unavailable` pass by themselves.",
     ),
     Alert(
         "SerinusAlarms",

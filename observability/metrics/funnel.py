@@ -1,4 +1,4 @@
-"""How far studies come: eligible, processed, delivered, opened, confirmed. Each counts once at each step of a model."""
+"""How far studies come: eligible, processed, delivered, opened, confirmed. Each counts once at a step of a model."""
 
 from __future__ import annotations
 

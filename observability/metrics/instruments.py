@@ -27,10 +27,12 @@ SECONDS: Final = (
     3600.0,
 )
 """From a film that is read in milliseconds to a CT that waits for its turn."""
-
-
-LONG_SECONDS: Final = (*SECONDS[4:], 7200.0, 28800.0, 86400.0)
+LONG_SECONDS: Final = (
+    *(0.25, 1.0, 5.0, 15.0, 30.0),
+    *(60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0, 7200.0, 28800.0, 86400.0),
+)
 """From a caller who waits to a report that an archive takes on the next day."""
+SHARES: Final = (0.25, 0.5, 0.75, 0.9, 1.0)
 
 
 class Kind(StrEnum):
@@ -74,6 +76,10 @@ def _duration(name: str, help_: str, *labels: str) -> Instrument:
     return Instrument(name, Kind.HISTOGRAM, help_, labels, "seconds", SECONDS)
 
 
+def _share(name: str, help_: str, *labels: str) -> Instrument:
+    return Instrument(name, Kind.HISTOGRAM, help_, labels, "ratio", SHARES)
+
+
 def _gauge(name: str, help_: str, *labels: str, unit: str = "") -> Instrument:
     return Instrument(name, Kind.GAUGE, help_, labels, unit)
 
@@ -107,6 +113,7 @@ INFERENCE_SECONDS: Final = _duration(
     "A version's own stages: prepare, wait, forward, interpret.",
     "model",
     "version",
+    "variant",
     "role",
 )
 BYTES_IN: Final = _counter(
@@ -117,6 +124,47 @@ INPUT_CHECKS: Final = _counter(
 )
 POSITIVES: Final = _counter(
     "serinus_positive_findings", "Findings of p ≥ 0.5, by code.", "model", "version", "role", "finding"
+)
+CASES: Final = Instrument(
+    "serinus_cases",
+    Kind.COUNTER,
+    "Studies that were read, by what was examined.",
+    ("modality", "body_part"),
+    most=60,
+)
+SCANNERS: Final = Instrument(
+    "serinus_scanner_cases",
+    Kind.COUNTER,
+    "Studies that were read, by the model of the scanner.",
+    ("modality", "scanner"),
+    most=60,
+)
+BUSY: Final = _counter(
+    "serinus_busy_seconds",
+    "Time that the networks of a version computed, of a forward that studies share each its part.",
+    "model",
+    "version",
+    "device",
+    unit="seconds",
+)
+FORWARD_STUDIES: Final = Instrument(
+    "serinus_forward_studies",
+    Kind.HISTOGRAM,
+    "How many studies shared the forward of a study.",
+    ("model", "version"),
+    buckets=(1.0, 2.0, 4.0, 8.0),
+)
+GPU_BUSY: Final = _share(
+    "serinus_gpu_busy_ratio",
+    "Share of the last moment in which the GPU computed, after readings.",
+    "model",
+    "version",
+)
+GPU_MEMORY: Final = _share(
+    "serinus_gpu_memory_ratio",
+    "Share of the GPU's memory that was taken, after readings.",
+    "model",
+    "version",
 )
 FUNNEL: Final = _counter(
     "serinus_funnel", "Studies that have come to a step, each once for a model.", "model", "step"
@@ -148,6 +196,12 @@ OF_RECORDS: Final = (
     FUNNEL,
     TURNAROUND_SECONDS,
     API_ERRORS,
+    CASES,
+    SCANNERS,
+    BUSY,
+    FORWARD_STUDIES,
+    GPU_BUSY,
+    GPU_MEMORY,
 )
 """What is added up: of the records, of the marks of studies, and of answers."""
 
@@ -168,6 +222,25 @@ ROLLOUT_WEIGHT: Final = _gauge(
     "phase",
     unit="ratio",
 )
+QUEUED: Final = _gauge("serinus_queued_jobs", "Jobs that wait for a worker.", "priority")
+OLDEST_QUEUED: Final = _gauge(
+    "serinus_oldest_queued_job_age_seconds",
+    "Since when the oldest job that waits for a worker was accepted; 0 without any.",
+    "priority",
+    unit="seconds",
+)
+REPLICAS: Final = _gauge("serinus_replicas", "Replicas of a version that live.", "model", "version")
 ALARMS: Final = _gauge("serinus_alarms", "Alarms that `serinus status` shows.")
-OF_NOW: Final = (JOBS, PENDING_SHADOWS, OLDEST_SHADOW, DEAD_LETTERS, VARIANTS, ROLLOUT_WEIGHT, ALARMS)
+OF_NOW: Final = (
+    JOBS,
+    QUEUED,
+    OLDEST_QUEUED,
+    PENDING_SHADOWS,
+    OLDEST_SHADOW,
+    DEAD_LETTERS,
+    VARIANTS,
+    REPLICAS,
+    ROLLOUT_WEIGHT,
+    ALARMS,
+)
 """What is asked when somebody scrapes."""

@@ -1,5 +1,5 @@
-"""What a process that answers callers has seen and the ledger does not know yet: answers that were errors, and results
-that were given away.
+"""What a process that answers callers has seen and the ledger does not know yet: answers that were errors, and
+results that were given away.
 
 To note something is a few instructions and never fails, so that no answer waits for it; a thread writes it seconds
 later. What was noted and not yet written is lost with the process; what was written counts once.
@@ -91,7 +91,12 @@ class ResultTally:
     def _note(self, job: Job, model: str, step: Step) -> None:
         key = (self._study_key(job.study.study_uid), model, step)
         with self._lock:
-            if not model or key in self._written or key in self._waiting or len(self._waiting) >= MOST_WAITING:
+            if (
+                not model
+                or key in self._written
+                or key in self._waiting
+                or len(self._waiting) >= MOST_WAITING
+            ):
                 return
             seconds = (self._clock() - job.created_at).total_seconds() if step is Step.DELIVERED else None
             self._waiting[key] = StudyMark(*key, priority=job.priority.value, seconds=seconds)

@@ -20,7 +20,7 @@ from serve_apps.adapters.broadcast import Broadcast
 from serve_apps.adapters.controller_calls import ControllerCalls
 from serve_apps.adapters.job_deployments import JobBroadcast, ServeJobWorkers
 from serve_apps.adapters.key_follower import KeyFollower
-from serve_apps.adapters.serve_applications import without_replica
+from serve_apps.adapters.serve_applications import running_replicas, without_replica
 from serve_apps.adapters.tally_writer import TallyWriter
 from serve_apps.adapters.tracing import pseudonymiser
 from serve_apps.api.app import create_app
@@ -146,7 +146,7 @@ class Ingress(RoutingReplica):
             ),
             costs=CostService(ledger.costs, settings.price_book, pools.packs),
             drift=DriftService(ledger.drift, self._snapshot, pools.packs),
-            metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, pools.ledger),
+            metrics=MetricsService(ledger, overview, pools.ledger, running_replicas),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
             results=ResultTally(keys.study),
             errors=ErrorTally(),

@@ -21,9 +21,7 @@ from tests.unit.observability.metrics.test_exposition import FAILED, KEY, LIVE, 
 
 MODEL = LIVE.records[0].model
 OPENED = StudyMark(KEY, MODEL, Step.OPENED)
-TRUTH = NewTruth(
-    "ris", KEY, MODEL, "1386000@SCT", TruthSource.REPORT, "reader-7", NOON, TruthLabel.PRESENT
-)
+TRUTH = NewTruth("ris", KEY, MODEL, "1386000@SCT", TruthSource.REPORT, "reader-7", NOON, TruthLabel.PRESENT)
 
 
 def funnel(ledger: Ledger) -> dict[str, float]:
@@ -33,7 +31,9 @@ def funnel(ledger: Ledger) -> dict[str, float]:
         while ledger.metrics.fold(1.0):
             pass
     return {
-        labels[1]: series.total for (name, labels), series in ledger.metrics.all().items() if name == FUNNEL.name
+        labels[1]: series.total
+        for (name, labels), series in ledger.metrics.all().items()
+        if name == FUNNEL.name
     }
 
 
@@ -67,7 +67,9 @@ def test_who_is_killed_while_he_counts_has_counted_nothing(
 
 
 @pytest.mark.parametrize("truth_first", [True, False])
-def test_a_truth_confirms_a_study_that_was_read_whichever_came_first(ledger: Ledger, truth_first: bool) -> None:
+def test_a_truth_confirms_a_study_that_was_read_whichever_came_first(
+    ledger: Ledger, truth_first: bool
+) -> None:
     def told() -> None:
         ledger.truths.add(TRUTH, actor="ris/ada")
 
@@ -81,7 +83,9 @@ def test_a_truth_confirms_a_study_that_was_read_whichever_came_first(ledger: Led
     assert funnel(ledger) == {"eligible": 1, "processed": 1, "confirmed": 1}
 
 
-def test_a_study_that_no_version_answered_is_eligible_and_one_that_none_may_read_is_not(ledger: Ledger) -> None:
+def test_a_study_that_no_version_answered_is_eligible_and_one_that_none_may_read_is_not(
+    ledger: Ledger,
+) -> None:
     nobody = replace(LIVE, outcome=Outcome.FAILED, error_code="model-error", records=(FAILED,))
     assert [mark.step for mark in marks_of(nobody)] == [Step.ELIGIBLE]
     refused = replace(LIVE, outcome=Outcome.REFUSED, error_code="outside-intended-use", records=())
@@ -105,7 +109,12 @@ def complete(ledger: Ledger, token: str, *deliveries: Delivery) -> None:
 
 def test_the_first_delivery_that_is_taken_tells_the_turnaround(ledger: Ledger) -> None:
     submit(ledger, priority=Priority.STAT)
-    complete(ledger, claim_one(ledger), Delivery("stow", "pacs", "sr"), Delivery("callback", "https://ris", payload={}))
+    complete(
+        ledger,
+        claim_one(ledger),
+        Delivery("stow", "pacs", "sr"),
+        Delivery("callback", "https://ris", payload={}),
+    )
     first, second = carry(ledger, NOON, "a")
     for delivery, at_s in ((first, 90), (first, 95), (second, 100)):
         set_time(ledger, after(at_s))

@@ -189,7 +189,7 @@ class Site:
             evidence_packs=EvidencePacks(ledger, threads, site=self.settings.site, signer=self.signer),
             costs=CostService(ledger.costs, self.settings.price_book, threads),
             drift=DriftService(ledger.drift, lambda: self.snapshot, threads),
-            metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, threads),
+            metrics=MetricsService(ledger, overview, threads, self.count_replicas),
             webhooks=WebhookReceiver("secret", self.announce),
             results=ResultTally(pseudonyms.study),
             errors=ErrorTally(),
@@ -206,6 +206,9 @@ class Site:
     def read_keys(self) -> None:
         """What every process does twice a second."""
         self.ring.take(self.ledger.keys.all())
+
+    async def count_replicas(self) -> Mapping[str, int]:
+        return dict.fromkeys(self.snapshot.endpoints, 1)
 
     async def look_again(self) -> None:
         if self.looks_again:

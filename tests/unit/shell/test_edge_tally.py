@@ -33,7 +33,11 @@ def written(site: Site) -> dict[str, float]:
     while site.ledger.metrics.fold(1.0):
         pass
     series = site.ledger.metrics.all()
-    return {"/".join(labels): one.total for (name, labels), one in series.items() if name in (API_ERRORS.name, FUNNEL.name)}
+    return {
+        "/".join(labels): one.total
+        for (name, labels), one in series.items()
+        if name in (API_ERRORS.name, FUNNEL.name)
+    }
 
 
 async def test_a_result_that_is_fetched_was_delivered_and_opened_once(site: Site) -> None:
