@@ -62,6 +62,11 @@ class Instrument:
         if self.unit and not self.name.endswith(f"_{self.unit}"):
             raise ValueError("a name ends with its unit")
 
+    def fits(self, labels: tuple[str, ...], counts: tuple[int, ...]) -> bool:
+        """Whether a series is of this form; another release may have counted it in another."""
+        buckets = len(self.buckets) + 1 if self.buckets else 0
+        return len(labels) == len(self.labels) and len(counts) == buckets
+
     @property
     def lines(self) -> int:
         """How many series of the database one set of label values takes."""
