@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from observability.dashboard.panels import DAY, FAILED_SHARE, WINDOW, funnel_share
+from observability.dashboard.panels import FAILED_SHARE, WINDOW, came_to
 
 
 class Severity(StrEnum):
@@ -26,6 +26,8 @@ class Alert:
     todo: str
 
 
+DELIVERED: Final = came_to("delivered")
+PROCESSED: Final = came_to("processed")
 ALERTS: Final = (
     Alert(
         "SerinusDown",
@@ -85,8 +87,7 @@ ALERTS: Final = (
     ),
     Alert(
         "SerinusResultsUndelivered",
-        f"({funnel_share('delivered')}) < 0.9 and sum by (model) (increase(serinus_funnel_total"
-        f'{{step="processed"}}[{DAY}])) > 20 and ({funnel_share("processed")}) > 0.9',
+        f"{DELIVERED} / {PROCESSED} < 0.9 and {PROCESSED} > 20",
         "1h",
         Severity.TICKET,
         "Of the studies of a day that {{ $labels.model }} read, one in ten was taken by nobody.",
@@ -98,7 +99,7 @@ ALERTS: Final = (
         "10m",
         Severity.TICKET,
         "Callers have been answered by a server error every ten seconds for ten minutes.",
-        "The panel 'API errors' names the code; `not-ready` and `ledger-unavailable` pass by themselves.",
+        "The panel 'API errors' names the code; `warming` and `ledger-unavailable` pass by themselves.",
     ),
     Alert(
         "SerinusAlarms",

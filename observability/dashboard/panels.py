@@ -59,10 +59,14 @@ def quantile(q: float, histogram: str, by: str) -> str:
     return f"histogram_quantile({q:g}, sum by (le, {by}) (rate({histogram}_bucket[{WINDOW}])))"
 
 
+def came_to(step: str) -> str:
+    """How many studies of a model came to the step within a day."""
+    return f'sum by (model) (increase(serinus_funnel_total{{step="{step}"}}[{DAY}]))'
+
+
 def funnel_share(step: str) -> str:
     """Of a model's eligible studies of the last day, the share that came to the step."""
-    came = f'sum by (model) (increase(serinus_funnel_total{{step="{step}"}}[{DAY}]))'
-    return f'{came} / sum by (model) (increase(serinus_funnel_total{{step="eligible"}}[{DAY}]))'
+    return f"{came_to(step)} / {came_to('eligible')}"
 
 
 FAILED_SHARE: Final = (
