@@ -57,6 +57,7 @@ from ledger.records import (
     JobRequest,
     LeaseLost,
     Submitted,
+    WaitingJobs,
 )
 from ledger.replay_records import AnsweredReading, BatchCounts, NewReplay, ReplayState, StoredReplay
 from ledger.replays import Replays
@@ -72,6 +73,7 @@ from ledger.set_pairs import SetPairs
 from ledger.shadow_records import ClaimedShadow, PairedResult, ShadowResult, ShadowTask
 from ledger.shadows import ShadowTasks
 from ledger.state import FINISHED, HAS_RESULT, JobState, Priority
+from ledger.study_marks import StudyMarks
 from ledger.study_records import StoredRecord, StudyRecords
 from ledger.transitions import Transition, Transitions
 from ledger.truth_records import (
@@ -131,7 +133,8 @@ class Ledger:
         self.recall_lists = RecallLists(database)
         self.version_digests = VersionDigests(database)
         self.study_records = StudyRecords(database)
-        self.metrics = MetricSeries(database, self.study_records)
+        self.study_marks = StudyMarks(database)
+        self.metrics = MetricSeries(database, self.study_records, self.study_marks)
         self.costs = Costs(database, self.study_records)
         self.drift = DriftCounts(database, self.study_records, self.audit)
 
@@ -221,6 +224,7 @@ __all__ = [
     "TakenTurn",
     "ToReread",
     "Transition",
+    "WaitingJobs",
     "WithdrawnRun",
     "callback_of_failure",
     "callback_of_result",

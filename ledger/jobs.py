@@ -26,7 +26,7 @@ from ledger.job_queries import FORMER_REPORTS, JOB, NOT_BEGUN, cursor_of, older_
 from ledger.job_rows import FREE, fingerprint_of, job_of, request_of
 from ledger.limits import require_fits
 from ledger.outbox import add_deliveries
-from ledger.records import FAILURE_SR, SR, FormerReports, Job, JobRequest, Submitted
+from ledger.records import FAILURE_SR, SR, FormerReports, Job, JobRequest, Submitted, WaitingJobs
 from ledger.state import FINISHED, HAS_RESULT, OPEN, JobState, may_move
 from ledger.tables import (
     ENDED,
@@ -39,6 +39,7 @@ from ledger.tables import (
 )
 
 DAY = timedelta(days=1)
+NO_TIME = timedelta(0)
 ENDED_WITHOUT_RESULT = (JobState.FAILED, JobState.CANCELED)
 NO_VALUES: dict[str, Any] = dict.fromkeys(jobs.c.keys())
 
@@ -214,6 +215,19 @@ class Jobs:
             query = sa.union_all(by_state.where(jobs.c.state.in_(sorted(OPEN))), by_state.where(ended))
             numbers = {str(state): int(number) for state, number in connection.execute(query)}
         return {state.value: numbers.get(state.value, 0) for state in JobState}
+
+    def waiting(self) -> dict[Priority, WaitingJobs]:
+        """The jobs that could run if a worker had room, by priority; those whose study is still arriving cannot."""
+        query = sa.select(jobs.c.priority, sa.func.count(), sa.func.min(jobs.c.created_at))
+        with self._db.read() as connection:
+            now = self._db.now(connection)
+            arrived = (jobs.c.state == JobState.WAITING) & (jobs.c.not_before <= now)
+            could_run = (jobs.c.state == JobState.QUEUED) | arrived
+            rows = connection.execute(query.where(could_run).group_by(jobs.c.priority)).all()
+        found = {
+            Priority(name): WaitingJobs(number, max(now - oldest, NO_TIME)) for name, number, oldest in rows
+        }
+        return {priority: found.get(priority, WaitingJobs(0, NO_TIME)) for priority in Priority}
 
     def any_running(self) -> bool:
         """Whether a job is in somebody's hands now, in this process or another."""

@@ -21,6 +21,7 @@ from core.retry import RetryPolicy
 from ledger.database import Database
 from ledger.records import ClaimedDelivery, DeadLetter, Delivery
 from ledger.state import JobState
+from ledger.study_marks import delivered_statement
 from ledger.tables import deliveries, jobs
 
 DUE: Final = "due"
@@ -37,6 +38,7 @@ class Outbox:
         self._policy = policy
         self._due_of_job = database.locked(_DUE_OF_JOB)
         self._job_of = database.held(_JOB_OF)
+        self._mark_delivered = delivered_statement(database)
 
     def claim_deliveries(
         self, worker: str, lease_s: float, limit: int, busy_destinations: Collection[str] = ()
@@ -174,6 +176,8 @@ class Outbox:
             stages_s = job["stages_s"] | {"store": round(job["stages_s"].get("store", 0.0) + seconds, 6)}
             connection.execute(_UPDATE_JOB, {**this_job, "stages_s": stages_s})
         connection.execute(_END, end)
+        if values["state"] == DONE:
+            connection.execute(self._mark_delivered, {**this_job, "now": now})
         if connection.execute(_STILL_DUE, this_job).first() is None:
             completed = {"state": JobState.COMPLETED, "stage": None, "finished_at": now}
             connection.execute(_COMPLETE, {**this_job, **completed})

@@ -133,6 +133,14 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingJobs:
+    """How many jobs wait for a worker, and how long ago the oldest of them was accepted."""
+
+    number: int
+    oldest: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class DueJob:
     """A job that nobody has in hand and that may run now."""
 

@@ -55,7 +55,7 @@ class StudyRecords:
 
     def are_new(self, fold: str) -> bool:
         """Whether the fold may have something to take; asks nothing while nobody wrote to an SQLite ledger."""
-        return self._db.remembered(f"records for {fold}", lambda: self.newest > self._cursor(fold))
+        return rows_are_new(self._db, study_records, fold)
 
     @contextmanager
     def folding(self, fold: str, limit: int) -> Iterator[tuple[Connection, Sequence[StoredRecord]]]:
@@ -67,35 +67,52 @@ class StudyRecords:
         """
         with self._db.write() as connection:
             self._db.serialise(connection, f"fold {fold}")
-            rows = self._next(connection, fold, limit)
+            rows = rows_to_fold(self._db, connection, study_records, fold, limit)
             yield connection, [record for row in rows if (record := _record_of(row)) is not None]
-            if rows:
-                values = {"name": fold, "seq": rows[-1].seq}
-                connection.execute(self._db.insert_over(folds, ("name",)), values)
-
-    def _next(self, connection: Connection, fold: str, limit: int) -> Sequence[sa.Row[Any]]:
-        cursor = sa.select(folds.c.seq).where(folds.c.name == fold)
-        after = connection.execute(cursor).scalar_one_or_none() or 0
-        query = sa.select(study_records).where(study_records.c.seq > after)
-        rows = connection.execute(query.order_by(study_records.c.seq).limit(limit)).all()
-        if not self._db.is_sqlite:
-            settled = self._db.now(connection) - SETTLED
-            unsettled = next((place for place, row in enumerate(rows) if row.at > settled), len(rows))
-            rows = rows[:unsettled]
-        return rows
+            note_folded(self._db, connection, fold, rows)
 
     @property
     def newest(self) -> int:
         """The number of the newest record; 0 before the first."""
-        return self._one(sa.select(sa.func.max(study_records.c.seq)))
+        return _number(self._db, sa.select(sa.func.max(study_records.c.seq)))
 
-    def _cursor(self, fold: str) -> int:
-        return self._one(sa.select(folds.c.seq).where(folds.c.name == fold))
 
-    def _one(self, query: sa.Select[Any]) -> int:
-        with self._db.read() as connection:
-            number: int | None = connection.execute(query).scalar_one_or_none()
-        return number or 0
+def rows_are_new(database: Database, table: sa.Table, fold: str) -> bool:
+    """Whether the fold may have rows of a table to take; asks nothing while nobody wrote to an SQLite ledger."""
+
+    def ask() -> bool:
+        newest = _number(database, sa.select(sa.func.max(table.c.seq)))
+        return newest > _number(database, sa.select(folds.c.seq).where(folds.c.name == fold))
+
+    return database.remembered(f"{table.name} for {fold}", ask)
+
+
+def rows_to_fold(
+    database: Database, connection: Connection, table: sa.Table, fold: str, limit: int
+) -> Sequence[sa.Row[Any]]:
+    """The next rows of a table with `seq` and `at` that a fold has not taken, the oldest first."""
+    cursor = sa.select(folds.c.seq).where(folds.c.name == fold)
+    after = connection.execute(cursor).scalar_one_or_none() or 0
+    query = sa.select(table).where(table.c.seq > after)
+    rows = connection.execute(query.order_by(table.c.seq).limit(limit)).all()
+    if not database.is_sqlite:
+        settled = database.now(connection) - SETTLED
+        unsettled = next((place for place, row in enumerate(rows) if row.at > settled), len(rows))
+        rows = rows[:unsettled]
+    return rows
+
+
+def note_folded(database: Database, connection: Connection, fold: str, rows: Sequence[sa.Row[Any]]) -> None:
+    """The fold has taken these rows, with this transaction."""
+    if rows:
+        values = {"name": fold, "seq": rows[-1].seq}
+        connection.execute(database.insert_over(folds, ("name",)), values)
+
+
+def _number(database: Database, query: sa.Select[Any]) -> int:
+    with database.read() as connection:
+        number: int | None = connection.execute(query).scalar_one_or_none()
+    return number or 0
 
 
 def _record_of(row: sa.Row[Any]) -> StoredRecord | None:

@@ -20,8 +20,10 @@ from ledger.audit import Audit
 from ledger.database import Database
 from ledger.limits import require_fits
 from ledger.pairing import note_change
+from ledger.study_marks import add_marks
 from ledger.tables import microseconds, paired_readings, truth_notes, truths
 from ledger.truth_records import AddedTruth, NewTruth, StoredTruth
+from observability.metrics.funnel import Step, StudyMark
 
 ID_LENGTH: Final = 32
 PLAIN: Final = (
@@ -60,6 +62,7 @@ class Truths:
             note = {"truth_id": row["id"], "at": row["at"], "note": new.note}
             require_fits(truth_notes, note)
             connection.execute(sa.insert(truth_notes).values(**note))
+        add_marks(self._db, connection, [StudyMark(new.study_key, new.model, Step.CONFIRMED)], row["at"])
         note_change(self._db, connection, new.model, row["at"], rewrites=is_another)
         told = {"model": new.model, "finding": new.finding, "source": new.source.value}
         if new.pair_id is not None:

@@ -63,7 +63,8 @@ class InferenceRecord:
     `scores` are (concept code, probability in [0, 1]); `attempt` counts from 1; `device`: `cpu`, `cuda:0`, ….
     `input_distance` counts in limits of the version's input check. `role` is what the version was asked for:
     `answered`, `failed` (it was to answer and did not), or a reading that nobody waits for (`shadow`, `replay`, …).
-    `replica` names the process that read.
+    `replica` names the process that read. `forward_studies` shared its forward, itself among them. `gpu_busy` and
+    `gpu_memory` are shares of the GPU's time and memory that were in use just then, None where nobody looked.
     """
 
     study_key: str
@@ -86,10 +87,13 @@ class InferenceRecord:
     input_distance: float | None = None
     replica: str = ""
     role: str = "answered"
+    forward_studies: int = 1
+    gpu_busy: float | None = None
+    gpu_memory: float | None = None
 
     def __post_init__(self) -> None:
-        if self.attempt < 1 or self.bytes_in < 0:
-            raise ValueError("attempt counts from 1 and bytes_in from 0")
+        if self.attempt < 1 or self.bytes_in < 0 or self.forward_studies < 1:
+            raise ValueError("an attempt counts from 1, so do the studies of a forward, and bytes_in from 0")
         if self.outcome is Outcome.OK and self.error_code is not None:
             raise ValueError("a reading that succeeded has no error code")
         if self.delivered and self.outcome is not Outcome.OK:

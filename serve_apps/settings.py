@@ -191,6 +191,7 @@ class Settings(BaseSettings):
     )  # of the patients of whom two versions agree, the share that is read again
 
     otlp_endpoint: str | None = None
+    otlp_metrics_endpoint: str | None = None  # full URL, http/protobuf: `http://collector:4318/v1/metrics`
     trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)
 
     @model_validator(mode="after")

@@ -36,6 +36,24 @@ metric_series = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
 )
 
+study_marks = sa.Table(  # how far a study has come: each step of a study and model once
+    "study_marks",
+    metadata,
+    sa.Column(
+        "seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True
+    ),
+    sa.Column("study_key", sa.String(128), nullable=False),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("step", sa.String(16), nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("priority", sa.String(16)),  # of the job, where one is known
+    sa.Column("seconds", sa.Float),  # from accepted to this step, of a step for which that is told
+    sa.Column("trace_id", sa.String(32)),  # of the kept trace of the reading
+    sa.UniqueConstraint("study_key", "model", "step"),
+    sa.Index("study_marks_by_time", "at"),
+    sqlite_autoincrement=True,
+)
+
 drift_counts = sa.Table(  # how many readings of a version fell into each bin of a signal, by day and place
     "drift_counts",
     metadata,

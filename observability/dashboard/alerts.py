@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from observability.dashboard.panels import FAILED_SHARE
+from observability.dashboard.panels import FAILED_SHARE, WINDOW, came_to
 
 
 class Severity(StrEnum):
@@ -26,6 +26,8 @@ class Alert:
     todo: str
 
 
+DELIVERED: Final = came_to("delivered")
+PROCESSED: Final = came_to("processed")
 ALERTS: Final = (
     Alert(
         "SerinusDown",
@@ -66,6 +68,38 @@ ALERTS: Final = (
         Severity.TICKET,
         "A shadow has waited for more than an hour, and a rollout for its evidence.",
         "More replicas of the shadow's version, or serinus route discard for one that never runs again.",
+    ),
+    Alert(
+        "SerinusUrgentStudyWaits",
+        'max(serinus_oldest_queued_job_age_seconds{priority=~"stat|urgent"}) > 300',
+        "2m",
+        Severity.PAGE,
+        "A STAT or urgent study has waited for a worker for more than five minutes.",
+        "serinus status; the panel 'Errors by code' says whether it is tried again, 'Use of replicas' who is busy.",
+    ),
+    Alert(
+        "SerinusQueueStands",
+        "max(serinus_oldest_queued_job_age_seconds) > 7200",
+        "10m",
+        Severity.TICKET,
+        "A study has waited for a worker for more than two hours.",
+        "More replicas of its version if 'Use of replicas' is high; else serinus status names what it waits for.",
+    ),
+    Alert(
+        "SerinusResultsUndelivered",
+        f"{DELIVERED} / {PROCESSED} < 0.9 and {PROCESSED} > 20",
+        "1h",
+        Severity.TICKET,
+        "Of the studies of a day that {{ $labels.model }} read, one in ten was taken by nobody.",
+        "serinus status names the destination; callers who neither wait nor ask to be called back fetch the result.",
+    ),
+    Alert(
+        "SerinusApiFails",
+        f'sum(rate(serinus_api_errors_total{{status=~"5.."}}[{WINDOW}])) > 0.1',
+        "10m",
+        Severity.TICKET,
+        "Callers have been answered by a server error every ten seconds for ten minutes.",
+        "The panel 'API errors' names the code; `warming` and `ledger-unavailable` pass by themselves.",
     ),
     Alert(
         "SerinusAlarms",

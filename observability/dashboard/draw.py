@@ -1,6 +1,6 @@
 """`python -m observability.dashboard.draw --out FILE [--prometheus URL] [--minutes 60]`: the panels, as a page.
 
-Every panel's queries are put to a Prometheus; exit code 1 names the panels that have no data.
+Every panel's queries are put to a Prometheus; exit code 1 names the panels that have no data and should have.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,14 @@ def _named(legend: str, labels: dict[str, str]) -> str:
     return _LABEL.sub(lambda match: labels.get(match[1], ""), legend)
 
 
+def told_of(lines: Mapping[str, Sequence[Line]]) -> tuple[str, bool]:
+    """Which panels are empty, and whether all that should have data have some; `lines` by the panel's title."""
+    empty = [panel for panel in PANELS if not lines.get(panel.title)]
+    counted = f"{len(PANELS) - len(empty)} of {len(PANELS)} panels have data"
+    told = (f"{'may be empty' if panel.may_be_empty else 'no data'}: {panel.title}" for panel in empty)
+    return "\n".join((counted, *told)), all(panel.may_be_empty for panel in empty)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
@@ -59,11 +67,9 @@ def main() -> None:
             for panel in PANELS
         }
     arguments.out.write_text(page_of(lines, "Serinus"))
-    empty = [title for title, found in lines.items() if not found]
-    print(f"{arguments.out}: {len(PANELS) - len(empty)} of {len(PANELS)} panels have data")
-    for title in empty:
-        print(f"no data: {title}")
-    sys.exit(1 if empty else 0)
+    told, is_whole = told_of(lines)
+    print(f"{arguments.out}: {told}")
+    sys.exit(0 if is_whole else 1)
 
 
 if __name__ == "__main__":

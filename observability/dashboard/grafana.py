@@ -28,7 +28,7 @@ def dashboard_json() -> str:
 def _timeseries(panel: Panel) -> Timeseries:
     made = Timeseries().title(panel.title).description(panel.tells).unit(panel.unit.value)
     made = made.span(COLUMNS // ACROSS).height(8).min(0)
-    for ref, query in zip("ABC", panel.queries, strict=False):
+    for ref, query in zip("ABCD", panel.queries, strict=False):
         target = Dataquery().expr(query.expr).legend_format(query.legend).exemplar(True).ref_id(ref)
         made = made.with_target(target)
     return made

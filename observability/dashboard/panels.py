@@ -9,6 +9,8 @@ from typing import Final
 WINDOW: Final = "5m"
 """Over which rates are taken: a study comes every few minutes at a hospital of 400 a day."""
 
+DAY: Final = "1d"
+
 
 class Unit(StrEnum):
     """Grafana's names."""
@@ -30,12 +32,16 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """`tells` is one sentence: what a person reads off it, and what is normal."""
+    """`tells` is one sentence: what a person reads off it, and what is normal.
+
+    `may_be_empty` of a panel that has nothing to show at a site where all is well, or that has no GPU.
+    """
 
     title: str
     tells: str
     unit: Unit
     queries: tuple[Query, ...]
+    may_be_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,16 @@ def rate(counter: str, by: str = "") -> str:
 
 def quantile(q: float, histogram: str, by: str) -> str:
     return f"histogram_quantile({q:g}, sum by (le, {by}) (rate({histogram}_bucket[{WINDOW}])))"
+
+
+def came_to(step: str) -> str:
+    """How many studies of a model came to the step within a day."""
+    return f'sum by (model) (increase(serinus_funnel_total{{step="{step}"}}[{DAY}]))'
+
+
+def funnel_share(step: str) -> str:
+    """Of a model's eligible studies of the last day, the share that came to the step."""
+    return f"{came_to(step)} / {came_to('eligible')}"
 
 
 FAILED_SHARE: Final = (
@@ -77,6 +93,14 @@ STUDIES: Final = Section(
                     "{{error_code}}",
                 ),
             ),
+            may_be_empty=True,
+        ),
+        Panel(
+            "API errors",
+            "Answers that were errors, by code. Normal are a few 404 and 409 of whoever asks too early.",
+            Unit.PER_SECOND,
+            (Query(rate("serinus_api_errors_total", "code, status"), "{{code}} {{status}}"),),
+            may_be_empty=True,
         ),
         Panel(
             "From accepted to read",
@@ -99,11 +123,53 @@ STUDIES: Final = Section(
             Unit.BYTES_PER_SECOND,
             (Query(rate("serinus_received_bytes_total", "modality"), "{{modality}}"),),
         ),
+    ),
+)
+
+CASE_MIX: Final = Section(
+    "Case mix and use",
+    (
         Panel(
-            "Case mix",
+            "Case mix by modality",
             "Studies a second by modality: a change here is a change of what comes, not of a model.",
             Unit.PER_SECOND,
             (Query(rate("serinus_studies_total", "modality"), "{{modality}}"),),
+        ),
+        Panel(
+            "Case mix by body part",
+            "Studies a second that were read, by what was examined.",
+            Unit.PER_SECOND,
+            (Query(rate("serinus_cases_total", "modality, body_part"), "{{modality}} {{body_part}}"),),
+        ),
+        Panel(
+            "Case mix by scanner",
+            "Studies a second that were read, by the model of the scanner. A new one is a reason to look at drift.",
+            Unit.PER_SECOND,
+            (Query(rate("serinus_scanner_cases_total", "modality, scanner"), "{{modality}} {{scanner}}"),),
+        ),
+        Panel(
+            "Funnel",
+            "Studies of the last day at each step: eligible, processed, delivered, opened, confirmed.",
+            Unit.NUMBER,
+            (Query(f"sum by (model, step) (increase(serinus_funnel_total[{DAY}]))", "{{model}} {{step}}"),),
+        ),
+        Panel(
+            "Share that comes to the next step",
+            "Of the eligible studies of the last day. Few opened results are a tool that nobody uses.",
+            Unit.SHARE,
+            tuple(
+                Query(funnel_share(step), f"{{{{model}}}} {step}")
+                for step in ("processed", "delivered", "opened", "confirmed")
+            ),
+        ),
+        Panel(
+            "Turnaround",
+            "From accepted to delivered, half of the studies and all but one in twenty, by priority.",
+            Unit.SECONDS,
+            (
+                Query(quantile(0.5, "serinus_turnaround_seconds", "priority"), "{{priority}} median"),
+                Query(quantile(0.95, "serinus_turnaround_seconds", "priority"), "{{priority}} 95 %"),
+            ),
         ),
     ),
 )
@@ -139,8 +205,8 @@ VERSIONS: Final = Section(
             Unit.SECONDS,
             (
                 Query(
-                    quantile(0.95, "serinus_inference_duration_seconds", "model, version, role"),
-                    "{{model}} {{version}} {{role}}",
+                    quantile(0.95, "serinus_inference_duration_seconds", "model, version, variant, role"),
+                    "{{model}} {{version}} {{variant}} {{role}}",
                 ),
             ),
         ),
@@ -173,6 +239,50 @@ VERSIONS: Final = Section(
             Unit.NUMBER,
             (Query("serinus_variant", "{{model}} {{version}} {{role}} {{state}}"),),
         ),
+        Panel(
+            "Replicas",
+            "Replicas of a version that live.",
+            Unit.NUMBER,
+            (Query("sum by (model, version) (serinus_replicas)", "{{model}} {{version}}"),),
+        ),
+        Panel(
+            "Use of replicas",
+            "Share of its replicas' time in which a version's network computes. Above 80 % studies wait for it.",
+            Unit.SHARE,
+            (
+                Query(
+                    f"{rate('serinus_busy_seconds_total', 'model, version')}"
+                    " / sum by (model, version) (serinus_replicas > 0)",
+                    "{{model}} {{version}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Studies in a forward",
+            "How many studies share a forward on a GPU; a CPU takes one at a time.",
+            Unit.NUMBER,
+            (
+                Query(
+                    f"{rate('serinus_forward_studies_sum', 'model, version')}"
+                    f" / {rate('serinus_forward_studies_count', 'model, version')}",
+                    "{{model}} {{version}}",
+                ),
+            ),
+        ),
+        Panel(
+            "GPU",
+            "Shares of the GPU's time and memory in use, as seen after readings. Without a GPU it is empty.",
+            Unit.SHARE,
+            tuple(
+                Query(
+                    f"{rate(f'serinus_gpu_{what}_ratio_sum', 'model, version')}"
+                    f" / {rate(f'serinus_gpu_{what}_ratio_count', 'model, version')}",
+                    f"{{{{model}}}} {{{{version}}}} {what}",
+                )
+                for what in ("busy", "memory")
+            ),
+            may_be_empty=True,
+        ),
     ),
 )
 
@@ -184,12 +294,26 @@ PLATFORM: Final = Section(
             "Share of the patients that a rollout under way grants its candidate.",
             Unit.SHARE,
             (Query("serinus_rollout_weight_ratio", "{{model}} {{candidate}} {{phase}}"),),
+            may_be_empty=True,
+        ),
+        Panel(
+            "Jobs that wait for a worker",
+            "By priority. Some are normal in the morning; a number that only rises is not.",
+            Unit.NUMBER,
+            (Query("sum by (priority) (serinus_queued_jobs)", "{{priority}}"),),
+        ),
+        Panel(
+            "Age of the oldest job that waits",
+            "By priority. STAT waits for no other; a routine study waits for a few minutes at most.",
+            Unit.SECONDS,
+            (Query("max by (priority) (serinus_oldest_queued_job_age_seconds)", "{{priority}}"),),
         ),
         Panel(
             "Shadows to come",
             "Readings that nobody waits for. They wait while studies come without a pause.",
             Unit.NUMBER,
             (Query("sum by (model, version) (serinus_pending_shadows)", "{{model}} {{version}}"),),
+            may_be_empty=True,
         ),
         Panel(
             "Age of the oldest shadow",
@@ -218,5 +342,5 @@ PLATFORM: Final = Section(
     ),
 )
 
-SECTIONS: Final = (STUDIES, VERSIONS, PLATFORM)
+SECTIONS: Final = (STUDIES, CASE_MIX, VERSIONS, PLATFORM)
 PANELS: Final = tuple(panel for section in SECTIONS for panel in section.panels)

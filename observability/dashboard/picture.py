@@ -46,7 +46,8 @@ def page_of(lines: Mapping[str, Sequence[Line]], title: str) -> str:
 
 
 def _figure(panel: Panel, lines: Sequence[Line]) -> str:
-    drawn = _svg(panel, lines) if lines else '<p class="none">no data</p>'
+    nothing = "<p>nothing to show</p>" if panel.may_be_empty else '<p class="none">no data</p>'
+    drawn = _svg(panel, lines) if lines else nothing
     legend = "".join(
         f'<li><svg width="12" height="8"><rect width="12" height="8" fill="{COLOURS[k % len(COLOURS)]}"/></svg>'
         f" {escape(line.name)}</li>"

@@ -28,7 +28,7 @@ class Gauges:
 
 
 def exposition_of(series: Mapping[Key, Series], gauges: Iterable[Gauges], known: Iterable[Instrument]) -> str:
-    """All of it as one text. A series whose instrument is not `known` any more is left out."""
+    """All of it as one text. What another release counted in another form is left out."""
     by_name = {instrument.name: instrument for instrument in known}
     registry = CollectorRegistry()
     registry.register(_Collected([*_of_series(series, by_name), *map(_of_gauges, gauges)]))
@@ -45,7 +45,11 @@ class _Collected:
 
 def _of_series(series: Mapping[Key, Series], known: Mapping[str, Instrument]) -> Iterator[Metric]:
     for name, instrument in known.items():
-        own = sorted((labels, value) for (of, labels), value in series.items() if of == name)
+        own = [
+            (labels, value)
+            for (of, labels), value in sorted(series.items(), key=lambda item: item[0])
+            if of == name and instrument.fits(labels, value.counts)
+        ]
         if instrument.kind is Kind.COUNTER:
             counter = CounterMetricFamily(
                 name, instrument.help, labels=instrument.labels, unit=instrument.unit
@@ -58,8 +62,7 @@ def _of_series(series: Mapping[Key, Series], known: Mapping[str, Instrument]) ->
                 name, instrument.help, labels=instrument.labels, unit=instrument.unit
             )
             for labels, value in own:
-                if len(value.counts) == len(instrument.buckets) + 1:  # as it was counted by another release
-                    histogram.add_metric(labels, _buckets(instrument, value), value.total)
+                histogram.add_metric(labels, _buckets(instrument, value), value.total)
             yield histogram
 
 

@@ -27,6 +27,12 @@ SECONDS: Final = (
     3600.0,
 )
 """From a film that is read in milliseconds to a CT that waits for its turn."""
+LONG_SECONDS: Final = (
+    *(0.25, 1.0, 5.0, 15.0, 30.0),
+    *(60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0, 7200.0, 28800.0, 86400.0),
+)
+"""From a caller who waits to a report that an archive takes on the next day."""
+SHARES: Final = (0.25, 0.5, 0.75, 0.9, 1.0)
 
 
 class Kind(StrEnum):
@@ -37,7 +43,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """`name` without the suffix `_total` of a counter; `labels` in the order in which values are given."""
+    """`name` without the suffix `_total` of a counter; `labels` in the order in which values are given.
+
+    `most` sets of their values are told apart; 0: as many as there is room for.
+    """
 
     name: str
     kind: Kind
@@ -45,12 +54,18 @@ class Instrument:
     labels: tuple[str, ...] = ()
     unit: str = ""
     buckets: tuple[float, ...] = ()
+    most: int = 0
 
     def __post_init__(self) -> None:
         if (self.kind is Kind.HISTOGRAM) != bool(self.buckets):
             raise ValueError("a histogram, and nothing else, has buckets")
         if self.unit and not self.name.endswith(f"_{self.unit}"):
             raise ValueError("a name ends with its unit")
+
+    def fits(self, labels: tuple[str, ...], counts: tuple[int, ...]) -> bool:
+        """Whether a series is of this form; another release may have counted it in another."""
+        buckets = len(self.buckets) + 1 if self.buckets else 0
+        return len(labels) == len(self.labels) and len(counts) == buckets
 
     @property
     def lines(self) -> int:
@@ -64,6 +79,10 @@ def _counter(name: str, help_: str, *labels: str, unit: str = "") -> Instrument:
 
 def _duration(name: str, help_: str, *labels: str) -> Instrument:
     return Instrument(name, Kind.HISTOGRAM, help_, labels, "seconds", SECONDS)
+
+
+def _share(name: str, help_: str, *labels: str) -> Instrument:
+    return Instrument(name, Kind.HISTOGRAM, help_, labels, "ratio", SHARES)
 
 
 def _gauge(name: str, help_: str, *labels: str, unit: str = "") -> Instrument:
@@ -99,6 +118,7 @@ INFERENCE_SECONDS: Final = _duration(
     "A version's own stages: prepare, wait, forward, interpret.",
     "model",
     "version",
+    "variant",
     "role",
 )
 BYTES_IN: Final = _counter(
@@ -110,6 +130,65 @@ INPUT_CHECKS: Final = _counter(
 POSITIVES: Final = _counter(
     "serinus_positive_findings", "Findings of p ≥ 0.5, by code.", "model", "version", "role", "finding"
 )
+CASES: Final = Instrument(
+    "serinus_cases",
+    Kind.COUNTER,
+    "Studies that were read, by what was examined.",
+    ("modality", "body_part"),
+    most=60,
+)
+SCANNERS: Final = Instrument(
+    "serinus_scanner_cases",
+    Kind.COUNTER,
+    "Studies that were read, by the model of the scanner.",
+    ("modality", "scanner"),
+    most=60,
+)
+BUSY: Final = _counter(
+    "serinus_busy_seconds",
+    "Time that the networks of a version computed, of a forward that studies share each its part.",
+    "model",
+    "version",
+    "device",
+    unit="seconds",
+)
+FORWARD_STUDIES: Final = Instrument(
+    "serinus_forward_studies",
+    Kind.HISTOGRAM,
+    "How many studies shared the forward of a study.",
+    ("model", "version"),
+    buckets=(1.0, 2.0, 4.0, 8.0),
+)
+GPU_BUSY: Final = _share(
+    "serinus_gpu_busy_ratio",
+    "Share of the last moment in which the GPU computed, after readings.",
+    "model",
+    "version",
+)
+GPU_MEMORY: Final = _share(
+    "serinus_gpu_memory_ratio",
+    "Share of the GPU's memory that was taken, after readings.",
+    "model",
+    "version",
+)
+FUNNEL: Final = _counter(
+    "serinus_funnel", "Studies that have come to a step, each once for a model.", "model", "step"
+)
+TURNAROUND_SECONDS: Final = Instrument(
+    "serinus_turnaround_seconds",
+    Kind.HISTOGRAM,
+    "From accepted to delivered: taken by its source, by its callback, or given to its caller.",
+    ("model", "priority"),
+    "seconds",
+    LONG_SECONDS,
+)
+API_ERRORS: Final = Instrument(
+    "serinus_api_errors",
+    Kind.COUNTER,
+    "Answers that were errors, by the problem's code and HTTP status.",
+    ("code", "status"),
+    most=100,
+)
 OF_RECORDS: Final = (
     STUDIES,
     STUDY_SECONDS,
@@ -119,8 +198,17 @@ OF_RECORDS: Final = (
     BYTES_IN,
     INPUT_CHECKS,
     POSITIVES,
+    FUNNEL,
+    TURNAROUND_SECONDS,
+    API_ERRORS,
+    CASES,
+    SCANNERS,
+    BUSY,
+    FORWARD_STUDIES,
+    GPU_BUSY,
+    GPU_MEMORY,
 )
-"""What the records add up to."""
+"""What is added up: of the records, of the marks of studies, and of answers."""
 
 JOBS: Final = _gauge("serinus_jobs", "Jobs of the last day by state.", "state")
 PENDING_SHADOWS: Final = _gauge("serinus_pending_shadows", "Shadows to come.", "model", "version")
@@ -139,6 +227,25 @@ ROLLOUT_WEIGHT: Final = _gauge(
     "phase",
     unit="ratio",
 )
+QUEUED: Final = _gauge("serinus_queued_jobs", "Jobs that wait for a worker.", "priority")
+OLDEST_QUEUED: Final = _gauge(
+    "serinus_oldest_queued_job_age_seconds",
+    "Since when the oldest job that waits for a worker was accepted; 0 without any.",
+    "priority",
+    unit="seconds",
+)
+REPLICAS: Final = _gauge("serinus_replicas", "Replicas of a version that live.", "model", "version")
 ALARMS: Final = _gauge("serinus_alarms", "Alarms that `serinus status` shows.")
-OF_NOW: Final = (JOBS, PENDING_SHADOWS, OLDEST_SHADOW, DEAD_LETTERS, VARIANTS, ROLLOUT_WEIGHT, ALARMS)
+OF_NOW: Final = (
+    JOBS,
+    QUEUED,
+    OLDEST_QUEUED,
+    PENDING_SHADOWS,
+    OLDEST_SHADOW,
+    DEAD_LETTERS,
+    VARIANTS,
+    REPLICAS,
+    ROLLOUT_WEIGHT,
+    ALARMS,
+)
 """What is asked when somebody scrapes."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from observability.metrics import instruments as of
-from observability.metrics.series import Exemplar, Observation
-from observability.record import InferenceRecord, Outcome, StudyTrace
+from observability.metrics.series import OTHER, Exemplar, Observation
+from observability.names import Stage
+from observability.record import InferenceRecord, InputFacts, Outcome, StudyTrace
 
-UNKNOWN = "unknown"
+UNKNOWN: Final = "unknown"
+BODY_PART: Final = re.compile(r"[A-Z0-9_ -]{1,16}")  # a code string (PS3.5 6.2)
+SCANNER: Final = re.compile(r"[\w .,()/+-]{1,64}")
 
 
 def observations_of(trace: StudyTrace, trace_id: str | None = None) -> Iterator[Observation]:
@@ -17,6 +22,8 @@ def observations_of(trace: StudyTrace, trace_id: str | None = None) -> Iterator[
     first = delivered or (trace.records[0] if trace.records else None)
     modality = first.facts.modality if first and first.facts else UNKNOWN
     if trace.is_live:
+        if delivered is not None and delivered.facts is not None:
+            yield from _of_case(delivered.facts)
         yield from _of_study(trace, first.model if first else UNKNOWN, modality, trace_id)
     for timing in (*trace.stages, *(stage for one in trace.records for stage in one.stages)):
         seconds = timing.duration_ms / 1e3
@@ -35,13 +42,42 @@ def _of_study(trace: StudyTrace, model: str, modality: str, trace_id: str | None
     yield Observation(of.STUDY_SECONDS, (model, modality), seconds, _exemplar(trace, trace_id, seconds))
 
 
+def _of_case(facts: InputFacts) -> Iterator[Observation]:
+    part = " ".join(facts.body_part.upper().split())
+    yield Observation(of.CASES, (facts.modality, _as_label(part, BODY_PART)), 1)
+    yield Observation(of.SCANNERS, (facts.modality, _as_label(facts.scanner.strip(), SCANNER)), 1)
+
+
+def _as_label(text: str, form: re.Pattern[str]) -> str:
+    """A text of a DICOM header, if it has the form that it should have."""
+    if not text:
+        return UNKNOWN
+    return text if form.fullmatch(text) else OTHER
+
+
+def _of_forward(record: InferenceRecord) -> Iterator[Observation]:
+    """How long the network computed for this study alone, and how busy the GPU was then, if there is one."""
+    version = (record.model, record.version)
+    forward_ms = sum(timing.duration_ms for timing in record.stages if timing.stage is Stage.FORWARD)
+    if not forward_ms:
+        return
+    device = record.device.partition(":")[0] or UNKNOWN
+    yield Observation(of.BUSY, (*version, device), forward_ms / 1e3 / record.forward_studies)
+    yield Observation(of.FORWARD_STUDIES, version, record.forward_studies)
+    for instrument, share in ((of.GPU_BUSY, record.gpu_busy), (of.GPU_MEMORY, record.gpu_memory)):
+        if share is not None:
+            yield Observation(instrument, version, share)
+
+
 def _of_record(record: InferenceRecord, trace: StudyTrace, trace_id: str | None) -> Iterator[Observation]:
     version = (record.model, record.version)
     yield Observation(of.INFERENCES, (*version, record.variant, record.role, record.outcome.value), 1)
     if record.stages:
         seconds = sum(timing.duration_ms for timing in record.stages) / 1e3
         exemplar = _exemplar(trace, trace_id, seconds)
-        yield Observation(of.INFERENCE_SECONDS, (*version, record.role), seconds, exemplar)
+        labels = (*version, record.variant, record.role)
+        yield Observation(of.INFERENCE_SECONDS, labels, seconds, exemplar)
+        yield from _of_forward(record)
     if record.input_check:
         yield Observation(of.INPUT_CHECKS, (*version, record.input_check), 1)
     if record.outcome is Outcome.OK:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -39,11 +40,15 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """`total` of what was observed. `counts` of a histogram: each bucket's own, the last one above all bounds."""
+    """`total` of what was observed. `counts` of a histogram: each bucket's own, the last one above all bounds.
+
+    `since_s` is when it began, in seconds since the Unix epoch; 0 where that is not known.
+    """
 
     total: float = 0.0
     counts: tuple[int, ...] = ()
     exemplars: tuple[Exemplar | None, ...] = ()
+    since_s: float = 0.0
 
     @property
     def observed(self) -> int:
@@ -53,7 +58,8 @@ class Series:
 def added(series: Series | None, seen: Observation) -> Series:
     """The series with one observation more."""
     if seen.instrument.kind is not Kind.HISTOGRAM:
-        return Series((series.total if series else 0.0) + seen.value)
+        before = series or Series()
+        return replace(before, total=before.total + seen.value)
     buckets = len(seen.instrument.buckets) + 1
     before = series or Series(0.0, (0,) * buckets, (None,) * buckets)
     place = bisect_left(seen.instrument.buckets, seen.value)
@@ -71,23 +77,30 @@ OTHER = "other"
 def folded(known: Mapping[Key, Series], seen: Iterable[Observation], most_lines: int) -> dict[Key, Series]:
     """The series that observations change or begin, as they are afterwards.
 
-    All series together take at most `most_lines` lines of an exposition, but for those of `other`, one of each
-    instrument, which take what comes later.
+    All series together take at most `most_lines` lines of an exposition, and those of an instrument at most its own
+    `most`, but for those of `other`, one of each instrument, which take what comes later.
     """
     changed: dict[Key, Series] = {}
     lines = sum(_lines(key, series) for key, series in known.items())
+    number = Counter(name for name, labels in known if not _is_other(labels))
     for one in seen:
-        key = one.key
+        key, instrument = one.key, one.instrument
         if key not in known and key not in changed:
-            if lines + one.instrument.lines > most_lines:
-                key = one.instrument.name, (OTHER,) * len(one.labels)
+            is_full = instrument.most and number[instrument.name] >= instrument.most
+            if is_full or lines + instrument.lines > most_lines:
+                key = instrument.name, (OTHER,) * len(one.labels)
             else:
-                lines += one.instrument.lines
+                lines += instrument.lines
+                number[instrument.name] += 1
         changed[key] = added(changed.get(key, known.get(key)), one)
     return changed
 
 
 def _lines(key: Key, series: Series) -> int:
-    if key[1] and set(key[1]) == {OTHER}:
+    if _is_other(key[1]):
         return 0
     return len(series.counts) + 2 if series.counts else 1
+
+
+def _is_other(labels: Labels) -> bool:
+    return bool(labels) and set(labels) == {OTHER}

@@ -84,4 +84,5 @@ def create_app(find_services: FindServices) -> FastAPI:
 
 
 def guard_of(services: Services) -> Guard:
-    return Guard(services.keys, Limits(max_store_bytes=services.settings.max_body_bytes))
+    limits = Limits(max_store_bytes=services.settings.max_body_bytes)
+    return Guard(services.keys, limits, services.errors.note)

@@ -22,6 +22,7 @@ from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.callers import MAX_ACTOR, MAX_CALLER_NAME, Caller, Scope
 from serve_apps.application.costs import CostService
 from serve_apps.application.drift import DriftService
+from serve_apps.application.edge_tally import ErrorTally, ResultTally
 from serve_apps.application.evidence_packs import EvidencePacks
 from serve_apps.application.freeze import FreezeService
 from serve_apps.application.jobs import JobService
@@ -63,6 +64,8 @@ class Services:
     drift: DriftService
     metrics: MetricsService
     webhooks: WebhookReceiver
+    results: ResultTally
+    errors: ErrorTally
     listeners: Listeners = field(default_factory=Listeners)
 
 

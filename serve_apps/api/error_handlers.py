@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from core.errors import SerinusError
+from serve_apps.api.dependencies import Services
 from serve_apps.api.problems import Problem, problem_of
 
 NAMED_BY_CALLERS = frozenset({"context", "weights_bp"})
@@ -24,6 +25,8 @@ def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
         problem = to_problem(error)
+        services: Services = app.state.find_services()
+        services.errors.note(problem.code, problem.status)
         if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
             problem.allow = allowed_methods(routes, request.scope)
         return JSONResponse(problem.body(), problem.status, headers=problem.headers)

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
 
 from core.errors import DocumentPurged, NoSuchDocument
-from ledger import FINISHED, Job, JobState
-from serve_apps.api.dependencies import JobId, Reader, Site, Submitter
+from ledger import FINISHED, HAS_RESULT, Job, JobState
+from serve_apps.api.dependencies import JobId, Reader, Services, Site, Submitter
 from serve_apps.api.job_mapping import (
     ending_problem,
     job_out,
@@ -79,8 +79,9 @@ async def submit_job(
     headers["Preference-Applied"] = f"wait={wait_s:g}"
     outcome = await services.jobs.wait_for_result(submitted.job, wait_s)
     if isinstance(outcome, JobResult):
+        services.results.given(submitted.job, outcome.model)
         return result_answer(outcome, headers | {"X-Serinus-Job": submitted.job.id})
-    return await result_or_accepted(services.jobs, outcome, headers)
+    return await result_or_accepted(services, outcome, headers)
 
 
 @router.get("/jobs")
@@ -140,9 +141,13 @@ async def get_results(
     is_dicom = wants_dicom(accept)
     job = await services.jobs.get(job_id, caller)
     if is_dicom:
-        return await dicom_answer(services.jobs, job, document)
-    require_no_bad_end(job)
-    return result_answer(await services.jobs.result(job), {})
+        answer = await dicom_answer(services.jobs, job, document)
+    else:
+        require_no_bad_end(job)
+        answer = result_answer(await services.jobs.result(job), {})
+    if job.state in HAS_RESULT:
+        services.results.opened(job)
+    return answer
 
 
 @router.post("/infer", response_model=ResultOut, responses={**ACCEPTED, **problems(*JOB_STATUSES)})
@@ -150,7 +155,7 @@ async def infer(services: Site, caller: Submitter, call: InferCall) -> Response:
     """Take one object of a study, as an S3-triggered function sends it. All calls for a study share one job."""
     job = await services.jobs.object_arrived(object_arrival(call), caller)
     job = await services.jobs.wait(job.id, services.settings.infer_wait_s, caller)
-    return await result_or_accepted(services.jobs, job, {})
+    return await result_or_accepted(services, job, {})
 
 
 def wants_dicom(accept: str) -> bool:
@@ -176,10 +181,12 @@ async def dicom_answer(jobs: JobService, job: Job, kind: str) -> Response:
         raise no_document_problem(job, error) from None
 
 
-async def result_or_accepted(jobs: JobService, job: Job, headers: dict[str, str]) -> Response:
+async def result_or_accepted(services: Services, job: Job, headers: dict[str, str]) -> Response:
     require_no_bad_end(job)
     if job.state in FINISHED:
-        return result_answer(await jobs.result(job), headers | {"X-Serinus-Job": job.id})
+        result = await services.jobs.result(job)
+        services.results.given(job)
+        return result_answer(result, headers | {"X-Serinus-Job": job.id})
     return accepted(job, headers)
 
 

@@ -87,6 +87,11 @@ class JobResult:
     context: Mapping[str, str] = field(repr=False)
     escalations: tuple[Mapping[str, Any], ...] = ()
 
+    @property
+    def model(self) -> str:
+        """The one that read the study; empty where the result does not say."""
+        return str((self.stored.get("model") or {}).get("name", ""))
+
 
 class JobFollower(Protocol):
     """Has an accepted job run, and tells when it has ended."""

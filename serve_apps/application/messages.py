@@ -77,11 +77,20 @@ class UnreadSeries:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuLoad:
+    """Shares in [0, 1] of a GPU's time and memory that are in use; None for what its driver does not say."""
+
+    busy: float | None
+    memory: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Inference:
     """What one version says of one study, and how long each of its stages took.
 
     `work_ms` is what the version itself worked at it (`application.work_time`), None where that is not known;
-    `replica` names who made it, for the books of costs.
+    `replica` names who made it, for the books of costs. `studies` shared its forward, itself among them. `gpu` is how
+    busy its GPU was then, None without one, or where nobody looked.
     """
 
     prediction: Prediction
@@ -89,6 +98,8 @@ class Inference:
     device: str
     work_ms: float | None = None
     replica: str = ""
+    studies: int = 1
+    gpu: GpuLoad | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from ledger import StoredRollout
+from core.priority import Priority
+from ledger import Ledger, StoredRollout, WaitingJobs
 from observability.metrics import instruments as of
 from observability.metrics.exposition import Gauges, exposition_of
 from observability.metrics.series import Key, Series
@@ -17,16 +19,20 @@ from serve_apps.application.routing_snapshot import RoutingSnapshot
 Values: TypeAlias = dict[tuple[str, ...], float]
 
 
-class KeptSeries(Protocol):
-    """`ledger.metrics`. Raises LedgerUnavailable."""
-
-    def all(self) -> Mapping[Key, Series]: ...
+CountReplicas: TypeAlias = Callable[[], Awaitable[Mapping[str, int]]]
+"""How many replicas live of each application, by Serve's own account; none where it says nothing."""
 
 
-class KeptRollouts(Protocol):
-    """`ledger.rollouts`. Raises LedgerUnavailable."""
+async def nobody_counts() -> Mapping[str, int]:
+    return {}
 
-    def newest(self) -> Sequence[StoredRollout]: ...
+
+@dataclass(frozen=True, slots=True)
+class MetricsNow:
+    """What is added up, and how the site stands."""
+
+    series: Mapping[Key, Series]
+    gauges: tuple[Gauges, ...]
 
 
 class Overview(Protocol):
@@ -38,23 +44,52 @@ class Overview(Protocol):
 
 
 class MetricsService:
-    """Every replica tells the same, since all of it stands in the ledger and the snapshot."""
+    """Every replica tells the same, since all of it stands in the ledger, the snapshot and Serve's own account."""
 
     def __init__(
-        self, series: KeptSeries, rollouts: KeptRollouts, overview: Overview, executor: Executor
+        self,
+        ledger: Ledger,
+        overview: Overview,
+        executor: Executor,
+        replicas: CountReplicas = nobody_counts,
     ) -> None:
-        self._series = series
-        self._rollouts = rollouts
+        self._ledger = ledger
         self._overview = overview
         self._executor = executor
+        self._replicas = replicas
 
     async def exposition(self) -> str:
         """OpenMetrics text. Raises LedgerUnavailable: a scrape that fails is better than one that tells half."""
-        series = await run_in(self._executor, self._series.all)
-        rollouts = await run_in(self._executor, self._rollouts.newest)
+        now = await self.now()
+        return exposition_of(now.series, now.gauges, of.OF_RECORDS)
+
+    async def now(self) -> MetricsNow:
+        """All that is told. Raises LedgerUnavailable."""
+        series = await run_in(self._executor, self._ledger.metrics.all)
+        rollouts = await run_in(self._executor, self._ledger.rollouts.newest)
+        waiting = await run_in(self._executor, self._ledger.jobs.waiting)
         queue, alarms = await self._overview.queue(), await self._overview.alarms()
-        gauges = gauges_of(queue, self._overview.snapshot(), rollouts, len(alarms))
-        return exposition_of(series, gauges, of.OF_RECORDS)
+        snapshot, replicas = self._overview.snapshot(), await self._replicas()
+        gauges = gauges_of(queue, snapshot, rollouts, len(alarms))
+        return MetricsNow(
+            series, (*gauges, *gauges_of_waiting(waiting), gauge_of_replicas(snapshot, replicas))
+        )
+
+
+def gauges_of_waiting(waiting: Mapping[Priority, WaitingJobs]) -> tuple[Gauges, ...]:
+    """What waits for a worker, by priority."""
+    return (
+        Gauges(of.QUEUED, {(name.value,): jobs.number for name, jobs in waiting.items()}),
+        Gauges(
+            of.OLDEST_QUEUED, {(name.value,): jobs.oldest.total_seconds() for name, jobs in waiting.items()}
+        ),
+    )
+
+
+def gauge_of_replicas(snapshot: RoutingSnapshot, replicas: Mapping[str, int]) -> Gauges:
+    """The replicas that live, by version; `replicas` by application. Of one that is not named nothing is told."""
+    versions = {app: (one.model, one.version) for app, one in snapshot.endpoints.items()}
+    return Gauges(of.REPLICAS, {versions[app]: number for app, number in replicas.items() if app in versions})
 
 
 def gauges_of(

@@ -207,8 +207,9 @@ class ModelReplica:
             prediction, interpret_ms = await _in(
                 self._threads.cpu, lambda: timed(lambda: self._interpret(outputs, volume, seen))
             )
-        took_ms = work_ms(seen.prepare_ms, forwarded.forward_ms, interpret_ms, studies=forwarded.studies)
-        return Inference(prediction, clock.timings, self._model.device, took_ms)
+        together = forwarded.studies
+        took_ms = work_ms(seen.prepare_ms, forwarded.forward_ms, interpret_ms, studies=together)
+        return Inference(prediction, clock.timings, self._model.device, took_ms, studies=together)
 
     async def predict_when_idle(self, volume: Volume) -> Inference:
         """Predict for a shadow: alone, one at a time, and on cores that no live study wants."""

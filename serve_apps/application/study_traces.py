@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from core.errors import InputOutOfDistribution, OutsideIntendedUse, SerinusError, StudyError
-from imaging.finding import Prediction
 from ledger import ClaimedShadow, Job
 from observability.names import Stage
 from observability.record import InferenceRecord, InputFacts, Outcome, StageTiming, StudyTrace
@@ -90,7 +89,7 @@ class StudyTraces:
             replica="" if inference is None else inference.replica,
         )
         if inference is not None:
-            record = _saying(record, inference.prediction)
+            record = _saying(record, inference)
         return StudyTrace(
             study_key=claimed.study_key,
             start_ns=took[0],
@@ -121,7 +120,7 @@ class StudyTraces:
             facts=_facts(analysis.study),
             replica=inference.replica,
         )
-        return _saying(record, inference.prediction)
+        return _saying(record, inference)
 
     def _failures(
         self, job: Job, routed: RoutedStudy, failures: Sequence[VariantFailure]
@@ -148,14 +147,18 @@ class StudyTraces:
         )
 
 
-def _saying(record: InferenceRecord, prediction: Prediction) -> InferenceRecord:
-    """The record with what the version said."""
+def _saying(record: InferenceRecord, inference: Inference) -> InferenceRecord:
+    """The record with what the version said, and what it took of its device."""
+    prediction, gpu = inference.prediction, inference.gpu
     return replace(
         record,
         scores=tuple((finding.concept.value, finding.probability) for finding in prediction.findings),
         priority_score=prediction.priority_score,
         input_check=prediction.input_check.verdict.value,
         input_distance=prediction.input_check.distance,
+        forward_studies=inference.studies,
+        gpu_busy=None if gpu is None else gpu.busy,
+        gpu_memory=None if gpu is None else gpu.memory,
     )
 
 

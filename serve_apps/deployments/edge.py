@@ -12,9 +12,11 @@ from typing import Any
 
 from ledger import Ledger
 from serve_apps.adapters.key_follower import KeyFollower
+from serve_apps.adapters.tally_writer import TallyWriter
 from serve_apps.api.edge.around_serve import around_serve
 from serve_apps.api.edge.edge import Guard
 from serve_apps.api.edge.intake import Limits
+from serve_apps.application.edge_tally import ErrorTally
 from serve_apps.application.key_ring import KeyRing
 from serve_apps.settings import load_settings
 
@@ -23,6 +25,8 @@ UNBOUNDED = 1 << 40  # the inbox knows how large a push may be (`max_body_bytes`
 
 def middlewares() -> list[Any]:
     """Starlette middlewares around the proxy's application. Until the keys have been read once it answers 503."""
-    settings, ring = load_settings(), KeyRing()
-    KeyFollower(ring, partial(Ledger.open, settings.ledger), settings.paths.api_keys).follow()
-    return around_serve(Guard(ring, Limits(max_store_bytes=UNBOUNDED)))
+    settings, ring, errors = load_settings(), KeyRing(), ErrorTally()
+    open_ledger = partial(Ledger.open, settings.ledger)
+    KeyFollower(ring, open_ledger, settings.paths.api_keys).follow()
+    TallyWriter([errors], open_ledger).follow()
+    return around_serve(Guard(ring, Limits(max_store_bytes=UNBOUNDED), errors.note))

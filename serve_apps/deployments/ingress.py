@@ -20,7 +20,8 @@ from serve_apps.adapters.broadcast import Broadcast
 from serve_apps.adapters.controller_calls import ControllerCalls
 from serve_apps.adapters.job_deployments import JobBroadcast, ServeJobWorkers
 from serve_apps.adapters.key_follower import KeyFollower
-from serve_apps.adapters.serve_applications import without_replica
+from serve_apps.adapters.serve_applications import running_replicas, without_replica
+from serve_apps.adapters.tally_writer import TallyWriter
 from serve_apps.adapters.tracing import pseudonymiser
 from serve_apps.api.app import create_app
 from serve_apps.api.dependencies import Services
@@ -31,6 +32,7 @@ from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.anchored_audit import audit_anchor
 from serve_apps.application.costs import CostService
 from serve_apps.application.drift import DriftService
+from serve_apps.application.edge_tally import ErrorTally, ResultTally
 from serve_apps.application.evidence_packs import EvidencePacks, pack_signer
 from serve_apps.application.executors import LedgerThreads
 from serve_apps.application.follow_job import JobFollower
@@ -90,6 +92,8 @@ class Ingress(RoutingReplica):
         await asyncio.to_thread(self._keys.look)
         self._keys.follow()
         self._services = self._make_services(settings)
+        self._tally = TallyWriter((self._services.results, self._services.errors), lambda: self._ledger)
+        self._tally.follow()
         loops = (self._routing.follow_forever(), self._services.freeze.record_forever())
         self._loops = [asyncio.create_task(loop) for loop in loops]
 
@@ -142,8 +146,10 @@ class Ingress(RoutingReplica):
             ),
             costs=CostService(ledger.costs, settings.price_book, pools.packs),
             drift=DriftService(ledger.drift, self._snapshot, pools.packs),
-            metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, pools.ledger),
+            metrics=MetricsService(ledger, overview, pools.ledger, running_replicas),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
+            results=ResultTally(keys.study),
+            errors=ErrorTally(),
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -157,6 +163,7 @@ class Ingress(RoutingReplica):
         for loop in self._loops:
             loop.cancel()
         self._keys.close()
+        await asyncio.to_thread(self._tally.close)
         self._routing.close()
         self._pools.close()
         self._ledger.close()

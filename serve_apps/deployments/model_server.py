@@ -30,6 +30,7 @@ from registry.loading import LoadedNetwork, load_network
 from registry.signing import load_verify_key
 from serve_apps.adapters.cpu_priority import lower_priority, use_idle_scheduling
 from serve_apps.adapters.flight_recorder import FlightRecorder
+from serve_apps.adapters.gpu_sampler import GpuSampler
 from serve_apps.adapters.living_workers import own_worker_name
 from serve_apps.adapters.memory_guard import BEFORE_ROUTERS, offer_to_the_oom_killer, third_of_the_machine
 from serve_apps.adapters.memory_watcher import held_bytes
@@ -86,6 +87,7 @@ class ModelServer:
             research_only=True,  # until the worker says otherwise: the gate may change while this replica runs
         )
         self._digest = cached.digest
+        self._gpu = GpuSampler(network.device)
         self._name = own_worker_name()  # as the controller finds this replica, which is paid for
         self._opening = ThreadPoolExecutor(
             MAX_ONGOING, "open"
@@ -101,11 +103,11 @@ class ModelServer:
 
     async def predict(self, loan: Loan, order: QueueOrder) -> Inference:
         """Predict for a live study. Raises StudyError or ModelError, without a pixel value, and StudyEvicted."""
-        return self._named(await self._replica.predict(await self._open(loan), order))
+        return await self._told(await self._replica.predict(await self._open(loan), order))
 
     async def predict_when_idle(self, loan: Loan) -> Inference:
         """Predict for a shadow, on cores that no live study wants. Raises as for a live study."""
-        return self._named(await self._replica.predict_when_idle(await self._open(loan)))
+        return await self._told(await self._replica.predict_when_idle(await self._open(loan)))
 
     async def warm(self) -> str:
         """The digest of the version that is ready here."""
@@ -126,8 +128,12 @@ class ModelServer:
         if hasattr(self, "_opening"):
             self._opening.shutdown(wait=False, cancel_futures=True)
 
-    def _named(self, inference: Inference) -> Inference:
-        return replace(inference, replica=self._name)
+    async def _told(self, inference: Inference) -> Inference:
+        """With this replica's name, and how busy its GPU is."""
+        if inference.device == "cpu":
+            return replace(inference, replica=self._name)
+        load = await asyncio.get_running_loop().run_in_executor(self._opening, self._gpu.sample)
+        return replace(inference, replica=self._name, gpu=load)
 
     async def _open(self, loan: Loan) -> Volume:
         volume: Volume = await asyncio.get_running_loop().run_in_executor(

@@ -19,6 +19,7 @@ from core.private_files import write_privately
 from core.sqlite_changes import SqliteChanges
 from ledger import Ledger
 from observability.event_log import configure_logging
+from observability.metrics.otlp import OtlpMetrics
 from registry.cache import NodeCache
 from registry.client import RegistryClient
 from registry.server import database_of
@@ -27,15 +28,19 @@ from registry.webhook_subscription import name_of_site, subscribe
 from serve_apps.adapters.broadcast import Broadcast
 from serve_apps.adapters.living_workers import living_workers
 from serve_apps.adapters.rollout_gates import SignedGates
+from serve_apps.adapters.serve_applications import running_replicas
 from serve_apps.application.anchored_audit import audit_anchor
 from serve_apps.application.cost_recorder import CostRecorder
 from serve_apps.application.gather_evidence import GatheredEvidence
+from serve_apps.application.metrics import MetricsService
+from serve_apps.application.overview import OverviewService
 from serve_apps.application.post_costs import CostPosting
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.admission import AdmissionController
 from serve_apps.control.apply import Applications, ReadinessProbes
 from serve_apps.control.cost_loop import CostLoop, CostWorld
 from serve_apps.control.gates import AskedGates
+from serve_apps.control.metrics_export import MetricsExport
 from serve_apps.control.observe import ApplicationPhases, Observer, unknown
 from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
@@ -74,6 +79,7 @@ class RolloutController:
             self._rollouts.run_forever(),
             self._gates.run_forever(),
             *(chore.run_forever() for chore in self._chores),
+            *([self._metrics.run_forever()] if self._metrics else []),
             *([self._costs.run_forever()] if self._costs else []),
             *([self._subscription.run_forever()] if self._subscription else []),
         )
@@ -123,6 +129,7 @@ class RolloutController:
         self._chores = chores_of(
             settings, ledger, client, self._board, lambda: self._publisher.snapshot, self._leads
         )
+        self._metrics = self._metrics_export(settings, settings.otlp_metrics_endpoint)
         self._costs = self._cost_loop(settings) if settings.price_book else None
 
     def _cost_loop(self, settings: Settings) -> CostLoop:
@@ -139,6 +146,22 @@ class RolloutController:
             site=settings.site,
         )
         return CostLoop(world, CostRecorder(books, threads), threads)
+
+    def _metrics_export(self, settings: Settings, endpoint: str | None) -> MetricsExport | None:
+        """To the site's collector; a site without one is scraped, or tells nobody."""
+        if endpoint is None:
+            return None
+        threads = ThreadPoolExecutor(2, "metrics")
+        overview = OverviewService(
+            self._ledger,
+            lambda: self._publisher.snapshot,
+            lambda: None,
+            threads,
+            settings.shadow_backlog_alarm_s,
+            others=Broadcast(),
+        )
+        metrics = MetricsService(self._ledger, overview, threads, running_replicas)
+        return MetricsExport(metrics.now, self._leads, OtlpMetrics(endpoint), threads)
 
     def _rollout_loop(self, settings: Settings) -> RolloutLoop:
         ledger, reconciler = self._ledger, self._reconciler
@@ -200,6 +223,7 @@ class RolloutController:
             self._rollouts,
             self._gates,
             *self._chores,
+            self._metrics,
             self._pages,
             self._subscription,
             self._costs,

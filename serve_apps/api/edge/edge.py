@@ -52,10 +52,11 @@ class Authenticates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """By what the edge measures a request."""
+    """By what the edge measures a request; `note_error` hears the code and status of each that it refuses."""
 
     keys: Authenticates
     limits: Limits
+    note_error: Callable[[str, int], None] = lambda code, status: None
 
 
 class Edge:
@@ -77,7 +78,7 @@ class Edge:
 
     async def _take_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer what is wrong with it."""
-        headers = Headers(scope=scope)
+        headers, guard = Headers(scope=scope), None
         try:
             guard = self._guard()
             intake = intake_of(scope["method"], scope["path"], guard.limits)
@@ -88,10 +89,11 @@ class Edge:
                 await self._pass_on(intake, guard.limits, scope, receive, send)
         except ClientGone:
             return
-        except Problem as problem:
+        except (Problem, SerinusError) as error:
+            problem = error if isinstance(error, Problem) else problem_of(error)
+            if guard is not None:
+                guard.note_error(problem.code, problem.status)
             await refuse(problem, receive, send, unread=has_body(headers))
-        except SerinusError as error:
-            await refuse(problem_of(error), receive, send, unread=has_body(headers))
 
     async def _pass_on(
         self, intake: Intake, limits: Limits, scope: Scope, receive: Receive, send: Send

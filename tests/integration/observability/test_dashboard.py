@@ -18,18 +18,23 @@ from observability.dashboard.draw import lines_of
 from observability.dashboard.panels import PANELS, Panel
 from observability.metrics import instruments as of
 from observability.metrics.exposition import CONTENT_TYPE, Gauges, exposition_of
+from observability.metrics.funnel import Step, StudyMark, observations_of_mark
 from observability.metrics.of_records import observations_of
-from observability.metrics.series import folded
+from observability.metrics.series import Observation, folded
 from observability.record import Outcome, StudyTrace
 from tests.orthanc import free_port
 from tests.unit.observability.metrics.test_exposition import KEY, LIVE, SECOND, SHADOW
 
 RULES = Path(__file__).parents[3] / "deploy" / "prometheus"
 BEGUN = time.time_ns()
-READ = replace(LIVE, start_ns=BEGUN, end_ns=BEGUN + 5 * SECOND)
+ON_A_GPU = tuple(replace(one, device="cuda:0", gpu_busy=0.5, gpu_memory=0.5) for one in LIVE.records)
+READ = replace(LIVE, start_ns=BEGUN, end_ns=BEGUN + 5 * SECOND, records=ON_A_GPU)
 FAILED = StudyTrace(KEY, BEGUN, BEGUN + SECOND, Outcome.FAILED, error_code="source-unavailable")
 NOW = [
     Gauges(of.JOBS, {("running",): 2}),
+    Gauges(of.QUEUED, {("routine",): 3}),
+    Gauges(of.OLDEST_QUEUED, {("routine",): 40.0}),
+    Gauges(of.REPLICAS, {("ich-triage", "2"): 1}),
     Gauges(of.PENDING_SHADOWS, {("ich-triage", "2"): 3}),
     Gauges(of.OLDEST_SHADOW, {(): 12.0}),
     Gauges(of.DEAD_LETTERS, {(): 0}),
@@ -39,14 +44,22 @@ NOW = [
 ]
 
 
+def mark_of(step: Step) -> StudyMark:
+    return StudyMark(KEY, "ich-triage", step, "routine", 90.0)
+
+
 class Site(BaseHTTPRequestHandler):
     """A site at which three more studies ended at each scrape."""
 
     scrapes = count(1)
 
     def do_GET(self) -> None:
-        ended = [READ, SHADOW, FAILED] * next(self.scrapes)
-        series = folded({}, [one for trace in ended for one in observations_of(trace, trace.trace_id)], 10**6)
+        scrape = next(self.scrapes)
+        ended = [READ, SHADOW, FAILED] * scrape
+        seen = [one for trace in ended for one in observations_of(trace, trace.trace_id)]
+        came = [one for step in Step for one in observations_of_mark(mark_of(step), 0.0)] * scrape
+        errors = [Observation(of.API_ERRORS, ("job-not-found", "404"), scrape)]
+        series = folded({}, [*seen, *came, *errors], 10**6)
         body = exposition_of(series, NOW, of.OF_RECORDS).encode()
         self.send_response(200)
         self.send_header("Content-Type", CONTENT_TYPE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -19,9 +19,9 @@ from core.errors import (
     UnknownResultVersion,
 )
 from core.study import StudyRef
-from ledger import Delivery, FormerReports, JobRequest, JobState, LeaseLost, Ledger
+from ledger import Delivery, FormerReports, JobRequest, JobState, LeaseLost, Ledger, Priority, WaitingJobs
 from ledger.tables import UtcTime, jobs
-from tests.unit.ledger.conftest import after
+from tests.unit.ledger.conftest import after, set_time
 from tests.unit.ledger.studies import arrive, carry, claim, claim_one, complete, submit
 
 
@@ -296,3 +296,23 @@ def test_a_result_of_a_version_that_nobody_knows_is_an_error(ledger: Ledger) -> 
 
 def test_a_job_brings_back_what_its_caller_gave_along(ledger: Ledger) -> None:
     assert submit(ledger, context={"ward": "ED"}).context == {"ward": "ED"}
+
+
+def test_what_waits_for_a_worker_is_told_by_priority_with_the_age_of_the_oldest(ledger: Ledger) -> None:
+    nobody = WaitingJobs(0, timedelta(0))
+    assert ledger.jobs.waiting() == dict.fromkeys(Priority, nobody)
+    submit(ledger, "1.2.3", after(0))
+    submit(ledger, "1.2.4", after(10))
+    submit(ledger, "1.2.5", after(20), priority=Priority.STAT)
+    arrive(ledger, "s3://in/1", after(30))
+    set_time(ledger, after(34))
+    assert ledger.jobs.waiting() == {
+        Priority.STAT: WaitingJobs(1, timedelta(seconds=14)),
+        Priority.URGENT: nobody,  # its study still arrives
+        Priority.ROUTINE: WaitingJobs(2, timedelta(seconds=34)),
+        Priority.BATCH: nobody,
+    }
+    set_time(ledger, after(36))
+    assert ledger.jobs.waiting()[Priority.URGENT] == WaitingJobs(1, timedelta(seconds=6))
+    claim(ledger, after(40))
+    assert ledger.jobs.waiting() == dict.fromkeys(Priority, nobody)

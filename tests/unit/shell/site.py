@@ -30,6 +30,7 @@ from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.callers import Scope, digest_of
 from serve_apps.application.costs import CostService
 from serve_apps.application.drift import DriftService
+from serve_apps.application.edge_tally import ErrorTally, ResultTally
 from serve_apps.application.evidence_packs import EvidencePacks
 from serve_apps.application.follow_job import JobFollower
 from serve_apps.application.freeze import FreezeService
@@ -188,8 +189,10 @@ class Site:
             evidence_packs=EvidencePacks(ledger, threads, site=self.settings.site, signer=self.signer),
             costs=CostService(ledger.costs, self.settings.price_book, threads),
             drift=DriftService(ledger.drift, lambda: self.snapshot, threads),
-            metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, threads),
+            metrics=MetricsService(ledger, overview, threads, self.count_replicas),
             webhooks=WebhookReceiver("secret", self.announce),
+            results=ResultTally(pseudonyms.study),
+            errors=ErrorTally(),
         )
 
     def new_key(self, name: str, *scopes: Scope, tenant: str | None = None) -> str:
@@ -203,6 +206,9 @@ class Site:
     def read_keys(self) -> None:
         """What every process does twice a second."""
         self.ring.take(self.ledger.keys.all())
+
+    async def count_replicas(self) -> Mapping[str, int]:
+        return dict.fromkeys(self.snapshot.endpoints, 1)
 
     async def look_again(self) -> None:
         if self.looks_again:

@@ -14,7 +14,7 @@ from canary.rollout.verbs import Verb, VerbKind
 from core.errors import LedgerUnavailable, ReplicaDied, RolloutRefused
 from serve_apps.adapters import controller_calls, serve_applications
 from serve_apps.adapters.controller_calls import ControllerCalls
-from serve_apps.adapters.serve_applications import without_replica
+from serve_apps.adapters.serve_applications import running_replicas, without_replica
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.routing_state import RoutingState
 from tests.unit.canary.rollout.builders import plan
@@ -119,11 +119,12 @@ async def test_what_a_person_says_to_a_rollout_reaches_the_controller_and_its_re
 
 
 async def test_serve_away_says_nothing_of_any_application(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(names: frozenset[str]) -> frozenset[str]:
+    def away() -> dict[str, int]:
         raise RuntimeError("Serve is not running")
 
-    monkeypatch.setattr(serve_applications, "_without_replica", away)
+    monkeypatch.setattr(serve_applications, "_running_replicas", away)
     assert await without_replica(["mv-ich-1"]) == ()
+    assert await running_replicas() == {}
 
 
 class Application:
@@ -141,3 +142,4 @@ async def test_an_application_that_starts_or_is_not_there_has_no_replica(
 
     monkeypatch.setattr(serve_applications.serve, "status", Status)
     assert await without_replica(["mv-ich-1", "mv-ich-2", "mv-ich-3"]) == {"mv-ich-2", "mv-ich-3"}
+    assert await running_replicas() == {"mv-ich-1": 1, "mv-ich-2": 0}

@@ -24,6 +24,7 @@ PARTS = (
     "rollouts",
     "gates",
     "costs",
+    "metrics",
     "reconciler",
     "registry_changes",
     "client",

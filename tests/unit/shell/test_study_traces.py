@@ -10,7 +10,9 @@ from observability.names import Stage
 from observability.record import Outcome, StageTiming, StudyTrace
 from observability.redaction import Pseudonymiser
 from serve_apps.application.analyse_study import Progress
+from serve_apps.application.messages import GpuLoad, Inference
 from serve_apps.application.study_traces import StudyTraces
+from tests.unit.shell.builders import a_prediction
 from tests.unit.shell.shadows import a_claim
 from tests.unit.shell.worker_fakes import a_job, a_study
 
@@ -78,3 +80,14 @@ def test_the_trace_of_a_study_has_one_id_and_its_shadows_have_others() -> None:
     ids = {live.trace_id, replace(live, outcome=Outcome.REFUSED).trace_id, shadow.trace_id, other.trace_id}
     assert len(ids) == 3
     assert all(len(one) == 32 and int(one, 16) for one in ids)
+
+
+def test_a_record_says_who_shared_the_forward_and_how_busy_the_gpu_was() -> None:
+    forward = (StageTiming(Stage.FORWARD, 100, 200),)
+    inference = Inference(a_prediction(), forward, "cuda:0", studies=4, gpu=GpuLoad(0.5, None))
+    (record,) = TRACES.shadow(a_claim(), (100, 300), a_study(), inference).records
+    assert (record.forward_studies, record.gpu_busy, record.gpu_memory) == (4, 0.5, None)
+    (record,) = TRACES.shadow(
+        a_claim(), (100, 300), a_study(), replace(inference, studies=1, gpu=None)
+    ).records
+    assert (record.forward_studies, record.gpu_busy, record.gpu_memory) == (1, None, None)

@@ -10,6 +10,7 @@ import pytest
 
 from observability.dashboard.__main__ import ROOT, files
 from observability.dashboard.alerts import ALERTS
+from observability.dashboard.draw import told_of
 from observability.dashboard.panels import PANELS, Panel, Unit
 from observability.dashboard.picture import Line, in_unit, page_of
 from observability.metrics.instruments import OF_NOW, OF_RECORDS, Instrument, Kind
@@ -106,8 +107,26 @@ def test_the_page_draws_what_there_is_and_says_what_there_is_not() -> None:
     figures.feed(page_of(lines, "Serinus"))
     assert figures.lines == 2
     assert "<ok>" in figures.texts
-    assert figures.texts.count("no data") == len(PANELS) - 1
+    may_be_empty = sum(panel.may_be_empty for panel in PANELS)
+    assert figures.texts.count("nothing to show") == may_be_empty
+    assert figures.texts.count("no data") == len(PANELS) - 1 - may_be_empty
     assert second.title in figures.texts
+
+
+def test_a_panel_that_is_empty_where_all_is_well_is_no_fault() -> None:
+    line = [Line("one", ((0.0, 1.0),))]
+    healthy = {panel.title: line for panel in PANELS if not panel.may_be_empty}
+    told, is_whole = told_of(healthy)
+    assert is_whole
+    assert "may be empty: Errors by code" in told
+    assert "no data" not in told
+    told, is_whole = told_of({title: line for title in healthy if title != "Time by stage"})
+    assert not is_whole
+    assert "no data: Time by stage" in told
+    assert told_of({panel.title: line for panel in PANELS}) == (
+        f"{len(PANELS)} of {len(PANELS)} panels have data",
+        True,
+    )
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ READ = InferenceRecord(
         StageTiming(Stage.FORWARD, 3 * SECOND, 4 * SECOND),
     ),
     bytes_in=1000,
-    facts=InputFacts("CT"),
+    facts=InputFacts("CT", "HEAD", scanner="Maker Model 7"),
     scores=(("1386000", 0.9), ("2", 0.1)),
     input_check="in-distribution",
 )
@@ -88,10 +88,19 @@ def test_times_are_told_by_stage_and_by_version() -> None:
     assert found["serinus_study_duration_seconds_sum", ("ich-triage", "CT")] == 5
     assert found["serinus_stage_duration_seconds_sum", ("fetch", "CT")] == 1
     assert found["serinus_stage_duration_seconds_sum", ("forward", "CT")] == 1
-    assert found["serinus_inference_duration_seconds_sum", ("ich-triage", "2", "answered")] == 2
-    assert found["serinus_inference_duration_seconds_bucket", ("ich-triage", "2", "answered", "1.0")] == 0
-    assert found["serinus_inference_duration_seconds_bucket", ("ich-triage", "2", "answered", "2.5")] == 1
-    assert found["serinus_inference_duration_seconds_bucket", ("ich-triage", "2", "answered", "+Inf")] == 1
+    assert found["serinus_inference_duration_seconds_sum", ("ich-triage", "2", "canary", "answered")] == 2
+    assert (
+        found["serinus_inference_duration_seconds_bucket", ("ich-triage", "2", "canary", "answered", "1.0")]
+        == 0
+    )
+    assert (
+        found["serinus_inference_duration_seconds_bucket", ("ich-triage", "2", "canary", "answered", "2.5")]
+        == 1
+    )
+    assert (
+        found["serinus_inference_duration_seconds_bucket", ("ich-triage", "2", "canary", "answered", "+Inf")]
+        == 1
+    )
 
 
 def test_what_was_said_is_counted_by_finding() -> None:
@@ -100,6 +109,46 @@ def test_what_was_said_is_counted_by_finding() -> None:
     assert positives == {("ich-triage", "2", "answered", "1386000")}
     assert found["serinus_input_checks_total", ("ich-triage", "2", "in-distribution")] == 1
     assert found["serinus_received_bytes_total", ("CT",)] == 1000
+
+
+def test_the_case_mix_is_of_studies_that_were_read_and_names_no_free_text() -> None:
+    found = scraped(LIVE, SHADOW)
+    assert found["serinus_cases_total", ("CT", "HEAD")] == 1
+    assert found["serinus_scanner_cases_total", ("CT", "Maker Model 7")] == 1
+    odd = InputFacts("CT", " Doe^Jane, head ", scanner="room <7>")
+    found = scraped(replace(LIVE, records=(replace(READ, facts=odd),)))
+    assert found["serinus_cases_total", ("CT", "other")] == 1
+    assert found["serinus_scanner_cases_total", ("CT", "other")] == 1
+    found = scraped(replace(LIVE, records=(replace(READ, facts=InputFacts("MR", "  brain  ")),)))
+    assert found["serinus_cases_total", ("MR", "BRAIN")] == 1
+    assert found["serinus_scanner_cases_total", ("MR", "unknown")] == 1
+
+
+def test_studies_that_share_a_forward_are_busy_once_together() -> None:
+    shared = replace(READ, device="cuda:0", forward_studies=4, gpu_busy=0.75, gpu_memory=0.2)
+    found = scraped(*[replace(LIVE, records=(shared,))] * 4)
+    assert found["serinus_busy_seconds_total", ("ich-triage", "2", "cuda")] == 1
+    assert found["serinus_forward_studies_bucket", ("ich-triage", "2", "2.0")] == 0
+    assert found["serinus_forward_studies_bucket", ("ich-triage", "2", "4.0")] == 4
+    assert found["serinus_gpu_busy_ratio_sum", ("ich-triage", "2")] == 3
+    assert found["serinus_gpu_memory_ratio_count", ("ich-triage", "2")] == 4
+
+
+def test_without_a_gpu_nothing_is_told_of_one() -> None:
+    found = scraped(LIVE)
+    assert found["serinus_busy_seconds_total", ("ich-triage", "2", "cpu")] == 1
+    assert not [name for name, _ in found if "gpu" in name]
+
+
+def test_a_series_with_the_labels_of_another_release_breaks_no_scrape() -> None:
+    series = {
+        (of.INFERENCES.name, ("ich-triage", "2")): Series(1.0),
+        **folded({}, list(observations_of(LIVE)), 10**6),
+    }
+    text = exposition_of(series, [], of.OF_RECORDS)
+    [family] = [one for one in text_string_to_metric_families(text) if one.name == of.INFERENCES.name]
+    assert len(family.samples) == len(LIVE.records)
+    assert {frozenset(sample.labels) for sample in family.samples} == {frozenset(of.INFERENCES.labels)}
 
 
 def test_a_gauge_is_told_beside_them() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from observability.metrics.instruments import (
     BYTES_IN,
+    CASES,
     OF_NOW,
     OF_RECORDS,
     SECONDS,
@@ -81,6 +82,14 @@ def test_a_histogram_needs_room_for_all_its_lines() -> None:
     assert {labels for _, labels in series} == {("fetch", "CT"), ("forward", "CT"), (OTHER, OTHER)}
     again = folded(series, [Observation(STAGE_SECONDS, ("queue", "CT"), 1.0)], 2 * STAGE_SECONDS.lines)
     assert again.keys() == {(STAGE_SECONDS.name, (OTHER, OTHER))}
+
+
+def test_a_metric_takes_no_more_than_its_own_share() -> None:
+    seen = [Observation(CASES, ("CT", f"PART {number}"), 1.0) for number in range(CASES.most + 5)]
+    series = taken_up(seen[:10], seen[10:])
+    assert len(series) == CASES.most + 1
+    assert series[CASES.name, (OTHER, OTHER)].total == 5
+    assert taken_up(seen, [Observation(BYTES_IN, ("CT",), 1.0)])[BYTES_IN.name, ("CT",)].total == 1
 
 
 def test_names_are_unique_and_units_stand_at_their_end() -> None:
