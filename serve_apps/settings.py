@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -193,6 +194,17 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = None
     trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)
 
+    time_zone: str = "UTC"  # whose clocks the hours of a `schedule` are read by, as `Europe/Berlin`
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, KeyError):
+            raise ValueError(f"no time zone is called {value!r}") from None
+        return value
+
     @model_validator(mode="after")
     def _no_report_is_read(self) -> Self:
         """A report under a prefix that is read would announce its study again, and be fetched with it."""
@@ -249,6 +261,11 @@ class Settings(BaseSettings):
     def input_policy(self) -> InputPolicy:
         """What follows for a study that a version does not know."""
         return InputPolicy(self.input_check, self.input_check_required)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The site's time zone."""
+        return ZoneInfo(self.time_zone)
 
     @property
     def fetch_call_s(self) -> float:

@@ -140,5 +140,17 @@ ROLLOUT_WEIGHT: Final = _gauge(
     unit="ratio",
 )
 ALARMS: Final = _gauge("serinus_alarms", "Alarms that `serinus status` shows.")
-OF_NOW: Final = (JOBS, PENDING_SHADOWS, OLDEST_SHADOW, DEAD_LETTERS, VARIANTS, ROLLOUT_WEIGHT, ALARMS)
+REPLICAS_WANTED: Final = _gauge(
+    "serinus_replicas_wanted", "Replicas that a version is to have.", "model", "version"
+)
+OF_NOW: Final = (
+    JOBS,
+    PENDING_SHADOWS,
+    OLDEST_SHADOW,
+    DEAD_LETTERS,
+    VARIANTS,
+    ROLLOUT_WEIGHT,
+    ALARMS,
+    REPLICAS_WANTED,
+)
 """What is asked when somebody scrapes."""

@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from core.errors import SerinusError
@@ -33,7 +33,8 @@ class NotesCosts(Protocol):
 @dataclass(frozen=True, slots=True)
 class CostWorld:
     """What a look asks. `living` names every actor of the cluster, `leads` asks the ledger, `post` brings hours into
-    the books; these three block. `is_warm` says whether an application has answered.
+    the books; these three block. `is_warm` says whether an application has answered, `least` how many replicas it
+    has whatever there is to read; None where that is not known.
     """
 
     living: Callable[[], Iterable[str]]
@@ -44,6 +45,7 @@ class CostWorld:
     post: Callable[[], int]
     clock_ns: Callable[[], int]
     site: str = ""
+    least: Callable[[str], int | None] = lambda _: None
 
 
 class CostLoop:
@@ -69,7 +71,9 @@ class CostLoop:
                 return
             names = await run_in(self._executor, world.living)
             versions, has_gpu = world.versions(), world.has_gpu()
-            living = living_replicas(names, versions, world.is_warm, has_gpu=has_gpu, site=world.site)
+            found = living_replicas(names, versions, world.is_warm, has_gpu=has_gpu, site=world.site)
+            before = frozenset(n for n, one in self._seen.replicas.items() if not one.replica.is_elastic)
+            living = with_elastic(found, lambda one: self._least(one, versions), before)
             self._seen, paid = observed(self._seen, living, world.clock_ns())
             self._costs.note(paid)
             await self._costs.flush()
@@ -78,6 +82,10 @@ class CostLoop:
             logger.warning("costs.not_looked", extra={"error": error.code})
         except Exception as error:
             logger.exception("costs.not_looked", extra={"error": type(error).__name__})
+
+    def _least(self, app_name: str, versions: Mapping[str, ServedVersion]) -> int:
+        least = self._world.least(app_name)
+        return versions[app_name].resources.min_replicas if least is None else least
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -97,8 +105,7 @@ def living_replicas(
     """
     found: dict[str, LivingReplica] = {}
     for name in names:
-        replica = _REPLICA.fullmatch(name)
-        version = versions.get(replica["app"]) if replica else None
+        version = versions.get(app_of(name))
         if version is None:
             continue
         found[name] = LivingReplica(
@@ -108,9 +115,29 @@ def living_replicas(
             version.model,
             version.version,
             site,
-            is_elastic=version.resources.min_replicas == 0,
         )
     return found
+
+
+def with_elastic(
+    living: Mapping[str, LivingReplica], least: Callable[[str], int], before: frozenset[str]
+) -> dict[str, LivingReplica]:
+    """Mark the replicas that are there for the work alone: of each application those above its least number.
+
+    Serve says of none which it is. Those of `before`, which were not there for the work at the last look, come
+    first, so that few change sides; `least` is by the name of an application.
+    """
+    by_app: dict[str, list[str]] = {}
+    for name in sorted(living, key=lambda one: (one not in before, one)):
+        by_app.setdefault(app_of(name), []).append(name)
+    elastic = {name for app, names in by_app.items() for name in names[least(app) :]}
+    return {name: replace(one, is_elastic=name in elastic) for name, one in living.items()}
+
+
+def app_of(name: str) -> str:
+    """The application of a replica by its name; empty for any other actor."""
+    replica = _REPLICA.fullmatch(name)
+    return replica["app"] if replica else ""
 
 
 def holdings(version: ServedVersion, *, has_gpu: bool) -> tuple[Holding, ...]:
