@@ -101,13 +101,13 @@ class Capacity:
 def demand(waiting: Iterable[DueStudies], study_s: float, share: float, at: datetime) -> Demand:
     """What studies ask for that keep a replica busy for `study_s` seconds each, of which the version reads `share`.
 
-    No deadline is nearer than `SOONEST_S` after the time that a replica takes to start.
+    No deadline is nearer than `SOONEST_S` after the time that a replica takes to start, and no study is read by two.
     """
-    work_s, most = 0.0, Demand(0)
+    number, most = 0.0, Demand(0)
     for due, priority, studies in sorted((one.due, one.priority, one.studies) for one in waiting):
-        work_s += studies * study_s * share
+        number += studies * share
         within_s = max(SOONEST_S, (due - at) / timedelta(seconds=1) - START_S)
-        replicas = ceil(work_s / within_s - ROUNDING)
+        replicas = min(ceil(number * study_s / within_s - ROUNDING), ceil(number - ROUNDING))
         if replicas > most.replicas:
             most = Demand(replicas, priority)
     return most

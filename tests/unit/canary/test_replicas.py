@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from math import ceil
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,7 @@ times = st.floats(0.05, 60)
         ([due(Priority.ROUTINE, 300)], 2, Priority.ROUTINE),
         ([due(Priority.URGENT, 290)], 13, Priority.URGENT),
         ([due(Priority.STAT, 20)], 3, Priority.STAT),
+        ([due(Priority.STAT, 1)], 1, Priority.STAT),
         ([due(Priority.BATCH, 1700)], 1, Priority.BATCH),
         ([due(Priority.BATCH, 1700), due(Priority.URGENT, 30)], 2, Priority.URGENT),
         ([due(Priority.BATCH, 1700, age_s=3000)], 6, Priority.BATCH),  # its hour is nearly over
@@ -88,13 +90,13 @@ def test_the_order_in_which_studies_are_told_changes_nothing(
 def test_every_study_can_be_read_by_its_time_with_what_is_asked_for_and_one_less_is_late(
     waiting: list[DueStudies], study_s: float
 ) -> None:
-    """The claim of the rule: what is due by a time fits into the replicas until then."""
+    """The claim of the rule: what is due by a time fits into the replicas until then, or each has one of its own."""
 
     def is_in_time(replicas: int) -> bool:
         for one in waiting:
             within_s = max(SOONEST_S, (one.due - NOON).total_seconds() - START_S)
-            work_s = sum(other.studies * study_s for other in waiting if other.due <= one.due)
-            if work_s > within_s * replicas * (1 + 1e-6):
+            studies = sum(other.studies for other in waiting if other.due <= one.due)
+            if studies * study_s > within_s * replicas * (1 + 1e-6) and replicas < studies:
                 return False
         return True
 
@@ -118,6 +120,14 @@ def test_what_is_urgent_has_its_replicas_whatever_batch_waits_behind_it(
 def test_the_same_studies_ask_for_more_the_more_urgent_they_are(studies: int, study_s: float) -> None:
     asked = [demand([due(one, studies)], study_s, 1.0, NOON).replicas for one in Priority]
     assert asked == sorted(asked, reverse=True)
+
+
+@given(queues, st.floats(0, 1), st.floats(1, 10_000))
+def test_no_study_asks_for_more_than_one_replica(
+    waiting: list[DueStudies], share: float, study_s: float
+) -> None:
+    studies = sum(one.studies for one in waiting) * share
+    assert demand(waiting, study_s, share, NOON).replicas <= ceil(studies)
 
 
 # ---- up at once, down slowly
