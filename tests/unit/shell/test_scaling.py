@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,10 +11,16 @@ from hypothesis import strategies as st
 
 from canary.replicas import Capacity, DueStudies
 from canary.routing_table import CHAMPION, ABTest, Arm, Canary, RoutingTable, Slot, Variant
+from core.codec import from_json, to_json
 from core.priority import Priority
+from serve_apps.api.system import variant_out
+from serve_apps.application.metrics import gauges_of
+from serve_apps.application.overview import QueueState
+from serve_apps.application.routing_snapshot import RoutingSnapshot, VariantState, VariantStatus
 from serve_apps.control.observe import AppState, AppStatus
 from serve_apps.control.queue_watch import QueueSight
 from serve_apps.control.scaling import live_shares, waiting_for
+from serve_apps.resources import Resources
 from tests.unit.shell.control_fakes import MODEL, NOON
 from tests.unit.shell.controller_site import ControllerSite
 
@@ -189,3 +196,36 @@ async def test_a_kill_takes_no_replica_away(site: ControllerSite) -> None:
     assert numbers(site) == {APP_1: 3}, "and as long after as any that are not needed"
     await site.tick(310)
     assert numbers(site) == {APP_1: 1}
+
+
+async def test_what_is_wanted_is_a_gauge_of_each_version_that_can_be_called(site: ControllerSite) -> None:
+    site.mlflow.register("1", "champion")
+    site.mlflow.register("3", "shadow-x", **{"serinus.resources.min_replicas": "0"})
+    await site.settle()
+    waits(site, 700)
+    held = await site.tick(2)
+    told = {
+        one.instrument.name: one.values for one in gauges_of(QueueState({}, {}, None, ()), held, (), alarms=0)
+    }
+    assert told["serinus_replicas_wanted"] == {(MODEL, "1"): 3, (MODEL, "3"): 0}
+
+
+async def test_a_snapshot_of_before_is_still_read(site: ControllerSite) -> None:
+    """A controller begins with what the last one left, of an older release too."""
+    site.mlflow.register("1", "champion")
+    held = await site.settle()
+    document = json.loads(to_json(RoutingSnapshot, held))
+    for variant_told in document["variants"]:
+        del variant_told["replicas"], variant_told["replicas_wanted"]
+    for endpoint in document["endpoints"].values():
+        endpoint["resources"]["max_replicas"] = 1
+        del endpoint["resources"]["schedule"]
+    before = from_json(RoutingSnapshot, json.dumps(document))
+    assert [one.replicas_wanted for one in before.variants] == [None]
+    assert before.endpoints[APP_1].resources == Resources(max_replicas=1)
+
+
+def test_a_caller_reads_how_many_replicas_there_are_to_be_and_why() -> None:
+    told = VariantStatus(MODEL, "1", CHAMPION, VariantState.WARM, replicas="3 of 1–4", replicas_wanted=3)
+    document = variant_out(told).model_dump()
+    assert (document["replicas"], document["replicas_wanted"]) == ("3 of 1–4", 3)
