@@ -132,6 +132,8 @@ def _why(priority: Priority | None, bounds: Bounds, replicas: int, keep_s: float
     if replicas > bounds.least:
         whose = f"{priority} studies that wait, or did" if priority else "what ran"
         return f"for {whose} within {keep_s:g} s"
+    if replicas == 0:
+        return "sleeps until it is asked"
     return f"hours {bounds.hours.text}" if bounds.hours is not None else ""
 
 

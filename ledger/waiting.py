@@ -52,7 +52,7 @@ class WaitingStudies:
 def _groups() -> sa.Select[Any]:
     is_sooner = jobs.c.deadline.is_not(None) & (jobs.c.deadline < jobs.c.scheduled_at)
     due = sa.type_coerce(sa.case((is_sooner, jobs.c.deadline), else_=jobs.c.scheduled_at), sa.BigInteger)
-    together = (due // TOGETHER_US).label("together")
+    together = (due // sa.literal_column(str(TOGETHER_US), sa.BigInteger)).label("together")
     now = sa.bindparam("now", type_=jobs.c.not_before.type)
     ripe = (jobs.c.state == JobState.RUNNING) | (jobs.c.not_before <= now)
     rows = sa.select(jobs.c.model, jobs.c.priority, together, sa.func.count().label("studies"))

@@ -7,6 +7,7 @@ the defaults below. Nothing else in the project reads the environment.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
@@ -22,6 +23,7 @@ from canary.routing_table import AssignmentKey
 from core.errors import RequestError
 from core.priority import Priority
 from core.retry import RetryPolicy
+from core.weekly_hours import hours_of
 from imaging.object_location import parse_prefix
 from imaging.pixel_limits import PixelLimits
 from serve_apps.resources import Resources
@@ -195,6 +197,17 @@ class Settings(BaseSettings):
     trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)
 
     time_zone: str = "UTC"  # whose clocks the hours of a `schedule` are read by, as `Europe/Berlin`
+    schedules: dict[str, str] = {}  # hours by model, for versions whose tags name none
+
+    @field_validator("schedules")
+    @classmethod
+    def _are_hours(cls, value: dict[str, str]) -> dict[str, str]:
+        for model, text in value.items():
+            try:
+                hours_of(text)
+            except ValueError as error:
+                raise ValueError(f"the schedule of {model}: {error}") from None
+        return value
 
     @field_validator("time_zone")
     @classmethod
@@ -261,6 +274,11 @@ class Settings(BaseSettings):
     def input_policy(self) -> InputPolicy:
         """What follows for a study that a version does not know."""
         return InputPolicy(self.input_check, self.input_check_required)
+
+    def resources_of(self, model: str) -> Resources:
+        """What a version of the model needs where its tags say nothing."""
+        schedule = self.schedules.get(model, self.default_resources.schedule)
+        return replace(self.default_resources, schedule=schedule)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -83,7 +83,7 @@ class QueueWatch:
             self._seq = max(self._seq, record.seq)
             times = self._times if record.trace.is_live else self._silent_times
             for reading in record.trace.records:
-                if reading.outcome is not Outcome.OK:
+                if reading.outcome is not Outcome.OK or not busy_s(reading):
                     continue
                 key = (reading.model, reading.version)
                 times.setdefault(key, deque(maxlen=REMEMBERED)).append(busy_s(reading))

@@ -188,10 +188,8 @@ def _of_model(model: ModelTarget, findings: Findings) -> Iterator[VariantStatus]
 
 
 def replicas_in_words(wanted: Wanted, running: int) -> str:
-    """How many are to run, and how many do if these are others; where none must run, one comes with a study."""
-    if running == wanted.replicas or (wanted.replicas == 0 and running == 1):
-        return wanted.in_words
-    return f"{wanted.in_words}; {running} now"
+    """How many are to run, and how many do if these are others."""
+    return wanted.in_words if running == wanted.replicas else f"{wanted.in_words}; {running} now"
 
 
 def reason_of(status: str, version: ServedVersion | None, failure: str | None) -> str:

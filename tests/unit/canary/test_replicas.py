@@ -185,6 +185,11 @@ def test_hours_begin_and_end_at_once_and_say_so() -> None:
     assert wanted.in_words == "1 of 1–4"
 
 
+def test_who_sleeps_says_so() -> None:
+    wanted, _ = scale(Demand(0), bounds_of(0, 1, None, may_sleep=True), (), 300.0, 0.0)
+    assert wanted.in_words == "0 of 0–1: sleeps until it is asked"
+
+
 def test_it_says_who_waits_in_words_that_stay_while_it_does() -> None:
     wanted, past = scale(Demand(3, Priority.URGENT), ONE_TO_FOUR, (), 300.0, 0.0)
     assert wanted.in_words == "3 of 1–4: for urgent studies that wait, or did within 300 s"

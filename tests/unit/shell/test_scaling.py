@@ -155,6 +155,14 @@ async def test_hours_begin_and_end_by_the_clock_of_the_site() -> None:
     assert numbers(site) == {APP_1: 1}
 
 
+async def test_hours_of_a_model_in_the_sites_settings_hold_for_versions_that_name_none() -> None:
+    site = ControllerSite(schedules={MODEL: "mon-sun 00:00-24:00 3"})
+    site.mlflow.register("1", "champion")
+    site.mlflow.register("2", "challenger", **{"serinus.resources.schedule": "mon-sun 00:00-24:00 2"})
+    await site.settle()
+    assert numbers(site) == {APP_1: 3, APP_2: 2}
+
+
 async def test_a_shadow_sleeps_outside_its_hours_and_a_champion_never(site: ControllerSite) -> None:
     site.clock.now = MONDAY_NIGHT.timestamp()
     tags = {"serinus.resources.min_replicas": "0", "serinus.resources.schedule": "mon-fri 07:00-19:00 1"}

@@ -99,6 +99,17 @@ def test_a_tag_may_leave_the_most_replicas_to_the_cluster() -> None:
     assert resources_of({}, site).resources.max_replicas == 2
 
 
+def test_a_site_names_hours_by_model() -> None:
+    settings = Settings(
+        default_resources={"min_replicas": 2, "schedule": "sat 08:00-12:00 3"},
+        schedules={"ich-triage": "mon-fri 07:00-19:00 4"},
+    )
+    assert settings.resources_of("ich-triage") == Resources(min_replicas=2, schedule="mon-fri 07:00-19:00 4")
+    assert settings.resources_of("chest") == Resources(min_replicas=2, schedule="sat 08:00-12:00 3")
+    with pytest.raises(ValidationError, match="the schedule of chest: 'always' is no hours"):
+        Settings(schedules={"chest": "always"})
+
+
 def test_a_time_zone_that_does_not_exist_is_refused_by_name() -> None:
     with pytest.raises(ValidationError, match="no time zone is called 'Europe/Atlantis'"):
         Settings(time_zone="Europe/Atlantis")
