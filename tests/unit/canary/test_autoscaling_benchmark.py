@@ -37,7 +37,7 @@ def day(rule: Rule, seed: int = 1) -> Site:
 
 
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_hours_cost_less_idle_time_than_the_same_number_all_day_and_nobody_is_late(seed: int) -> None:
     hours = hours_of("mon-fri 07:00-18:00 2")
     by_hours, all_day = (day(rule, seed).told for rule in (ByDeadline(hours), fixed(2)))
@@ -46,7 +46,7 @@ def test_hours_cost_less_idle_time_than_the_same_number_all_day_and_nobody_is_la
 
 
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_scaling_by_deadline_saves_idle_cost_against_the_number_that_its_peak_needs(seed: int) -> None:
     scaled, peak = day(ByDeadline(), seed).told, day(fixed(MOST), seed).told
     assert costs_of(scaled.events).unused < costs_of(peak.events).unused
