@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from core.errors import SerinusError
@@ -16,10 +15,10 @@ from observability.cost.items import Item
 from observability.cost.observed import LivingReplica, Observed, observed
 from serve_apps.application.executors import run_in
 from serve_apps.application.messages import ServedVersion
+from serve_apps.control.elastic import app_of, with_elastic
 
 logger = logging.getLogger("serinus.costs")
 LOOK_INTERVAL_S: Final = 5.0
-_REPLICA: Final = re.compile(r".*SERVE_REPLICA::(?P<app>[^#]+)#[^#]+#[^#]+")
 MIB: Final = 1 << 20
 
 
@@ -72,8 +71,7 @@ class CostLoop:
             names = await run_in(self._executor, world.living)
             versions, has_gpu = world.versions(), world.has_gpu()
             found = living_replicas(names, versions, world.is_warm, has_gpu=has_gpu, site=world.site)
-            before = frozenset(n for n, one in self._seen.replicas.items() if not one.replica.is_elastic)
-            living = with_elastic(found, lambda one: self._least(one, versions), before)
+            living = with_elastic(found, self._seen, lambda one: self._least(one, versions))
             self._seen, paid = observed(self._seen, living, world.clock_ns())
             self._costs.note(paid)
             await self._costs.flush()
@@ -117,27 +115,6 @@ def living_replicas(
             site,
         )
     return found
-
-
-def with_elastic(
-    living: Mapping[str, LivingReplica], least: Callable[[str], int], before: frozenset[str]
-) -> dict[str, LivingReplica]:
-    """Mark the replicas that are there for the work alone: of each application those above its least number.
-
-    Serve says of none which it is. Those of `before`, which were not there for the work at the last look, come
-    first, so that few change sides; `least` is by the name of an application.
-    """
-    by_app: dict[str, list[str]] = {}
-    for name in sorted(living, key=lambda one: (one not in before, one)):
-        by_app.setdefault(app_of(name), []).append(name)
-    elastic = {name for app, names in by_app.items() for name in names[least(app) :]}
-    return {name: replace(one, is_elastic=name in elastic) for name, one in living.items()}
-
-
-def app_of(name: str) -> str:
-    """The application of a replica by its name; empty for any other actor."""
-    replica = _REPLICA.fullmatch(name)
-    return replica["app"] if replica else ""
 
 
 def holdings(version: ServedVersion, *, has_gpu: bool) -> tuple[Holding, ...]:

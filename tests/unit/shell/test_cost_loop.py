@@ -8,13 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from core.errors import LedgerUnavailable
 from observability.cost.events import CostEvent, Holding, PaidTime, Phase
 from observability.cost.items import Item
-from serve_apps.control.cost_loop import CostLoop, CostWorld, living_replicas, with_elastic
+from serve_apps.control.cost_loop import CostLoop, CostWorld, living_replicas
 from serve_apps.resources import Resources
 from tests.unit.shell.builders import a_version
 
@@ -178,15 +176,3 @@ async def test_a_version_whose_bounds_are_not_known_yet_has_those_of_its_tags(wo
         loop = world.loop(threads)
         await paid(world, loop, 1000, [1, 2], least=None)
         assert await paid(world, loop, 1060, [1, 2], least=None) == {named(2)}
-
-
-@given(before=st.sets(st.integers(0, 9)), living=st.sets(st.integers(0, 9)), least=st.integers(0, 12))
-def test_as_many_are_not_elastic_as_the_least_number_says(
-    before: set[int], living: set[int], least: int
-) -> None:
-    known = living_replicas(map(named, living), {APP: VERSION}, lambda _: True, has_gpu=False, site="")
-    former = frozenset(map(named, before))
-    marked = with_elastic(known, lambda _: least, former)
-    base = {name for name, one in marked.items() if not one.is_elastic}
-    assert len(base) == min(least, len(living))
-    assert base <= former or former & marked.keys() <= base
