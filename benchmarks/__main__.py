@@ -11,6 +11,7 @@ BENCHMARKS = (
     "evidence",
     "drift",
     "cost",
+    "autoscaling",
     "ledger_latency",
     "ledger_growth",
     "bad_input",

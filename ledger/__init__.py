@@ -89,6 +89,7 @@ from ledger.truth_set_runs import TruthSetRuns
 from ledger.truth_sets import TruthSets
 from ledger.truths import Truths
 from ledger.version_digests import StampedDigest, VersionDigests
+from ledger.waiting import WaitingStudies
 
 DEFAULT_POLICY = RetryPolicy()
 
@@ -137,6 +138,7 @@ class Ledger:
         self.metrics = MetricSeries(database, self.study_records, self.study_marks)
         self.costs = Costs(database, self.study_records)
         self.drift = DriftCounts(database, self.study_records, self.audit)
+        self.waiting = WaitingStudies(database)
 
     @classmethod
     def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":

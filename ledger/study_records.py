@@ -53,6 +53,15 @@ class StudyRecords:
         with self._db.write() as connection:
             append_record(connection, trace, self._db.now(connection))
 
+    def newest_after(self, seq: int, limit: int) -> tuple[StoredRecord, ...]:
+        """The newest records above that number, the oldest of them first, at most `limit`; for a look at what is
+        usual now, since PostgreSQL may show one later that this has passed by.
+        """
+        query = sa.select(study_records).where(study_records.c.seq > seq)
+        with self._db.read() as connection:
+            rows = connection.execute(query.order_by(study_records.c.seq.desc()).limit(limit)).all()
+        return tuple(record for row in reversed(rows) if (record := _record_of(row)) is not None)
+
     def are_new(self, fold: str) -> bool:
         """Whether the fold may have something to take; asks nothing while nobody wrote to an SQLite ledger."""
         return rows_are_new(self._db, study_records, fold)

@@ -7,8 +7,10 @@ the defaults below. Nothing else in the project reads the environment.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,6 +23,7 @@ from canary.routing_table import AssignmentKey
 from core.errors import RequestError
 from core.priority import Priority
 from core.retry import RetryPolicy
+from core.weekly_hours import hours_of
 from imaging.object_location import parse_prefix
 from imaging.pixel_limits import PixelLimits
 from serve_apps.resources import Resources
@@ -194,6 +197,28 @@ class Settings(BaseSettings):
     otlp_metrics_endpoint: str | None = None  # full URL, http/protobuf: `http://collector:4318/v1/metrics`
     trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)
 
+    time_zone: str = "UTC"  # whose clocks the hours of a `schedule` are read by, as `Europe/Berlin`
+    schedules: dict[str, str] = {}  # hours by model, for versions whose tags name none
+
+    @field_validator("schedules")
+    @classmethod
+    def _are_hours(cls, value: dict[str, str]) -> dict[str, str]:
+        for model, text in value.items():
+            try:
+                hours_of(text)
+            except ValueError as error:
+                raise ValueError(f"the schedule of {model}: {error}") from None
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, KeyError):
+            raise ValueError(f"no time zone is called {value!r}") from None
+        return value
+
     @model_validator(mode="after")
     def _no_report_is_read(self) -> Self:
         """A report under a prefix that is read would announce its study again, and be fetched with it."""
@@ -250,6 +275,16 @@ class Settings(BaseSettings):
     def input_policy(self) -> InputPolicy:
         """What follows for a study that a version does not know."""
         return InputPolicy(self.input_check, self.input_check_required)
+
+    def resources_of(self, model: str) -> Resources:
+        """What a version of the model needs where its tags say nothing."""
+        schedule = self.schedules.get(model, self.default_resources.schedule)
+        return replace(self.default_resources, schedule=schedule)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The site's time zone."""
+        return ZoneInfo(self.time_zone)
 
     @property
     def fetch_call_s(self) -> float:

@@ -339,6 +339,12 @@ PLATFORM: Final = Section(
             Unit.NUMBER,
             (Query("serinus_alarms", "alarms"),),
         ),
+        Panel(
+            "Replicas wanted",
+            "What waits for a version, and the hours of its schedule, ask for so many. Zero: it sleeps.",
+            Unit.NUMBER,
+            (Query("sum by (model, version) (serinus_replicas_wanted)", "{{model}} {{version}}"),),
+        ),
     ),
 )
 

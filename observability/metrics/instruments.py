@@ -236,6 +236,9 @@ OLDEST_QUEUED: Final = _gauge(
 )
 REPLICAS: Final = _gauge("serinus_replicas", "Replicas of a version that live.", "model", "version")
 ALARMS: Final = _gauge("serinus_alarms", "Alarms that `serinus status` shows.")
+REPLICAS_WANTED: Final = _gauge(
+    "serinus_replicas_wanted", "Replicas that a version is to have.", "model", "version"
+)
 OF_NOW: Final = (
     JOBS,
     QUEUED,
@@ -247,5 +250,6 @@ OF_NOW: Final = (
     REPLICAS,
     ROLLOUT_WEIGHT,
     ALARMS,
+    REPLICAS_WANTED,
 )
 """What is asked when somebody scrapes."""

@@ -234,6 +234,11 @@ class VariantOut(Wire):
     limits: str | None = Field(
         default=None, description="what a replica may take for a study and hold: 120 s, a third of memory"
     )
+    replicas: str | None = Field(
+        default=None,
+        description="how many there are to be, from which least to which most, and why: `3 of 1–4: …`",
+    )
+    replicas_wanted: int | None = Field(default=None, description="how many replicas there are to be")
 
 
 class FrozenOut(Wire):

@@ -106,4 +106,6 @@ def variant_out(variant: VariantStatus) -> VariantOut:
         reason=variant.reason,
         regulatory_status=variant.regulatory_status,
         limits=variant.limits,
+        replicas=variant.replicas,
+        replicas_wanted=variant.replicas_wanted,
     )

@@ -105,6 +105,11 @@ def gauges_of(
         for one in rollouts
         if not one.status.has_ended
     }
+    wanted: Values = {
+        (one.model, one.version): one.replicas_wanted
+        for one in snapshot.variants
+        if one.replicas_wanted is not None
+    }
     return (
         Gauges(of.JOBS, {(state,): number for state, number in queue.jobs.items()}),
         Gauges(of.PENDING_SHADOWS, {version: number for version, number in queue.pending_shadows.items()}),
@@ -113,4 +118,5 @@ def gauges_of(
         Gauges(of.VARIANTS, variants),
         Gauges(of.ROLLOUT_WEIGHT, weights),
         Gauges(of.ALARMS, {(): alarms}),
+        Gauges(of.REPLICAS_WANTED, wanted),
     )

@@ -26,7 +26,10 @@ class VariantState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VariantStatus:
-    """One version as `serinus status` shows it: `reason` says why it is not warm, `limits` what bounds it."""
+    """One version as `serinus status` shows it: `reason` says why it is not warm, `limits` what bounds it.
+
+    `replicas` says how many there are to be and why, `replicas_wanted` only how many.
+    """
 
     model: str
     version: str
@@ -36,6 +39,8 @@ class VariantStatus:
     reason: str | None = None
     regulatory_status: str | None = None
     limits: str | None = None
+    replicas: str | None = None
+    replicas_wanted: int | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -33,9 +33,9 @@ def variants(as_json: AsJson = False) -> None:
         return
     table(
         f"variants (generation {document['generation']}, registry {document['registry']})",
-        ("model", "version", "role", "state", "limits", "reason"),
+        ("model", "version", "role", "state", "replicas", "limits", "reason"),
         [
-            (v["model"], v["version"], v["role"], v["state"], v["limits"], v["reason"])
+            (v["model"], v["version"], v["role"], v["state"], v.get("replicas"), v["limits"], v["reason"])
             for v in document["variants"]
         ],
     )

@@ -72,13 +72,14 @@ def _up_or_down(answers: bool) -> str:
 def _print_versions(models: Mapping[str, Any]) -> None:
     table(
         f"versions (generation {models['generation']}, registry {models['registry']})",
-        ("model", "version", "role", "state", "regulatory", "digest", "limits", "reason"),
+        ("model", "version", "role", "state", "replicas", "regulatory", "digest", "limits", "reason"),
         [
             (
                 variant["model"],
                 variant["version"],
                 variant["role"],
                 variant["state"],
+                variant.get("replicas"),
                 variant["regulatory_status"],
                 (variant["digest"] or "").removeprefix("sha256:")[:12],
                 variant["limits"],

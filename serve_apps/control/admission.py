@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from canary.gates import Clearance, GateVerdict, SitePolicy, regulatory_gate
 from canary.observation import VersionView
 from core.errors import RegistryUnavailable, SerinusError, UnknownModel
+from core.weekly_hours import hours_of
 from models.spec import ModelSpec
 from registry.cache import CachedModel
 from registry.client import ModelVersion
@@ -32,6 +33,8 @@ CLEARED_DIGEST_TAG = "regulatory.digest"
 RESOURCES_PREFIX = "serinus.resources."
 PAGE_PREFIX = "rollout."  # of the tags that say how a version stands
 COUNTS = ("memory_bytes", "min_replicas", "max_replicas")
+SCHEDULE = "schedule"
+AUTO = "auto"  # the text of `max_replicas` for as many as the cluster bears, whatever the site's default
 SMALLEST_SHARE = 0.0001  # of a CPU or GPU: Ray counts no finer
 MOST_REPLICAS = 1000
 
@@ -230,12 +233,39 @@ def resources_of(tags: Mapping[str, str], default: Resources) -> Sizing:
         fault = fault_of(field.name, text)
         if fault is not None:
             return Sizing(default, f"the tag {RESOURCES_PREFIX}{field.name} {fault}")
-        asked[field.name] = int(float(text)) if field.name in COUNTS else float(text)
+        asked[field.name] = _value(field.name, text)
     return Sizing(replace(default, **asked))
+
+
+def _value(name: str, text: str) -> object:
+    """What the text of a resource's tag says, which has no fault."""
+    if name == SCHEDULE:
+        return text
+    if _is_auto(name, text):
+        return None
+    return int(float(text)) if name in COUNTS else float(text)
+
+
+def _is_auto(name: str, text: str) -> bool:
+    return name == "max_replicas" and text.strip().lower() == AUTO
 
 
 def fault_of(name: str, text: str) -> str | None:
     """What is wrong with the text of a resource's tag, or None."""
+    if name == SCHEDULE:
+        return _fault_of_schedule(text)
+    return None if _is_auto(name, text) else _fault_of_number(name, text)
+
+
+def _fault_of_schedule(text: str) -> str | None:
+    try:
+        hours_of(text)
+    except ValueError as error:
+        return f"cannot be followed: {error}"
+    return None
+
+
+def _fault_of_number(name: str, text: str) -> str | None:
     try:
         number = float(text)
     except ValueError:

@@ -79,7 +79,7 @@ class Applications:
         self._has_gpu: bool | None = None
         self._own_changes = 0
         self._asked: dict[
-            str, tuple[ServedVersion, bool, DeployedApp]
+            str, tuple[ServedVersion, int, DeployedApp]
         ] = {}  # what was found to be run already
 
     @property
@@ -121,22 +121,24 @@ class Applications:
                 statuses[name] = AppStatus(AppState.FAILED, reason)
         return statuses
 
-    async def ensure(self, version: ServedVersion, *, may_sleep: bool) -> None:
-        """Have Serve begin to start the version, or change its resources; returns before that is done.
+    async def ensure(self, version: ServedVersion, replicas: int) -> None:
+        """Have Serve begin to start the version with so many replicas, or change their number or its resources.
+
+        Returns before that is done. With 0 Serve starts one when a study comes.
 
         Asking again for the same does nothing. Other numbers of replicas restart none of them.
         """
         if self._has_gpu is None:
             self._has_gpu = self._settings.device != "cpu" and await self._in_thread(self._serve.has_gpu)
-        if self._is_as_asked(version, may_sleep):
+        if self._is_as_asked(version, replicas):
             return
-        options = deployment_options(version.resources, has_gpu=self._has_gpu, may_sleep=may_sleep)
+        options = deployment_options(version.resources, has_gpu=self._has_gpu, replicas=replicas)
         spec = AppSpec(version, options, code_of(version))
         name, fingerprint = version.app_name, spec.fingerprint(self._settings_json)
         former = self._deployed.get(name)
         if former is not None and former.fingerprint == fingerprint:
             self._refused.pop(name, None)
-            self._asked[name] = (version, may_sleep, former)
+            self._asked[name] = (version, replicas, former)
             return
         if self._is_refused(name, fingerprint):
             return
@@ -148,14 +150,14 @@ class Applications:
             return
         logger.info("apply.run", extra={"app": name})
         self._refused.pop(name, None)
-        self._deployed[name] = DeployedApp(fingerprint, may_sleep and _may_be_empty(options))
+        self._deployed[name] = DeployedApp(fingerprint, replicas == 0, replicas)
         self._probes.is_ready(name)
 
-    def _is_as_asked(self, version: ServedVersion, may_sleep: bool) -> bool:
+    def _is_as_asked(self, version: ServedVersion, replicas: int) -> bool:
         """Whether nothing changed since the same was last asked for and ran, so that no fingerprint is taken."""
         name = version.app_name
-        asked, sleeps, deployed = self._asked.get(name, (None, False, None))
-        is_same = asked is version and sleeps is may_sleep and self._deployed.get(name) is deployed
+        asked, number, deployed = self._asked.get(name, (None, 0, None))
+        is_same = asked is version and number == replicas and self._deployed.get(name) is deployed
         return is_same and name not in self._refused
 
     async def delete(self, app_name: str) -> None:
@@ -214,28 +216,12 @@ def code_of(version: ServedVersion) -> str:
     return f"{PLATFORM}-{version.digest}-{resources.memory_bytes}-{resources.study_timeout_s}"
 
 
-@dataclass(frozen=True, slots=True)
-class Scaling:
-    """How many replicas there may be. `min_replicas` is 0 only for one that nobody waits for."""
+def deployment_options(resources: Resources, *, has_gpu: bool, replicas: int) -> dict[str, Any]:
+    """The version's options for Serve. Its memory is a reservation; the replica itself keeps the limit.
 
-    min_replicas: int
-    max_replicas: int
-
-    @property
-    def is_fixed(self) -> bool:
-        return self.min_replicas == self.max_replicas
-
-
-def scaling_of(resources: Resources, *, may_sleep: bool) -> Scaling:
-    """How many replicas a version has: one that may answer a caller keeps one; one that is only a shadow may have
-    none.
+    The number of replicas is ours alone: Serve's autoscaler would add to it by requests, which have no priority. With
+    0 Serve starts one when it is asked, and stops it `downscale_delay_s` after the last.
     """
-    least = max(resources.min_replicas, 0 if may_sleep else 1)
-    return Scaling(least, max(resources.max_replicas, least, 1))
-
-
-def deployment_options(resources: Resources, *, has_gpu: bool, may_sleep: bool) -> dict[str, Any]:
-    """The version's options for Serve. Its memory is a reservation; the replica itself keeps the limit."""
     actor: dict[str, Any] = {
         "num_cpus": resources.num_cpus,
         "num_gpus": resources.num_gpus if has_gpu else 0,
@@ -243,20 +229,15 @@ def deployment_options(resources: Resources, *, has_gpu: bool, may_sleep: bool) 
     }
     if resources.memory_bytes:
         actor["memory"] = resources.memory_bytes
-    scaling = scaling_of(resources, may_sleep=may_sleep)
-    if scaling.is_fixed:
-        return {"ray_actor_options": actor, "num_replicas": scaling.min_replicas}
-    autoscaling = {
-        "min_replicas": scaling.min_replicas,
-        "max_replicas": scaling.max_replicas,
+    if replicas > 0:
+        return {"ray_actor_options": actor, "num_replicas": replicas}
+    asleep = {
+        "min_replicas": 0,
+        "max_replicas": 1,
         "target_ongoing_requests": 2,
         "downscale_delay_s": resources.downscale_delay_s,
     }
-    return {"ray_actor_options": actor, "autoscaling_config": autoscaling}
-
-
-def _may_be_empty(options: Mapping[str, Any]) -> bool:
-    return bool(options.get("autoscaling_config", {}).get("min_replicas") == 0)
+    return {"ray_actor_options": actor, "autoscaling_config": asleep}
 
 
 Ask = Callable[[str], Awaitable[bool]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from observability.cost.items import Item
 from observability.cost.observed import LivingReplica, Observed, observed
 from serve_apps.application.executors import run_in
 from serve_apps.application.messages import ServedVersion
+from serve_apps.control.elastic import app_of, with_elastic
 
 logger = logging.getLogger("serinus.costs")
 LOOK_INTERVAL_S: Final = 5.0
-_REPLICA: Final = re.compile(r".*SERVE_REPLICA::(?P<app>[^#]+)#[^#]+#[^#]+")
 MIB: Final = 1 << 20
 
 
@@ -33,7 +32,8 @@ class NotesCosts(Protocol):
 @dataclass(frozen=True, slots=True)
 class CostWorld:
     """What a look asks. `living` names every actor of the cluster, `leads` asks the ledger, `post` brings hours into
-    the books; these three block. `is_warm` says whether an application has answered.
+    the books; these three block. `is_warm` says whether an application has answered, `least` how many replicas it
+    has whatever there is to read; None where that is not known.
     """
 
     living: Callable[[], Iterable[str]]
@@ -44,6 +44,7 @@ class CostWorld:
     post: Callable[[], int]
     clock_ns: Callable[[], int]
     site: str = ""
+    least: Callable[[str], int | None] = lambda _: None
 
 
 class CostLoop:
@@ -69,7 +70,8 @@ class CostLoop:
                 return
             names = await run_in(self._executor, world.living)
             versions, has_gpu = world.versions(), world.has_gpu()
-            living = living_replicas(names, versions, world.is_warm, has_gpu=has_gpu, site=world.site)
+            found = living_replicas(names, versions, world.is_warm, has_gpu=has_gpu, site=world.site)
+            living = with_elastic(found, self._seen, lambda one: self._least(one, versions))
             self._seen, paid = observed(self._seen, living, world.clock_ns())
             self._costs.note(paid)
             await self._costs.flush()
@@ -78,6 +80,10 @@ class CostLoop:
             logger.warning("costs.not_looked", extra={"error": error.code})
         except Exception as error:
             logger.exception("costs.not_looked", extra={"error": type(error).__name__})
+
+    def _least(self, app_name: str, versions: Mapping[str, ServedVersion]) -> int:
+        least = self._world.least(app_name)
+        return versions[app_name].resources.min_replicas if least is None else least
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -97,8 +103,7 @@ def living_replicas(
     """
     found: dict[str, LivingReplica] = {}
     for name in names:
-        replica = _REPLICA.fullmatch(name)
-        version = versions.get(replica["app"]) if replica else None
+        version = versions.get(app_of(name))
         if version is None:
             continue
         found[name] = LivingReplica(
@@ -108,7 +113,6 @@ def living_replicas(
             version.model,
             version.version,
             site,
-            is_elastic=version.resources.min_replicas == 0,
         )
     return found
 

@@ -22,7 +22,7 @@ class Judged:
 
 def judged_of(admitted: Admitted, settings: Settings) -> Judged:
     gate = gate_of(admitted, settings.site_policy)
-    sizing = resources_of(admitted.version.tags, settings.default_resources)
+    sizing = resources_of(admitted.version.tags, settings.resources_of(admitted.version.name))
     served = served_of(admitted, gate, sizing.resources)
     return Judged(served, view_of(admitted, gate), sizing.fault)
 

@@ -95,7 +95,7 @@ class Observation:
 
     `listings` are the versions of each model as MLflow listed them last. `pending` are versions whose verdict is not
     there yet. `failures` say why applications failed, `running` are the applications that have a replica, `lost`
-    those that have had none for a minute.
+    those that have had none for a minute, `replicas` how many each has.
     """
 
     registry: Mapping[str, RegisteredModel] | None
@@ -109,6 +109,7 @@ class Observation:
     failures: Mapping[str, str] = field(default_factory=dict)
     running: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
+    replicas: Mapping[str, int] = field(default_factory=dict)
 
 
 def unknown() -> object:
@@ -173,6 +174,7 @@ class Observer:
             failures=dict(self._phases.failures),
             running=self._phases.running,
             lost=self._phases.lost,
+            replicas=self._phases.replicas,
         )
 
     def close(self) -> None:
@@ -282,6 +284,7 @@ class ApplicationPhases:
         self._trusted: set[str] | None = None
         self.failures: dict[str, str] = {}  # why an application cannot come up, in Serve's last words
         self.running: frozenset[str] = frozenset()
+        self.replicas: Mapping[str, int] = {}
         self._last: _Look | None = None
 
     async def observe(self, ready_once: frozenset[str]) -> Mapping[str, AppPhase]:
@@ -326,7 +329,8 @@ class ApplicationPhases:
             for name, status in statuses.items()
             if status.state is AppState.FAILED and status.message
         }
-        self.running = frozenset(name for name, status in statuses.items() if status.replicas > 0)
+        self.replicas = {name: status.replicas for name, status in statuses.items()}
+        self.running = frozenset(name for name, number in self.replicas.items() if number > 0)
         return {name: self._phase(name, status, ready_once) for name, status in statuses.items()}
 
     def _phase(self, name: str, status: AppStatus, ready_once: frozenset[str]) -> AppPhase:

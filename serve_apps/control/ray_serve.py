@@ -11,6 +11,7 @@ from ray import serve
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ApplicationStatusOverview
 
+from canary.replicas import Capacity
 from core.errors import SerinusError
 from serve_apps.adapters.serve_calls import call
 from serve_apps.application.messages import RESERVED_PREFIX
@@ -67,6 +68,12 @@ class RayServe:
 
     def has_gpu(self) -> bool:
         return bool(ray.cluster_resources().get("GPU", 0) > 0)
+
+
+def cluster_capacity() -> Capacity:
+    """What the nodes of the cluster have together, whatever of it is taken."""
+    has = ray.cluster_resources()
+    return Capacity(has.get("CPU", 1.0), has.get("GPU", 0.0), has.get("memory", 0.0))
 
 
 async def ask_replica(app_name: str) -> bool:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from canary.observation import AppPhase, is_ours
+from canary.observation import AppPhase
+from canary.replicas import Wanted
 from canary.target import ModelTarget, Target
 from canary.target_memory import TargetMemory
 from core.clock import now
@@ -25,6 +26,7 @@ from ledger import ModelRouting
 from registry.client import ModelVersion, RegisteredModel
 from serve_apps.application.messages import ServedVersion, app_name
 from serve_apps.application.routing_snapshot import FreezeNotice, RoutingSnapshot
+from serve_apps.control.alias_moves import moves, registered_aliases
 from serve_apps.control.desired import (
     DesiredState,
     World,
@@ -37,7 +39,9 @@ from serve_apps.control.judged import JudgedVersions
 from serve_apps.control.observe import Observation, is_settled
 from serve_apps.control.pages import Pages, pages_of
 from serve_apps.control.publish import Move
+from serve_apps.control.queue_watch import QueueSight
 from serve_apps.control.rollout_world import Sighting
+from serve_apps.control.scaling import Replicas
 from serve_apps.control.snapshot import Findings, Refusal, refusals, snapshot_of
 from serve_apps.control.state import ControllerState, DeployedApp
 from serve_apps.control.watch import TableInForce
@@ -63,7 +67,7 @@ class ApplicationsPort(Protocol):
     @property
     def refused(self) -> Mapping[str, str]: ...
     def restore(self, deployed: Mapping[str, DeployedApp]) -> None: ...
-    async def ensure(self, version: ServedVersion, *, may_sleep: bool) -> None: ...
+    async def ensure(self, version: ServedVersion, replicas: int) -> None: ...
     async def delete(self, app_name: str) -> None: ...
     def refuse(self, app_name: str, reason: str) -> None: ...
 
@@ -109,7 +113,7 @@ class PagePort(Protocol):
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the reconciler works with. `head` is `ledger.control.head`; `may_retry` says whether a failed application
-    may be tried again; `alarms` are those of the data-plane watch.
+    may be tried again; `alarms` are those of the data-plane watch; `queue` is what was seen last of what waits.
     """
 
     observer: ObserverPort
@@ -121,6 +125,7 @@ class Parts:
     pages: PagePort
     may_retry: Callable[[str], bool]
     alarms: Callable[[], Mapping[str, str]]
+    queue: Callable[[], QueueSight | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,7 @@ class _Decision:
     desired: DesiredState
     endpoints: Mapping[str, ServedVersion]
     faults: Mapping[str, str]
+    wanted: Mapping[str, Wanted]
 
 
 class Reconciler:
@@ -150,6 +156,7 @@ class Reconciler:
         self._notes = notes or ThreadPoolExecutor(1, "notes")
         self._judged = JudgedVersions(settings)
         self._targets = TargetMemory()
+        self._replicas = Replicas(settings.zone)
         self._state = ControllerState()
         self._has_led = self._has_former = False
         self._hold_until: float | None = None
@@ -173,6 +180,11 @@ class Reconciler:
             model: TableInForce(table, self._state.of(model).table_epoch)
             for model, table in self._p.publisher.snapshot.tables.items()
         }
+
+    @property
+    def wanted(self) -> Mapping[str, Wanted]:
+        """How many replicas each application is to have."""
+        return self._replicas.wanted
 
     @property
     def sighting(self) -> Sighting | None:
@@ -232,6 +244,9 @@ class Reconciler:
             settings, at = self._settings, self._clock()
             world = World(seen, judged, desired, state, settings, publisher.epoch, at, endpoints)
             result = self._targets.target(model_observations(world))
+            wanted = self._replicas.of(
+                result, endpoints, self._p.applications.deployed, self._p.queue(), at=world.at
+            )
             findings = Findings(
                 target=result,
                 seen=seen,
@@ -239,13 +254,14 @@ class Reconciler:
                 not_applied=self._p.applications.refused,
                 freeze=desired.freeze,
                 alarms={**self._p.alarms(), **publisher.alarms},
+                wanted=wanted,
             )
             if self._may_publish(seen):
                 models = {model.model: model.state for model in result.models}
                 registered = registered_aliases(seen, state)
                 self._state = ControllerState(models, self._p.applications.deployed, registered)
                 publisher.offer(snapshot_of(findings), self._state, moves(state, self._state))
-            return _Decision(result, desired, endpoints, sizing_faults(judged))
+            return _Decision(result, desired, endpoints, sizing_faults(judged), wanted)
 
     def _desired(self) -> DesiredState:
         """Read the head, then the decisions: one that comes in between has a higher revision than the one that is
@@ -281,15 +297,13 @@ class Reconciler:
             for view in model.run:
                 await self._guarded(
                     f"apply {view.app}",
-                    lambda app=view.app, model=model, version=view.version: self._ensure(  # type: ignore[misc]
-                        app, decision, seen, may_sleep=version in model.may_sleep
-                    ),
+                    lambda app=view.app: self._ensure(app, decision, seen),  # type: ignore[misc]
                 )
             for version in model.delete:
                 app = app_name(model.model, version)
                 await self._guarded(f"delete {app}", lambda app=app: self._delete(app, seen))  # type: ignore[misc]
 
-    async def _ensure(self, app: str, decision: _Decision, seen: Observation, *, may_sleep: bool) -> None:
+    async def _ensure(self, app: str, decision: _Decision, seen: Observation) -> None:
         phase, was_refused = seen.phases.get(app), app in self._p.applications.refused
         if app in decision.faults:
             self._p.applications.refuse(app, decision.faults[app])
@@ -297,7 +311,7 @@ class Reconciler:
             if self._p.may_retry(app):
                 await self._p.applications.delete(app)
         elif (phase in STARTABLE or was_refused) and app in decision.endpoints:
-            await self._p.applications.ensure(decision.endpoints[app], may_sleep=may_sleep)
+            await self._p.applications.ensure(decision.endpoints[app], decision.wanted[app].replicas)
 
     async def _delete(self, app: str, seen: Observation) -> None:
         if seen.phases.get(app) is not AppPhase.STOPPING:
@@ -364,36 +378,3 @@ class Reconciler:
 def _run_all(work: Sequence[Callable[[], object]]) -> None:
     for one in work:
         one()
-
-
-def registered_aliases(seen: Observation, before: ControllerState) -> Mapping[str, Mapping[str, str]]:
-    """The aliases of ours as MLflow has them, by model; as it had them last while it is silent."""
-    if seen.registry is None:
-        return before.registered
-    ours = {
-        name: {a: v for a, v in model.aliases.items() if is_ours(a)} for name, model in seen.registry.items()
-    }
-    gone: dict[str, dict[str, str]] = {name: {} for name in before.models if name not in ours}
-    return ours | gone
-
-
-def moves(before: ControllerState, after: ControllerState) -> tuple[Move, ...]:
-    """Aliases of ours that moved in MLflow, which keeps no history of them: also to a version that is refused, while
-    routing is frozen, and away from every version.
-    """
-    return tuple(
-        Move(name, alias, old, new, after.of(name).generation)
-        for name in sorted({*before.registered, *after.registered})
-        for alias, old, new in moved(before.registered_of(name), after.registered.get(name, {}))
-    )
-
-
-def moved(
-    before: Mapping[str, str], after: Mapping[str, str]
-) -> tuple[tuple[str, str | None, str | None], ...]:
-    """Aliases of ours that differ: (alias, old version, new version)."""
-    return tuple(
-        (alias, before.get(alias), after.get(alias))
-        for alias in sorted(set(before) | set(after))
-        if is_ours(alias) and before.get(alias) != after.get(alias)
-    )

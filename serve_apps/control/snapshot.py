@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from canary.observation import AppPhase, is_ours
+from canary.replicas import Wanted
 from canary.routing_table import CHAMPION, RoutingTable, Variant
 from canary.target import ModelTarget, Target, may_be_asked_to_answer
 from serve_apps.application.messages import ServedVersion, app_name
@@ -34,7 +35,8 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What the snapshot is made of: the target, what was observed, the versions that can be called by the names of
-    their applications, why applications were not run as asked, the freeze, and the alarms of the other parts.
+    their applications, why applications were not run as asked, the freeze, the alarms of the other parts, and how
+    many replicas applications are to have.
     """
 
     target: Target
@@ -43,6 +45,7 @@ class Findings:
     not_applied: Mapping[str, str]
     freeze: FreezeNotice
     alarms: Mapping[str, str]
+    wanted: Mapping[str, Wanted] = field(default_factory=dict)
 
 
 def snapshot_of(findings: Findings) -> RoutingSnapshot:
@@ -169,6 +172,7 @@ def _of_model(model: ModelTarget, findings: Findings) -> Iterator[VariantStatus]
         version = findings.endpoints.get(app)
         phase = seen.phases.get(app, AppPhase.LOADING)
         failure = findings.not_applied.get(app) or seen.failures.get(app)
+        wanted = findings.wanted.get(app)
         yield VariantStatus(
             model.model,
             status.version,
@@ -178,7 +182,14 @@ def _of_model(model: ModelTarget, findings: Findings) -> Iterator[VariantStatus]
             reason_of(status.reason, version, failure),
             version.regulatory_status if version else None,
             limits_in_words(version.resources) if version else None,
+            replicas_in_words(wanted, seen.replicas.get(app, 0)) if wanted else None,
+            wanted.replicas if wanted else None,
         )
+
+
+def replicas_in_words(wanted: Wanted, running: int) -> str:
+    """How many are to run, and how many do if these are others."""
+    return wanted.in_words if running == wanted.replicas else f"{wanted.in_words}; {running} now"
 
 
 def reason_of(status: str, version: ServedVersion | None, failure: str | None) -> str:

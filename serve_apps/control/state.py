@@ -11,11 +11,12 @@ from canary.observation import ReconcilerState
 @dataclass(frozen=True, slots=True)
 class DeployedApp:
     """How an application was last run: a fingerprint of all that it was given, and whether it may be without a
-    replica.
+    replica, and how many it was told to have; 0 where Serve itself starts one when a study comes.
     """
 
     fingerprint: str
     may_sleep: bool = False
+    replicas: int = 0
 
 
 @dataclass(frozen=True, slots=True)

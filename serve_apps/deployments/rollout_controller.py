@@ -15,6 +15,7 @@ from ray import serve
 
 from canary.rollout.plan import RolloutPlan
 from canary.rollout.verbs import Verb
+from core.clock import now
 from core.private_files import write_privately
 from core.sqlite_changes import SqliteChanges
 from ledger import Ledger
@@ -38,13 +39,15 @@ from serve_apps.application.post_costs import CostPosting
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.admission import AdmissionController
 from serve_apps.control.apply import Applications, ReadinessProbes
+from serve_apps.control.chore import Chore, while_leading
 from serve_apps.control.cost_loop import CostLoop, CostWorld
 from serve_apps.control.gates import AskedGates
 from serve_apps.control.metrics_export import MetricsExport
 from serve_apps.control.observe import ApplicationPhases, Observer, unknown
 from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
-from serve_apps.control.ray_serve import RayServe, ask_replica
+from serve_apps.control.queue_watch import LOOK_S, QueueWatch
+from serve_apps.control.ray_serve import RayServe, ask_replica, cluster_capacity
 from serve_apps.control.reconcile import Parts, Reconciler
 from serve_apps.control.rollout_acts import Ports
 from serve_apps.control.rollout_board import RolloutBoard
@@ -111,6 +114,7 @@ class RolloutController:
         self._board = RolloutBoard()
         self._pages = PageWriter(client, rollouts=self._board.pages)
         self._subscription = None if embedded else subscription_of(settings, client)
+        self._queue = QueueWatch(ledger.waiting, ledger.study_records, cluster_capacity, now)
         parts = Parts(
             observer=self._observer,
             applications=self._applications,
@@ -121,13 +125,15 @@ class RolloutController:
             pages=self._pages,
             may_retry=phases.may_retry,
             alarms=self._alarms,
+            queue=lambda: self._queue.sight,
         )
         self._reconciler = Reconciler(parts, settings)
         self._gate_calls = SignedGates(settings.paths.callback_key.read_text().strip().encode())
         self._gates = AskedGates(self._gate_calls, settings.callback_hosts)
         self._rollouts = self._rollout_loop(settings)
-        self._chores = chores_of(
-            settings, ledger, client, self._board, lambda: self._publisher.snapshot, self._leads
+        self._chores = (
+            *chores_of(settings, ledger, client, self._board, lambda: self._publisher.snapshot, self._leads),
+            Chore("queue", while_leading(self._leads, self._queue.look), LOOK_S),
         )
         self._metrics = self._metrics_export(settings, settings.otlp_metrics_endpoint)
         self._costs = self._cost_loop(settings) if settings.price_book else None
@@ -144,6 +150,7 @@ class RolloutController:
             post=CostPosting(books, settings.price_book).look,
             clock_ns=time.time_ns,
             site=settings.site,
+            least=self._least_replicas,
         )
         return CostLoop(world, CostRecorder(books, threads), threads)
 
@@ -236,6 +243,10 @@ class RolloutController:
             if part is not None:
                 part.close()
         await self._gate_calls.aclose()
+
+    def _least_replicas(self, app_name: str) -> int | None:
+        wanted = self._reconciler.wanted.get(app_name)
+        return None if wanted is None else wanted.bounds.least
 
     def _leads(self) -> bool:
         """As the ledger says, which may be away."""

@@ -37,6 +37,7 @@ from tests.unit.ledger.test_study_records import *  # noqa: F403
 from tests.unit.ledger.test_transitions import *  # noqa: F403
 from tests.unit.ledger.test_truth_sets import *  # noqa: F403
 from tests.unit.ledger.test_truths import *  # noqa: F403
+from tests.unit.ledger.test_waiting import *  # noqa: F403
 
 
 class PostgresqlMachine(LedgerMachine):

@@ -57,6 +57,7 @@ ASKED: dict[str, tuple[str, Ask]] = {
     "the jobs that failed": ("jobs_by_state", lambda of: of.jobs.list_jobs(state=JobState.FAILED)),
     "jobs by state": ("jobs_ended", lambda of: of.jobs.counts()),
     "open jobs": ("jobs_to_claim", lambda of: of.jobs.open_jobs()),
+    "what waits for a replica": ("jobs_to_claim", lambda of: of.waiting.all()),
     "jobs that are due": ("jobs_to_claim", lambda of: of.leases.due(4, 0.0)),
     "failures of the day": ("jobs_ended", lambda of: of.failures.number(PoisonStudy.code, DAY)),
     "who read of late": ("decisions_by_assignment", lambda of: of.decisions.assigned_since("ich", NOON)),

@@ -15,6 +15,7 @@ from serve_apps.control.apply import Applications, ReadinessProbes
 from serve_apps.control.observe import ApplicationPhases, Observer
 from serve_apps.control.page_writer import PageWriter
 from serve_apps.control.publish import Move, Publisher
+from serve_apps.control.queue_watch import QueueSight
 from serve_apps.control.reconcile import Parts, Reconciler
 from serve_apps.control.snapshot import Refusal
 from serve_apps.settings import Settings
@@ -54,6 +55,7 @@ class ControllerSite:
         self.moves: list[Move] = []
         self.alarms: dict[str, str] = {}
         self.mute = False
+        self.sight: QueueSight | None = None
         self.start()
 
     def start(self, downloads: Executor | None = None) -> None:
@@ -74,6 +76,7 @@ class ControllerSite:
             pages=PageWriter(self.mlflow, Here(), self.now, self.clock),
             may_retry=self.phases.may_retry,
             alarms=lambda: self.alarms,
+            queue=lambda: self.sight,
         )
         self.reconciler = Reconciler(parts, self.settings, self.now, Here(), Here())
 

@@ -29,6 +29,7 @@ class World:
         self.names: list[str] = [NAME, "session_1/SERVE_REPLICA::serinus#Ingress#x", "session_1/other"]
         self.warm, self.leads, self.is_away = True, True, False
         self.at_s = 1000
+        self.least: int | None = 1
         self.posted, self.flushes = 0, 0
         self.noted: list[CostEvent] = []
 
@@ -58,6 +59,7 @@ class World:
             post=self.post,
             clock_ns=lambda: self.at_s * SECOND,
             site="north",
+            least=lambda app: self.least,
         )
         return CostLoop(world, self, executor)
 
@@ -132,6 +134,45 @@ def test_what_a_replica_reserves_is_what_it_holds(has_gpu: bool, items: dict[Ite
     assert {one.item: one.amount for one in found[NAME].holds} == items
     assert all(isinstance(one, Holding) for one in found[NAME].holds)
     assert found.keys() == {NAME}
-    sleeper = replace(VERSION, resources=Resources(min_replicas=0))
-    assert not found[NAME].is_elastic
-    assert living_replicas([NAME], {APP: sleeper}, lambda _: True, has_gpu=False, site="")[NAME].is_elastic
+
+
+def named(number: int) -> str:
+    return f"session_1/SERVE_REPLICA::{APP}#ModelServer#{number:04d}"
+
+
+async def paid(
+    world: World, loop: CostLoop, at_s: int, replicas: Iterable[int], least: int | None
+) -> set[str]:
+    """The replicas that were told to be there for the work alone, up to this look."""
+    world.names, world.least = [named(number) for number in replicas], least
+    await looked(world, loop, at_s)
+    return {one.resource for one in world.noted if isinstance(one, PaidTime) and one.is_elastic}
+
+
+async def test_replicas_above_the_least_number_are_there_for_the_work_alone(world: World) -> None:
+    """What they cost idle is marginal: without the work nobody would have paid it."""
+    with ThreadPoolExecutor(1) as threads:
+        loop = world.loop(threads)
+        await paid(world, loop, 1000, [7], least=1)
+        await paid(world, loop, 1060, [3, 7, 9], least=1)
+        assert await paid(world, loop, 1120, [3, 7, 9], least=1) == {named(3), named(9)}, "the first stays"
+        assert await paid(world, loop, 1180, [3, 7, 9], least=3) == {named(3), named(9)}, "until hours began"
+        assert await paid(world, loop, 1240, [3, 7, 9], least=3) == set()
+
+
+async def test_a_replica_that_is_taken_away_is_paid_for_no_longer(world: World) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        loop = world.loop(threads)
+        await paid(world, loop, 1000, [1, 2], least=1)
+        assert await paid(world, loop, 1030, [1], least=1) == {named(2)}
+        (gone,) = (one for one in world.noted if isinstance(one, PaidTime))
+        assert (gone.resource, gone.end_ns, gone.phase) == (named(2), 1030 * SECOND, Phase.DRAIN)
+        await paid(world, loop, 1090, [1], least=1)
+        assert {one.resource for one in world.noted if isinstance(one, PaidTime)} == {named(1)}
+
+
+async def test_a_version_whose_bounds_are_not_known_yet_has_those_of_its_tags(world: World) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        loop = world.loop(threads)
+        await paid(world, loop, 1000, [1, 2], least=None)
+        assert await paid(world, loop, 1060, [1, 2], least=None) == {named(2)}

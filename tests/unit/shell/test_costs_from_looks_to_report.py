@@ -54,9 +54,9 @@ class Hospital:
         self.second = second
         await self.loop.once()
 
-    def read(self, study: str, start_s: float, end_s: float) -> None:
+    def read(self, study: str, start_s: float, end_s: float, replica: str = NAME) -> None:
         record = replace(
-            RECORD, study_key=study, model=VERSION.model, replica=NAME, stages=forward(start_s, end_s)
+            RECORD, study_key=study, model=VERSION.model, replica=replica, stages=forward(start_s, end_s)
         )
         self.ledger.study_records.add(trace_of(record))
         self.ledger.costs.fold()
@@ -102,6 +102,22 @@ async def test_what_was_seen_is_what_is_billed_before_and_after_it_is_posted(hos
     await hospital.look(3600 + 301)
     assert len(hospital.ledger.costs.entries(START // HOUR_NS)) == 1
     assert await hospital.report() == counted
+
+
+async def test_what_scaling_adds_is_marginal_and_is_billed_until_it_goes(hospital: Hospital) -> None:
+    """One replica is there whatever comes; a second one is for a minute, and reads for ten seconds of it."""
+    await hospital.look(0)
+    hospital.names = [NAME, f"{NAME}-second"]
+    await hospital.look(60)
+    hospital.read("st-1", 70, 80, replica=f"{NAME}-second")
+    hospital.names = [NAME]
+    await hospital.look(120)
+    await hospital.look(180)
+    found = await hospital.report()
+    assert core_seconds(found) == {"primary": 10.0, "idle": 180.0, "drain": 50.0}
+    marginal = {row.key[0]: row.marginal / 1000 for row in found.report.rows}
+    assert marginal == {"primary": 10.0, "idle": 0.0, "drain": 50.0}
+    assert found.report.agrees
 
 
 async def test_a_trace_that_comes_after_the_hour_was_posted_is_a_correction(hospital: Hospital) -> None:
