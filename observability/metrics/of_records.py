@@ -18,7 +18,8 @@ def observations_of(trace: StudyTrace, trace_id: str | None = None) -> Iterator[
     modality = first.facts.modality if first and first.facts else UNKNOWN
     if trace.is_live:
         yield from _of_study(trace, first.model if first else UNKNOWN, modality, trace_id)
-    for timing in (*trace.stages, *(stage for one in trace.records for stage in one.stages)):
+    answered = [one for one in trace.records if one.outcome is Outcome.OK]
+    for timing in (*trace.stages, *(stage for one in answered for stage in one.stages)):
         seconds = timing.duration_ms / 1e3
         yield Observation(of.STAGE_SECONDS, (timing.stage.value, modality), seconds)
     for record in trace.records:
@@ -38,7 +39,7 @@ def _of_study(trace: StudyTrace, model: str, modality: str, trace_id: str | None
 def _of_record(record: InferenceRecord, trace: StudyTrace, trace_id: str | None) -> Iterator[Observation]:
     version = (record.model, record.version)
     yield Observation(of.INFERENCES, (*version, record.variant, record.role, record.outcome.value), 1)
-    if record.stages:
+    if record.stages and record.outcome is Outcome.OK:
         seconds = sum(timing.duration_ms for timing in record.stages) / 1e3
         exemplar = _exemplar(trace, trace_id, seconds)
         yield Observation(of.INFERENCE_SECONDS, (*version, record.role), seconds, exemplar)

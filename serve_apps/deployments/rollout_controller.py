@@ -7,7 +7,6 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Protocol
 
@@ -28,13 +27,12 @@ from serve_apps.adapters.broadcast import Broadcast
 from serve_apps.adapters.living_workers import living_workers
 from serve_apps.adapters.rollout_gates import SignedGates
 from serve_apps.application.anchored_audit import audit_anchor
-from serve_apps.application.cost_recorder import CostRecorder
 from serve_apps.application.gather_evidence import GatheredEvidence
 from serve_apps.application.post_costs import CostPosting
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.admission import AdmissionController
 from serve_apps.control.apply import Applications, ReadinessProbes
-from serve_apps.control.cost_loop import CostLoop, CostWorld
+from serve_apps.control.cost_looks import CostWorld
 from serve_apps.control.gates import AskedGates
 from serve_apps.control.observe import ApplicationPhases, Observer, unknown
 from serve_apps.control.page_writer import PageWriter
@@ -49,6 +47,7 @@ from serve_apps.control.rollouts import Rollouts, Sources
 from serve_apps.control.subscription import RegistrySubscription
 from serve_apps.control.watch import DataPlaneWatch, RefusalLog, audit_chain, ledger_log, shadow_backlog
 from serve_apps.deployments.chores import chores_of
+from serve_apps.deployments.cost_chores import cost_chores
 from serve_apps.deployments.model_server import ModelServer
 from serve_apps.settings import Settings
 
@@ -74,7 +73,6 @@ class RolloutController:
             self._rollouts.run_forever(),
             self._gates.run_forever(),
             *(chore.run_forever() for chore in self._chores),
-            *([self._costs.run_forever()] if self._costs else []),
             *([self._subscription.run_forever()] if self._subscription else []),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -84,7 +82,8 @@ class RolloutController:
         cache = NodeCache(settings.paths.models, client, load_verify_key(settings.paths.verify_key))
         self._admission = AdmissionController(cache, changed=self._wake)
         probes = ReadinessProbes(self._wake, ask_replica)
-        self._applications = Applications(settings, RayServe(settings, ModelServer), probes)
+        self._serve = RayServe(settings, ModelServer)
+        self._applications = Applications(settings, self._serve, probes)
         phases = ApplicationPhases(self._applications)
         embedded = settings.mlflow_url is None
         self._registry_changes = SqliteChanges(database_of(settings.paths.mlflow)) if embedded else None
@@ -123,22 +122,23 @@ class RolloutController:
         self._chores = chores_of(
             settings, ledger, client, self._board, lambda: self._publisher.snapshot, self._leads
         )
-        self._costs = self._cost_loop(settings) if settings.price_book else None
+        self._chores += (
+            cost_chores(settings, ledger, self._cost_world(settings)) if settings.price_book else ()
+        )
 
-    def _cost_loop(self, settings: Settings) -> CostLoop:
-        """What is paid for replicas; a site without a price book keeps no books."""
-        books, threads = self._ledger.costs, ThreadPoolExecutor(1, "costs")
-        world = CostWorld(
+    def _cost_world(self, settings: Settings) -> CostWorld:
+        """Where it is seen what is paid for."""
+        return CostWorld(
             living=living_workers,
-            versions=lambda: self._applications.versions,
+            versions=lambda: dict(self._applications.versions),
             is_warm=self._applications.is_warm,
             has_gpu=lambda: self._applications.has_gpu,
+            reserved=self._serve.reserved,
             leads=self._leads,
-            post=CostPosting(books, settings.price_book).look,
+            post=CostPosting(self._ledger.costs, settings.price_book).look,
             clock_ns=time.time_ns,
             site=settings.site,
         )
-        return CostLoop(world, CostRecorder(books, threads), threads)
 
     def _rollout_loop(self, settings: Settings) -> RolloutLoop:
         ledger, reconciler = self._ledger, self._reconciler
@@ -202,7 +202,6 @@ class RolloutController:
             *self._chores,
             self._pages,
             self._subscription,
-            self._costs,
             self._reconciler,
             self._registry_changes,
             self._client,

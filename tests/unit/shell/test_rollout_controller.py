@@ -23,7 +23,6 @@ PARTS = (
     "subscription",
     "rollouts",
     "gates",
-    "costs",
     "reconciler",
     "registry_changes",
     "client",
