@@ -10,6 +10,7 @@ from ledger.audit_anchor import AuditAnchor, AuditLook
 from ledger.callbacks import CALLBACK, callback_of_failure, callback_of_result
 from ledger.control_state import ControlHead, ControlRecord, ControlState
 from ledger.cost_records import CostSums
+from ledger.cost_charges import CostCharges
 from ledger.costs import Costs
 from ledger.database import Clock, Database
 from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
@@ -103,6 +104,9 @@ class Ledger:
         self.outbox = Outbox(database, policy)
         self.control = ControlState(database)
         self.audit = Audit(database)
+        self.study_records = StudyRecords(database)
+        self.costs = Costs(database, self.study_records)
+        self.cost_charges = CostCharges(database, self.costs)
         self.retention = Retention(database, self.audit)
         self.log = WriteAheadLog(database.file)
         self.routing = Routing(database, self.audit)
@@ -130,9 +134,7 @@ class Ledger:
         self.recalled_studies = RecalledStudies(database)
         self.recall_lists = RecallLists(database)
         self.version_digests = VersionDigests(database)
-        self.study_records = StudyRecords(database)
         self.metrics = MetricSeries(database, self.study_records)
-        self.costs = Costs(database, self.study_records)
         self.drift = DriftCounts(database, self.study_records, self.audit)
 
     @classmethod

@@ -131,13 +131,6 @@ sa.Index(
     postgresql_where=paired_readings.c.open_since.is_not(None),
 )
 
-sa.Index(
-    "paired_readings_answered",
-    paired_readings.c.answered_at,
-    sqlite_where=paired_readings.c.answered_at.is_not(None),
-    postgresql_where=paired_readings.c.answered_at.is_not(None),
-)
-
 paired_studies = sa.Table(  # the first study of each patient that two versions were given, and how it went
     "paired_studies",
     metadata,

@@ -17,7 +17,7 @@ from core.clock import now
 from core.errors import InvalidField, NoPriceBook
 from ledger import CostSums
 from observability.cost.price_book import PriceBook
-from observability.cost.price_book_file import read_price_book
+from observability.cost.price_book_file import CostRules, read_cost_rules
 from observability.cost.report import Dimension, IdlePolicy, Report, report_of
 from serve_apps.application.executors import run_in
 
@@ -86,11 +86,16 @@ class CostService:
 
 
 def site_price_book(file: Path | None) -> PriceBook:
-    """The price book of the site's file. Raises NoPriceBook."""
+    """The prices of the site's file. Raises NoPriceBook."""
+    return site_cost_rules(file).prices
+
+
+def site_cost_rules(file: Path | None) -> CostRules:
+    """What the site's price book says. Raises NoPriceBook."""
     if file is None:
         raise NoPriceBook("this site has no price book: name one in SERINUS_PRICE_BOOK (docs/costs.md)")
     try:
-        return read_price_book(file.read_text(), file.name)
+        return read_cost_rules(file.read_text(), file.name)
     except (OSError, UnicodeDecodeError):
         raise NoPriceBook(f"the price book {file.name} cannot be read") from None
     except InvalidField as error:

@@ -27,9 +27,11 @@ class CostRows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CostWorld:
-    """What a look asks; all of it may block. `living` names every actor of the cluster, `leads` asks the ledger,
-    `post` brings hours into the books. `is_warm` says whether an application has answered. `reserved` says what a replica of
-    another deployment reserves, by application and name, as Ray names it, and raises KeyError for one that is gone.
+    """What a look asks; all of it may block.
+
+    `living` names every actor of the cluster, `leads` asks the ledger, `post` brings hours into the books. `is_warm`
+    says whether an application has answered. `reserved` says what a replica of another deployment reserves, by
+    application and name, as Ray names it, and raises KeyError for one that is gone.
     """
 
     living: Callable[[], Iterable[str]]

@@ -19,11 +19,4 @@ def upgrade() -> None:
         sa.Column("until", sa.BigInteger, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
     )
-    op.create_index(
-        "paired_readings_answered",
-        "paired_readings",
-        ["answered_at"],
-        sqlite_where=sa.text("answered_at IS NOT NULL"),
-        postgresql_where=sa.text("answered_at IS NOT NULL"),
-    )
     op.create_index("deliveries_ended", "deliveries", ["ended_at"])
