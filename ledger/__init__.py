@@ -9,8 +9,9 @@ from ledger.audit import Audit
 from ledger.audit_anchor import AuditAnchor, AuditLook
 from ledger.callbacks import CALLBACK, callback_of_failure, callback_of_result
 from ledger.control_state import ControlHead, ControlRecord, ControlState
-from ledger.cost_records import CostSums
 from ledger.cost_charges import CostCharges
+from ledger.cost_records import CostSums
+from ledger.cost_spending import CostSpending, Spent, SpentOn
 from ledger.costs import Costs
 from ledger.database import Clock, Database
 from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
@@ -88,6 +89,7 @@ from ledger.truth_set_runs import TruthSetRuns
 from ledger.truth_sets import TruthSets
 from ledger.truths import Truths
 from ledger.version_digests import StampedDigest, VersionDigests
+from ledger.waiting_work import Waiting, WaitingWork
 
 DEFAULT_POLICY = RetryPolicy()
 
@@ -107,13 +109,15 @@ class Ledger:
         self.study_records = StudyRecords(database)
         self.costs = Costs(database, self.study_records)
         self.cost_charges = CostCharges(database, self.costs)
+        self.cost_spending = CostSpending(database, self.costs)
         self.retention = Retention(database, self.audit)
         self.log = WriteAheadLog(database.file)
         self.routing = Routing(database, self.audit)
         self.transitions = Transitions(database, self.audit)
         self.decisions = Decisions(database)
         self.ab_results = ABResults(database)
-        self.shadows = ShadowTasks(database, self.audit, policy)
+        self.waiting_work = WaitingWork(database)
+        self.shadows = ShadowTasks(database, self.audit, policy, self.waiting_work)
         self.past_readings = PastReadings(database)
         self.replays = Replays(database, self.audit, self.shadows)
         self.escalations = Escalations(database)
@@ -210,6 +214,8 @@ __all__ = [
     "SentDocument",
     "ShadowResult",
     "ShadowTask",
+    "Spent",
+    "SpentOn",
     "StampedDigest",
     "StoredDecision",
     "StoredRecord",
@@ -223,6 +229,7 @@ __all__ = [
     "TakenTurn",
     "ToReread",
     "Transition",
+    "Waiting",
     "WithdrawnRun",
     "callback_of_failure",
     "callback_of_result",

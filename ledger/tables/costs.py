@@ -67,8 +67,9 @@ cost_bills = sa.Table(  # what the paid times alone come to: the postings of an 
 waiting_work = sa.Table(  # what no worker begins, so that a budget holds
     "waiting_work",
     metadata,
-    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("app", sa.String(255), primary_key=True),
     sa.Column("role", sa.String(16), primary_key=True),  # of shadow tasks
+    sa.Column("model", sa.String(64), nullable=False),
     sa.Column("until", UtcTime, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
 )

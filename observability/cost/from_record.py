@@ -51,8 +51,9 @@ def _of_the_platform(trace: StudyTrace, mode: ReadingMode) -> Iterator[Usage]:
     delivered = next((one for one in trace.records if one.delivered), None)
     last = delivered or (trace.records[-1] if trace.records else None)
     if last is None:
+        unread_names: tuple[str, ...] = (trace.study_key, trace.job_id or "")
         unread = CostedReading(trace.study_key, "", "", "", trace.outcome, False, mode, site=trace.site)
-        last_reading, about = unread, (trace.study_key, trace.job_id or "")
+        last_reading, about = unread, unread_names
     else:
         last_reading, about = reading_of(last, mode), _names(last, mode)
     for number, timing in enumerate(trace.stages):

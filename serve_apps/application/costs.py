@@ -6,7 +6,7 @@ who asks for a report from an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from core.clock import now
 from core.errors import InvalidField, NoPriceBook
-from ledger import CostSums
+from ledger import CostSums, Waiting
 from observability.cost.price_book import PriceBook
 from observability.cost.price_book_file import CostRules, read_cost_rules
 from observability.cost.report import Dimension, IdlePolicy, Report, report_of
@@ -32,6 +32,12 @@ class CostSource(Protocol):
     def sums(self, first: int, end: int, book: PriceBook) -> CostSums: ...
 
 
+class WaitingSource(Protocol):
+    """`ledger.waiting_work`. Raises LedgerUnavailable."""
+
+    def all(self) -> Sequence[Waiting]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class CostQuery:
     """What is asked for: from when to when (None: the day before `until`; until now), grouped how."""
@@ -44,13 +50,17 @@ class CostQuery:
 
 @dataclass(frozen=True, slots=True)
 class CostReport:
-    """A report of whole hours. `unpriced` are items that were used and have no price, so that the bill lacks them."""
+    """A report of whole hours. `unpriced` are items that were used and have no price, so that the bill lacks them.
+
+    `waits` is the work that waits now for a budget, whatever the span.
+    """
 
     report: Report
     currency: str
     since: datetime
     until: datetime
     unpriced: tuple[str, ...]
+    waits: tuple[Waiting, ...] = ()
 
 
 class CostService:
@@ -62,8 +72,10 @@ class CostService:
         price_book: Path | None,
         executor: Executor,
         clock: Callable[[], datetime] = now,
+        waiting: WaitingSource | None = None,
     ) -> None:
         self._source = source
+        self._waiting = waiting
         self._price_book = price_book
         self._executor = executor
         self._clock = clock
@@ -82,6 +94,7 @@ class CostService:
             EPOCH + first * HOUR,
             EPOCH + end * HOUR,
             tuple(sorted(sums.unpriced)),
+            tuple(self._waiting.all()) if self._waiting is not None else (),
         )
 
 

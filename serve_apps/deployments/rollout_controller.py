@@ -27,6 +27,7 @@ from serve_apps.adapters.broadcast import Broadcast
 from serve_apps.adapters.living_workers import living_workers
 from serve_apps.adapters.rollout_gates import SignedGates
 from serve_apps.application.anchored_audit import audit_anchor
+from serve_apps.application.budgets import SiteBudgets
 from serve_apps.application.gather_evidence import GatheredEvidence
 from serve_apps.application.post_costs import CostPosting
 from serve_apps.application.routing_snapshot import RoutingSnapshot
@@ -122,8 +123,9 @@ class RolloutController:
         self._chores = chores_of(
             settings, ledger, client, self._board, lambda: self._publisher.snapshot, self._leads
         )
-        self._chores += (
-            cost_chores(settings, ledger, self._cost_world(settings)) if settings.price_book else ()
+        self._budgets = site_budgets(settings, ledger)
+        self._chores += cost_chores(
+            settings, ledger, self._cost_world(settings), self._budgets, lambda: self._publisher.snapshot
         )
 
     def _cost_world(self, settings: Settings) -> CostWorld:
@@ -220,7 +222,15 @@ class RolloutController:
         self._reconciler.wake()
 
     def _alarms(self) -> Mapping[str, str]:
-        return {**self._watch.alarms, **(self._subscription.alarms if self._subscription else {})}
+        telling = (self._subscription, self._budgets)
+        return {**self._watch.alarms, **{k: v for one in telling if one for k, v in one.alarms.items()}}
+
+
+def site_budgets(settings: Settings, ledger: Ledger) -> SiteBudgets | None:
+    """None where the site has no price book."""
+    if settings.price_book is None:
+        return None
+    return SiteBudgets(ledger.cost_spending, ledger.waiting_work, settings.price_book)
 
 
 def subscription_of(settings: Settings, client: RegistryClient) -> RegistrySubscription:

@@ -14,8 +14,9 @@ def upgrade() -> None:
     op.add_column("cost_hours", sa.Column("is_sealed", sa.Boolean, nullable=False, server_default=sa.false()))
     op.create_table(
         "waiting_work",
-        sa.Column("model", sa.String(64), primary_key=True),
+        sa.Column("app", sa.String(255), primary_key=True),
         sa.Column("role", sa.String(16), primary_key=True),
+        sa.Column("model", sa.String(64), nullable=False),
         sa.Column("until", sa.BigInteger, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
     )
