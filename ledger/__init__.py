@@ -11,7 +11,7 @@ from ledger.callbacks import CALLBACK, callback_of_failure, callback_of_result
 from ledger.control_state import ControlHead, ControlRecord, ControlState
 from ledger.cost_charges import CostCharges
 from ledger.cost_records import CostSums
-from ledger.cost_spending import CostSpending, Spent, SpentOn
+from ledger.cost_spending import CostSpending, HourOfCosts, Spent, SpentOn
 from ledger.costs import Costs
 from ledger.database import Clock, Database
 from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
@@ -185,6 +185,7 @@ __all__ = [
     "Exposure",
     "FormerReports",
     "Freeze",
+    "HourOfCosts",
     "Job",
     "JobRequest",
     "JobState",

@@ -1,9 +1,10 @@
-"""What was spent, by model and line, for whoever looks again and again: posted hours are read once."""
+"""What hours have cost, for whoever looks again and again: posted hours are read once."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import sqlalchemy as sa
@@ -20,9 +21,18 @@ class SpentOn(NamedTuple):
 
     model: str
     line: str
+    variant: str = ""
 
 
 Spent: TypeAlias = Mapping[SpentOn, int]
+
+
+@dataclass(frozen=True, slots=True)
+class HourOfCosts:
+    """Nano-units: what was spent, and what was paid, by item, which the first sums to."""
+
+    spent: Spent
+    bill: Mapping[str, int]
 
 
 class CostSpending:
@@ -31,10 +41,10 @@ class CostSpending:
     def __init__(self, database: Database, costs: Costs) -> None:
         self._db = database
         self._costs = costs
-        self._posted: dict[int, tuple[tuple[int, str], Spent]] = {}
+        self._posted: dict[int, tuple[tuple[int, str], HourOfCosts]] = {}
 
-    def by_hour(self, first: int, end: int, book: PriceBook) -> Mapping[int, Spent]:
-        """Nano-units in each hour from `first` up to, not including, `end`, of which anything is known."""
+    def by_hour(self, first: int, end: int, book: PriceBook) -> Mapping[int, HourOfCosts]:
+        """Each hour from `first` up to, not including, `end`, of which anything is known."""
         within = (cost_hours.c.hour >= first) & (cost_hours.c.hour < end)
         names = ("hour", "entries", "is_open", "is_sealed", "prices")
         query = sa.select(*(cost_hours.c[name] for name in names)).where(within)
@@ -42,15 +52,17 @@ class CostSpending:
             rows = connection.execute(query).all()
         return {row.hour: self._of_hour(row.hour, _mark(row, book), book) for row in rows}
 
-    def _of_hour(self, hour: int, mark: tuple[int, str] | None, book: PriceBook) -> Spent:
+    def _of_hour(self, hour: int, mark: tuple[int, str] | None, book: PriceBook) -> HourOfCosts:
         if mark is not None and hour in self._posted and self._posted[hour][0] == mark:
             return self._posted[hour][1]
+        sums = self._costs.sums(hour, hour + 1, book)
         spent: Counter[SpentOn] = Counter()
-        for account, nano in self._costs.sums(hour, hour + 1, book).amounts.items():
-            spent[SpentOn(account.model, account.line)] += nano
+        for account, nano in sums.amounts.items():
+            spent[SpentOn(account.model, account.line, account.variant)] += nano
+        found = HourOfCosts(spent, sums.bill)
         if mark is not None:
-            self._posted[hour] = mark, spent
-        return spent
+            self._posted[hour] = mark, found
+        return found
 
 
 def _mark(row: sa.Row[tuple[int, int, bool, bool, str]], book: PriceBook) -> tuple[int, str] | None:

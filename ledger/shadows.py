@@ -65,8 +65,8 @@ class ShadowTasks:
         roles: Collection[str] | None = None,
         min_age_s: float = 0.0,
     ) -> tuple[ClaimedShadow, ...]:
-        """Take up to `limit` tasks, the safety net's first, then the oldest; only of `apps` and `roles`, and none that
-        waits for a budget.
+        """Take up to `limit` tasks, the safety net's first, then the oldest; only of `apps` and `roles`, and none
+        that waits for a budget.
 
         With `min_age_s` none that is younger: they are left to others, or wait for live studies to end.
         Two queries find out that nothing is due, however many applications there are and whatever lies there for

@@ -140,5 +140,25 @@ ROLLOUT_WEIGHT: Final = _gauge(
     unit="ratio",
 )
 ALARMS: Final = _gauge("serinus_alarms", "Alarms that `serinus status` shows.")
-OF_NOW: Final = (JOBS, PENDING_SHADOWS, OLDEST_SHADOW, DEAD_LETTERS, VARIANTS, ROLLOUT_WEIGHT, ALARMS)
+COST_TODAY: Final = _gauge(
+    "serinus_cost_today",
+    "What the running day (UTC) has cost, in the currency of the price book, by what it was for.",
+    "line",
+    "model",
+    "variant",
+)
+BILL_TODAY: Final = _gauge(
+    "serinus_bill_today", "The same, made of what was paid alone: both sums agree.", "item"
+)
+OF_NOW: Final = (
+    JOBS,
+    PENDING_SHADOWS,
+    OLDEST_SHADOW,
+    DEAD_LETTERS,
+    VARIANTS,
+    ROLLOUT_WEIGHT,
+    ALARMS,
+    COST_TODAY,
+    BILL_TODAY,
+)
 """What is asked when somebody scrapes."""

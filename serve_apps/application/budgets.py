@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from canary.disclosure import Role
 from core.errors import NoPriceBook
-from ledger import Spent, SpentOn, Waiting
+from ledger import HourOfCosts, Spent, SpentOn, Waiting
 from observability.cost.account import Line
 from observability.cost.budget import Budget, BudgetVerdict, PendingWork, Period, WorkClass, shed
 from observability.cost.price_book import PriceBook
@@ -36,7 +36,7 @@ ROLES: Final[Mapping[WorkClass, Role]] = {
 class SpendingBooks(Protocol):
     """`ledger.cost_spending`; hours are counted from the epoch. Raises LedgerUnavailable."""
 
-    def by_hour(self, first: int, end: int, book: PriceBook) -> Mapping[int, Spent]: ...
+    def by_hour(self, first: int, end: int, book: PriceBook) -> Mapping[int, HourOfCosts]: ...
 
 
 class BatchWork(Protocol):
@@ -80,17 +80,17 @@ class SiteBudgets:
         self, budget: Budget, book: PriceBook, served: Collection[ServedVersion], at: datetime
     ) -> BudgetVerdict:
         begins, ends = period_of(budget.per, at)
-        recent = self._books.by_hour(_hour(at - DAY), _hour(at) + 1, book)
-        spent = self._books.by_hour(_hour(begins), _hour(at) + 1, book)
+        lately = self._books.by_hour(_hour(at - DAY), _hour(at) + 1, book).values()
+        spent = [one.spent for one in self._books.by_hour(_hour(begins), _hour(at) + 1, book).values()]
         models = {one.model for one in served}
         pending = pending_work(
             models,
-            recent,
+            [one.spent for one in lately],
             self._work.pending_by_role(),
             self._work.read_since(at - DAY),
             left_h=(ends - at) / HOUR,
         )
-        return shed(budget, spent_within(budget, spent.values()), pending)
+        return shed(budget, spent_within(budget, spent), pending)
 
 
 def period_of(per: Period, at: datetime) -> tuple[datetime, datetime]:
@@ -114,7 +114,7 @@ def spent_within(budget: Budget, hours: Iterable[Spent]) -> int:
 
 def pending_work(
     models: Collection[str],
-    recent: Mapping[int, Spent],
+    recent: Sequence[Spent],
     pending: Mapping[tuple[str, str], int],
     read: Mapping[str, int],
     *,
@@ -126,8 +126,9 @@ def pending_work(
     model is asked for at least a little, so that with nothing left no new work begins.
     """
     sums: Counter[SpentOn] = Counter()
-    for spent in recent.values():
-        sums.update(spent)
+    for spent in recent:
+        for on, nano in spent.items():
+            sums[SpentOn(on.model, on.line)] += nano
     found = [
         PendingWork(f"{work_class.value} of {model}", model, work_class, max(1, number * each))
         for model in sorted(models)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Protocol, TypeAlias
 
@@ -41,12 +41,18 @@ class MetricsService:
     """Every replica tells the same, since all of it stands in the ledger and the snapshot."""
 
     def __init__(
-        self, series: KeptSeries, rollouts: KeptRollouts, overview: Overview, executor: Executor
+        self,
+        series: KeptSeries,
+        rollouts: KeptRollouts,
+        overview: Overview,
+        executor: Executor,
+        costs: Callable[[], tuple[Gauges, ...]] = tuple,
     ) -> None:
         self._series = series
         self._rollouts = rollouts
         self._overview = overview
         self._executor = executor
+        self._costs = costs
 
     async def exposition(self) -> str:
         """OpenMetrics text. Raises LedgerUnavailable: a scrape that fails is better than one that tells half."""
@@ -54,7 +60,8 @@ class MetricsService:
         rollouts = await run_in(self._executor, self._rollouts.newest)
         queue, alarms = await self._overview.queue(), await self._overview.alarms()
         gauges = gauges_of(queue, self._overview.snapshot(), rollouts, len(alarms))
-        return exposition_of(series, gauges, of.OF_RECORDS)
+        costs = await run_in(self._executor, self._costs)
+        return exposition_of(series, (*gauges, *costs), of.OF_RECORDS)
 
 
 def gauges_of(

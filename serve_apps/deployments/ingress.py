@@ -29,6 +29,7 @@ from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
 from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.anchored_audit import audit_anchor
+from serve_apps.application.cost_gauges import CostGauges
 from serve_apps.application.costs import CostService
 from serve_apps.application.drift import DriftService
 from serve_apps.application.evidence_packs import EvidencePacks, pack_signer
@@ -142,7 +143,13 @@ class Ingress(RoutingReplica):
             ),
             costs=CostService(ledger.costs, settings.price_book, pools.packs, waiting=ledger.waiting_work),
             drift=DriftService(ledger.drift, self._snapshot, pools.packs),
-            metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, pools.ledger),
+            metrics=MetricsService(
+                ledger.metrics,
+                ledger.rollouts,
+                overview,
+                pools.ledger,
+                CostGauges(ledger.cost_spending, settings.price_book),
+            ),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
 

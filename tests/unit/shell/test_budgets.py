@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import Ledger, Spent, SpentOn, Waiting
+from ledger import HourOfCosts, Ledger, Spent, SpentOn, Waiting
 from observability.cost.budget import Budget, Period, WorkClass, shed
 from observability.cost.price_book import NANO, PriceBook
 from serve_apps.application.budgets import SiteBudgets, pending_work, period_of, spent_within
@@ -37,8 +37,8 @@ class Site:
         self.file.write_text(book)
         self.budgets = SiteBudgets(self, self, self.file)
 
-    def by_hour(self, first: int, end: int, book: PriceBook) -> Mapping[int, Spent]:
-        return {hour: spent for hour, spent in self.hours.items() if first <= hour < end}
+    def by_hour(self, first: int, end: int, book: PriceBook) -> Mapping[int, HourOfCosts]:
+        return {hour: HourOfCosts(spent, {}) for hour, spent in self.hours.items() if first <= hour < end}
 
     def pending_by_role(self) -> Mapping[tuple[str, str], int]:
         return self.pending
@@ -137,7 +137,7 @@ def test_whatever_is_spent_neither_live_work_nor_a_safety_net_is_ever_shed(
     limit: int, spent: dict[SpentOn, int], pending: dict[tuple[str, str], int]
 ) -> None:
     budget = Budget("b", limit, Period.DAY)
-    work = pending_work({"ich-triage"}, {1: spent}, pending, {}, left_h=3.0)
+    work = pending_work({"ich-triage"}, [spent], pending, {}, left_h=3.0)
     verdict = shed(budget, spent_within(budget, [spent]), work)
     assert not {one.work_class for one in verdict.shed} & {WorkClass.LIVE, WorkClass.SAFETY_NET}
     asked = sum(one.expected for one in work) + sum(spent.values())
