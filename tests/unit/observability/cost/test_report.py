@@ -183,7 +183,10 @@ def test_what_the_platform_costs_is_a_line_of_its_own_and_on_request_borne_by_al
     }
     assert rows == {("",): (0, 80), ("north",): (50, 0), ("south",): (10, 0)}
     shared = told(events, Dimension.SITE, idle=IdlePolicy.PROPORTIONAL)
-    assert {row.key: round(row.overhead * 3 / 10**9) for row in shared.rows} == {("north",): 200, ("south",): 40}
+    assert {row.key: round(row.overhead * 3 / 10**9) for row in shared.rows} == {
+        ("north",): 200,
+        ("south",): 40,
+    }
     parts = told(events, Dimension.DEPLOYMENT, Dimension.LINE).rows
     assert {row.key: row.total // 10**9 for row in parts} == {
         ("", "primary"): 40,
