@@ -20,6 +20,7 @@ from ledger import HourOfCosts, Spent, SpentOn, Waiting
 from observability.cost.account import Line
 from observability.cost.budget import Budget, BudgetVerdict, PendingWork, Period, WorkClass, shed
 from observability.cost.price_book import PriceBook
+from observability.cost.price_book_file import CostRules
 from serve_apps.application.costs import EPOCH, HOUR, site_cost_rules
 from serve_apps.application.messages import ServedVersion
 
@@ -62,7 +63,8 @@ class SiteBudgets:
             rules = site_cost_rules(self._price_book)
         except NoPriceBook:
             return
-        judged = [(budget, self._judged(budget, rules.prices, served, at)) for budget in rules.budgets]
+        hours = self._hours(rules, at) if rules.budgets else {}
+        judged = [(budget, self._judged(budget, hours, served, at)) for budget in rules.budgets]
         waiting: dict[tuple[str, str], Waiting] = {}
         for budget, verdict in judged:
             for work in verdict.shed:
@@ -71,26 +73,39 @@ class SiteBudgets:
         if self._work.hold(tuple(waiting.values())):
             logger.warning("costs.work_waits", extra={"versions": sorted({app for app, _ in waiting})})
         self.alarms = {
-            f"budget {budget.name}": verdict.reason
+            f"budget {budget.name}": told(verdict)
             for budget, verdict in judged
             if verdict.shed or not verdict.is_kept
         }
 
+    def _hours(self, rules: CostRules, at: datetime) -> Mapping[int, Spent]:
+        """What each hour has cost since the first period of a budget began, and for a day at least."""
+        begins = min(period_of(budget.per, at)[0] for budget in rules.budgets)
+        hours = self._books.by_hour(_hour(min(begins, at - DAY)), _hour(at) + 1, rules.prices)
+        return {hour: one.spent for hour, one in hours.items()}
+
     def _judged(
-        self, budget: Budget, book: PriceBook, served: Collection[ServedVersion], at: datetime
+        self, budget: Budget, hours: Mapping[int, Spent], served: Collection[ServedVersion], at: datetime
     ) -> BudgetVerdict:
         begins, ends = period_of(budget.per, at)
-        lately = self._books.by_hour(_hour(at - DAY), _hour(at) + 1, book).values()
-        spent = [one.spent for one in self._books.by_hour(_hour(begins), _hour(at) + 1, book).values()]
+        lately = [spent for hour, spent in hours.items() if hour >= _hour(at - DAY)]
+        in_period = [spent for hour, spent in hours.items() if hour >= _hour(begins)]
         models = {one.model for one in served}
         pending = pending_work(
             models,
-            [one.spent for one in lately],
+            lately,
             self._work.pending_by_role(),
             self._work.read_since(at - DAY),
             left_h=(ends - at) / HOUR,
         )
-        return shed(budget, spent_within(budget, spent), pending)
+        return shed(budget, spent_within(budget, in_period), pending)
+
+
+def told(verdict: BudgetVerdict) -> str:
+    """What an alarm says: a rollout that asks for shadows stands still while these wait."""
+    if any(work.work_class is WorkClass.SHADOW for work in verdict.shed):
+        return f"{verdict.reason}; until then a rollout gets no evidence of shadows"
+    return verdict.reason
 
 
 def period_of(per: Period, at: datetime) -> tuple[datetime, datetime]:

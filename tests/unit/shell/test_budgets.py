@@ -85,6 +85,7 @@ def test_with_nothing_left_no_batch_work_begins_and_the_safety_net_goes_on(site:
     site.pending = {("ich-triage", "safety-net"): 50}
     assert site.roles() == ["replay", "ground-truth", "shadow"]
     assert "live work and safety nets go on" in site.budgets.alarms["budget daily"]
+    assert "a rollout gets no evidence of shadows" in site.budgets.alarms["budget daily"]
 
 
 def test_a_budget_ends_by_itself_with_its_period(site: Site) -> None:
