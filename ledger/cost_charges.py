@@ -59,7 +59,8 @@ class CostCharges:
             after = self._begun(connection, REVIEWS, lambda: _newest_truth(connection))
             rows = connection.execute(_ANSWERS, {"after": after}).mappings().all()
             events = [_review(row, minutes) for row in rows if row["source"] == TruthSource.ADJUDICATION]
-            self._told(connection, REVIEWS, rows[-1]["sequence"] if rows else after, events)
+            if rows:
+                self._told(connection, REVIEWS, rows[-1]["sequence"], events)
         return len(events)
 
     def take_egress(self, is_inside: Callable[[str], bool], site: str) -> int:
@@ -91,7 +92,10 @@ class CostCharges:
         self._db.serialise(connection, f"fold {name}")
         query = sa.select(folds.c.seq).where(folds.c.name == name)
         seq: int | None = connection.execute(query).scalar_one_or_none()
-        return first() if seq is None else seq
+        if seq is None:
+            seq = first()
+            self._told(connection, name, seq, ())
+        return seq
 
     def _told(self, connection: Connection, name: str, seq: int, events: Sequence[CostEvent]) -> None:
         self._costs.keep_within(connection, events)

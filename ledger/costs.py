@@ -165,7 +165,8 @@ class Costs:
 
 def sealed_events() -> sa.Select[Any]:
     """The ids of the events of which no hour can be corrected any more."""
-    sealed = sa.select((sa.func.max(cost_hours.c.hour) + 1) * HOUR_NS).where(cost_hours.c.is_sealed)
+    last = sa.cast(sa.func.max(cost_hours.c.hour), sa.BigInteger)
+    sealed = sa.select((last + 1) * HOUR_NS).where(cost_hours.c.is_sealed)
     until = sealed.scalar_subquery()
     return sa.select(cost_events.c.id).where(
         (cost_events.c.start_ns < until) & (cost_events.c.end_ns <= until)
