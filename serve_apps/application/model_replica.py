@@ -13,11 +13,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from core.errors import ModelFailed, ModelUnavailable, PoisonStudy, SerinusError
 from core.priority import QueueOrder
@@ -32,6 +31,7 @@ from observability.record import StageTiming
 from observability.stage_clock import StageClock
 from serve_apps.application.alone import AloneGate
 from serve_apps.application.failed_work import with_work
+from serve_apps.application.flights import NO_FLIGHTS, Flights
 from serve_apps.application.input_rule import UNGUARDED, InputGuard
 from serve_apps.application.messages import Inference
 from serve_apps.application.priority_batcher import BatchLimit, PriorityBatcher
@@ -90,37 +90,6 @@ class _Seen:
     prepared: Prepared
     check: InputCheck
     prepare_ms: float
-
-
-class Flights(Protocol):
-    """Which studies a process had in work when it died, by the digest of their input."""
-
-    def deaths(self, key: str) -> int: ...
-
-    def flight(self, key: str) -> AbstractContextManager[None]: ...
-
-    def answered(self, key: str) -> None: ...
-
-    def land(self) -> None: ...
-
-
-class NoFlights:
-    """For a replica of whose death nobody wants to know more."""
-
-    def deaths(self, key: str) -> int:
-        return 0
-
-    def flight(self, key: str) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def answered(self, key: str) -> None:
-        return
-
-    def land(self) -> None:
-        return
-
-
-NO_FLIGHTS: Final[Flights] = NoFlights()
 
 
 @dataclass(frozen=True, slots=True)
