@@ -52,6 +52,7 @@ class SerinusError(Exception):
 
     code: ClassVar[str] = "internal-error"
     failure: ClassVar[FailureClass] = FailureClass.PERMANENT
+    work: object | None = None  # what was worked before it (`serve_apps.application.failed_work`)
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)

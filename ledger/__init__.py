@@ -9,7 +9,9 @@ from ledger.audit import Audit
 from ledger.audit_anchor import AuditAnchor, AuditLook
 from ledger.callbacks import CALLBACK, callback_of_failure, callback_of_result
 from ledger.control_state import ControlHead, ControlRecord, ControlState
+from ledger.cost_charges import CostCharges
 from ledger.cost_records import CostSums
+from ledger.cost_spending import CostSpending, HourOfCosts, Spent, SpentOn
 from ledger.costs import Costs
 from ledger.database import Clock, Database
 from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
@@ -90,6 +92,7 @@ from ledger.truth_sets import TruthSets
 from ledger.truths import Truths
 from ledger.version_digests import StampedDigest, VersionDigests
 from ledger.waiting import WaitingStudies
+from ledger.waiting_work import Waiting, WaitingWork
 
 DEFAULT_POLICY = RetryPolicy()
 
@@ -106,13 +109,18 @@ class Ledger:
         self.outbox = Outbox(database, policy)
         self.control = ControlState(database)
         self.audit = Audit(database)
+        self.study_records = StudyRecords(database)
+        self.costs = Costs(database, self.study_records)
+        self.cost_charges = CostCharges(database, self.costs)
+        self.cost_spending = CostSpending(database, self.costs)
         self.retention = Retention(database, self.audit)
         self.log = WriteAheadLog(database.file)
         self.routing = Routing(database, self.audit)
         self.transitions = Transitions(database, self.audit)
         self.decisions = Decisions(database)
         self.ab_results = ABResults(database)
-        self.shadows = ShadowTasks(database, self.audit, policy)
+        self.waiting_work = WaitingWork(database)
+        self.shadows = ShadowTasks(database, self.audit, policy, self.waiting_work)
         self.past_readings = PastReadings(database)
         self.replays = Replays(database, self.audit, self.shadows)
         self.escalations = Escalations(database)
@@ -133,10 +141,8 @@ class Ledger:
         self.recalled_studies = RecalledStudies(database)
         self.recall_lists = RecallLists(database)
         self.version_digests = VersionDigests(database)
-        self.study_records = StudyRecords(database)
         self.study_marks = StudyMarks(database)
         self.metrics = MetricSeries(database, self.study_records, self.study_marks)
-        self.costs = Costs(database, self.study_records)
         self.drift = DriftCounts(database, self.study_records, self.audit)
         self.waiting = WaitingStudies(database)
 
@@ -184,6 +190,7 @@ __all__ = [
     "Exposure",
     "FormerReports",
     "Freeze",
+    "HourOfCosts",
     "Job",
     "JobRequest",
     "JobState",
@@ -213,6 +220,8 @@ __all__ = [
     "SentDocument",
     "ShadowResult",
     "ShadowTask",
+    "Spent",
+    "SpentOn",
     "StampedDigest",
     "StoredDecision",
     "StoredRecord",
@@ -226,6 +235,7 @@ __all__ = [
     "TakenTurn",
     "ToReread",
     "Transition",
+    "Waiting",
     "WaitingJobs",
     "WithdrawnRun",
     "callback_of_failure",

@@ -1,13 +1,16 @@
 """The books of costs: events, each once; hours, posted when they are over; corrections for what comes late.
 
 Nothing that was posted is ever changed. Events of an hour that was posted open it again, and the difference is posted
-as its next entry; so does a price that was changed for an hour that is past.
+as its next entry; so does a price that was changed for an hour that is past. An hour is sealed when that is no longer
+wanted: its events may then go, and its sums stay.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,7 +21,7 @@ from ledger.cost_records import CostSums, added, span_of_hour, sums_of
 from ledger.database import Database
 from ledger.limits import require_fits
 from ledger.study_records import StudyRecords
-from ledger.tables import cost_bills, cost_events, cost_hours, cost_postings
+from ledger.tables import cost_bills, cost_events, cost_hours, cost_postings, microseconds
 from observability.cost.account import Account
 from observability.cost.apportion import Books, books_of
 from observability.cost.corrections import correcting
@@ -27,6 +30,7 @@ from observability.cost.from_record import usages_of
 from observability.cost.price_book import HOUR_NS, PriceBook
 from observability.cost.spans import Span
 
+logger = logging.getLogger("serinus.costs")
 KINDS: Final[Mapping[str, type[CostEvent]]] = {"paid": PaidTime, "usage": Usage, "charge": Charge}
 FOLD: Final = "costs"
 BATCH_SIZE: Final = 100
@@ -46,7 +50,7 @@ class Costs:
         if not self._records.are_new(FOLD):
             return False
         with self._records.folding(FOLD, BATCH_SIZE) as (connection, records):
-            self._keep(connection, [event for one in records for event in usages_of(one.trace)])
+            self.keep_within(connection, [event for one in records for event in usages_of(one.trace)])
         return bool(records)
 
     def add(self, events: Sequence[CostEvent]) -> int:
@@ -57,13 +61,17 @@ class Costs:
         if not events:
             return 0
         with self._db.write_unsynced() as connection:
-            return self._keep(connection, events)
+            return self.keep_within(connection, events)
 
-    def _keep(self, connection: Connection, events: Iterable[CostEvent]) -> int:
-        at = self._db.now(connection)
+    def keep_within(self, connection: Connection, events: Iterable[CostEvent]) -> int:
+        """`add`, within a transaction. What touches an hour that is sealed comes too late, and is not kept."""
+        at, sealed_ns = self._db.now(connection), _sealed_ns(connection)
         insert = self._db.insert_once(cost_events, ("id",)).returning(cost_events.c.id)
         new: list[CostEvent] = []
         for event in events:
+            if span_of(event)[0] < sealed_ns:
+                logger.warning("costs.too_late", extra={"kind": _KIND_OF[type(event)]})
+                continue
             row = _row(event) | {"at": at}
             require_fits(cost_events, row)
             if connection.execute(insert, row).first() is not None:
@@ -74,7 +82,8 @@ class Costs:
     def due(self, book: PriceBook, before: int) -> tuple[int, ...]:
         """Hours before that one which are not in the books as they should be, the oldest first."""
         columns = (cost_hours.c.hour, cost_hours.c.is_open, cost_hours.c.prices)
-        query = sa.select(*columns).where(cost_hours.c.hour < before).order_by(cost_hours.c.hour)
+        wanted = (cost_hours.c.hour < before) & ~cost_hours.c.is_sealed
+        query = sa.select(*columns).where(wanted).order_by(cost_hours.c.hour)
         with self._db.read() as connection:
             rows = connection.execute(query).all()
         return tuple(hour for hour, is_open, prices in rows if is_open or prices != _digest(book, hour))
@@ -82,7 +91,8 @@ class Costs:
     def post(self, hour: int, book: PriceBook) -> bool:
         """Bring an hour into the books, by the difference to what stands there. Whether there was any."""
         with self._db.write() as connection:
-            query = sa.select(cost_hours.c.entries).where(cost_hours.c.hour == hour)
+            this = (cost_hours.c.hour == hour) & ~cost_hours.c.is_sealed
+            query = sa.select(cost_hours.c.entries).where(this)
             entries = connection.execute(self._db.held(query)).scalar_one_or_none()
             if entries is None:
                 return False
@@ -103,11 +113,13 @@ class Costs:
         What is in the books is read there. Hours that are not, as the one that runs, are counted from their events.
         """
         hours = (cost_hours.c.hour >= first) & (cost_hours.c.hour < end)
-        columns = (cost_hours.c.hour, cost_hours.c.is_open, cost_hours.c.prices, cost_hours.c.unpriced)
+        names = ("hour", "is_open", "prices", "unpriced", "is_sealed")
+        columns = [cost_hours.c[name] for name in names]
         with self._db.read() as connection:
             rows = connection.execute(sa.select(*columns).where(hours)).all()
             is_known = {
-                hour: not is_open and prices == _digest(book, hour) for hour, is_open, prices, _ in rows
+                hour: is_sealed or (not is_open and prices == _digest(book, hour))
+                for hour, is_open, prices, _, is_sealed in rows
             }
             counted = [
                 sums_of(books_of(_events(connection, span_of_hour(hour)), book, span_of_hour(hour)))
@@ -115,10 +127,20 @@ class Costs:
             ]
             left_out = [hour for hour, known in is_known.items() if not known]
             unpriced = {
-                item for hour, _, _, items in rows if is_known[hour] for item in items.split(",") if item
+                item for hour, _, _, items, _ in rows if is_known[hour] for item in items.split(",") if item
             }
             posted = _posted_sums(connection, first, end, left_out)
         return added([posted, CostSums({}, frozenset(), {}, frozenset(unpriced)), *counted])
+
+    def seal(self, before: datetime) -> None:
+        """Correct no hour any more that ended before and is posted, with all hours before it: its events may go."""
+        with self._db.write() as connection:
+            hour = microseconds(before) * 1000 // HOUR_NS
+            open_hours = sa.select(sa.func.min(cost_hours.c.hour)).where(cost_hours.c.is_open)
+            first_open = connection.execute(open_hours).scalar_one()
+            until = hour if first_open is None else min(hour, first_open)
+            old = (cost_hours.c.hour < until) & ~cost_hours.c.is_sealed
+            connection.execute(sa.update(cost_hours).where(old).values(is_sealed=True))
 
     def entries(self, hour: int) -> tuple[Mapping[Account, int], ...]:
         """The entries of an hour as they were posted, the first one first."""
@@ -139,6 +161,23 @@ class Costs:
             if connection.execute(known).rowcount == 0:
                 connection.execute(insert, {"hour": hour, **new})
                 connection.execute(known)  # somebody may have made and posted it meanwhile
+
+
+def sealed_events() -> sa.Select[Any]:
+    """The ids of the events of which no hour can be corrected any more."""
+    last = sa.cast(sa.func.max(cost_hours.c.hour), sa.BigInteger)
+    sealed = sa.select((last + 1) * HOUR_NS).where(cost_hours.c.is_sealed)
+    until = sealed.scalar_subquery()
+    return sa.select(cost_events.c.id).where(
+        (cost_events.c.start_ns < until) & (cost_events.c.end_ns <= until)
+    )
+
+
+def _sealed_ns(connection: Connection) -> int:
+    """Until when hours are sealed, in nanoseconds since the epoch; 0 before the first is."""
+    query = sa.select(sa.func.max(cost_hours.c.hour)).where(cost_hours.c.is_sealed)
+    last: int | None = connection.execute(query).scalar_one()
+    return 0 if last is None else (last + 1) * HOUR_NS
 
 
 def _row(event: CostEvent) -> dict[str, Any]:

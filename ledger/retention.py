@@ -1,7 +1,8 @@
 """What is no longer needed is not kept: a finished job names a study, and its documents hold one.
 
 Three classes, each kept for a time of its own: documents; jobs, with all that names a study, and the notes of truths,
-which may; evidence, with truths, rollouts and recalls, which judges a version by pseudonyms only. What is open or
+which may; evidence, with truths, rollouts and recalls, which judges a version by pseudonyms only. The events of costs
+go when their hours are sealed (`ledger/costs.py`). What is open or
 still to be delivered stays, however old it is, and so does the audit. The last rollout of each version stays, too:
 what failed has no weight until a person retries it.
 """
@@ -18,11 +19,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from ledger.audit import Audit
+from ledger.costs import sealed_events
 from ledger.database import Database
 from ledger.outbox import NO_JOB
 from ledger.pairing import note_purge
 from ledger.state import FINISHED, OPEN, JobState
 from ledger.tables import (
+    cost_events,
     decisions,
     deliveries,
     documents,
@@ -155,6 +158,7 @@ def _classes(kept_for: KeptFor, now: datetime) -> tuple[_Rows, ...]:
         *(_documents(now - kept_for.documents) if kept_for.documents is not None else ()),
         *(_jobs(now - kept_for.jobs) if kept_for.jobs is not None else ()),
         *(_evidence(now - kept_for.evidence) if kept_for.evidence is not None else ()),
+        _Rows("costs", (cost_events.c.id,), sealed_events()),
     )
 
 

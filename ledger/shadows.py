@@ -28,6 +28,7 @@ from ledger.records import LeaseLost
 from ledger.shadow_records import LIVE, RANK, ClaimedShadow, PairedResult, ShadowResult, ShadowTask
 from ledger.study_records import append_record
 from ledger.tables import decisions, shadow_outcomes, shadow_tasks
+from ledger.waiting_work import WaitingWork
 from observability.record import StudyTrace
 
 DUE, DONE, FAILED = "due", "done", "failed"
@@ -42,10 +43,13 @@ SAME: Final = ("job_id", "app", "role", "model", "version", "variant", "study_ke
 class ShadowTasks:
     """Claim what is due, say how it went. A released task was not an attempt, nor was one whose worker was lost."""
 
-    def __init__(self, database: Database, audit: Audit, policy: RetryPolicy) -> None:
+    def __init__(
+        self, database: Database, audit: Audit, policy: RetryPolicy, waiting: WaitingWork | None = None
+    ) -> None:
         self._db = database
         self._audit = audit
         self._policy = policy
+        self._waiting = waiting or WaitingWork(database)
 
     def enqueue(self, job_id: str, tasks: Sequence[ShadowTask], study_key: str = "") -> None:
         """Write the tasks, each once per job, application and role. `Leases.complete` does it by itself."""
@@ -61,7 +65,8 @@ class ShadowTasks:
         roles: Collection[str] | None = None,
         min_age_s: float = 0.0,
     ) -> tuple[ClaimedShadow, ...]:
-        """Take up to `limit` tasks, the safety net's first, then the oldest; only those of `apps` and `roles`.
+        """Take up to `limit` tasks, the safety net's first, then the oldest; only of `apps` and `roles`, and none
+        that waits for a budget.
 
         With `min_age_s` none that is younger: they are left to others, or wait for live studies to end.
         Two queries find out that nothing is due, however many applications there are and whatever lies there for
@@ -212,13 +217,13 @@ class ShadowTasks:
         ready = [app for app in pending if apps is None or app in apps]
         if not ready:
             return []
+        wanted = tuple(role for role in RANK if roles is None or role in roles)
+        held = {(one.app, one.role) for one in self._waiting.all()}
         with self._db.read() as connection:
-            ranks = [rank for role, rank in RANK.items() if roles is None or role in roles]
             now = self._db.now(connection)
-            is_old = shadow_tasks.c.created_at <= now - timedelta(seconds=min_age_s)
-            due = _due(now) & shadow_tasks.c.rank.in_(ranks) & is_old
+            due = _due(now) & (shadow_tasks.c.created_at <= now - timedelta(seconds=min_age_s))
             first = sa.union_all(
-                *(_first(due & (shadow_tasks.c.app == app), limit) for app in ready)
+                *(_first(due & _ranks_of(app, wanted, held), limit) for app in ready)
             ).subquery()
             query = sa.select(first.c.id).order_by(first.c.rank, first.c.created_at).limit(limit)
             return list(connection.execute(query).scalars())
@@ -326,6 +331,12 @@ def _first(condition: sa.ColumnElement[bool], limit: int) -> sa.Select[Any]:
     columns = (shadow_tasks.c.id, shadow_tasks.c.rank, shadow_tasks.c.created_at)
     ordered = sa.select(*columns).where(condition).order_by(shadow_tasks.c.rank, shadow_tasks.c.created_at)
     return sa.select(ordered.limit(limit).subquery())
+
+
+def _ranks_of(app: str, roles: Sequence[str], held: Collection[tuple[str, str]]) -> sa.ColumnElement[bool]:
+    """The application's tasks of the roles that may go on."""
+    ranks = [RANK[role] for role in roles if (app, role) not in held]
+    return (shadow_tasks.c.app == app) & shadow_tasks.c.rank.in_(ranks)
 
 
 def _due(now: datetime) -> sa.ColumnElement[bool]:

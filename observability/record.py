@@ -24,12 +24,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StageTiming:
-    """One stage from `start_ns` to `end_ns`, nanoseconds since the Unix epoch; `error_code` if it failed."""
+    """One stage from `start_ns` to `end_ns`, nanoseconds since the Unix epoch; `error_code` if it failed.
+
+    `replica` names the process that carried it out, where it is not the one of the reading.
+    """
 
     stage: Stage
     start_ns: int
     end_ns: int
     error_code: str | None = None
+    replica: str = ""
 
     def __post_init__(self) -> None:
         if self.end_ns < self.start_ns:

@@ -40,9 +40,9 @@ class StageClock:
         finally:
             self._timings.append(StageTiming(stage, start, max(start, self.now_ns()), code))
 
-    def add(self, stage: Stage, start_ns: int, end_ns: int) -> None:
+    def add(self, stage: Stage, start_ns: int, end_ns: int, error_code: str | None = None) -> None:
         """Note a stage that someone else measured; clocks of two machines may disagree, so it is clamped."""
-        self._timings.append(StageTiming(stage, start_ns, max(start_ns, end_ns)))
+        self._timings.append(StageTiming(stage, start_ns, max(start_ns, end_ns), error_code))
 
     @property
     def timings(self) -> tuple[StageTiming, ...]:

@@ -182,6 +182,7 @@ class Settings(BaseSettings):
     keep_documents_days: float | None = Field(default=90, gt=0)  # SR and SEG in the ledger; None: for ever
     keep_jobs_days: float | None = Field(default=365, gt=0)  # and all that names a study
     keep_evidence_days: float | None = Field(default=1825, gt=0)  # decisions and outcomes, by pseudonyms
+    keep_cost_events_days: float = Field(default=92, gt=2)  # for so long the books of costs can be corrected
     keep_inbox_hours: float = Field(default=24, gt=0)  # a pushed study that was read and delivered
     keep_failed_inbox_hours: float = Field(default=168, gt=0)  # one that was not
     purge_interval_s: float = Field(default=3600, gt=0)

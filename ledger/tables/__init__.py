@@ -13,7 +13,7 @@ from ledger.tables.base import (
     schema,
     unindexed,
 )
-from ledger.tables.costs import cost_bills, cost_events, cost_hours, cost_postings
+from ledger.tables.costs import cost_bills, cost_events, cost_hours, cost_postings, waiting_work
 from ledger.tables.decisions import decisions, exposures, routing_tables
 from ledger.tables.jobs import ENDED, deliveries, documents, idempotency, jobs, readings
 from ledger.tables.observed import (
@@ -104,4 +104,5 @@ __all__ = [
     "truth_sets",
     "truths",
     "unindexed",
+    "waiting_work",
 ]

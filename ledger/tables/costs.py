@@ -28,6 +28,9 @@ cost_hours = sa.Table(
     ),  # how often it was posted; all but the first are corrections
     sa.Column("prices", sa.String(32), nullable=False),  # the digest of those that it was posted by
     sa.Column("unpriced", sa.String(128), nullable=False),
+    sa.Column(  # its events are gone, so that nothing corrects it any more
+        "is_sealed", sa.Boolean, nullable=False, server_default=sa.false()
+    ),
 )
 
 cost_postings = sa.Table(
@@ -49,6 +52,7 @@ cost_postings = sa.Table(
     sa.Column("delivered", sa.Boolean, nullable=False),
     sa.Column("marginal", sa.Boolean, nullable=False),
     sa.Column("nano", sa.BigInteger, nullable=False),
+    sa.Column("deployment", sa.String(64), nullable=False, server_default=""),
 )
 
 cost_bills = sa.Table(  # what the paid times alone come to: the postings of an hour sum to it
@@ -58,4 +62,14 @@ cost_bills = sa.Table(  # what the paid times alone come to: the postings of an 
     sa.Column("entry", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("item", sa.String(32), primary_key=True),
     sa.Column("nano", sa.BigInteger, nullable=False),
+)
+
+waiting_work = sa.Table(  # what no worker begins, so that a budget holds
+    "waiting_work",
+    metadata,
+    sa.Column("app", sa.String(255), primary_key=True),
+    sa.Column("role", sa.String(16), primary_key=True),  # of shadow tasks
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("until", UtcTime, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
 )

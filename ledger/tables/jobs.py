@@ -119,4 +119,5 @@ deliveries = sa.Table(
     sa.Column("error_code", sa.String(64)),
     sa.Column("ended_at", UtcTime),
     sa.Index("deliveries_due", "state", "not_before"),
+    sa.Index("deliveries_ended", "ended_at"),
 )

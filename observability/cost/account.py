@@ -23,9 +23,10 @@ class Line(StrEnum):
     IDLE = "idle"
     LOAD = "load"
     DRAIN = "drain"
+    PLATFORM = "platform"  # what is there for all versions, while it works for no study
 
 
-OVERHEAD: Final = frozenset({Line.IDLE, Line.LOAD, Line.DRAIN})
+OVERHEAD: Final = frozenset({Line.IDLE, Line.LOAD, Line.DRAIN, Line.PLATFORM})
 """What no study used."""
 CHARGES: Final = {
     Item.READER_MINUTE: Line.REVIEW,
@@ -37,7 +38,10 @@ PRIMARY_VARIANT: Final = "champion"
 
 
 class Account(NamedTuple):
-    """The key of a posting; what does not apply is empty. `marginal`: not paid without the work."""
+    """The key of a posting; what does not apply is empty. `marginal`: not paid without the work.
+
+    `deployment` names the part of the platform whose time it is.
+    """
 
     line: str
     item: str
@@ -51,10 +55,14 @@ class Account(NamedTuple):
     outcome: str
     delivered: bool
     marginal: bool
+    deployment: str = ""
 
 
-def account_of_usage(usage: Usage, item: Item, *, marginal: bool) -> Account:
-    return _account(usage.reading, line_of(usage.reading), item.value, usage.stage.value, marginal)
+def account_of_usage(usage: Usage, item: Item, by: PaidTime) -> Account:
+    """Of a time that was paid `by` an event."""
+    line = line_of(usage.reading)
+    account = _account(usage.reading, line, item.value, usage.stage.value, by.is_elastic)
+    return account._replace(deployment=by.deployment)
 
 
 def account_of_charge(charge: Charge) -> Account:
@@ -69,7 +77,8 @@ def account_of_delivery(reading: CostedReading) -> Account:
 def account_of_rest(paid: PaidTime, item: Item) -> Account:
     """Of the paid time that nobody used."""
     about = (paid.model, paid.version, "", paid.site, "", "")
-    return Account(UNUSED[paid.phase].value, item.value, "", "", *about, False, paid.is_elastic)
+    line = Line.PLATFORM if paid.deployment else UNUSED[paid.phase]
+    return Account(line.value, item.value, "", "", *about, False, paid.is_elastic, paid.deployment)
 
 
 def line_of(reading: CostedReading) -> Line:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import NamedTuple
+from hashlib import blake2b
+from itertools import chain, product
+from typing import Final, NamedTuple
 
 from observability.cost.account import (
     Account,
@@ -21,6 +22,8 @@ from observability.cost.largest_remainder import apportion
 from observability.cost.price_book import Price, PriceBook
 from observability.cost.spans import Span, joined
 from observability.cost.sweep import Work, sweep
+
+NOT_KNOWN: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ def books_of(events: Iterable[CostEvent], book: PriceBook, hour: Span) -> Books:
 
     At a moment in which somebody waits for a study, the live readings share what the moment costs and the silent ones
     have it for nothing; they pay for what would be idle without them. So no live reading costs more or less because
-    a shadow runs beside it.
+    a shadow runs beside it. Likewise, readings whose replica is not known pay for what would be idle without them.
     """
     told = _told(events)
     amounts: dict[Account, int] = defaultdict(int)
@@ -83,7 +86,15 @@ def paid_once(events: Iterable[PaidTime]) -> list[_Paid]:
 
 
 def _kind(event: PaidTime) -> tuple[object, ...]:
-    return event.holds, event.phase, event.model, event.version, event.site, event.is_elastic
+    return (
+        event.holds,
+        event.phase,
+        event.model,
+        event.version,
+        event.site,
+        event.is_elastic,
+        event.deployment,
+    )
 
 
 def _told(events: Iterable[CostEvent]) -> _Told:
@@ -98,7 +109,28 @@ def _told(events: Iterable[CostEvent]) -> _Told:
             usages[event.resource].append(event)
         else:
             charges.append(event)
+    for usage in usages.pop(NOT_KNOWN, ()):
+        usages[_place_of(usage, paid)].append(usage)
     return _Told(paid, usages, charges)
+
+
+def _place_of(usage: Usage, paid: Mapping[str, Sequence[PaidTime]]) -> str:
+    """One of the version's resources that were paid then, whichever the usage's own times draw."""
+    places = [
+        resource
+        for resource, events in sorted(paid.items())
+        if any(_is_of(usage, event) and event.end_ns > usage.start_ns for event in events)
+    ]
+    if not places:
+        return NOT_KNOWN
+    times = f"{usage.start_ns} {usage.end_ns}"
+    drawn = blake2b(times.encode(), digest_size=8, person=b"cost-place").digest()
+    return places[int.from_bytes(drawn, "big") % len(places)]
+
+
+def _is_of(usage: Usage, event: PaidTime) -> bool:
+    of_version = (event.model, event.version) == (usage.reading.model, usage.reading.version)
+    return of_version and event.start_ns < usage.end_ns and not event.deployment
 
 
 def _share(
@@ -110,15 +142,20 @@ def _share(
     unpriced: set[Item],
 ) -> None:
     """Book one resource in a slot in which no price changes. What it holds may change when it was paid for anew."""
-    for holds, is_elastic in dict.fromkeys((one.by.holds, one.by.is_elastic) for one in once):
+    for alike in dict.fromkeys(_account_kind(one.by) for one in once):
         paid = [
             _Paid(inside, one.by)
             for one in once
-            if (one.by.holds, one.by.is_elastic) == (holds, is_elastic) and (inside := one.span.within(slot))
+            if _account_kind(one.by) == alike and (inside := one.span.within(slot))
         ]
         if paid:
-            prices = _prices(holds, book, slot, unpriced)
-            _share_paid(paid, usages, prices, is_elastic, amounts)
+            prices = _prices(paid[0].by.holds, book, slot, unpriced)
+            _share_paid(paid, usages, prices, amounts)
+
+
+def _account_kind(event: PaidTime) -> tuple[object, ...]:
+    """What paid times have alike whose usages are booked in one."""
+    return event.holds, event.is_elastic, event.deployment
 
 
 def _prices(
@@ -133,21 +170,23 @@ def _share_paid(
     paid: Sequence[_Paid],
     usages: Sequence[Usage],
     prices: Sequence[tuple[Holding, Price]],
-    is_elastic: bool,
     amounts: dict[Account, int],
 ) -> None:
     """Live readings first, silent ones in what these leave, and the rest by what the resource was there for."""
+    by = paid[0].by
     free: Sequence[Span] = joined([one.span for one in paid])
     ends = Span(free[0].start, free[-1].end)
-    for mode in ReadingMode:
+    for mode, is_placed in product(ReadingMode, (True, False)):
         those = [
             one
             for one in usages
-            if one.reading.mode is mode and one.start_ns < ends.end and one.end_ns > ends.start
+            if (one.reading.mode, one.resource != NOT_KNOWN) == (mode, is_placed)
+            and one.start_ns < ends.end
+            and one.end_ns > ends.start
         ]
         swept = sweep(free, [Work(one.start_ns, one.end_ns, one.weight) for one in those])
         for holding, price in prices:
-            accounts = [account_of_usage(one, holding.item, marginal=is_elastic) for one in those]
+            accounts = [account_of_usage(one, holding.item, by) for one in those]
             _book(accounts, swept.shares, _cost(swept.busy, holding, price), amounts)
         free = swept.free
     for one in paid:

@@ -50,7 +50,8 @@ class Holding:
 class PaidTime:
     """A resource (a replica) was paid for. `is_elastic`: it would not have been there without the work.
 
-    The same moment of a resource is paid once, however many events tell of it.
+    The same moment of a resource is paid once, however many events tell of it. `deployment` names what it is there
+    for where that is no version of a model: a part of the platform.
     """
 
     event: str
@@ -63,6 +64,7 @@ class PaidTime:
     version: str = ""
     site: str = ""
     is_elastic: bool = False
+    deployment: str = ""
 
     def __post_init__(self) -> None:
         _require_span(self.start_ns, self.end_ns)
@@ -96,7 +98,8 @@ class CostedReading:
 class Usage:
     """A reading kept a resource busy in one stage, until it let go of it, also if it was cancelled before.
 
-    `weight` is the share beside others at the same time: voxels, or the time that it takes alone.
+    `weight` is the share beside others at the same time: voxels, or the time that it takes alone. A resource that is
+    not known (it is empty) is one of the version's: such a usage takes no more than what would be idle there.
     """
 
     event: str

@@ -27,6 +27,7 @@ class LivingReplica:
     version: str = ""
     site: str = ""
     is_elastic: bool = False
+    deployment: str = ""
 
 
 class Untold(NamedTuple):
@@ -81,4 +82,5 @@ def _paid(was: Untold, end_ns: int, *, is_gone: bool) -> PaidTime:
         one.version,
         one.site,
         one.is_elastic,
+        one.deployment,
     )

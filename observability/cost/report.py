@@ -26,21 +26,25 @@ class Dimension(StrEnum):
     SITE = "site"
     MODALITY = "modality"
     OUTCOME = "outcome"
+    DEPLOYMENT = "deployment"
 
 
 class IdlePolicy(StrEnum):
     """Who bears what nobody used (idle, load and drain)."""
 
     NONE = "none"  # nobody: it stands in rows of its own
-    PROPORTIONAL = "proportional"  # who used the version's resources, by what each used
+    PROPORTIONAL = "proportional"  # who used the version (of the platform: anything), by what each used
     UNIFORM = "uniform"  # the same, in equal parts
 
 
 class Pool(NamedTuple):
-    """Whose overhead is shared among whom: those of one version."""
+    """Whose overhead is shared among whom: that of a version among those of the version, the platform's among all."""
 
     model: str
     version: str
+
+
+PLATFORM: Final = Pool("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +170,13 @@ def _overhead(amounts: Mapping[Account, int], by: Sequence[Dimension], idle: Idl
     used: dict[Pool, dict[Key, int]] = defaultdict(lambda: defaultdict(int))
     unused: dict[Pool, dict[Key, int]] = defaultdict(lambda: defaultdict(int))
     for account, nano in amounts.items():
-        side = unused if account.line in OVERHEAD else used
-        side[Pool(account.model, account.version)][key_of(account, by)] += nano
+        key, pool = key_of(account, by), Pool(account.model, account.version)
+        if account.line in OVERHEAD:
+            unused[PLATFORM if account.line == Line.PLATFORM else pool][key] += nano
+        else:
+            used[pool][key] += nano
+            if pool != PLATFORM:
+                used[PLATFORM][key] += nano
     found: dict[Key, int] = defaultdict(int)
     for pool, own in sorted(unused.items()):
         for key, nano in _borne(own, used.get(pool, {}), idle).items():

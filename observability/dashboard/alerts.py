@@ -117,6 +117,14 @@ ALERTS: Final = (
         "Nothing was ever told of a study: no controller adds records up, or none came since the start.",
         "serinus status; the log of RolloutController has `chore.failed`.",
     ),
+    Alert(
+        "SerinusCostsDoNotSumToTheBill",
+        "abs(sum(serinus_cost_today) - sum(serinus_bill_today)) > 0.001 * sum(serinus_bill_today)",
+        "10m",
+        Severity.TICKET,
+        "What studies cost and what was paid differ by more than a thousandth.",
+        "serinus cost report --by line; trust no cost until both agree.",
+    ),
 )
 
 

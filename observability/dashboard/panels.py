@@ -348,5 +348,29 @@ PLATFORM: Final = Section(
     ),
 )
 
-SECTIONS: Final = (STUDIES, CASE_MIX, VERSIONS, PLATFORM)
+COSTS: Final = Section(
+    "Costs",
+    (
+        Panel(
+            "Cost of the day by line",
+            "What the running day (UTC) has cost so far, in the currency of the price book. docs/costs.md",
+            Unit.NUMBER,
+            (Query("sum by (line) (serinus_cost_today)", "{{line}}"),),
+        ),
+        Panel(
+            "Cost of the day by model and variant",
+            "Time that no study used has no variant; what is there for all versions has no model.",
+            Unit.NUMBER,
+            (Query("sum by (model, variant) (serinus_cost_today)", "{{model}} {{variant}}"),),
+        ),
+        Panel(
+            "Bill of the day",
+            "Made of what was paid alone. The costs beside it sum to the same.",
+            Unit.NUMBER,
+            (Query("serinus_bill_today", "{{item}}"),),
+        ),
+    ),
+)
+
+SECTIONS: Final = (STUDIES, CASE_MIX, VERSIONS, PLATFORM, COSTS)
 PANELS: Final = tuple(panel for section in SECTIONS for panel in section.panels)

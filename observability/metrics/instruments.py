@@ -239,6 +239,16 @@ ALARMS: Final = _gauge("serinus_alarms", "Alarms that `serinus status` shows.")
 REPLICAS_WANTED: Final = _gauge(
     "serinus_replicas_wanted", "Replicas that a version is to have.", "model", "version"
 )
+COST_TODAY: Final = _gauge(
+    "serinus_cost_today",
+    "What the running day (UTC) has cost, in the currency of the price book, by what it was for.",
+    "line",
+    "model",
+    "variant",
+)
+BILL_TODAY: Final = _gauge(
+    "serinus_bill_today", "The same, made of what was paid alone: both sums agree.", "item"
+)
 OF_NOW: Final = (
     JOBS,
     QUEUED,
@@ -251,5 +261,7 @@ OF_NOW: Final = (
     ROLLOUT_WEIGHT,
     ALARMS,
     REPLICAS_WANTED,
+    COST_TODAY,
+    BILL_TODAY,
 )
 """What is asked when somebody scrapes."""

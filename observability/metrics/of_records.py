@@ -25,7 +25,8 @@ def observations_of(trace: StudyTrace, trace_id: str | None = None) -> Iterator[
         if delivered is not None and delivered.facts is not None:
             yield from _of_case(delivered.facts)
         yield from _of_study(trace, first.model if first else UNKNOWN, modality, trace_id)
-    for timing in (*trace.stages, *(stage for one in trace.records for stage in one.stages)):
+    answered = [one for one in trace.records if one.outcome is Outcome.OK]
+    for timing in (*trace.stages, *(stage for one in answered for stage in one.stages)):
         seconds = timing.duration_ms / 1e3
         yield Observation(of.STAGE_SECONDS, (timing.stage.value, modality), seconds)
     for record in trace.records:
@@ -72,7 +73,7 @@ def _of_forward(record: InferenceRecord) -> Iterator[Observation]:
 def _of_record(record: InferenceRecord, trace: StudyTrace, trace_id: str | None) -> Iterator[Observation]:
     version = (record.model, record.version)
     yield Observation(of.INFERENCES, (*version, record.variant, record.role, record.outcome.value), 1)
-    if record.stages:
+    if record.stages and record.outcome is Outcome.OK:
         seconds = sum(timing.duration_ms for timing in record.stages) / 1e3
         exemplar = _exemplar(trace, trace_id, seconds)
         labels = (*version, record.variant, record.role)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -26,12 +27,14 @@ from core.priority import QueueOrder
 from models.spec import ModelSpec, Task
 from serve_apps.adapters.serve_calls import call
 from serve_apps.adapters.shared_objects import open_packed
+from serve_apps.application.failed_work import without_answer
 from serve_apps.application.fetch_with_fallback import Reader
 from serve_apps.application.loans import Borrower, Loan
 from serve_apps.application.messages import FetchedStudy, FetchRequest, Inference, ServedVersion
 
 logger = logging.getLogger("serinus.inference")
 ANSWER_S: Final = 60.0
+NO_ANSWER: Final = (DeadlineExceeded, WorkerLost)
 
 
 class ReaderHandle(Protocol):
@@ -170,14 +173,19 @@ class ServeInference:
 
         Predicting is idempotent: a replica that is lost under it is replaced once within the deadline.
         """
-        end = asyncio.get_running_loop().time() + deadline_s
+        begun_ns, end = time.time_ns(), asyncio.get_running_loop().time() + deadline_s
         try:
-            inference: Inference = await call(method, *arguments, deadline_s=deadline_s)
-        except StudyEvicted:
-            raise
-        except WorkerLost:
-            left_s = end - asyncio.get_running_loop().time()
-            inference = await call(method, *arguments, deadline_s=left_s)
+            try:
+                inference: Inference = await call(method, *arguments, deadline_s=deadline_s)
+            except StudyEvicted:
+                raise
+            except WorkerLost:
+                left_s = end - asyncio.get_running_loop().time()
+                inference = await call(method, *arguments, deadline_s=left_s)
+        except NO_ANSWER as error:
+            if isinstance(error, StudyEvicted):
+                raise
+            raise without_answer(error, begun_ns, time.time_ns()) from None
         return inference
 
     def _handle(self, version: ServedVersion) -> ModelHandle:

@@ -27,8 +27,16 @@ _ROWS = [
         "per_delivered": None,
     },
 ]
+_WAITS = {
+    "app": "mv-ich-triage-2",
+    "model": "ich-triage",
+    "role": "replay",
+    "until": "2026-05-02T00:00:00Z",
+    "reason": "replay of ich-triage would pass the budget site-daily of a day and waits",
+}
 OF_COSTS: Mapping[str, dict[str, Any]] = {
     "CostRowOut": _ROWS[0],
+    "WaitingOut": _WAITS,
     "CostReportOut": {
         "since": "2026-05-01T08:00:00Z",
         "until": "2026-05-01T09:00:00Z",
@@ -43,5 +51,6 @@ OF_COSTS: Mapping[str, dict[str, Any]] = {
         "delivered": 40,
         "per_delivered": "0.103972500",
         "unpriced": [],
+        "waits": [_WAITS],
     },
 }

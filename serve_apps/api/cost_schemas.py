@@ -32,6 +32,16 @@ class CostRowOut(Wire):
     per_delivered: Amount | None
 
 
+class WaitingOut(Wire):
+    """Work of a version that no worker begins until then, so that a budget holds."""
+
+    app: str = Field(description="of the version, mv-<model>-<version>")
+    model: str
+    role: str
+    until: datetime
+    reason: str
+
+
 class CostReportOut(Wire):
     """What whole hours have cost. `bill` is what was paid, by item, of the paid times alone; the rows sum to it.
 
@@ -51,3 +61,4 @@ class CostReportOut(Wire):
     delivered: int
     per_delivered: Amount | None = Field(description="of the whole bill")
     unpriced: tuple[str, ...]
+    waits: tuple[WaitingOut, ...] = Field(default=(), description="what waits now, whatever the span")

@@ -3,13 +3,14 @@
 FastAPI reads the annotations of the routes at run time, so they are not postponed here.
 """
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from observability.cost.price_book import NANO
 from observability.cost.report import Dimension, IdlePolicy, Row
-from serve_apps.api.cost_schemas import CostReportOut, CostRowOut
+from serve_apps.api.cost_schemas import CostReportOut, CostRowOut, WaitingOut
 from serve_apps.api.dependencies import MUST_ADMINISTER, Site
 from serve_apps.api.problems import problems
 from serve_apps.api.schemas import IsoTime
@@ -49,6 +50,7 @@ def report_out(found: CostReport) -> CostReportOut:
         delivered=report.delivered,
         per_delivered=_amount_or_none(report.per_delivered),
         unpriced=found.unpriced,
+        waits=tuple(WaitingOut(**asdict(one)) for one in found.waits),
     )
 
 

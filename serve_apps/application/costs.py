@@ -6,7 +6,7 @@ who asks for a report from an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,9 +15,9 @@ from typing import Final, Protocol
 
 from core.clock import now
 from core.errors import InvalidField, NoPriceBook
-from ledger import CostSums
+from ledger import CostSums, Waiting
 from observability.cost.price_book import PriceBook
-from observability.cost.price_book_file import read_price_book
+from observability.cost.price_book_file import CostRules, read_cost_rules
 from observability.cost.report import Dimension, IdlePolicy, Report, report_of
 from serve_apps.application.executors import run_in
 
@@ -32,6 +32,12 @@ class CostSource(Protocol):
     def sums(self, first: int, end: int, book: PriceBook) -> CostSums: ...
 
 
+class WaitingSource(Protocol):
+    """`ledger.waiting_work`. Raises LedgerUnavailable."""
+
+    def all(self) -> Sequence[Waiting]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class CostQuery:
     """What is asked for: from when to when (None: the day before `until`; until now), grouped how."""
@@ -44,13 +50,17 @@ class CostQuery:
 
 @dataclass(frozen=True, slots=True)
 class CostReport:
-    """A report of whole hours. `unpriced` are items that were used and have no price, so that the bill lacks them."""
+    """A report of whole hours. `unpriced` are items that were used and have no price, so that the bill lacks them.
+
+    `waits` is the work that waits now for a budget, whatever the span.
+    """
 
     report: Report
     currency: str
     since: datetime
     until: datetime
     unpriced: tuple[str, ...]
+    waits: tuple[Waiting, ...] = ()
 
 
 class CostService:
@@ -62,8 +72,10 @@ class CostService:
         price_book: Path | None,
         executor: Executor,
         clock: Callable[[], datetime] = now,
+        waiting: WaitingSource | None = None,
     ) -> None:
         self._source = source
+        self._waiting = waiting
         self._price_book = price_book
         self._executor = executor
         self._clock = clock
@@ -82,15 +94,21 @@ class CostService:
             EPOCH + first * HOUR,
             EPOCH + end * HOUR,
             tuple(sorted(sums.unpriced)),
+            tuple(self._waiting.all()) if self._waiting is not None else (),
         )
 
 
 def site_price_book(file: Path | None) -> PriceBook:
-    """The price book of the site's file. Raises NoPriceBook."""
+    """The prices of the site's file. Raises NoPriceBook."""
+    return site_cost_rules(file).prices
+
+
+def site_cost_rules(file: Path | None) -> CostRules:
+    """What the site's price book says. Raises NoPriceBook."""
     if file is None:
         raise NoPriceBook("this site has no price book: name one in SERINUS_PRICE_BOOK (docs/costs.md)")
     try:
-        return read_price_book(file.read_text(), file.name)
+        return read_cost_rules(file.read_text(), file.name)
     except (OSError, UnicodeDecodeError):
         raise NoPriceBook(f"the price book {file.name} cannot be read") from None
     except InvalidField as error:

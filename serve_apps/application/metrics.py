@@ -52,11 +52,13 @@ class MetricsService:
         overview: Overview,
         executor: Executor,
         replicas: CountReplicas = nobody_counts,
+        costs: Callable[[], tuple[Gauges, ...]] = tuple,
     ) -> None:
         self._ledger = ledger
         self._overview = overview
         self._executor = executor
         self._replicas = replicas
+        self._costs = costs
 
     async def exposition(self) -> str:
         """OpenMetrics text. Raises LedgerUnavailable: a scrape that fails is better than one that tells half."""
@@ -71,9 +73,9 @@ class MetricsService:
         queue, alarms = await self._overview.queue(), await self._overview.alarms()
         snapshot, replicas = self._overview.snapshot(), await self._replicas()
         gauges = gauges_of(queue, snapshot, rollouts, len(alarms))
-        return MetricsNow(
-            series, (*gauges, *gauges_of_waiting(waiting), gauge_of_replicas(snapshot, replicas))
-        )
+        costs = await run_in(self._executor, self._costs)
+        living = gauge_of_replicas(snapshot, replicas)
+        return MetricsNow(series, (*gauges, *gauges_of_waiting(waiting), living, *costs))
 
 
 def gauges_of_waiting(waiting: Mapping[Priority, WaitingJobs]) -> tuple[Gauges, ...]:

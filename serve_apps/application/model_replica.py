@@ -13,11 +13,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from core.errors import ModelFailed, ModelUnavailable, PoisonStudy, SerinusError
 from core.priority import QueueOrder
@@ -31,6 +30,8 @@ from observability.names import Stage
 from observability.record import StageTiming
 from observability.stage_clock import StageClock
 from serve_apps.application.alone import AloneGate
+from serve_apps.application.failed_work import with_work
+from serve_apps.application.flights import NO_FLIGHTS, Flights
 from serve_apps.application.input_rule import UNGUARDED, InputGuard
 from serve_apps.application.messages import Inference
 from serve_apps.application.priority_batcher import BatchLimit, PriorityBatcher
@@ -91,37 +92,6 @@ class _Seen:
     prepare_ms: float
 
 
-class Flights(Protocol):
-    """Which studies a process had in work when it died, by the digest of their input."""
-
-    def deaths(self, key: str) -> int: ...
-
-    def flight(self, key: str) -> AbstractContextManager[None]: ...
-
-    def answered(self, key: str) -> None: ...
-
-    def land(self) -> None: ...
-
-
-class NoFlights:
-    """For a replica of whose death nobody wants to know more."""
-
-    def deaths(self, key: str) -> int:
-        return 0
-
-    def flight(self, key: str) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def answered(self, key: str) -> None:
-        return
-
-    def land(self) -> None:
-        return
-
-
-NO_FLIGHTS: Final[Flights] = NoFlights()
-
-
 @dataclass(frozen=True, slots=True)
 class _Forwarded:
     outputs: Outputs | ModelFailed
@@ -137,6 +107,7 @@ class _FailedAlone:
 
     failure: ModelFailed
     check: InputCheck
+    stages: tuple[StageTiming, ...]
 
 
 class ModelReplica:
@@ -192,17 +163,20 @@ class ModelReplica:
 
     async def _predict(self, volume: Volume, order: QueueOrder) -> Inference:
         clock = StageClock()
+        try:
+            return await self._predict_in_stages(volume, order, clock)
+        except SerinusError as error:
+            raise with_work(error, clock.timings) from None
+
+    async def _predict_in_stages(self, volume: Volume, order: QueueOrder, clock: StageClock) -> Inference:
         with clock.stage(Stage.PREPARE):
             async with self._preparing.slot(order):
                 seen = await self._prepare_and_check(volume)
-        queued_ns = clock.now_ns()
-        forwarded = await self._batcher.submit(seen.prepared, order)
+        forwarded = await self._forwarded(seen, order, clock)
         outputs = forwarded.outputs
         if isinstance(outputs, ModelFailed):
             failed = await self._blame(outputs, is_first=forwarded.is_first_failure)
             raise self._model.guard.failure(failed, seen.check)
-        clock.add(Stage.WAIT, queued_ns, forwarded.timing.start_ns)
-        clock.add(Stage.FORWARD, forwarded.timing.start_ns, forwarded.timing.end_ns)
         with clock.stage(Stage.INTERPRET):
             prediction, interpret_ms = await _in(
                 self._threads.cpu, lambda: timed(lambda: self._interpret(outputs, volume, seen))
@@ -210,6 +184,22 @@ class ModelReplica:
         together = forwarded.studies
         took_ms = work_ms(seen.prepare_ms, forwarded.forward_ms, interpret_ms, studies=together)
         return Inference(prediction, clock.timings, self._model.device, took_ms, studies=together)
+
+    async def _forwarded(self, seen: _Seen, order: QueueOrder, clock: StageClock) -> _Forwarded:
+        """The study's forward. One that outlasts its time is told as long as it was waited for; a study that is sent
+        away for the sake of another has only waited.
+        """
+        queued_ns = clock.now_ns()
+        try:
+            forwarded = await self._batcher.submit(seen.prepared, order)
+        except ModelFailed as error:
+            clock.add(Stage.FORWARD, queued_ns, clock.now_ns(), error.code)
+            raise
+        timing, failed = forwarded.timing, forwarded.outputs
+        clock.add(Stage.WAIT, queued_ns, timing.start_ns)
+        code = failed.code if isinstance(failed, ModelFailed) else None
+        clock.add(Stage.FORWARD, timing.start_ns, timing.end_ns, code)
+        return forwarded
 
     async def predict_when_idle(self, volume: Volume) -> Inference:
         """Predict for a shadow: alone, one at a time, and on cores that no live study wants."""
@@ -244,7 +234,7 @@ class ModelReplica:
         if isinstance(computed, _FailedAlone):
             is_first = self._note(computed.failure)
             failed = await self._blame(computed.failure, is_first=is_first)
-            raise self._model.guard.failure(failed, computed.check)
+            raise with_work(self._model.guard.failure(failed, computed.check), computed.stages)
         self._note(computed)
         return [computed]
 
@@ -269,12 +259,18 @@ class ModelReplica:
 
     def _predict_alone(self, volume: Volume) -> Inference | _FailedAlone:
         clock = StageClock()
+        try:
+            return self._predict_here(volume, clock)
+        except SerinusError as error:
+            raise with_work(error, clock.timings) from None
+
+    def _predict_here(self, volume: Volume, clock: StageClock) -> Inference | _FailedAlone:
         with clock.stage(Stage.PREPARE):
             seen = self._look_at(volume)
         with clock.stage(Stage.FORWARD):
             (outputs,), forward_ms = timed(lambda: self._model.forward([seen.prepared]))
         if isinstance(outputs, ModelFailed):
-            return _FailedAlone(outputs, seen.check)
+            return _FailedAlone(outputs, seen.check, clock.timings)
         with clock.stage(Stage.INTERPRET):
             prediction, interpret_ms = timed(lambda: self._interpret(outputs, volume, seen))
         took_ms = work_ms(seen.prepare_ms, forward_ms, interpret_ms, studies=1)

@@ -25,6 +25,13 @@ from core.errors import (
     WorkerLost,
 )
 from core.priority import QueueOrder
+from serve_apps.application.failed_work import (
+    NO_WORK,
+    FailedWork,
+    with_work,
+    with_work_at,
+    work_of,
+)
 from serve_apps.application.intended_use import require_intended_use
 from serve_apps.application.messages import FetchedStudy, Inference, ServedVersion
 from serve_apps.application.ports import InferencePort
@@ -75,12 +82,16 @@ class InferenceRequest(Generic[Report]):
 
 @dataclass(frozen=True, slots=True)
 class VariantFailure:
-    """A variant that did not answer; it counts against the variant unless `counts` is false."""
+    """A variant that did not answer; it counts against the variant unless `counts` is false.
+
+    `work` is what its replica did for nothing.
+    """
 
     variant: Variant
     failure: Failure
     code: str
     counts: bool
+    work: FailedWork = NO_WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +149,8 @@ class FallbackInference(Generic[Report]):
                 attempt = Attempt(is_champion, failure_of(error), number, self._end - self._clock())
                 step = after_failure(attempt, self._policy)
                 code = attempt.failure.value if isinstance(error, NoTime) else error.code
-                self.failures.append(VariantFailure(variant, attempt.failure, code, step.counts))
+                failure = VariantFailure(variant, attempt.failure, code, step.counts, work_of(error))
+                self.failures.append(failure)
                 if step.action is Action.GIVE_UP:
                     raise
                 number = number + 1 if step.action is Action.RETRY else 1
@@ -158,7 +170,8 @@ class FallbackInference(Generic[Report]):
         try:
             return inference, await request.accept(inference)
         except ModelFailed as error:
-            raise OutputRefused(error.detail) from None
+            refused = with_work(OutputRefused(error.detail), inference.stages)
+            raise with_work_at(refused, inference.replica) from None
 
     async def _ask_within_budget(
         self, version: ServedVersion, request: InferenceRequest[Report]
@@ -177,9 +190,10 @@ class FallbackInference(Generic[Report]):
             raise NoTime("too little time is left to ask another variant than the champion")
         try:
             return await self._ask_on_a_lent_slot(version, request, budget_s)
-        except DeadlineExceeded:
+        except DeadlineExceeded as error:
             if budget_s < unhurried_s:
-                raise NoTime("the caller's deadline leaves no more time for another variant") from None
+                hurried = NoTime("the caller's deadline leaves no more time for another variant")
+                raise with_work(hurried, work_of(error).stages) from None
             raise
 
     async def _ask_on_a_lent_slot(

@@ -33,6 +33,7 @@ from imaging.packed_mask import BrokenMask
 from ledger import ClaimedShadow, LeaseLost
 from observability.record import StudyTrace
 from serve_apps.application.executors import run_in
+from serve_apps.application.failed_work import work_of
 from serve_apps.application.messages import (
     EligibleModel,
     FetchedStudy,
@@ -297,7 +298,8 @@ class ShadowRunner:
         code = error.code if isinstance(error, SerinusError) else UNEXPECTED
         decision = retry_of(error, claimed, now(), self._c.retry)
         logger.info("shadow.failed", extra={"job": claimed.job_id, "code": code, "last": decision.at is None})
-        record = self._c.traces.shadow(claimed, (started_ns, time.time_ns()), error_code=code)
+        took = (started_ns, time.time_ns())
+        record = self._c.traces.shadow(claimed, took, error_code=code, work=work_of(error))
         note = partial(self._c.rows.failed, counts=decision.counts, record=record)
         try:
             await self._note(note, claimed.token, code, decision.at)

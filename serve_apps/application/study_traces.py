@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from core.errors import InputOutOfDistribution, OutsideIntendedUse, SerinusError, StudyError
@@ -12,6 +12,7 @@ from observability.record import InferenceRecord, InputFacts, Outcome, StageTimi
 from observability.redaction import Pseudonymiser
 from serve_apps.application.analyse_study import Analysis, Progress
 from serve_apps.application.decisions import RoutedStudy
+from serve_apps.application.failed_work import NO_WORK, FailedWork
 from serve_apps.application.messages import FetchedStudy, Inference
 from serve_apps.application.predict_with_fallback import VariantFailure
 
@@ -22,13 +23,15 @@ REFUSALS = (StudyError, OutsideIntendedUse, InputOutOfDistribution)
 class StudyTraces:
     """Names a study by its pseudonym; what it makes holds no pixel and no patient datum."""
 
-    def __init__(self, keys: Pseudonymiser, site: str) -> None:
+    def __init__(self, keys: Pseudonymiser, site: str, replica: str = "") -> None:
+        """`replica` names this process, which writes the reports."""
         self._keys = keys
         self._site = site
+        self._replica = replica
 
     def completed(self, job: Job, analysis: Analysis, own: Sequence[StageTiming]) -> StudyTrace:
         """The study's own stages, and a record of each version that was to answer: the last one did."""
-        stages = tuple(t for t in analysis.stages if t.stage not in VARIANT_STAGES)
+        stages = self._at_this_replica(t for t in analysis.stages if t.stage not in VARIANT_STAGES)
         everything = (*own, *analysis.stages)
         answered = self._answered(job, analysis)
         failed = [one for one in analysis.outcome.failures if one.variant != analysis.outcome.variant]
@@ -68,8 +71,12 @@ class StudyTraces:
         study: FetchedStudy | None = None,
         inference: Inference | None = None,
         error_code: str | None = None,
+        work: FailedWork = NO_WORK,
     ) -> StudyTrace:
-        """A reading that nobody waits for; `took` from when to when, in nanoseconds since the Unix epoch."""
+        """A reading that nobody waits for; `took` from when to when, in nanoseconds since the Unix epoch.
+
+        `work` is what a reading that failed kept busy.
+        """
         outcome = Outcome.OK if error_code is None else Outcome.FAILED
         record = InferenceRecord(
             study_key=claimed.study_key,
@@ -79,7 +86,7 @@ class StudyTraces:
             variant=claimed.variant,
             outcome=outcome,
             delivered=False,
-            stages=() if inference is None else _of_the_version(inference),
+            stages=work.stages if inference is None else _of_the_version(inference),
             error_code=error_code,
             device="" if inference is None else inference.device,
             attempt=max(claimed.attempt, 1),
@@ -125,8 +132,12 @@ class StudyTraces:
     def _failures(
         self, job: Job, routed: RoutedStudy, failures: Sequence[VariantFailure]
     ) -> tuple[InferenceRecord, ...]:
-        """One for each version that was to answer and did not, by its last failure."""
+        """One for each version that was to answer and did not, by its last failure, with the stages of all."""
         last = {failure.variant: failure for failure in failures}
+        stages = {
+            variant: tuple(timing for one in failures if one.variant == variant for timing in one.work.stages)
+            for variant in last
+        }
         return tuple(
             InferenceRecord(
                 study_key=self._keys.study(job.study.study_uid),
@@ -136,7 +147,7 @@ class StudyTraces:
                 variant=variant.name,
                 outcome=Outcome.FAILED,
                 delivered=False,
-                stages=(),
+                stages=stages[variant],
                 error_code=failure.code,
                 device="",
                 attempt=max(job.attempt, 1),
@@ -144,6 +155,13 @@ class StudyTraces:
                 role="failed",
             )
             for variant, failure in last.items()
+        )
+
+    def _at_this_replica(self, timings: Iterable[StageTiming]) -> tuple[StageTiming, ...]:
+        """The stages, with this process where it carried them out."""
+        return tuple(
+            replace(timing, replica=self._replica) if timing.stage is Stage.REPORT else timing
+            for timing in timings
         )
 
 

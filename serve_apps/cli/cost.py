@@ -17,7 +17,7 @@ from serve_apps.cli.output import AsJson, fail, out, print_json, table
 
 app = typer.Typer(no_args_is_help=True)
 PATH: Final = "/v1/costs"
-UNUSED: Final = "idle, load, drain"
+UNUSED: Final = "idle, load, drain, platform"
 UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1)}
 SHOWN: Final = Decimal("0.000001")  # a study on a shared core costs millionths
 
@@ -31,7 +31,9 @@ def cost() -> None:
 def report(
     by: Annotated[
         str,
-        typer.Option(help="line, item, stage, model, version, variant, site, modality, outcome; by commas."),
+        typer.Option(
+            help="line, item, stage, model, version, variant, site, modality, outcome, deployment; by commas."
+        ),
     ] = "model,version",
     since: Annotated[str, typer.Option(help="7d, 12h, 2026-05-01, or a time.")] = "1d",
     until: Annotated[str | None, typer.Option(help="As --since; left out: now.")] = None,
@@ -71,6 +73,11 @@ def _show(found: Mapping[str, Any]) -> None:
         out.print("no study was delivered, so there is no cost of one")
     else:
         out.print(f"{found['delivered']} studies delivered, {found['per_delivered']} each of the whole bill")
+    for one in {(one["role"], one["model"], one["until"]): one for one in found.get("waits", ())}.values():
+        out.print(
+            f"[yellow]waits until {one['until'][:16]}:[/] {one['role']} of {one['model']}: {one['reason']}",
+            soft_wrap=True,
+        )
     if found["unpriced"]:
         names = ", ".join(found["unpriced"])
         out.print(f"[yellow]used without a price, so not in the bill:[/] {names}", soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import ray
 from ray import serve
+from ray.serve._private.deployment_info import DeploymentInfo
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ApplicationStatusOverview
 
@@ -66,6 +67,17 @@ class RayServe:
     def delete(self, app_name: str) -> None:
         serve.delete(app_name, False)
 
+    def reserved(self, app_name: str, deployment: str) -> Mapping[str, float]:
+        """What Ray sets aside for one replica of a deployment: CPU, GPU, memory in bytes.
+
+        Raises KeyError for one that is gone.
+        """
+        client = _get_global_client(raise_if_no_controller_running=False)
+        if client is None:
+            raise KeyError(deployment)
+        route = client.get_deployment_info(deployment, app_name)
+        return reserved_by(DeploymentInfo.from_proto(route.deployment_info))
+
     def has_gpu(self) -> bool:
         return bool(ray.cluster_resources().get("GPU", 0) > 0)
 
@@ -84,6 +96,11 @@ async def ask_replica(app_name: str) -> bool:
     except (KeyError, SerinusError, ray.exceptions.RayError):
         return False
     return True
+
+
+def reserved_by(info: DeploymentInfo) -> Mapping[str, float]:
+    """What one replica of the deployment reserves."""
+    return dict(info.replica_config.resource_dict)
 
 
 def _replicas(application: ApplicationStatusOverview) -> int:

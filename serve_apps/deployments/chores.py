@@ -61,10 +61,6 @@ def chores_of(
         while ledger.drift.fold():
             pass
 
-    def add_to_costs() -> None:
-        while ledger.costs.fold():
-            pass
-
     purge_s = settings.purge_interval_s
     return (
         Chore("purge", purge_what_is_old, purge_s, first_after_s=purge_s),
@@ -74,5 +70,4 @@ def chores_of(
         Chore("rollout-runs", runs.write, ROLLOUT_RUNS_S),
         Chore("metrics", while_leading(leads, add_to_metrics), FOLDS_S),
         Chore("drift", while_leading(leads, count_for_drift), FOLDS_S),
-        *([Chore("costs", while_leading(leads, add_to_costs), FOLDS_S)] if settings.price_book else []),
     )

@@ -30,6 +30,7 @@ from serve_apps.api.webhook_receiver import WebhookReceiver
 from serve_apps.application.ab_tests import ABService
 from serve_apps.application.adjudication import AdjudicationService
 from serve_apps.application.anchored_audit import audit_anchor
+from serve_apps.application.cost_gauges import CostGauges
 from serve_apps.application.costs import CostService
 from serve_apps.application.drift import DriftService
 from serve_apps.application.edge_tally import ErrorTally, ResultTally
@@ -144,9 +145,15 @@ class Ingress(RoutingReplica):
             evidence_packs=EvidencePacks(
                 ledger, pools.packs, site=settings.site, signer=pack_signer(settings)
             ),
-            costs=CostService(ledger.costs, settings.price_book, pools.packs),
+            costs=CostService(ledger.costs, settings.price_book, pools.packs, waiting=ledger.waiting_work),
             drift=DriftService(ledger.drift, self._snapshot, pools.packs),
-            metrics=MetricsService(ledger, overview, pools.ledger, running_replicas),
+            metrics=MetricsService(
+                ledger,
+                overview,
+                pools.ledger,
+                running_replicas,
+                CostGauges(ledger.cost_spending, settings.price_book),
+            ),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
             results=ResultTally(keys.study),
             errors=ErrorTally(),

@@ -161,7 +161,7 @@ class JobWorker(RoutingReplica):
                 policy=settings.retry_policy,
                 keys=self._rules.keys,
                 sources=self._archives.source,
-                traces=StudyTraces(self._rules.keys, settings.site),
+                traces=StudyTraces(self._rules.keys, settings.site, self._name),
                 tracer=self._tracer,
                 after=self._after,
                 ledger=self._pools.ledger,

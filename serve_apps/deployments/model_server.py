@@ -17,6 +17,7 @@ from typing import Final
 import torch
 from ray import serve
 
+from core.errors import SerinusError
 from core.priority import QueueOrder
 from core.private_files import write_privately
 from imaging.finding import ModelStamp
@@ -35,6 +36,7 @@ from serve_apps.adapters.living_workers import own_worker_name
 from serve_apps.adapters.memory_guard import BEFORE_ROUTERS, offer_to_the_oom_killer, third_of_the_machine
 from serve_apps.adapters.memory_watcher import held_bytes
 from serve_apps.adapters.shared_objects import open_packed
+from serve_apps.application.failed_work import with_work_at
 from serve_apps.application.input_rule import UNGUARDED, InputGuard, no_check
 from serve_apps.application.loans import Loan
 from serve_apps.application.messages import Inference
@@ -103,11 +105,19 @@ class ModelServer:
 
     async def predict(self, loan: Loan, order: QueueOrder) -> Inference:
         """Predict for a live study. Raises StudyError or ModelError, without a pixel value, and StudyEvicted."""
-        return await self._told(await self._replica.predict(await self._open(loan), order))
+        volume = await self._open(loan)
+        try:
+            return await self._told(await self._replica.predict(volume, order))
+        except SerinusError as error:
+            raise with_work_at(error, self._name) from None
 
     async def predict_when_idle(self, loan: Loan) -> Inference:
         """Predict for a shadow, on cores that no live study wants. Raises as for a live study."""
-        return await self._told(await self._replica.predict_when_idle(await self._open(loan)))
+        volume = await self._open(loan)
+        try:
+            return await self._told(await self._replica.predict_when_idle(volume))
+        except SerinusError as error:
+            raise with_work_at(error, self._name) from None
 
     async def warm(self) -> str:
         """The digest of the version that is ready here."""

@@ -31,7 +31,8 @@ from serve_apps.adapters.living_workers import living_workers
 from serve_apps.adapters.rollout_gates import SignedGates
 from serve_apps.adapters.serve_applications import running_replicas
 from serve_apps.application.anchored_audit import audit_anchor
-from serve_apps.application.cost_recorder import CostRecorder
+from serve_apps.application.budgets import SiteBudgets
+from serve_apps.application.cost_gauges import CostGauges
 from serve_apps.application.gather_evidence import GatheredEvidence
 from serve_apps.application.metrics import MetricsService
 from serve_apps.application.overview import OverviewService
@@ -40,7 +41,7 @@ from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.control.admission import AdmissionController
 from serve_apps.control.apply import Applications, ReadinessProbes
 from serve_apps.control.chore import Chore, while_leading
-from serve_apps.control.cost_loop import CostLoop, CostWorld
+from serve_apps.control.cost_looks import CostWorld
 from serve_apps.control.gates import AskedGates
 from serve_apps.control.metrics_export import MetricsExport
 from serve_apps.control.observe import ApplicationPhases, Observer, unknown
@@ -57,6 +58,7 @@ from serve_apps.control.rollouts import Rollouts, Sources
 from serve_apps.control.subscription import RegistrySubscription
 from serve_apps.control.watch import DataPlaneWatch, RefusalLog, audit_chain, ledger_log, shadow_backlog
 from serve_apps.deployments.chores import chores_of
+from serve_apps.deployments.cost_chores import cost_chores
 from serve_apps.deployments.model_server import ModelServer
 from serve_apps.settings import Settings
 
@@ -83,7 +85,6 @@ class RolloutController:
             self._gates.run_forever(),
             *(chore.run_forever() for chore in self._chores),
             *([self._metrics.run_forever()] if self._metrics else []),
-            *([self._costs.run_forever()] if self._costs else []),
             *([self._subscription.run_forever()] if self._subscription else []),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -93,7 +94,8 @@ class RolloutController:
         cache = NodeCache(settings.paths.models, client, load_verify_key(settings.paths.verify_key))
         self._admission = AdmissionController(cache, changed=self._wake)
         probes = ReadinessProbes(self._wake, ask_replica)
-        self._applications = Applications(settings, RayServe(settings, ModelServer), probes)
+        self._serve = RayServe(settings, ModelServer)
+        self._applications = Applications(settings, self._serve, probes)
         phases = ApplicationPhases(self._applications)
         embedded = settings.mlflow_url is None
         self._registry_changes = SqliteChanges(database_of(settings.paths.mlflow)) if embedded else None
@@ -136,23 +138,25 @@ class RolloutController:
             Chore("queue", while_leading(self._leads, self._queue.look), LOOK_S),
         )
         self._metrics = self._metrics_export(settings, settings.otlp_metrics_endpoint)
-        self._costs = self._cost_loop(settings) if settings.price_book else None
+        self._budgets = site_budgets(settings, ledger)
+        self._chores += cost_chores(
+            settings, ledger, self._cost_world(settings), self._budgets, lambda: self._publisher.snapshot
+        )
 
-    def _cost_loop(self, settings: Settings) -> CostLoop:
-        """What is paid for replicas; a site without a price book keeps no books."""
-        books, threads = self._ledger.costs, ThreadPoolExecutor(1, "costs")
-        world = CostWorld(
+    def _cost_world(self, settings: Settings) -> CostWorld:
+        """Where it is seen what is paid for."""
+        return CostWorld(
             living=living_workers,
-            versions=lambda: self._applications.versions,
+            versions=lambda: dict(self._applications.versions),
             is_warm=self._applications.is_warm,
             has_gpu=lambda: self._applications.has_gpu,
+            reserved=self._serve.reserved,
             leads=self._leads,
-            post=CostPosting(books, settings.price_book).look,
+            post=CostPosting(self._ledger.costs, settings.price_book).look,
             clock_ns=time.time_ns,
             site=settings.site,
             least=self._least_replicas,
         )
-        return CostLoop(world, CostRecorder(books, threads), threads)
 
     def _metrics_export(self, settings: Settings, endpoint: str | None) -> MetricsExport | None:
         """To the site's collector; a site without one is scraped, or tells nobody."""
@@ -167,7 +171,8 @@ class RolloutController:
             settings.shadow_backlog_alarm_s,
             others=Broadcast(),
         )
-        metrics = MetricsService(self._ledger, overview, threads, running_replicas)
+        costs = CostGauges(self._ledger.cost_spending, settings.price_book)
+        metrics = MetricsService(self._ledger, overview, threads, running_replicas, costs)
         return MetricsExport(metrics.now, self._leads, OtlpMetrics(endpoint), threads)
 
     def _rollout_loop(self, settings: Settings) -> RolloutLoop:
@@ -233,7 +238,6 @@ class RolloutController:
             self._metrics,
             self._pages,
             self._subscription,
-            self._costs,
             self._reconciler,
             self._registry_changes,
             self._client,
@@ -256,7 +260,15 @@ class RolloutController:
         self._reconciler.wake()
 
     def _alarms(self) -> Mapping[str, str]:
-        return {**self._watch.alarms, **(self._subscription.alarms if self._subscription else {})}
+        telling = (self._subscription, self._budgets)
+        return {**self._watch.alarms, **{k: v for one in telling if one for k, v in one.alarms.items()}}
+
+
+def site_budgets(settings: Settings, ledger: Ledger) -> SiteBudgets | None:
+    """None where the site has no price book."""
+    if settings.price_book is None:
+        return None
+    return SiteBudgets(ledger.cost_spending, ledger.waiting_work, settings.price_book)
 
 
 def subscription_of(settings: Settings, client: RegistryClient) -> RegistrySubscription:

@@ -11,6 +11,7 @@ from ray import serve
 from core.private_files import write_privately
 from observability.event_log import configure_logging
 from serve_apps.adapters.guarded_fetcher import guarded_fetcher
+from serve_apps.adapters.living_workers import own_worker_name
 from serve_apps.adapters.shared_objects import pack
 from serve_apps.application.loans import Loan, LoanBook
 from serve_apps.application.messages import FetchedStudy, FetchRequest
@@ -34,6 +35,7 @@ class StudyReader:
     def __init__(self, settings: Settings) -> None:
         write_privately()
         configure_logging("INFO")
+        self._name = own_worker_name()  # as the controller finds this replica, which is paid for
         self._fetcher = guarded_fetcher(settings, ray.put, settings.reads_per_reader)
         self._book = LoanBook(serve.get_replica_context().deployment, settings.volume_loan_s, pack)
 
@@ -43,7 +45,8 @@ class StudyReader:
         Raises SourceError and StudyError; neither text holds a patient datum.
         """
         study = await self._fetcher.fetch(request)
-        lent = replace(study, volume=self._book.lend(study.volume))
+        stages = tuple(replace(timing, replica=self._name) for timing in study.stages)
+        lent = replace(study, volume=self._book.lend(study.volume), stages=stages)
         if len(study.context.evidence) <= MOST_BY_VALUE:
             return lent
         return self._book.lend(ray.put(lent))

@@ -8,6 +8,7 @@ from hypothesis import settings
 from tests.postgres import Postgres
 from tests.unit.ledger.test_audit import *  # noqa: F403
 from tests.unit.ledger.test_control_state import *  # noqa: F403
+from tests.unit.ledger.test_cost_charges import *  # noqa: F403
 from tests.unit.ledger.test_costs import *  # noqa: F403
 from tests.unit.ledger.test_decisions import *  # noqa: F403
 from tests.unit.ledger.test_drift_counts import *  # noqa: F403

@@ -41,6 +41,8 @@ NOW = [
     Gauges(of.VARIANTS, {("ich-triage", "1", "champion", "warm"): 1}),
     Gauges(of.ROLLOUT_WEIGHT, {("ich-triage", "2", "Progressing"): 0.05}),
     Gauges(of.ALARMS, {(): 0}),
+    Gauges(of.COST_TODAY, {("primary", "ich-triage", "champion"): 0.3, ("idle", "ich-triage", ""): 0.7}),
+    Gauges(of.BILL_TODAY, {("cpu-core",): 1.0}),
 ]
 
 

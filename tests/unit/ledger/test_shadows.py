@@ -14,13 +14,20 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 import ledger as package
-from ledger import ClaimedShadow, LeaseLost, Ledger
+from ledger import ClaimedShadow, LeaseLost, Ledger, Waiting
 from ledger.retention import KeptFor
 from ledger.tables import deliveries, documents, metadata, shadow_tasks
 from tests.unit.ledger.conftest import NOON, after, set_time
 from tests.unit.ledger.routed import complete_study, decided, pending, read_study
 
-MAY_TOUCH = {"shadow_tasks", "shadow_outcomes", "decisions", "routing_tables", "audit"}
+MAY_TOUCH = {
+    "shadow_tasks",
+    "shadow_outcomes",
+    "decisions",
+    "routing_tables",
+    "audit",
+    "waiting_work",
+}
 SHADOW_FILES = ("shadows.py", "shadow_records.py", "decisions.py", "escalations.py")
 AT_ONCE = KeptFor(None, timedelta(), None)
 
@@ -367,3 +374,23 @@ def test_while_live_studies_run_only_what_has_waited_long_enough_is_taken(ledger
     read_study(ledger, shadows=[pending()], at=after(1))
     assert claim(ledger, after(299), limit=9, min_age_s=300) == ()
     assert [task.job_id for task in claim(ledger, after(300), limit=9, min_age_s=300)] == [first]
+
+
+def test_what_waits_for_a_budget_is_not_begun_and_the_other_roles_of_the_version_go_on(
+    ledger: Ledger,
+) -> None:
+    shadow, net = pending(), pending(role="safety-net")
+    read_study(ledger, shadows=[shadow, net])
+    waits = Waiting(shadow.app, "shadow", "ich", after(60), "the budget is spent")
+    ledger.waiting_work.hold([waits])
+    assert [task.role for task in claim(ledger, after(1), limit=9)] == ["safety-net"]
+    assert ledger.waiting_work.pending_by_role() == {("ich", "shadow"): 1, ("ich", "safety-net"): 1}
+    assert [task.role for task in claim(ledger, after(61), limit=9, roles={"shadow"})] == ["shadow"]
+
+
+def test_what_was_read_lately_is_counted_by_model(ledger: Ledger) -> None:
+    read_study(ledger, shadows=[pending()])
+    (task,) = claim(ledger)
+    ledger.shadows.done(task.token, {}, 1.0)
+    assert ledger.waiting_work.read_since(NOON) == {"ich": 1}
+    assert ledger.waiting_work.read_since(after(1)) == {}

@@ -60,6 +60,14 @@ def test_a_sum_that_is_not_the_bill_is_an_error(api: Api) -> None:
     assert json.loads(run("--json", exit_code=1))["agrees"] is False
 
 
+def test_what_waits_for_a_budget_is_told_with_its_reason(api: Api) -> None:
+    told = run()
+    assert "waits until 2026-05-02T00:00: replay of ich-triage" in told
+    assert "would pass the budget site-daily of a day" in told
+    api.answer |= {"waits": []}
+    assert "waits until" not in run()
+
+
 def test_nothing_delivered_and_nothing_priced_is_said_in_words(api: Api) -> None:
     api.answer |= {
         "rows": [],

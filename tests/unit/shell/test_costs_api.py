@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from core.clock import now
+from ledger import Waiting
 from observability.cost.events import Charge, CostEvent, Holding, PaidTime, Usage
 from observability.cost.items import Item
 from observability.names import Stage
@@ -154,3 +155,18 @@ async def test_costs_are_the_sites_and_no_tenants(site: Site, price_book: Path) 
 )
 def test_an_amount_is_exact(nano: int, text: str) -> None:
     assert amount(nano) == text
+
+
+async def test_a_report_says_what_waits_for_a_budget_until_when_and_why(
+    site: Site, http: httpx.AsyncClient, price_book: Path
+) -> None:
+    until = now() + timedelta(hours=1)
+    site.ledger.waiting_work.hold([Waiting("mv-ich-2", "replay", "ich", until, "the budget is spent")])
+    (waits,) = (await costs(http))["waits"]
+    assert waits | {"until": ""} == {
+        "app": "mv-ich-2",
+        "model": "ich",
+        "role": "replay",
+        "until": "",
+        "reason": "the budget is spent",
+    }

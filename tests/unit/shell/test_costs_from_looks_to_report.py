@@ -13,11 +13,11 @@ import pytest
 from ledger import Ledger
 from observability.cost.price_book import HOUR_NS
 from observability.cost.report import Dimension
+from observability.names import Stage
 from observability.record import InferenceRecord, Outcome, StageTiming, StudyTrace
-from serve_apps.application.cost_recorder import CostRecorder
 from serve_apps.application.costs import EPOCH, CostQuery, CostReport, CostService
 from serve_apps.application.post_costs import CostPosting
-from serve_apps.control.cost_loop import CostLoop, CostWorld
+from serve_apps.control.cost_looks import CostLooks, CostWorld
 from serve_apps.resources import Resources
 from tests.unit.observability.cost.fleets import START, at
 from tests.unit.observability.cost.test_told import RECORD
@@ -43,16 +43,17 @@ class Hospital:
             versions=lambda: {VERSION.app_name: VERSION},
             is_warm=lambda app: True,
             has_gpu=lambda: False,
+            reserved=lambda app, deployment: {"CPU": 0.5},
             leads=lambda: True,
             post=self.posting.look,
             clock_ns=lambda: at(self.second),
         )
-        self.loop = CostLoop(world, CostRecorder(self.ledger.costs, threads), threads)
+        self.looks = CostLooks(world, self.ledger.costs)
         self.service = CostService(self.ledger.costs, prices, threads)
 
-    async def look(self, second: float) -> None:
+    def look(self, second: float) -> None:
         self.second = second
-        await self.loop.once()
+        self.looks.look()
 
     def read(self, study: str, start_s: float, end_s: float, replica: str = NAME) -> None:
         record = replace(
@@ -89,17 +90,17 @@ def core_seconds(found: CostReport) -> dict[str, float]:
 
 
 async def test_what_was_seen_is_what_is_billed_before_and_after_it_is_posted(hospital: Hospital) -> None:
-    await hospital.look(0)
+    hospital.look(0)
     hospital.read("st-1", 10, 20)
     hospital.read("st-2", 15, 25)
-    await hospital.look(100)
+    hospital.look(100)
     hospital.names = []
-    await hospital.look(110)
+    hospital.look(110)
     counted = await hospital.report()
     assert core_seconds(counted) == {"primary": 15.0, "idle": 85.0, "drain": 10.0}
     assert (counted.report.agrees, counted.report.delivered, counted.unpriced) == (True, 2, ())
     assert hospital.ledger.costs.entries(START // HOUR_NS) == ()
-    await hospital.look(3600 + 301)
+    hospital.look(3600 + 301)
     assert len(hospital.ledger.costs.entries(START // HOUR_NS)) == 1
     assert await hospital.report() == counted
 
@@ -121,13 +122,51 @@ async def test_what_scaling_adds_is_marginal_and_is_billed_until_it_goes(hospita
 
 
 async def test_a_trace_that_comes_after_the_hour_was_posted_is_a_correction(hospital: Hospital) -> None:
-    await hospital.look(0)
-    await hospital.look(60)
-    await hospital.look(3600 + 301)
+    hospital.look(0)
+    hospital.look(60)
+    hospital.look(3600 + 301)
     hospital.read("st-late", 10, 30)
     late = await hospital.report()
     assert core_seconds(late)["primary"] == 20.0
-    await hospital.look(3600 + 400)
+    hospital.look(3600 + 400)
     assert len(hospital.ledger.costs.entries(START // HOUR_NS)) == 2
     assert (await hospital.report()).report.agrees
     assert core_seconds(await hospital.report())["primary"] == 20.0
+
+
+READER = "session_1/SERVE_REPLICA::serinus#StudyReader#cd34"
+
+
+async def test_what_the_platform_did_for_a_study_is_the_studys_and_the_rest_a_line_of_its_own(
+    hospital: Hospital,
+) -> None:
+    hospital.names = [NAME, READER]
+    hospital.look(0)
+    record = replace(RECORD, model=VERSION.model, replica=NAME, stages=forward(10, 20))
+    fetched = StageTiming(Stage.FETCH, at(4), at(10), replica=READER)
+    hospital.ledger.study_records.add(replace(trace_of(record), stages=(fetched,)))
+    hospital.ledger.costs.fold()
+    hospital.look(100)
+    found = await hospital.report()
+    assert core_seconds(found) == {"primary": 10.0 + 3.0, "idle": 90.0, "platform": 47.0}
+    assert found.report.agrees
+
+
+async def test_a_reading_that_failed_pays_for_its_time_where_it_was_or_for_what_would_be_idle(
+    hospital: Hospital,
+) -> None:
+    """One whose replica told of it, and one that nobody answered: another study was read meanwhile."""
+    hospital.look(0)
+    hospital.read("st-1", 40, 50)
+    known = StageTiming(Stage.FORWARD, at(10), at(20), "model-failed", NAME)
+    unknown = StageTiming(Stage.FORWARD, at(30), at(60), "deadline-exceeded")
+    for timing in (known, unknown):
+        record = replace(
+            RECORD, outcome=Outcome.FAILED, delivered=False, stages=(timing,), model=VERSION.model
+        )
+        hospital.ledger.study_records.add(replace(trace_of(record), outcome=Outcome.FAILED))
+    hospital.ledger.costs.fold()
+    hospital.look(100)
+    found = await hospital.report()
+    assert core_seconds(found) == {"primary": 10.0, "failed": 10.0 + 20.0, "idle": 60.0}
+    assert found.report.agrees

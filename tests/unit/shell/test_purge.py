@@ -161,6 +161,7 @@ def test_the_command_tells_before_it_deletes(settings: Settings, monkeypatch: py
         "notes": 0,
         "notices": 0,
         "evidence": 0,
+        "costs": 0,
         "inbox": 1,
     }
     assert path.exists()

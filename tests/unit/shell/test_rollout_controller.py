@@ -23,7 +23,6 @@ PARTS = (
     "subscription",
     "rollouts",
     "gates",
-    "costs",
     "metrics",
     "reconciler",
     "registry_changes",

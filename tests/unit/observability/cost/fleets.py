@@ -7,6 +7,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
+from observability.cost.apportion import NOT_KNOWN
 from observability.cost.events import (
     Charge,
     CostedReading,
@@ -25,6 +26,7 @@ from observability.record import Outcome
 
 START: Final = 490_000 * HOUR_NS
 HOUR: Final = Span(START, START + HOUR_NS)
+PLATFORM: Final = ("", "", "StudyReader", "Ingress")
 TWO_CORES = (Holding(Item.CPU_CORE, 2000), Holding(Item.RAM_GIB, 3072))
 
 
@@ -124,6 +126,7 @@ def _paid(draw: st.DrawFn, number: int) -> PaidTime:
         model=("ich", "lungs")[kind % 2],
         version="12"[kind // 9 % 2],
         is_elastic=kind >= 18,
+        deployment=PLATFORM[kind // 4 % 4],
     )
 
 
@@ -132,7 +135,8 @@ def _usage(draw: st.DrawFn, number: int) -> Usage:
     start, end = draw(_spans())
     stage = (Stage.PREPARE, Stage.FORWARD)[number % 2]
     weight = draw(st.integers(1, 100))
-    return Usage(f"u{number}", draw(st.sampled_from("aab")), stage, start, end, draw(READINGS), weight)
+    place = draw(st.sampled_from(["a", "a", "b", NOT_KNOWN]))
+    return Usage(f"u{number}", place, stage, start, end, draw(READINGS), weight)
 
 
 @st.composite

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from observability.cost.account import OVERHEAD, Account
-from observability.cost.apportion import Books, books_of, paid_once
+from observability.cost.apportion import NOT_KNOWN, Books, books_of, paid_once
 from observability.cost.events import Charge, CostEvent, PaidTime, Phase, ReadingMode, Usage
 from observability.cost.items import Item
 from observability.cost.price_book import HOUR_NS, PriceBook
@@ -38,6 +38,10 @@ QUICK = settings(max_examples=40, deadline=None)
 
 def books(fleet: Fleet, hour: Span = HOUR) -> Books:
     return books_of(fleet.events, fleet.book, hour)
+
+
+def is_placeless(event: CostEvent) -> bool:
+    return isinstance(event, Usage) and event.resource == NOT_KNOWN
 
 
 def by(found: Books, *names: str) -> dict[tuple[object, ...], int]:
@@ -89,7 +93,8 @@ def test_the_hours_of_a_day_sum_to_what_the_day_is_billed(fleet: Fleet) -> None:
 @QUICK
 def test_a_share_is_that_of_an_independent_count_to_the_nano(fleet: Fleet) -> None:
     """Against fractions, moment by moment: the silent share what the live leave."""
-    fleet = replace(fleet, book=BOOK)  # one slot, so that each share is rounded once
+    placed = tuple(event for event in fleet.events if not is_placeless(event))
+    fleet = Fleet(placed, BOOK)  # one slot, so that each share is rounded once
     expected: dict[Account, Fraction] = defaultdict(Fraction)
     for resource in "ab":
         once = paid_once(e for e in fleet.events if isinstance(e, PaidTime) and e.resource == resource)
@@ -124,7 +129,7 @@ def _count(expected: dict[Account, Fraction], by: PaidTime, used: list[Usage], n
         unit = 1024 if holding.item is Item.RAM_GIB else 1000
         cost = Fraction(rate.nano * holding.amount * ns, unit * rate.per.ns)
         for e in working:
-            account = account_of_usage(e, holding.item, marginal=by.is_elastic)
+            account = account_of_usage(e, holding.item, by)
             expected[account] += cost * e.weight / weight
 
 
@@ -233,6 +238,33 @@ def test_without_its_shadows_a_live_reading_costs_exactly_the_same(fleet: Fleet)
         if not (isinstance(event, Usage) and event.reading.mode is ReadingMode.SILENT)
     )
     assert live(books(replace(fleet, events=alone))) == live(books(fleet))
+
+
+@given(fleets())
+@QUICK
+def test_a_reading_at_an_unknown_replica_costs_no_other_live_reading_anything(fleet: Fleet) -> None:
+    marked = tuple(
+        replace(event, reading=replace(event.reading, modality="MR"))
+        if isinstance(event, Usage) and is_placeless(event)
+        else event
+        for event in fleet.events
+    )
+    alone = tuple(event for event in marked if not is_placeless(event))
+    others = {one: n for one, n in live(books(replace(fleet, events=marked))).items() if one.modality != "MR"}
+    assert others == live(books(replace(fleet, events=alone)))
+
+
+def test_a_reading_at_an_unknown_replica_is_at_one_of_its_versions_that_were_paid_then() -> None:
+    lost = usage(10, 30, reading(outcome=Outcome.FAILED, is_delivered=False), resource=NOT_KNOWN)
+    elsewhere = paid(0, 100, resource="other", version="2")
+    platform = paid(0, 100, resource="reader", deployment="StudyReader", model="", version="")
+    gone = paid(0, 10, resource="gone")
+    sums = by(
+        books_of([elsewhere, platform, gone, paid(0, 100), lost], A_CORE_SECOND, HOUR), "line", "version"
+    )
+    told = {key: nano // 10**9 for key, nano in sums.items()}
+    assert told == {("failed", "1"): 20, ("idle", "1"): 90, ("idle", "2"): 100, ("platform", ""): 100}
+    assert by(books_of([elsewhere, lost], A_CORE_SECOND, HOUR), "line") == {("idle",): 100 * 10**9}
 
 
 def test_a_shadow_beside_a_live_reading_pays_for_what_would_be_idle() -> None:

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidField
+from observability.cost.budget import Budget, Period
 from observability.cost.items import Item
 from observability.cost.largest_remainder import apportion
 from observability.cost.price_book import HOUR_NS, Per, Price, PriceBook
-from observability.cost.price_book_file import read_price_book
+from observability.cost.price_book_file import read_cost_rules, read_price_book
 from observability.cost.spans import Span
 from tests.unit.observability.cost.fleets import BOOK, START
 
@@ -115,3 +116,44 @@ def test_shares_sum_to_the_amount_and_are_within_one_of_exact(amount: int, weigh
 def test_nothing_is_shared_among_nobody(amount: int, weights: list[int]) -> None:
     with pytest.raises(ValueError):
         apportion(amount, weights)
+
+
+RULES = (
+    GOOD
+    + """budgets:
+  - {name: site, limit: 12.5, per: month}
+  - {name: ich, limit: 3, per: day, model: ich-triage}
+review_minutes: 2.5
+inside: [pacs, ris.example]
+"""
+)
+
+
+def test_budgets_reviews_and_what_lies_inside_stand_beside_the_prices() -> None:
+    rules = read_cost_rules(RULES, "prices.yaml")
+    assert rules.prices == read_price_book(GOOD, "prices.yaml")
+    assert rules.budgets == (
+        Budget("site", 12_500_000_000, Period.MONTH),
+        Budget("ich", 3 * 10**9, Period.DAY, "ich-triage"),
+    )
+    assert rules.review_minutes == 2.5
+    inside = [rules.is_inside(one) for one in ("pacs", "https://ris.example:8443/x", "https://else", "s3")]
+    assert inside == [True, True, False, False]
+    plain = read_cost_rules(GOOD, "prices.yaml")
+    assert (plain.budgets, plain.review_minutes, plain.is_inside("pacs")) == ((), None, False)
+
+
+@pytest.mark.parametrize(
+    ("former", "new", "told"),
+    [
+        ("limit: 12.5", "limit: -1", "a limit is a number from 0"),
+        ("per: month}", "per: year}", "per"),
+        ("name: ich,", "name: site,", "another budget has that name"),
+        ("name: ich,", "name: '',", "a budget has a name"),
+        ("review_minutes: 2.5", "review_minutes: 31", "at most 30"),
+    ],
+)
+def test_a_mistake_in_a_budget_is_told_by_its_line(former: str, new: str, told: str) -> None:
+    with pytest.raises(InvalidField, match=r"prices\.yaml:\d+:\d+: .*") as caught:
+        read_cost_rules(RULES.replace(former, new), "prices.yaml")
+    assert told in caught.value.detail

@@ -168,3 +168,28 @@ def test_a_correction_makes_the_sums_what_was_found(found: dict[str, int]) -> No
         {key: found.get(key, 0) for key in change}
     )
     assert correcting(found, found) == {}
+
+
+def test_what_the_platform_costs_is_a_line_of_its_own_and_on_request_borne_by_all_who_used_anything() -> None:
+    events: list[CostEvent] = [
+        paid(0, 40),
+        paid(0, 100, resource="reader", deployment="StudyReader", model="", version=""),
+        usage(0, 30, reading("st-1", site="north")),
+        usage(30, 40, reading("st-2", site="south")),
+        usage(0, 20, reading("st-1", site="north"), resource="reader"),
+    ]
+    rows = {
+        row.key: (row.direct // 10**9, row.overhead // 10**9) for row in told(events, Dimension.SITE).rows
+    }
+    assert rows == {("",): (0, 80), ("north",): (50, 0), ("south",): (10, 0)}
+    shared = told(events, Dimension.SITE, idle=IdlePolicy.PROPORTIONAL)
+    assert {row.key: round(row.overhead * 3 / 10**9) for row in shared.rows} == {
+        ("north",): 200,
+        ("south",): 40,
+    }
+    parts = told(events, Dimension.DEPLOYMENT, Dimension.LINE).rows
+    assert {row.key: row.total // 10**9 for row in parts} == {
+        ("", "primary"): 40,
+        ("StudyReader", "primary"): 20,
+        ("StudyReader", "platform"): 80,
+    }
