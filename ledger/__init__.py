@@ -73,6 +73,7 @@ from ledger.shadow_records import ClaimedShadow, PairedResult, ShadowResult, Sha
 from ledger.shadows import ShadowTasks
 from ledger.state import FINISHED, HAS_RESULT, JobState, Priority
 from ledger.study_records import StoredRecord, StudyRecords
+from ledger.trace_feed import TraceBatch, TraceFeed
 from ledger.transitions import Transition, Transitions
 from ledger.truth_records import (
     AddedTruth,
@@ -132,6 +133,7 @@ class Ledger:
         self.version_digests = VersionDigests(database)
         self.study_records = StudyRecords(database)
         self.metrics = MetricSeries(database, self.study_records)
+        self.traces = TraceFeed(database, self.study_records)
         self.costs = Costs(database, self.study_records)
         self.drift = DriftCounts(database, self.study_records, self.audit)
 
@@ -220,6 +222,8 @@ __all__ = [
     "Submitted",
     "TakenTurn",
     "ToReread",
+    "TraceBatch",
+    "TraceFeed",
     "Transition",
     "WithdrawnRun",
     "callback_of_failure",

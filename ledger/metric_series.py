@@ -12,11 +12,12 @@ from sqlalchemy.engine import Connection
 
 from core.codec import from_json, to_json
 from ledger.database import Database
+from ledger.slow_limits import slow_limits_of
 from ledger.study_records import StoredRecord, StudyRecords
 from ledger.tables import metric_series
 from observability.metrics.of_records import observations_of
 from observability.metrics.series import Key, Series, folded
-from observability.record import is_sampled
+from observability.traces.kept import Keeping, why_kept
 
 FOLD: Final = "metrics"
 BATCH_SIZE: Final = 200
@@ -50,11 +51,14 @@ class MetricSeries:
     def _add(self, connection: Connection, records: Sequence[StoredRecord], trace_sampling: float) -> None:
         now = self._db.now(connection)
         connection.execute(sa.delete(metric_series).where(metric_series.c.at < now - KEPT))
+        days = {one.at.date(): one.at for one in records}
+        limits = {day: slow_limits_of(self._db, connection, at) for day, at in days.items()}
+        keeping = {day: Keeping(trace_sampling, slow_s) for day, slow_s in limits.items()}
         seen = (
             observation
-            for record in records
+            for one in records
             for observation in observations_of(
-                record.trace, record.trace.trace_id if is_sampled(record.trace, trace_sampling) else None
+                one.trace, one.trace.trace_id if why_kept(one.trace, keeping[one.at.date()]) else None
             )
         )
         changed = folded(_read(connection, now), seen, MOST_LINES)

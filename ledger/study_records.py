@@ -39,7 +39,8 @@ def append_record(connection: Connection, trace: StudyTrace | None, at: datetime
     """Write the record within the transaction that ends what it tells of."""
     if trace is not None:
         document = to_json(StudyTrace, trace)
-        connection.execute(sa.insert(study_records).values(at=at, document=document))
+        row = {"at": at, "document": document, "job_id": trace.job_id}
+        connection.execute(sa.insert(study_records), row)
 
 
 class StudyRecords:
@@ -67,15 +68,14 @@ class StudyRecords:
         """
         with self._db.write() as connection:
             self._db.serialise(connection, f"fold {fold}")
-            rows = self._next(connection, fold, limit)
-            yield connection, [record for row in rows if (record := _record_of(row)) is not None]
+            rows = self.next_rows(connection, fold, limit)
+            yield connection, [record for row in rows if (record := record_of(row)) is not None]
             if rows:
-                values = {"name": fold, "seq": rows[-1].seq}
-                connection.execute(self._db.insert_over(folds, ("name",)), values)
+                self.note_taken(connection, fold, rows[-1].seq)
 
-    def _next(self, connection: Connection, fold: str, limit: int) -> Sequence[sa.Row[Any]]:
-        cursor = sa.select(folds.c.seq).where(folds.c.name == fold)
-        after = connection.execute(cursor).scalar_one_or_none() or 0
+    def next_rows(self, connection: Connection, fold: str, limit: int) -> Sequence[sa.Row[Any]]:
+        """The oldest rows that the fold has not taken and that no other can still come before."""
+        after = self.taken(connection, fold) or 0
         query = sa.select(study_records).where(study_records.c.seq > after)
         rows = connection.execute(query.order_by(study_records.c.seq).limit(limit)).all()
         if not self._db.is_sqlite:
@@ -83,6 +83,16 @@ class StudyRecords:
             unsettled = next((place for place, row in enumerate(rows) if row.at > settled), len(rows))
             rows = rows[:unsettled]
         return rows
+
+    def note_taken(self, connection: Connection, fold: str, last: int) -> None:
+        """The fold has taken every record up to number `last`."""
+        connection.execute(self._db.insert_over(folds, ("name",)), {"name": fold, "seq": last})
+
+    def taken(self, connection: Connection, fold: str) -> int | None:
+        """The number of the last record that the fold has taken; None for one that never took any."""
+        query = sa.select(folds.c.seq).where(folds.c.name == fold)
+        last: int | None = connection.execute(query).scalar_one_or_none()
+        return last
 
     @property
     def newest(self) -> int:
@@ -98,7 +108,7 @@ class StudyRecords:
         return number or 0
 
 
-def _record_of(row: sa.Row[Any]) -> StoredRecord | None:
+def record_of(row: sa.Row[Any]) -> StoredRecord | None:
     """None, and a line in the log, for one that this release cannot read: it holds up no other."""
     try:
         return StoredRecord(row.seq, row.at, from_json(StudyTrace, row.document))

@@ -190,8 +190,19 @@ class Settings(BaseSettings):
         default=0.05, gt=0, le=1
     )  # of the patients of whom two versions agree, the share that is read again
 
-    otlp_endpoint: str | None = None
-    trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)
+    otlp_endpoint: str | None = None  # of the site's own collector; in full with HTTP (`…/v1/traces`)
+    otlp_protocol: Literal["http/protobuf", "grpc"] = "http/protobuf"
+    otlp_headers: dict[str, SecretStr] = Field(default_factory=dict)
+    mlflow_traces: bool = True  # whether traces go to MLflow, too
+    trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)  # of the ordinary studies
+    trusted_trace_callers: tuple[str, ...] = ()  # names of API keys whose `traceparent` is honoured
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("an OTLP endpoint begins with http:// or https://")
+        return value
 
     @model_validator(mode="after")
     def _no_report_is_read(self) -> Self:

@@ -16,7 +16,14 @@ from ledger.tables.base import (
 from ledger.tables.costs import cost_bills, cost_events, cost_hours, cost_postings
 from ledger.tables.decisions import decisions, exposures, routing_tables
 from ledger.tables.jobs import ENDED, deliveries, documents, idempotency, jobs, readings
-from ledger.tables.observed import drift_counts, drift_references, folds, metric_series, study_records
+from ledger.tables.observed import (
+    drift_counts,
+    drift_references,
+    folds,
+    metric_series,
+    slow_limits,
+    study_records,
+)
 from ledger.tables.rollouts import (
     recall_items,
     recall_notes,
@@ -87,6 +94,7 @@ __all__ = [
     "schema",
     "shadow_outcomes",
     "shadow_tasks",
+    "slow_limits",
     "study_records",
     "transitions",
     "truth_notes",

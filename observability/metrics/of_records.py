@@ -6,16 +6,14 @@ from collections.abc import Iterator
 
 from observability.metrics import instruments as of
 from observability.metrics.series import Exemplar, Observation
-from observability.record import InferenceRecord, Outcome, StudyTrace
-
-UNKNOWN = "unknown"
+from observability.record import UNKNOWN, InferenceRecord, Outcome, StudyTrace
 
 
 def observations_of(trace: StudyTrace, trace_id: str | None = None) -> Iterator[Observation]:
     """`trace_id` names the exported trace of the study, if it was kept."""
     delivered = next((one for one in trace.records if one.delivered), None)
     first = delivered or (trace.records[0] if trace.records else None)
-    modality = first.facts.modality if first and first.facts else UNKNOWN
+    modality = trace.modality
     if trace.is_live:
         yield from _of_study(trace, first.model if first else UNKNOWN, modality, trace_id)
     for timing in (*trace.stages, *(stage for one in trace.records for stage in one.stages)):

@@ -81,7 +81,7 @@ class Inference:
     """What one version says of one study, and how long each of its stages took.
 
     `work_ms` is what the version itself worked at it (`application.work_time`), None where that is not known;
-    `replica` names who made it, for the books of costs.
+    `replica` names who made it, for the books of costs; its forward pass read `batch_size` studies.
     """
 
     prediction: Prediction
@@ -89,6 +89,7 @@ class Inference:
     device: str
     work_ms: float | None = None
     replica: str = ""
+    batch_size: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,24 +42,32 @@ class StudyTraces:
             records=(*self._failures(job, analysis.routed, failed), answered),
             job_id=job.id,
             site=self._site,
+            traceparent=job.traceparent,
         )
 
     def failed(
-        self, job: Job, error: SerinusError, own: Sequence[StageTiming], progress: Progress
+        self,
+        job: Job,
+        error: SerinusError,
+        own: Sequence[StageTiming],
+        progress: Progress,
+        ended_ns: int | None = None,
     ) -> StudyTrace:
-        """How far the study came, and who failed at it."""
+        """How far the study came, who failed at it, and when, in nanoseconds since the Unix epoch."""
         everything = (*own, *(progress.study.stages if progress.study is not None else ()))
         routed = progress.routed
         return StudyTrace(
             study_key=self._keys.study(job.study.study_uid),
             start_ns=_start(everything),
-            end_ns=_end(everything),
+            end_ns=max(_end(everything), ended_ns or 0),
             outcome=Outcome.REFUSED if isinstance(error, REFUSALS) else Outcome.FAILED,
             stages=everything,
             records=() if routed is None else self._failures(job, routed, progress.failures),
             error_code=error.code,
             job_id=job.id,
             site=self._site,
+            traceparent=job.traceparent,
+            failed_at=progress.stage,
         )
 
     def shadow(
@@ -88,6 +96,7 @@ class StudyTraces:
             facts=None if study is None else _facts(study),
             role=claimed.role,
             replica="" if inference is None else inference.replica,
+            batch_size=1 if inference is None else inference.batch_size,
         )
         if inference is not None:
             record = _saying(record, inference.prediction)
@@ -120,6 +129,7 @@ class StudyTraces:
             site=self._site,
             facts=_facts(analysis.study),
             replica=inference.replica,
+            batch_size=inference.batch_size,
         )
         return _saying(record, inference.prediction)
 
@@ -153,6 +163,7 @@ def _saying(record: InferenceRecord, prediction: Prediction) -> InferenceRecord:
     return replace(
         record,
         scores=tuple((finding.concept.value, finding.probability) for finding in prediction.findings),
+        finding_names=tuple(finding.concept.meaning for finding in prediction.findings),
         priority_score=prediction.priority_score,
         input_check=prediction.input_check.verdict.value,
         input_distance=prediction.input_check.distance,

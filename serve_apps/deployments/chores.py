@@ -10,7 +10,7 @@ from ledger import Ledger
 from registry.client import RegistryClient
 from registry.runs import Runs
 from registry.webhook_subscription import name_of_site
-from serve_apps.adapters.tracing import pseudonymiser
+from serve_apps.adapters.tracing import pseudonymiser, trace_exports
 from serve_apps.application.purge import SitePurge
 from serve_apps.application.replay import Replays
 from serve_apps.application.routing_snapshot import RoutingSnapshot
@@ -26,6 +26,7 @@ LOOK_S: Final = 5.0  # between two looks
 TRUTH_SETS_S: Final = 60.0
 ROLLOUT_RUNS_S: Final = 2.0
 FOLDS_S: Final = 2.0
+TRACES_S: Final = 5.0  # MLflow takes a large batch with less work than many small ones
 
 
 def chores_of(
@@ -65,6 +66,7 @@ def chores_of(
         while ledger.costs.fold():
             pass
 
+    exports = trace_exports(settings, ledger.traces)
     purge_s = settings.purge_interval_s
     return (
         Chore("purge", purge_what_is_old, purge_s, first_after_s=purge_s),
@@ -74,5 +76,9 @@ def chores_of(
         Chore("rollout-runs", runs.write, ROLLOUT_RUNS_S),
         Chore("metrics", while_leading(leads, add_to_metrics), FOLDS_S),
         Chore("drift", while_leading(leads, count_for_drift), FOLDS_S),
+        *(
+            Chore(f"traces-{sink}", while_leading(leads, export.look), TRACES_S)
+            for sink, export in exports.items()
+        ),
         *([Chore("costs", while_leading(leads, add_to_costs), FOLDS_S)] if settings.price_book else []),
     )

@@ -20,17 +20,6 @@ JOB = a_job()
 QUEUE, FETCH = StageTiming(Stage.QUEUE, 100, 200), StageTiming(Stage.FETCH, 200, 300)
 
 
-class Recorder:
-    """Keeps the traces it is given."""
-
-    def __init__(self) -> None:
-        self.traces: list[StudyTrace] = []
-
-    def record(self, trace: StudyTrace) -> str | None:
-        self.traces.append(trace)
-        return None
-
-
 def failed(error: SerinusError, progress: Progress) -> StudyTrace:
     return TRACES.failed(JOB, error, (QUEUE,), progress)
 
