@@ -28,4 +28,6 @@ def limits_of(durations: Iterable[tuple[str, Series]]) -> Mapping[str, float]:
 def _limit_s(counts: list[int]) -> float | None:
     """None when more than one in a hundred took longer than the last bound."""
     within = accumulate(counts[:-1])
-    return next((bound for bound, n in zip(SECONDS, within, strict=True) if 100 * n >= 99 * sum(counts)), None)
+    return next(
+        (bound for bound, n in zip(SECONDS, within, strict=True) if 100 * n >= 99 * sum(counts)), None
+    )

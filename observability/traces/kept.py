@@ -19,7 +19,8 @@ POSITIVE: Final = 0.5
 class Why(StrEnum):
     """The first of these that holds is told with the trace."""
 
-    FAILED = "failed"  # the study, or a version that was to answer it
+    FAILED = "failed"
+    FALLBACK = "fallback"  # a version that was to answer did not
     OUTLIER = "outlier"  # the input check does not know such a study
     SILENT = "silent"  # a reading that nobody waits for: a shadow, a replay, …
     VARIANT = "variant"  # another version than the champion answered
@@ -45,8 +46,10 @@ def why_kept(trace: StudyTrace, keeping: Keeping) -> Why | None:
     """Why the trace is kept, by nothing but its record; None for one that is not."""
     limit_s = keeping.slow_s.get(trace.modality)
     caller = caller_of(trace.traceparent)
-    if trace.outcome is not Outcome.OK or any(one.outcome is not Outcome.OK for one in trace.records):
+    if trace.outcome is not Outcome.OK:
         return Why.FAILED
+    if any(one.outcome is not Outcome.OK for one in trace.records):
+        return Why.FALLBACK
     if any(one.input_check == OUT_OF_DISTRIBUTION for one in trace.records):
         return Why.OUTLIER
     if not trace.is_live:

@@ -48,7 +48,7 @@ def shown(kept: KeptTrace, root: Span) -> Span:
 def shown_batch(batch: Span) -> Span:
     """A forward pass of several studies in the list."""
     of = (batch.attributes[one] for one in (Attribute.BATCH_SIZE, Attribute.MODEL, Attribute.VERSION))
-    name = clean_text("batch of {} {} v{}".format(*of))
+    name = clean_text("batch of {}: {} v{}".format(*of))
     return replace(batch, attributes={**batch.attributes, NAME: name, KIND: "CHAIN"})
 
 
@@ -62,13 +62,16 @@ def name_of(trace: StudyTrace) -> str:
 
 
 def request_of(trace: StudyTrace) -> Mapping[str, object]:
-    """What was read, in terms that fit thousands of patients."""
-    facts = trace.subject.facts if trace.subject else None
+    """Who was asked and what was read, in terms that fit thousands of patients."""
+    subject = trace.subject
+    if subject is None:
+        return {"model": "none"}
+    version = {"model": subject.model, "version": subject.version, "variant": subject.variant}
+    facts = subject.facts
     if facts is None:
-        return {"modality": trace.modality}
+        return _scrubbed(version)
     told = {"modality": facts.modality, "body_part": facts.body_part, "scanner": facts.scanner}
-    counted = {"slices": facts.slices, "slice_mm": facts.slice_thickness_mm}
-    return {**{name: clean_text(text) for name, text in told.items() if text}, **counted}
+    return {**_scrubbed({**version, **told}), "slices": facts.slices, "slice_mm": facts.slice_thickness_mm}
 
 
 def response_of(trace: StudyTrace) -> Mapping[str, object]:
@@ -93,7 +96,9 @@ def response_of(trace: StudyTrace) -> Mapping[str, object]:
 def findings_of(record: InferenceRecord) -> tuple[tuple[str, float], ...]:
     """Name (else code) and score, the most probable first."""
     names = record.finding_names or tuple(code for code, _ in record.scores)
-    told = [(clean_text(name), round(score, 4)) for name, (_, score) in zip(names, record.scores, strict=False)]
+    told = [
+        (clean_text(name), round(score, 4)) for name, (_, score) in zip(names, record.scores, strict=False)
+    ]
     return tuple(sorted(told, key=lambda one: -one[1])[:MOST_FINDINGS])
 
 
@@ -105,9 +110,15 @@ def stage_of_failure(trace: StudyTrace) -> Stage | None:
     return failed[-1] if failed else trace.failed_at
 
 
+def _scrubbed(texts: Mapping[str, str]) -> dict[str, object]:
+    return {name: clean_text(text) for name, text in texts.items()}
+
+
 def _short(name: Attribute) -> str:
-    return {Attribute.ERROR_CODE: "code"}.get(name, name.value.removeprefix("serinus.").removeprefix("model."))
+    return {Attribute.ERROR_CODE: "code"}.get(name, name.name.lower())
 
 
 def _json(told: Mapping[str, object]) -> str:
-    return json.dumps({name: value for name, value in told.items() if value not in (None, "")}, ensure_ascii=False)
+    return json.dumps(
+        {name: value for name, value in told.items() if value not in (None, "")}, ensure_ascii=False
+    )

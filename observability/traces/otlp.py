@@ -16,9 +16,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2 as wire
 from observability.names import SERVICE, STUDY_SPAN
 from observability.traces.spans import Span, Value
 
-_RESOURCE: Final = Resource(
-    attributes=[KeyValue(key="service.name", value=AnyValue(string_value=SERVICE))]
-)
+_RESOURCE: Final = Resource(attributes=[KeyValue(key="service.name", value=AnyValue(string_value=SERVICE))])
 _SCOPE: Final = InstrumentationScope(name=SERVICE)
 _OK: Final = wire.Status(code=wire.Status.STATUS_CODE_OK)
 SAMPLED: Final = 1

@@ -8,7 +8,7 @@ from core.errors import RegistryUnavailable
 from ledger import TraceFeed
 from observability.redaction import Pseudonymiser
 from observability.traces.mlflow_experiment import MLFLOW_EXPERIMENT_HEADER, mlflow_experiment_id
-from observability.traces.sinks import GrpcSink, HttpSink, Sink, SinkAway
+from observability.traces.sinks import TIMEOUT_S, GrpcSink, HttpSink, Sink, SinkAway
 from observability.traces.spans import Form
 from serve_apps.application.export_traces import TraceExport
 from serve_apps.settings import Settings
@@ -41,11 +41,12 @@ def mlflow_sink(settings: Settings) -> Sink:
     return HttpSink(f"{url}/v1/traces", headers)
 
 
-def otlp_sink(settings: Settings, endpoint: str) -> Sink:
+def otlp_sink(settings: Settings, endpoint: str, timeout_s: float = TIMEOUT_S) -> Sink:
+    """The site's own collector, by the protocol that it speaks."""
     headers = {name: secret.get_secret_value() for name, secret in settings.otlp_headers.items()}
     if settings.otlp_protocol == "grpc":
-        return GrpcSink(endpoint, headers)
-    return HttpSink(endpoint, lambda: headers)
+        return GrpcSink(endpoint, headers, timeout_s)
+    return HttpSink(endpoint, lambda: headers, timeout_s)
 
 
 def pseudonymiser(settings: Settings) -> Pseudonymiser:

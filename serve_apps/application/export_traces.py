@@ -71,9 +71,6 @@ class TraceExport:
             self._feed.took(self._name, batch.last)
             self._note(is_away=False)
 
-    def close(self) -> None:
-        self._sink.close()
-
     def _send(self, kept: Sequence[KeptTrace]) -> None:
         """A batch that is refused is halved, until it is one trace that will never be taken: it holds up no other."""
         if not kept:
@@ -122,9 +119,7 @@ def told_of(kept: Sequence[KeptTrace], form: Form) -> Iterator[Span]:
         yield shown_batch(batch) if is_mlflow else batch
 
 
-def _kept(
-    record: StoredRecord, why: Why, keys: Pseudonymiser, live: StoredRecord | None = None
-) -> KeptTrace:
+def _kept(record: StoredRecord, why: Why, keys: Pseudonymiser, live: StoredRecord | None = None) -> KeptTrace:
     began = datetime.fromtimestamp(record.trace.start_ns / 1e9, UTC)
     name = keys.of_period(record.trace.study_key, f"{began:%Y-%m}")
     return KeptTrace(with_writing(record), why, name, live.trace if live else None)

@@ -208,9 +208,7 @@ class ModelReplica:
                 self._threads.cpu, lambda: timed(lambda: self._interpret(outputs, volume, seen))
             )
         took_ms = work_ms(seen.prepare_ms, forwarded.forward_ms, interpret_ms, studies=forwarded.studies)
-        return Inference(
-            prediction, clock.timings, self._model.device, took_ms, batch_size=forwarded.studies
-        )
+        return Inference(prediction, clock.timings, self._model.device, took_ms, batch_size=forwarded.studies)
 
     async def predict_when_idle(self, volume: Volume) -> Inference:
         """Predict for a shadow: alone, one at a time, and on cores that no live study wants."""

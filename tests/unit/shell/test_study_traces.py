@@ -67,3 +67,15 @@ def test_the_trace_of_a_study_has_one_id_and_its_shadows_have_others() -> None:
     ids = {live.trace_id, replace(live, outcome=Outcome.REFUSED).trace_id, shadow.trace_id, other.trace_id}
     assert len(ids) == 3
     assert all(len(one) == 32 and int(one, 16) for one in ids)
+
+
+def test_a_failure_says_at_which_stage_and_lasts_until_it_was_noted() -> None:
+    progress = Progress()
+    progress.stage = Stage.FETCH
+    trace = TRACES.failed(JOB, ModelFailed("NaN"), (QUEUE,), progress, ended_ns=900)
+    assert (trace.failed_at, trace.end_ns) == (Stage.FETCH, 900)
+
+
+def test_a_record_names_the_span_of_the_jobs_caller() -> None:
+    called = replace(JOB, traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    assert TRACES.failed(called, ModelFailed("NaN"), (QUEUE,), Progress()).traceparent == called.traceparent
