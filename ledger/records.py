@@ -32,8 +32,8 @@ class JobRequest:
 
     `tester_variant` is the variant that an authorised tester asked for. `force` has the study read and delivered even
     if the same version has read the same input before. In `deadline_s` its caller needs the answer, and `waits_s` he
-    waits for it, counted from its acceptance. `ranked` is what the site's rules make of its priority, `traceparent` the span of a
-    trusted caller.
+    waits for it, counted from its acceptance. `ranked` is what the site's rules make of its priority, `traceparent`
+    the span of a trusted caller.
     """
 
     study: StudyRef

@@ -66,8 +66,8 @@ class InferenceRecord:
     `scores` are (concept code, probability in [0, 1]); `attempt` counts from 1; `device`: `cpu`, `cuda:0`, ….
     `input_distance` counts in limits of the version's input check. `role` is what the version was asked for:
     `answered`, `failed` (it was to answer and did not), or a reading that nobody waits for (`shadow`, `replay`, …).
-    `replica` names the process that read. `finding_names` say in words what the codes of `scores` mean, in their order.
-    `batch_size` studies were read in its forward pass: those of one replica that began it at the same time.
+    `replica` names the process that read. `finding_names` say in words what the codes of `scores` mean, in their
+    order. `batch_size` studies were read in its forward pass: those of one replica that began it at the same time.
     """
 
     study_key: str
@@ -106,8 +106,8 @@ class InferenceRecord:
 class StudyTrace:
     """One study from its request to its report, or one reading of it that nobody waits for (`is_live` is False).
 
-    `traceparent` is the caller's W3C header, if it sent one and is trusted. `failed_at` is the stage that was under way
-    when the study failed.
+    `traceparent` is the caller's W3C header, if it sent one and is trusted. `failed_at` is the stage that was under
+    way when the study failed.
     """
 
     study_key: str

@@ -15,7 +15,7 @@ FEWEST: Final = 100
 
 
 def limits_of(durations: Iterable[tuple[str, Series]]) -> Mapping[str, float]:
-    """Seconds by modality, of the counts of `serinus_study_duration_seconds`; at most one in a hundred took longer."""
+    """Seconds by modality, of the counts of `serinus_study_duration_seconds`: at most one in a hundred is above."""
     counts: dict[str, list[int]] = {}
     for modality, series in durations:
         if len(series.counts) == len(SECONDS) + 1 and modality not in (UNKNOWN, OTHER):

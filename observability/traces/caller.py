@@ -1,4 +1,4 @@
-"""The span of a caller, by its W3C `traceparent` (Trace Context, level 1). Its tracestate and baggage are never read."""
+"""The span of a caller, by its W3C `traceparent` (Trace Context, level 1). Tracestate and baggage are never read."""
 
 from __future__ import annotations
 

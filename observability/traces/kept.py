@@ -32,7 +32,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """`share` in [0, 1] of the ordinary studies is kept, and those that took longer than `slow_s` of their modality."""
+    """`share` in [0, 1] of the ordinary studies is kept, and what took longer than `slow_s` of its modality."""
 
     share: float = 1.0
     slow_s: Mapping[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Where traces go: a collector by HTTP or gRPC, or MLflow. Each says whether a batch has arrived, is refused or must wait.
+"""Where traces go: a collector by HTTP or gRPC, or MLflow. A batch has arrived, is refused, or must come again.
 
 A batch that arrives twice is no harm: its spans have the same ids.
 """
@@ -37,7 +37,7 @@ class Sink(Protocol):
 
 
 class HttpSink:
-    """OTLP/HTTP with protobuf to the full `endpoint` (`…/v1/traces`); `headers` are asked for until they are known."""
+    """OTLP/HTTP with protobuf to the full `endpoint` (`…/v1/traces`), with `headers`, asked for once."""
 
     def __init__(
         self, endpoint: str, headers: Callable[[], Mapping[str, str]], timeout_s: float = TIMEOUT_S
@@ -77,7 +77,7 @@ class GrpcSink:
             if is_secret
             else grpc.insecure_channel(address.netloc)
         )
-        self._stub = TraceServiceStub(self._channel)
+        self._stub = TraceServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._metadata = tuple((name.lower(), value) for name, value in headers.items())
         self._timeout_s = timeout_s
 

@@ -1,12 +1,12 @@
-"""The spans of a kept trace as values. Each id is a digest of what it names, so that to send one twice changes nothing.
+"""The spans of a kept trace as values. Each id is a digest of what it names: to send one twice changes nothing.
 
-The root spans the study, with a child for each stage. A silent reading is a trace of its own that links to the study's,
-and studies that were read in one forward pass link to its span.
+The root spans the study, with a child for each stage. A silent reading is a trace of its own that links to the
+study's, and studies that were read in one forward pass link to its span.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -98,7 +98,7 @@ def spans_of(kept: KeptTrace, form: Form) -> Iterator[Span]:
             yield _stage(trace, root, f"{place}.{number}", timing, told, _batch_of(record, timing))
 
 
-def batches_of(kept: Iterator[KeptTrace] | list[KeptTrace], form: Form) -> Iterator[Span]:
+def batches_of(kept: Iterable[KeptTrace], form: Form) -> Iterator[Span]:
     """One span for each forward pass that read several studies, in a trace of its own, with links to those here."""
     members: dict[SpanRef, list[Span]] = {}
     of: dict[SpanRef, InferenceRecord] = {}

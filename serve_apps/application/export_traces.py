@@ -126,7 +126,7 @@ def _kept(record: StoredRecord, why: Why, keys: Pseudonymiser, live: StoredRecor
 
 
 def with_writing(record: StoredRecord) -> StudyTrace:
-    """The trace of a study with the writing of its result, which ended, by the ledger's clock, after its record was made."""
+    """The trace of a study with the writing of its result until `at`, by the ledger's clock."""
     trace, written_ns = record.trace, int(record.at.timestamp() * 1e9)
     if not trace.is_live or trace.outcome is not Outcome.OK or written_ns <= trace.end_ns:
         return trace
