@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -111,7 +112,13 @@ class StudyRecords:
 def record_of(row: sa.Row[Any]) -> StoredRecord | None:
     """None, and a line in the log, for one that this release cannot read: it holds up no other."""
     try:
-        return StoredRecord(row.seq, row.at, from_json(StudyTrace, row.document))
+        return StoredRecord(row.seq, row.at, _trace_of(row.document))
     except InvalidDocument as error:
         logger.warning("records.unreadable", extra={"seq": row.seq, "at": error.pointer})
         return None
+
+
+@lru_cache(maxsize=1000)
+def _trace_of(document: str) -> StudyTrace:
+    """Every view reads the same records within seconds: one reading of the text does for all of them."""
+    return from_json(StudyTrace, document)

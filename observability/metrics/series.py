@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from observability.metrics.instruments import Instrument, Kind
@@ -50,18 +50,21 @@ class Series:
         return sum(self.counts)
 
 
-def added(series: Series | None, seen: Observation) -> Series:
-    """The series with one observation more."""
-    if seen.instrument.kind is not Kind.HISTOGRAM:
-        return Series((series.total if series else 0.0) + seen.value)
-    buckets = len(seen.instrument.buckets) + 1
-    before = series or Series(0.0, (0,) * buckets, (None,) * buckets)
-    place = bisect_left(seen.instrument.buckets, seen.value)
-    counts = (*before.counts[:place], before.counts[place] + 1, *before.counts[place + 1 :])
-    exemplars = before.exemplars
-    if seen.exemplar is not None:
-        exemplars = (*exemplars[:place], seen.exemplar, *exemplars[place + 1 :])
-    return replace(before, total=before.total + seen.value, counts=counts, exemplars=exemplars)
+def added(series: Series | None, *seen: Observation) -> Series:
+    """The series with these observations more, which are all of its instrument."""
+    instrument = seen[0].instrument
+    total = (series.total if series else 0.0) + sum(one.value for one in seen)
+    if instrument.kind is not Kind.HISTOGRAM:
+        return Series(total)
+    buckets = len(instrument.buckets) + 1
+    counts = [*(series.counts if series else (0,) * buckets)]
+    exemplars = [*(series.exemplars if series else (None,) * buckets)]
+    for one in seen:
+        place = bisect_left(instrument.buckets, one.value)
+        counts[place] += 1
+        if one.exemplar is not None:
+            exemplars[place] = one.exemplar
+    return Series(total, tuple(counts), tuple(exemplars))
 
 
 OTHER = "other"
@@ -74,17 +77,17 @@ def folded(known: Mapping[Key, Series], seen: Iterable[Observation], most_lines:
     All series together take at most `most_lines` lines of an exposition, but for those of `other`, one of each
     instrument, which take what comes later.
     """
-    changed: dict[Key, Series] = {}
+    new: dict[Key, list[Observation]] = {}
     lines = sum(_lines(key, series) for key, series in known.items())
     for one in seen:
         key = one.key
-        if key not in known and key not in changed:
+        if key not in known and key not in new:
             if lines + one.instrument.lines > most_lines:
                 key = one.instrument.name, (OTHER,) * len(one.labels)
             else:
                 lines += one.instrument.lines
-        changed[key] = added(changed.get(key, known.get(key)), one)
-    return changed
+        new.setdefault(key, []).append(one)
+    return {key: added(known.get(key), *observations) for key, observations in new.items()}
 
 
 def _lines(key: Key, series: Series) -> int:

@@ -21,6 +21,8 @@ from observability.traces.kept import Why
 
 Value: TypeAlias = str | int | float | bool | None
 MOST_CHARACTERS: Final = 256
+_STAGE: Final = Attribute.STAGE.value
+_CODE: Final = Attribute.ERROR_CODE.value
 
 
 class Form(Enum):
@@ -85,7 +87,7 @@ def spans_of(kept: KeptTrace, form: Form) -> Iterator[Span]:
         STUDY_SPAN if trace.is_live else silent_span(answer.role if answer else "shadow"),
         trace.start_ns,
         trace.end_ns,
-        _clean(_of_study(kept)),
+        {**_clean(_of_study(kept)), **_names_of(kept)},
         _error(trace.error_code, failed=trace.outcome is not Outcome.OK),
         tuple(links),
     )
@@ -93,7 +95,7 @@ def spans_of(kept: KeptTrace, form: Form) -> Iterator[Span]:
     for number, timing in enumerate(stages):
         yield _stage(trace, root, f"{number}", timing, {})
     for place, record in enumerate(trace.records):
-        told = _of_version(record) if record is answer else {**_of_version(record), **_of_reading(record)}
+        told = _clean(_of_version(record) if record is answer else _of_version(record) | _of_reading(record))
         for number, timing in enumerate(record.stages):
             yield _stage(trace, root, f"{place}.{number}", timing, told, _batch_of(record, timing))
 
@@ -122,18 +124,21 @@ def _stage(
     root: SpanRef,
     place: str,
     timing: StageTiming,
-    told: Mapping[Attribute, Value],
+    told: Mapping[str, Value],
     links: tuple[SpanRef, ...] = (),
 ) -> Span:
-    code = timing.error_code or told.get(Attribute.ERROR_CODE)
+    error = _error(timing.error_code, failed=timing.error_code is not None)
+    own: dict[str, Value] = (
+        {_STAGE: timing.stage.value} if error is None else {_STAGE: timing.stage.value, _CODE: error}
+    )
     return Span(
         SpanRef(root.trace_id, _span_id(trace.trace_id, f"{place}:{timing.stage.value}")),
         root.span_id,
         STAGE_SPANS[timing.stage],
         timing.start_ns,
         timing.end_ns,
-        _clean({**told, Attribute.STAGE: timing.stage.value, Attribute.ERROR_CODE: code}),
-        _error(timing.error_code, failed=timing.error_code is not None),
+        {**told, **own},
+        error,
         links,
     )
 
@@ -167,14 +172,21 @@ def _of_study(kept: KeptTrace) -> dict[Attribute, Value]:
     told = {**_of_version(subject), **_of_reading(subject)} if subject else {}
     return {
         **told,
-        Attribute.STUDY_NAME: kept.study_name,
-        Attribute.JOB_ID: trace.job_id,
         Attribute.SITE: trace.site,
         Attribute.OUTCOME: trace.outcome.value,
         Attribute.ERROR_CODE: trace.error_code,
         Attribute.KEPT: kept.why.value,
-        Attribute.RECORD: trace.trace_id if trace.traceparent else None,
     }
+
+
+def _names_of(kept: KeptTrace) -> dict[str, Value]:
+    """Names that we made ourselves and that come only once: there is nothing to scrub."""
+    told = {Attribute.STUDY_NAME.value: kept.study_name}
+    if kept.trace.job_id:
+        told[Attribute.JOB_ID.value] = kept.trace.job_id
+    if kept.trace.traceparent:
+        told[Attribute.RECORD.value] = kept.trace.trace_id
+    return {**told}
 
 
 def _of_version(record: InferenceRecord) -> dict[Attribute, Value]:
@@ -206,7 +218,7 @@ def _of_reading(record: InferenceRecord) -> dict[Attribute, Value]:
 def _clean(told: Mapping[Attribute, Value]) -> dict[str, Value]:
     """Without the empty ones, and with every text scrubbed: no caller can slip a UID into a span."""
     return {
-        name.value: clean_text(value) if isinstance(value, str) else value
+        name: clean_text(value) if isinstance(value, str) else value
         for name, value in told.items()
         if value is not None and value != ""
     }

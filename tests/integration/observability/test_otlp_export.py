@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from ledger import Ledger
@@ -177,7 +176,7 @@ def test_a_collector_that_hangs_gets_everything_when_it_is_back(
 def test_a_collector_that_is_away_is_told_as_that(protocol: str) -> None:
     sink = otlp_sink(Settings(otlp_protocol=protocol), "http://127.0.0.1:9/v1/traces")
     with pytest.raises(SinkAway):
-        sink.send(ExportTraceServiceRequest())
+        sink.send(b"")
     sink.close()
 
 
@@ -185,7 +184,7 @@ def test_a_batch_that_the_collector_calls_wrong_is_refused(collector: Collector,
     collector.refuse.set()
     sink = otlp_sink(settings_for(collector, protocol), collector.url)
     with pytest.raises(BatchRefused):
-        sink.send(ExportTraceServiceRequest())
+        sink.send(b"")
     sink.close()
 
 

@@ -102,15 +102,13 @@ def test_the_stage_that_told_of_its_failure_is_the_one_that_is_shown() -> None:
     assert json.loads(row(failed)[OUTPUTS])["stage"] == "select"
 
 
-def test_tags_tell_the_version_and_why_it_is_kept() -> None:
+def test_tags_tell_the_version_and_the_outcome() -> None:
     assert tags(study(records=(READ,))) == {
         "mlflow.traceName": "ich-triage v2 champion",
         "model": "ich-triage",
         "version": "2",
         "variant": "champion",
         "outcome": "ok",
-        "role": "answered",
-        "kept": "share",
     }
 
 

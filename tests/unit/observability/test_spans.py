@@ -6,13 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from observability.names import STAGE_SPANS, Attribute, Stage
 from observability.record import Outcome, StudyTrace
 from observability.traces.kept import Why
-from observability.traces.otlp import request_of
+from observability.traces.otlp import request_of as encoded
 from observability.traces.spans import Form, KeptTrace, Span, batches_of, root_of, spans_of
 
 from .traces import MS, T0, reading, study, timing
@@ -178,7 +181,11 @@ def test_no_attribute_can_carry_a_patient_or_grow_without_limit() -> None:
 
 
 def wired(trace: StudyTrace) -> list[WireSpan]:
-    (resource,) = request_of(spans(trace)).resource_spans
+    request = ExportTraceServiceRequest.FromString(encoded(spans(trace)))
+    (resource,) = request.resource_spans
+    assert [(one.key, one.value.string_value) for one in resource.resource.attributes] == [
+        ("service.name", "serinus")
+    ]
     (scope,) = resource.scope_spans
     return list(scope.spans)
 
@@ -207,3 +214,31 @@ def test_on_the_wire_a_value_keeps_its_type() -> None:
 def test_of_a_study_that_ends_before_its_stage_no_span_ends_before_it_starts() -> None:
     late = replace(study(outcome=Outcome.FAILED, error_code="x", failed_at=Stage.REPORT), end_ns=T0)
     assert all(span.start_ns <= span.end_ns for span in spans(late))
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=300),
+        st.text(max_size=300) | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(),
+    ),
+    st.integers(0, 2**64 - 1),
+)
+def test_what_is_written_is_what_protobuf_reads(attributes: dict[str, Any], at_ns: int) -> None:
+    span = replace(spans(study())[0], attributes=attributes, start_ns=at_ns, end_ns=at_ns)
+    request = ExportTraceServiceRequest.FromString(encoded([span, span]))
+    first, second = request.resource_spans[0].scope_spans[0].spans
+    assert first == second
+    assert (first.start_time_unix_nano, first.end_time_unix_nano, first.name) == (at_ns, at_ns, span.name)
+    values = {one.key: getattr(one.value, str(one.value.WhichOneof("value"))) for one in first.attributes}
+    assert [repr(one) for one in values.items()] == [repr(one) for one in attributes.items()]
+
+
+def test_equal_values_of_two_types_stay_apart() -> None:
+    told = {"a": True, "b": 1, "c": 1.0}
+    for order in (told, dict(reversed(told.items()))):
+        request = ExportTraceServiceRequest.FromString(
+            encoded([replace(spans(study())[0], attributes=order)])
+        )
+        (span,) = request.resource_spans[0].scope_spans[0].spans
+        kinds = {one.key: one.value.WhichOneof("value") for one in span.attributes}
+        assert kinds == {"a": "bool_value", "b": "int_value", "c": "double_value"}

@@ -34,10 +34,9 @@ class FakeSink:
     refuses: set[str] = field(default_factory=set)
     requests: list[list[Span]] = field(default_factory=list)
 
-    def send(self, request: ExportTraceServiceRequest) -> None:
-        spans = [
-            one for group in request.resource_spans for scope in group.scope_spans for one in scope.spans
-        ]
+    def send(self, request: bytes) -> None:
+        (group,) = ExportTraceServiceRequest.FromString(request).resource_spans
+        spans = [one for scope in group.scope_spans for one in scope.spans]
         if self.away:
             raise SinkAway("503")
         if self.refuses & {one.trace_id.hex() for one in spans}:
