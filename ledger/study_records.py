@@ -26,6 +26,8 @@ logger = logging.getLogger("serinus.records")
 SETTLED: Final = timedelta(seconds=10)
 """On PostgreSQL a number is given before its row can be seen: a fold passes by none that may still appear."""
 
+_INSERT: Final = sa.insert(study_records)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
@@ -41,7 +43,7 @@ def append_record(connection: Connection, trace: StudyTrace | None, at: datetime
     if trace is not None:
         document = to_json(StudyTrace, trace)
         row = {"at": at, "document": document, "job_id": trace.job_id}
-        connection.execute(sa.insert(study_records), row)
+        connection.execute(_INSERT, row)
 
 
 class StudyRecords:

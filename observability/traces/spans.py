@@ -71,7 +71,7 @@ def root_of(trace: StudyTrace, form: Form) -> SpanRef:
     """The span that stands for the study in this form."""
     caller = caller_of(trace.traceparent) if form is Form.CHILD_OF_CALLER else None
     trace_id = bytes.fromhex(trace.trace_id)
-    return SpanRef(caller.trace_id if caller else trace_id, _span_id(trace.trace_id, "root"))
+    return SpanRef(caller.trace_id if caller else trace_id, _span_id(trace_id, "root"))
 
 
 def spans_of(kept: KeptTrace, form: Form) -> Iterator[Span]:
@@ -93,11 +93,11 @@ def spans_of(kept: KeptTrace, form: Form) -> Iterator[Span]:
     )
     stages = (*trace.stages, *_stage_that_failed(trace))
     for number, timing in enumerate(stages):
-        yield _stage(trace, root, f"{number}", timing, {})
+        yield _stage(root, f"{number}", timing, {})
     for place, record in enumerate(trace.records):
         told = _clean(_of_version(record) if record is answer else _of_version(record) | _of_reading(record))
         for number, timing in enumerate(record.stages):
-            yield _stage(trace, root, f"{place}.{number}", timing, told, _batch_of(record, timing))
+            yield _stage(root, f"{place}.{number}", timing, told, _batch_of(record, timing))
 
 
 def batches_of(kept: Iterable[KeptTrace], form: Form) -> Iterator[Span]:
@@ -109,7 +109,7 @@ def batches_of(kept: Iterable[KeptTrace], form: Form) -> Iterator[Span]:
             for number, timing in enumerate(record.stages):
                 for batch in _batch_of(record, timing):
                     root = root_of(one.trace, form)
-                    member = _stage(one.trace, root, f"{place}.{number}", timing, {})
+                    member = _stage(root, f"{place}.{number}", timing, {})
                     members.setdefault(batch, []).append(member)
                     of[batch] = record
     for batch, spans in members.items():
@@ -120,7 +120,6 @@ def batches_of(kept: Iterable[KeptTrace], form: Form) -> Iterator[Span]:
 
 
 def _stage(
-    trace: StudyTrace,
     root: SpanRef,
     place: str,
     timing: StageTiming,
@@ -128,11 +127,11 @@ def _stage(
     links: tuple[SpanRef, ...] = (),
 ) -> Span:
     error = _error(timing.error_code, failed=timing.error_code is not None)
-    own: dict[str, Value] = (
-        {_STAGE: timing.stage.value} if error is None else {_STAGE: timing.stage.value, _CODE: error}
-    )
+    own: dict[str, Value] = {_STAGE: timing.stage.value}
+    if error is not None:
+        own[_CODE] = error
     return Span(
-        SpanRef(root.trace_id, _span_id(trace.trace_id, f"{place}:{timing.stage.value}")),
+        SpanRef(root.trace_id, _span_id(root.span_id, f"{place}:{timing.stage.value}")),
         root.span_id,
         STAGE_SPANS[timing.stage],
         timing.start_ns,
@@ -156,11 +155,11 @@ def _batch_of(record: InferenceRecord, timing: StageTiming) -> tuple[SpanRef, ..
         return ()
     told = f"{record.replica}:{timing.start_ns}"
     trace_id = blake2b(told.encode(), digest_size=16, person=b"batch").digest()
-    return (SpanRef(trace_id, _span_id(trace_id.hex(), "root")),)
+    return (SpanRef(trace_id, _span_id(trace_id, "root")),)
 
 
-def _span_id(trace_id: str, place: str) -> bytes:
-    return blake2b(f"{trace_id}:{place}".encode(), digest_size=8, person=b"span").digest()
+def _span_id(above: bytes, place: str) -> bytes:
+    return blake2b(above + place.encode(), digest_size=8, person=b"span").digest()
 
 
 def _error(code: str | None, *, failed: bool) -> str | None:
