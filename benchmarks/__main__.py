@@ -11,6 +11,7 @@ BENCHMARKS = (
     "evidence",
     "drift",
     "cost",
+    "telemetry",
     "ledger_latency",
     "ledger_growth",
     "bad_input",

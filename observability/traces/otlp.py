@@ -1,8 +1,7 @@
 """Spans as OTLP has them on the wire: a protobuf message `ExportTraceServiceRequest` (opentelemetry-proto 1.x).
 
-Written field by field, since that takes a fifth of what protobuf's own classes take, of which the tests read it back:
-most attributes come again and again, and their bytes are kept. A tracer would give ids of its own, and what it has
-queued dies with its process.
+Written field by field, so that the bytes of attributes that come again and again are made once; the tests read it back
+by protobuf's own classes. A tracer would give ids of its own, and what it has queued dies with its process.
 """
 
 from __future__ import annotations

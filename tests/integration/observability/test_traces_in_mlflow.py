@@ -60,12 +60,12 @@ def listed(mlflow_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFacto
     sink, keys = mlflow_sink(settings), Pseudonymiser(b"an integration key of 32 bytes!!")
     experiment = mlflow_experiment_id(mlflow_server.url, EXPERIMENT, timeout_s=10)
 
-    def search(sink_name: str) -> dict[str, Any]:
+    def search(sink_name: str, where: str = "") -> dict[str, Any]:
         TraceExport(sink_name, sink, Form.OWN_ROOT, ledger.traces, keys, 1.0).look()
-        where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
-        body = {"locations": [where], "max_results": 100}
+        place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+        body = {"locations": [place], "max_results": 100, "filter": where}
         answer = httpx.post(f"{mlflow_server.url}/api/3.0/mlflow/traces/search", json=body, timeout=10)
-        traces = answer.raise_for_status().json()["traces"]
+        traces = answer.raise_for_status().json().get("traces", [])
         return {one["trace_id"].removeprefix("tr-"): one for one in traces}
 
     yield search
@@ -102,6 +102,11 @@ def test_a_failed_study_shows_its_stage_and_its_code(listed: Any) -> None:
     assert (name, state) == ("not read", "ERROR")
     assert response == {"outcome": "failed", "stage": "fetch", "code": "source-timeout"}
     assert tags.items() >= {"stage": "fetch", "code": "source-timeout"}.items()
+
+
+def test_a_code_and_a_version_can_be_asked_for(listed: Any) -> None:
+    assert set(listed("mlflow", "tags.code = 'source-timeout'")) == {FAILED.trace_id}
+    assert set(listed("mlflow", "tags.version = '3'")) == {CANARY.trace_id}
 
 
 def test_a_study_of_a_traced_caller_does_not_stay_in_progress(listed: Any) -> None:
