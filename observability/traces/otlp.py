@@ -1,7 +1,7 @@
 """Spans as OTLP has them on the wire: a protobuf message `ExportTraceServiceRequest` (opentelemetry-proto 1.x).
 
-Written field by field, so that the bytes of attributes that come again and again are made once; the tests read it back
-by protobuf's own classes. A tracer would give ids of its own, and what it has queued dies with its process.
+Written field by field, so that the bytes of attributes that come again and again are made once; the tests read it
+back by protobuf's own classes. A tracer would give ids of its own, and what it has queued dies with its process.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _span(span: Span) -> bytes:
         _field(4, span.parent_id) if span.parent_id else b"",
         _named(span.name),
         _TIMES.pack(0x39, span.start_ns, 0x41, span.end_ns),  # the keys of fields 7 and 8, fixed64
-        *[_told(name, value, type(value)) for name, value in span.attributes.items()],
+        *[_told(name, value, type(value).__name__) for name, value in span.attributes.items()],
         *[_field(13, _link(one)) for one in span.links],
         _status(span.error),
         _FLAGS,
@@ -54,7 +54,7 @@ def _named(name: str) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _told(name: str, value: Value, kind: type) -> bytes:
+def _told(name: str, value: Value, kind: str) -> bytes:
     """An attribute of a span. `kind` tells 1 from True and 1.0, which are equal as keys."""
     return _field(9, _attribute(name, value))
 

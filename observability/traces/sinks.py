@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 import httpx
 
 TIMEOUT_S: Final = 30.0  # MLflow works at a large batch for seconds, and nobody waits for it

@@ -16,7 +16,7 @@ from serve_apps.application.replay import Replays
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.truth_set_runs import TruthSetRunner
 from serve_apps.control.backlog_replays import BacklogReplays
-from serve_apps.control.chore import Chore, while_leading
+from serve_apps.control.chore import Chore, beside_the_load, while_leading
 from serve_apps.control.recalls import Recalls
 from serve_apps.control.rollout_board import RolloutBoard
 from serve_apps.control.rollout_runs import RolloutRuns
@@ -26,7 +26,10 @@ LOOK_S: Final = 5.0  # between two looks
 TRUTH_SETS_S: Final = 60.0
 ROLLOUT_RUNS_S: Final = 2.0
 FOLDS_S: Final = 2.0
-TRACES_S: Final = 5.0  # MLflow takes a large batch with less work than many small ones
+TRACES_S: Final = 5.0
+TRACES_LATEST_S: Final = (
+    15.0  # MLflow works longer at a trace than anybody else, on the same cores as the studies
+)
 
 
 def chores_of(
@@ -77,7 +80,11 @@ def chores_of(
         Chore("metrics", while_leading(leads, add_to_metrics), FOLDS_S),
         Chore("drift", while_leading(leads, count_for_drift), FOLDS_S),
         *(
-            Chore(f"traces-{sink}", while_leading(leads, export.look), TRACES_S)
+            Chore(
+                f"traces-{sink}",
+                while_leading(leads, beside_the_load(ledger.jobs.any_running, export.look, TRACES_LATEST_S)),
+                TRACES_S,
+            )
             for sink, export in exports.items()
         ),
         *([Chore("costs", while_leading(leads, add_to_costs), FOLDS_S)] if settings.price_book else []),
