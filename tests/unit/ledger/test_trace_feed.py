@@ -15,13 +15,14 @@ from observability.record import Outcome, StudyTrace
 from tests.unit.ledger.conftest import NOON, set_time
 from tests.unit.observability.metrics.test_exposition import LIVE, SECOND, SHADOW
 
-LATER = NOON + timedelta(minutes=1)  # nothing that was written before can still come to light
+LATER = NOON + timedelta(minutes=1)
 
 
 def add(ledger: Ledger, *traces: StudyTrace) -> None:
+    """Nothing that was written before these can still come to light afterwards."""
     for trace in traces:
         ledger.study_records.add(trace)
-    set_time(ledger, LATER)
+    set_time(ledger, ledger.database.local_now() + timedelta(minutes=1))
 
 
 def taken(ledger: Ledger, sink: str, limit: int = 10) -> TraceBatch | None:
