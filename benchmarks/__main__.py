@@ -12,6 +12,7 @@ BENCHMARKS = (
     "drift",
     "cost",
     "autoscaling",
+    "telemetry",
     "ledger_latency",
     "ledger_growth",
     "bad_input",

@@ -77,6 +77,7 @@ from ledger.shadows import ShadowTasks
 from ledger.state import FINISHED, HAS_RESULT, JobState, Priority
 from ledger.study_marks import StudyMarks
 from ledger.study_records import StoredRecord, StudyRecords
+from ledger.trace_feed import TraceBatch, TraceFeed
 from ledger.transitions import Transition, Transitions
 from ledger.truth_records import (
     AddedTruth,
@@ -143,6 +144,7 @@ class Ledger:
         self.version_digests = VersionDigests(database)
         self.study_marks = StudyMarks(database)
         self.metrics = MetricSeries(database, self.study_records, self.study_marks)
+        self.traces = TraceFeed(database, self.study_records)
         self.drift = DriftCounts(database, self.study_records, self.audit)
         self.waiting = WaitingStudies(database)
 
@@ -234,6 +236,8 @@ __all__ = [
     "Submitted",
     "TakenTurn",
     "ToReread",
+    "TraceBatch",
+    "TraceFeed",
     "Transition",
     "Waiting",
     "WaitingJobs",

@@ -314,6 +314,7 @@ class Jobs:
             "priority_rule": None if request.ranked is None else request.ranked.rule,
             "deadline_s": request.deadline_s,
             "deadline": request.deadline(now),
+            "traceparent": request.traceparent,
             "source": request.study.source,
             "study_uid": request.study.study_uid,
             "series_uids": list(request.study.series_uids),

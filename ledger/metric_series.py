@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -13,13 +13,15 @@ from sqlalchemy.engine import Connection
 
 from core.codec import from_json, to_json
 from ledger.database import Database
+from ledger.slow_limits import slow_limits_of
 from ledger.study_marks import StudyMarks, add_marks, seconds_of
-from ledger.study_records import StudyRecords
+from ledger.study_records import StoredRecord, StudyRecords
 from ledger.tables import metric_series
 from observability.metrics.funnel import marks_of, observations_of_mark
 from observability.metrics.of_records import observations_of
 from observability.metrics.series import Key, Observation, Series, folded
-from observability.record import StudyTrace, is_sampled
+from observability.record import StudyTrace
+from observability.traces.kept import Keeping, why_kept
 
 FOLD: Final = "metrics"
 OF_MARKS: Final = "metrics of marks"
@@ -58,7 +60,8 @@ class MetricSeries:
     def _fold_records(self, trace_sampling: float) -> bool:
         with self._records.folding(FOLD, BATCH_SIZE) as (connection, records):
             self._one_at_a_time(connection)
-            traces = [(record.trace, _kept(record.trace, trace_sampling)) for record in records]
+            keeping = self._keeping(connection, records, trace_sampling)
+            traces = [(one.trace, _kept(one.trace, keeping[one.at.date()])) for one in records]
             marks = [mark for trace, kept in traces for mark in marks_of(trace, kept)]
             add_marks(self._db, connection, marks, self._db.now(connection))
             self._put(connection, [one for trace, kept in traces for one in observations_of(trace, kept)])
@@ -75,6 +78,13 @@ class MetricSeries:
             ]
             self._put(connection, seen)
         return taken is not None
+
+    def _keeping(
+        self, connection: Connection, records: Sequence[StoredRecord], share: float
+    ) -> dict[date, Keeping]:
+        """What is kept of the records of each day (UTC)."""
+        days = {one.at.date(): one.at for one in records}
+        return {day: Keeping(share, slow_limits_of(self._db, connection, at)) for day, at in days.items()}
 
     def _one_at_a_time(self, connection: Connection) -> None:
         """Whoever adds reads a sum first."""
@@ -96,9 +106,9 @@ class MetricSeries:
         connection.execute(self._db.insert_over(metric_series, ("name", "labels")), rows)
 
 
-def _kept(trace: StudyTrace, trace_sampling: float) -> str | None:
+def _kept(trace: StudyTrace, keeping: Keeping) -> str | None:
     """The id of an exported trace; None of one that is not."""
-    return trace.trace_id if is_sampled(trace, trace_sampling) else None
+    return trace.trace_id if why_kept(trace, keeping) else None
 
 
 def _read(connection: Connection, now: datetime) -> dict[Key, Series]:

@@ -32,7 +32,8 @@ class JobRequest:
 
     `tester_variant` is the variant that an authorised tester asked for. `force` has the study read and delivered even
     if the same version has read the same input before. In `deadline_s` its caller needs the answer, and `waits_s` he
-    waits for it, counted from its acceptance. `ranked` is what the site's rules make of its priority.
+    waits for it, counted from its acceptance. `ranked` is what the site's rules make of its priority, `traceparent`
+    the span of a trusted caller.
     """
 
     study: StudyRef
@@ -47,6 +48,7 @@ class JobRequest:
     deadline_s: float | None = None
     waits_s: float | None = None
     ranked: RankedPriority | None = None
+    traceparent: str | None = None
 
     @property
     def ranks_as(self) -> Priority:
@@ -68,7 +70,7 @@ class Job:
     class, and `failing_since` when the failures of that kind began. `same_as` is the job whose reading answered this
     one; that of another tenant is not told to anybody (`same_as_told`).
     `priority` is the one that counts; `priority_rule` names the rule of the site that changed it. `deadline` is when
-    its caller needs the answer, `deadline_s` as he asked for it.
+    its caller needs the answer, `deadline_s` as he asked for it. `traceparent` is the span of a trusted caller.
     """
 
     id: str
@@ -100,6 +102,7 @@ class Job:
     priority_rule: str | None = None
     deadline: datetime | None = None
     deadline_s: float | None = None
+    traceparent: str | None = None
 
     @property
     def caller_deadline(self) -> CallerDeadline | None:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from ledger.database import Database
 from ledger.state import HAS_RESULT
-from ledger.study_records import note_folded, rows_are_new, rows_to_fold
+from ledger.study_records import note_taken, rows_are_new, rows_to_fold
 from ledger.tables import EPOCH, MICROSECOND, decisions, jobs, study_marks
 from observability.metrics.funnel import Step, StudyMark
 
@@ -80,8 +80,10 @@ class StudyMarks:
     def take(self, connection: Connection, fold: str, limit: int) -> list[StoredMark] | None:
         """What is to be counted of the next rows, taken with this transaction; None where there are none."""
         rows = rows_to_fold(self._db, connection, study_marks, fold, limit)
-        note_folded(self._db, connection, fold, rows)
-        return _counted(connection, rows) if rows else None
+        if not rows:
+            return None
+        note_taken(self._db, connection, fold, rows[-1].seq)
+        return _counted(connection, rows)
 
 
 def _counted(connection: Connection, rows: Sequence[sa.Row[Any]]) -> list[StoredMark]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -24,6 +25,8 @@ from observability.record import StudyTrace
 logger = logging.getLogger("serinus.records")
 SETTLED: Final = timedelta(seconds=10)
 """On PostgreSQL a number is given before its row can be seen: a fold passes by none that may still appear."""
+
+_INSERT: Final = sa.insert(study_records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ def append_record(connection: Connection, trace: StudyTrace | None, at: datetime
     """Write the record within the transaction that ends what it tells of."""
     if trace is not None:
         document = to_json(StudyTrace, trace)
-        connection.execute(sa.insert(study_records).values(at=at, document=document))
+        row = {"at": at, "document": document, "job_id": trace.job_id}
+        connection.execute(_INSERT, row)
 
 
 class StudyRecords:
@@ -60,7 +64,7 @@ class StudyRecords:
         query = sa.select(study_records).where(study_records.c.seq > seq)
         with self._db.read() as connection:
             rows = connection.execute(query.order_by(study_records.c.seq.desc()).limit(limit)).all()
-        return tuple(record for row in reversed(rows) if (record := _record_of(row)) is not None)
+        return tuple(record for row in reversed(rows) if (record := record_of(row)) is not None)
 
     def are_new(self, fold: str) -> bool:
         """Whether the fold may have something to take; asks nothing while nobody wrote to an SQLite ledger."""
@@ -77,8 +81,9 @@ class StudyRecords:
         with self._db.write() as connection:
             self._db.serialise(connection, f"fold {fold}")
             rows = rows_to_fold(self._db, connection, study_records, fold, limit)
-            yield connection, [record for row in rows if (record := _record_of(row)) is not None]
-            note_folded(self._db, connection, fold, rows)
+            yield connection, [record for row in rows if (record := record_of(row)) is not None]
+            if rows:
+                note_taken(self._db, connection, fold, rows[-1].seq)
 
     @property
     def newest(self) -> int:
@@ -91,7 +96,7 @@ def rows_are_new(database: Database, table: sa.Table, fold: str) -> bool:
 
     def ask() -> bool:
         newest = _number(database, sa.select(sa.func.max(table.c.seq)))
-        return newest > _number(database, sa.select(folds.c.seq).where(folds.c.name == fold))
+        return newest > _number(database, _cursor(fold))
 
     return database.remembered(f"{table.name} for {fold}", ask)
 
@@ -99,9 +104,8 @@ def rows_are_new(database: Database, table: sa.Table, fold: str) -> bool:
 def rows_to_fold(
     database: Database, connection: Connection, table: sa.Table, fold: str, limit: int
 ) -> Sequence[sa.Row[Any]]:
-    """The next rows of a table with `seq` and `at` that a fold has not taken, the oldest first."""
-    cursor = sa.select(folds.c.seq).where(folds.c.name == fold)
-    after = connection.execute(cursor).scalar_one_or_none() or 0
+    """The oldest rows of a table with `seq` and `at` that a fold has not taken and that none can still come before."""
+    after = last_taken(connection, fold) or 0
     query = sa.select(table).where(table.c.seq > after)
     rows = connection.execute(query.order_by(table.c.seq).limit(limit)).all()
     if not database.is_sqlite:
@@ -111,11 +115,19 @@ def rows_to_fold(
     return rows
 
 
-def note_folded(database: Database, connection: Connection, fold: str, rows: Sequence[sa.Row[Any]]) -> None:
-    """The fold has taken these rows, with this transaction."""
-    if rows:
-        values = {"name": fold, "seq": rows[-1].seq}
-        connection.execute(database.insert_over(folds, ("name",)), values)
+def note_taken(database: Database, connection: Connection, fold: str, last: int) -> None:
+    """The fold has taken every row up to number `last`, with this transaction."""
+    connection.execute(database.insert_over(folds, ("name",)), {"name": fold, "seq": last})
+
+
+def last_taken(connection: Connection, fold: str) -> int | None:
+    """The number of the last row that the fold has taken; None for one that never took any."""
+    last: int | None = connection.execute(_cursor(fold)).scalar_one_or_none()
+    return last
+
+
+def _cursor(fold: str) -> sa.Select[Any]:
+    return sa.select(folds.c.seq).where(folds.c.name == fold)
 
 
 def _number(database: Database, query: sa.Select[Any]) -> int:
@@ -124,10 +136,16 @@ def _number(database: Database, query: sa.Select[Any]) -> int:
     return number or 0
 
 
-def _record_of(row: sa.Row[Any]) -> StoredRecord | None:
+def record_of(row: sa.Row[Any]) -> StoredRecord | None:
     """None, and a line in the log, for one that this release cannot read: it holds up no other."""
     try:
-        return StoredRecord(row.seq, row.at, from_json(StudyTrace, row.document))
+        return StoredRecord(row.seq, row.at, _trace_of(row.document))
     except InvalidDocument as error:
         logger.warning("records.unreadable", extra={"seq": row.seq, "at": error.pointer})
         return None
+
+
+@lru_cache(maxsize=1000)
+def _trace_of(document: str) -> StudyTrace:
+    """Every view reads the same records within seconds: one reading of the text does for all of them."""
+    return from_json(StudyTrace, document)

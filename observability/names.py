@@ -5,6 +5,7 @@ A name never holds a variable part (no UID, no path, no version): those are attr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -26,18 +27,32 @@ class Stage(StrEnum):
     STORE = "store"
 
 
-STUDY_SPAN: Final = "serinus.study"
+STUDY_SPAN: Final = "study.process"
+BATCH_SPAN: Final = "inference.batch"  # one forward pass that read several studies
+
+STAGE_SPANS: Final[Mapping[Stage, str]] = {
+    Stage.QUEUE: "queue.wait",
+    Stage.FETCH: "dicom.receive",
+    Stage.DECODE: "dicom.decode",
+    Stage.SELECT: "study.validate",
+    Stage.PREPARE: "preprocess",
+    Stage.WAIT: "batch.wait",
+    Stage.FORWARD: "inference",
+    Stage.INTERPRET: "postprocess",
+    Stage.REPORT: "result.encode",
+    Stage.STORE: "result.store",
+}
 
 
-def stage_span(stage: Stage) -> str:
-    """`serinus.fetch`, `serinus.forward`, …"""
-    return f"serinus.{stage.value}"
+def silent_span(role: str) -> str:
+    """The root of a reading that nobody waits for: `study.shadow`, `study.replay`, …"""
+    return f"study.{role}"
 
 
 class Attribute(StrEnum):
-    """Span attributes. The recorder sends these and no others."""
+    """Span attributes. These are sent and no others; a value of free text is scrubbed."""
 
-    STUDY_KEY = "serinus.study.key"  # the keyed pseudonym
+    STUDY_NAME = "serinus.study.name"  # a keyed pseudonym of this month
     JOB_ID = "serinus.job.id"
     SITE = "serinus.site"
     OUTCOME = "serinus.outcome"
@@ -55,3 +70,7 @@ class Attribute(StrEnum):
     SLICES = "serinus.input.slices"
     INPUT_CHECK = "serinus.input.check"  # in-distribution, out-of-distribution, unchecked
     INPUT_DISTANCE = "serinus.input.distance"  # in limits: above 1 it is out of distribution
+    ROLE = "serinus.role"  # what the version was asked for: answered, failed, shadow, replay, …
+    KEPT = "serinus.kept"  # why the trace is kept
+    RECORD = "serinus.record.trace"  # the trace id that metrics know, also where the trace is a caller's
+    BATCH_SIZE = "serinus.batch.size"

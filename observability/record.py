@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
+from typing import Final
 
 from observability.names import Stage
+
+UNKNOWN: Final = "unknown"
 
 
 class Outcome(StrEnum):
@@ -67,8 +70,10 @@ class InferenceRecord:
     `scores` are (concept code, probability in [0, 1]); `attempt` counts from 1; `device`: `cpu`, `cuda:0`, ….
     `input_distance` counts in limits of the version's input check. `role` is what the version was asked for:
     `answered`, `failed` (it was to answer and did not), or a reading that nobody waits for (`shadow`, `replay`, …).
-    `replica` names the process that read. `forward_studies` shared its forward, itself among them. `gpu_busy` and
-    `gpu_memory` are shares of the GPU's time and memory that were in use just then, None where nobody looked.
+    `replica` names the process that read. `finding_names` say in words what the codes of `scores` mean, in their
+    order. `batch_size` studies were read in its forward pass: those of one replica that began it at the same time.
+    `gpu_busy` and `gpu_memory` are shares of the GPU's time and memory that were in use just then, None where nobody
+    looked.
     """
 
     study_key: str
@@ -91,12 +96,13 @@ class InferenceRecord:
     input_distance: float | None = None
     replica: str = ""
     role: str = "answered"
-    forward_studies: int = 1
+    finding_names: tuple[str, ...] = ()
+    batch_size: int = 1
     gpu_busy: float | None = None
     gpu_memory: float | None = None
 
     def __post_init__(self) -> None:
-        if self.attempt < 1 or self.bytes_in < 0 or self.forward_studies < 1:
+        if self.attempt < 1 or self.bytes_in < 0 or self.batch_size < 1:
             raise ValueError("an attempt counts from 1, so do the studies of a forward, and bytes_in from 0")
         if self.outcome is Outcome.OK and self.error_code is not None:
             raise ValueError("a reading that succeeded has no error code")
@@ -108,7 +114,8 @@ class InferenceRecord:
 class StudyTrace:
     """One study from its request to its report, or one reading of it that nobody waits for (`is_live` is False).
 
-    `traceparent` is the caller's W3C header, if it sent one.
+    `traceparent` is the caller's W3C header, if it sent one and is trusted. `failed_at` is the stage that was under
+    way when the study failed.
     """
 
     study_key: str
@@ -122,10 +129,28 @@ class StudyTrace:
     site: str = ""
     traceparent: str | None = None
     is_live: bool = True
+    failed_at: Stage | None = None
 
     def __post_init__(self) -> None:
         if self.end_ns < self.start_ns:
             raise ValueError("a study cannot end before it starts")
+
+    @property
+    def answer(self) -> InferenceRecord | None:
+        """The reading that the caller was given, or, of one that nobody waits for, what was read."""
+        told = (one for one in self.records if one.delivered or not self.is_live)
+        return next(told, None)
+
+    @property
+    def subject(self) -> InferenceRecord | None:
+        """The version that the trace is about: who answered, else the last one that was to."""
+        return self.answer or (self.records[-1] if self.records else None)
+
+    @property
+    def modality(self) -> str:
+        """`UNKNOWN` when no version read the study."""
+        first = self.answer or (self.records[0] if self.records else None)
+        return first.facts.modality if first and first.facts else UNKNOWN
 
     @property
     def trace_id(self) -> str:
@@ -143,16 +168,3 @@ def stage_durations_ms(trace: StudyTrace) -> dict[Stage, float]:
     for timing in (*trace.stages, *delivered):
         total[timing.stage] = total.get(timing.stage, 0.0) + timing.duration_ms
     return {stage: total[stage] for stage in Stage if stage in total}
-
-
-def is_sampled(trace: StudyTrace, ratio: float) -> bool:
-    """Whether a trace is exported: every trace with a failure in it, else a share `ratio` of the studies.
-
-    The choice hangs on the pseudonym, so all processes that saw the study decide alike.
-    """
-    if trace.outcome is not Outcome.OK or any(r.outcome is not Outcome.OK for r in trace.records):
-        return True
-    bucket = int.from_bytes(
-        blake2b(trace.study_key.encode(), digest_size=8, person=b"sampling").digest(), "big"
-    )
-    return bucket < ratio * 2**64

@@ -38,6 +38,10 @@ class Pseudonymiser:
         """The pseudonym of an Accession Number."""
         return "ac-" + self._name(b"accession", number)
 
+    def of_period(self, study_key: str, period: str) -> str:
+        """Another name of a study, for what leaves the site in `period` (`2026-12`): two periods cannot be linked."""
+        return "sp-" + self._name(b"period", study_key, period)
+
     def _name(self, domain: bytes, identity: str, scope: str = "") -> str:
         trimmed = identity.strip(" \0")  # DICOM pads to even length (PS3.5 6.2)
         if not trimmed:

@@ -194,9 +194,20 @@ class Settings(BaseSettings):
         default=0.05, gt=0, le=1
     )  # of the patients of whom two versions agree, the share that is read again
 
-    otlp_endpoint: str | None = None
-    otlp_metrics_endpoint: str | None = None  # full URL, http/protobuf: `http://collector:4318/v1/metrics`
-    trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)
+    otlp_endpoint: str | None = None  # of the site's own collector; in full with HTTP (`…/v1/traces`)
+    otlp_metrics_endpoint: str | None = None  # in full, by HTTP: `http://collector:4318/v1/metrics`
+    otlp_protocol: Literal["http/protobuf", "grpc"] = "http/protobuf"
+    otlp_headers: dict[str, SecretStr] = Field(default_factory=dict)
+    mlflow_traces: bool = True  # whether traces go to MLflow, too
+    trace_sampling: float = Field(default=1.0, ge=0.0, le=1.0)  # of the ordinary studies
+    trusted_trace_callers: tuple[str, ...] = ()  # names of API keys whose `traceparent` is honoured
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("an OTLP endpoint begins with http:// or https://")
+        return value
 
     time_zone: str = "UTC"  # whose clocks the hours of a `schedule` are read by, as `Europe/Berlin`
     schedules: dict[str, str] = {}  # hours by model, for versions whose tags name none

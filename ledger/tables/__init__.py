@@ -21,6 +21,7 @@ from ledger.tables.observed import (
     drift_references,
     folds,
     metric_series,
+    slow_limits,
     study_marks,
     study_records,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "schema",
     "shadow_outcomes",
     "shadow_tasks",
+    "slow_limits",
     "study_marks",
     "study_records",
     "transitions",

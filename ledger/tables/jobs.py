@@ -57,6 +57,7 @@ jobs = sa.Table(
     sa.Column("priority_rule", sa.String(64)),  # the rule that changed it
     sa.Column("deadline_s", sa.Float),  # as it was asked for
     sa.Column("deadline", UtcTime),  # when the caller needs the answer
+    sa.Column("traceparent", sa.String(55)),  # of a trusted caller (W3C Trace Context)
     sa.Index("jobs_to_claim", "state", "rank", "scheduled_at", "not_before"),
     sa.Index("jobs_by_study", "study_uid", "state"),
     sa.Index("jobs_by_model", "model", "created_at", "id"),

@@ -15,7 +15,9 @@ study_records = (
         ),
         sa.Column("at", UtcTime, nullable=False),
         sa.Column("document", sa.Text, nullable=False),
+        sa.Column("job_id", sa.String(64)),
         sa.Index("study_records_by_time", "at"),
+        sa.Index("study_records_by_job", "job_id"),
         sqlite_autoincrement=True,  # a number is never given again, also when the newest rows are purged
     )
 )
@@ -77,4 +79,11 @@ drift_references = sa.Table(  # what a person said is normal
     sa.Column("watched_from", sa.Integer, nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("document", sa.Text, nullable=False),  # its counts
+)
+
+slow_limits = sa.Table(  # above how many seconds a study of a day is slow, by its modality
+    "slow_limits",
+    metadata,
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("document", sa.Text, nullable=False),
 )

@@ -9,9 +9,8 @@ from typing import Final
 from observability.metrics import instruments as of
 from observability.metrics.series import OTHER, Exemplar, Observation
 from observability.names import Stage
-from observability.record import InferenceRecord, InputFacts, Outcome, StudyTrace
+from observability.record import UNKNOWN, InferenceRecord, InputFacts, Outcome, StudyTrace
 
-UNKNOWN: Final = "unknown"
 BODY_PART: Final = re.compile(r"[A-Z0-9_ -]{1,16}")  # a code string (PS3.5 6.2)
 SCANNER: Final = re.compile(r"[\w .,()/+-]{1,64}")
 
@@ -20,7 +19,7 @@ def observations_of(trace: StudyTrace, trace_id: str | None = None) -> Iterator[
     """`trace_id` names the exported trace of the study, if it was kept."""
     delivered = next((one for one in trace.records if one.delivered), None)
     first = delivered or (trace.records[0] if trace.records else None)
-    modality = first.facts.modality if first and first.facts else UNKNOWN
+    modality = trace.modality
     if trace.is_live:
         if delivered is not None and delivered.facts is not None:
             yield from _of_case(delivered.facts)
@@ -63,8 +62,8 @@ def _of_forward(record: InferenceRecord) -> Iterator[Observation]:
     if not forward_ms:
         return
     device = record.device.partition(":")[0] or UNKNOWN
-    yield Observation(of.BUSY, (*version, device), forward_ms / 1e3 / record.forward_studies)
-    yield Observation(of.FORWARD_STUDIES, version, record.forward_studies)
+    yield Observation(of.BUSY, (*version, device), forward_ms / 1e3 / record.batch_size)
+    yield Observation(of.FORWARD_STUDIES, version, record.batch_size)
     for instrument, share in ((of.GPU_BUSY, record.gpu_busy), (of.GPU_MEMORY, record.gpu_memory)):
         if share is not None:
             yield Observation(instrument, version, share)

@@ -55,19 +55,22 @@ class Series:
         return sum(self.counts)
 
 
-def added(series: Series | None, seen: Observation) -> Series:
-    """The series with one observation more."""
-    if seen.instrument.kind is not Kind.HISTOGRAM:
-        before = series or Series()
-        return replace(before, total=before.total + seen.value)
-    buckets = len(seen.instrument.buckets) + 1
-    before = series or Series(0.0, (0,) * buckets, (None,) * buckets)
-    place = bisect_left(seen.instrument.buckets, seen.value)
-    counts = (*before.counts[:place], before.counts[place] + 1, *before.counts[place + 1 :])
-    exemplars = before.exemplars
-    if seen.exemplar is not None:
-        exemplars = (*exemplars[:place], seen.exemplar, *exemplars[place + 1 :])
-    return replace(before, total=before.total + seen.value, counts=counts, exemplars=exemplars)
+def added(series: Series | None, *seen: Observation) -> Series:
+    """The series with these observations more, which are all of its instrument."""
+    instrument = seen[0].instrument
+    before = series or Series()
+    total = before.total + sum(one.value for one in seen)
+    if instrument.kind is not Kind.HISTOGRAM:
+        return replace(before, total=total)
+    buckets = len(instrument.buckets) + 1
+    counts = [*(before.counts or (0,) * buckets)]
+    exemplars = [*(before.exemplars or (None,) * buckets)]
+    for one in seen:
+        place = bisect_left(instrument.buckets, one.value)
+        counts[place] += 1
+        if one.exemplar is not None:
+            exemplars[place] = one.exemplar
+    return replace(before, total=total, counts=tuple(counts), exemplars=tuple(exemplars))
 
 
 OTHER = "other"
@@ -80,20 +83,20 @@ def folded(known: Mapping[Key, Series], seen: Iterable[Observation], most_lines:
     All series together take at most `most_lines` lines of an exposition, and those of an instrument at most its own
     `most`, but for those of `other`, one of each instrument, which take what comes later.
     """
-    changed: dict[Key, Series] = {}
+    new: dict[Key, list[Observation]] = {}
     lines = sum(_lines(key, series) for key, series in known.items())
     number = Counter(name for name, labels in known if not _is_other(labels))
     for one in seen:
         key, instrument = one.key, one.instrument
-        if key not in known and key not in changed:
+        if key not in known and key not in new:
             is_full = instrument.most and number[instrument.name] >= instrument.most
             if is_full or lines + instrument.lines > most_lines:
                 key = instrument.name, (OTHER,) * len(one.labels)
             else:
                 lines += instrument.lines
                 number[instrument.name] += 1
-        changed[key] = added(changed.get(key, known.get(key)), one)
-    return changed
+        new.setdefault(key, []).append(one)
+    return {key: added(known.get(key), *observations) for key, observations in new.items()}
 
 
 def _lines(key: Key, series: Series) -> int:

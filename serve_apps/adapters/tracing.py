@@ -1,55 +1,52 @@
-"""Where traces go: the site's collector or MLflow, opened when the first one comes."""
+"""Where traces go by the site's settings: MLflow, the site's own collector, or both."""
 
 from __future__ import annotations
 
-import logging
-import time
+from collections.abc import Mapping
 
-from core.errors import (
-    RegistryUnavailable,
-)
-from observability.record import StudyTrace
-from observability.recorder import Recorder
+from core.errors import RegistryUnavailable
+from ledger import TraceFeed
 from observability.redaction import Pseudonymiser
-from observability.telemetry import TelemetrySettings, build_telemetry, mlflow_telemetry
+from observability.traces.mlflow_experiment import MLFLOW_EXPERIMENT_HEADER, mlflow_experiment_id
+from observability.traces.sinks import TIMEOUT_S, GrpcSink, HttpSink, Sink, SinkAway
+from observability.traces.spans import Form
+from serve_apps.application.export_traces import TraceExport
 from serve_apps.settings import Settings
 
-logger = logging.getLogger("serinus.tracing")
 EXPERIMENT = "serinus-studies"
-REOPEN_S = 30.0
 
 
-class LazyRecorder:
-    """Opens the export at the first trace, and tries again later when MLflow is away; no study waits for it."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._recorder: Recorder | None = None
-        self._next_try = 0.0
-
-    def record(self, trace: StudyTrace) -> str | None:
-        if self._recorder is None and time.monotonic() >= self._next_try:
-            self._next_try = time.monotonic() + REOPEN_S
-            self._recorder = self._open()
-        return self._recorder.record(trace) if self._recorder else None
-
-    async def aclose(self) -> None:
-        if self._recorder is not None:
-            await self._recorder.aclose()
-
-    def _open(self) -> Recorder | None:
-        try:
-            return Recorder(build_telemetry(telemetry_settings(self._settings)))
-        except RegistryUnavailable:
-            logger.warning("tracing.off", extra={"reason": "the MLflow server does not answer"})
-            return None
-
-
-def telemetry_settings(settings: Settings) -> TelemetrySettings:
-    """The site's OTLP endpoint, or the registry's own trace store. Raises RegistryUnavailable."""
+def trace_exports(settings: Settings, feed: TraceFeed) -> Mapping[str, TraceExport]:
+    """An export to each sink that is on, by its name. None of them connects before it has something to send."""
+    keys, share = pseudonymiser(settings), settings.trace_sampling
+    exports = {}
+    if settings.mlflow_traces:
+        exports["mlflow"] = TraceExport("mlflow", mlflow_sink(settings), Form.OWN_ROOT, feed, keys, share)
     if settings.otlp_endpoint is not None:
-        return TelemetrySettings(endpoint=settings.otlp_endpoint, sampling_ratio=settings.trace_sampling)
-    return mlflow_telemetry(settings.registry_url, EXPERIMENT, settings.trace_sampling)
+        sink = otlp_sink(settings, settings.otlp_endpoint)
+        exports["otlp"] = TraceExport("otlp", sink, Form.CHILD_OF_CALLER, feed, keys, share)
+    return exports
+
+
+def mlflow_sink(settings: Settings) -> Sink:
+    """The registry's own trace store, in an experiment that is made when the first trace comes."""
+    url = settings.registry_url.rstrip("/")
+
+    def headers() -> Mapping[str, str]:
+        try:
+            return {MLFLOW_EXPERIMENT_HEADER: mlflow_experiment_id(url, EXPERIMENT)}
+        except RegistryUnavailable as error:
+            raise SinkAway(error.code) from None
+
+    return HttpSink(f"{url}/v1/traces", headers)
+
+
+def otlp_sink(settings: Settings, endpoint: str, timeout_s: float = TIMEOUT_S) -> Sink:
+    """The site's own collector, by the protocol that it speaks."""
+    headers = {name: secret.get_secret_value() for name, secret in settings.otlp_headers.items()}
+    if settings.otlp_protocol == "grpc":
+        return GrpcSink(endpoint, headers, timeout_s)
+    return HttpSink(endpoint, lambda: headers, timeout_s)
 
 
 def pseudonymiser(settings: Settings) -> Pseudonymiser:

@@ -10,7 +10,9 @@ from serve_apps.api.schemas import InferCall, JobOut, JobSubmission, ResultOut
 from serve_apps.application.jobs import JobResult, ObjectArrival
 
 
-def request_of(submission: JobSubmission, tester_variant: str | None) -> JobRequest:
+def request_of(
+    submission: JobSubmission, tester_variant: str | None, traceparent: str | None = None
+) -> JobRequest:
     return JobRequest(
         study=StudyRef(submission.source, submission.study_uid, submission.series_uids),
         model=submission.model or "",
@@ -21,6 +23,7 @@ def request_of(submission: JobSubmission, tester_variant: str | None) -> JobRequ
         tester_variant=tester_variant,
         force=submission.force,
         deadline_s=submission.deadline_s,
+        traceparent=traceparent,
     )
 
 

@@ -64,13 +64,17 @@ async def submit_job(
             pattern=VARIANT_PATTERN, max_length=255, description="for testers: the variant that is to read"
         ),
     ] = None,
+    traceparent: Annotated[
+        str | None, Header(description="W3C Trace Context; honoured of callers whom the site trusts")
+    ] = None,
 ) -> Response:
     """Accept a study for reading. `Prefer: wait=N` answers with the result when it is ready in N seconds.
 
     `X-Serinus-Variant` needs a key with the scope `variants:choose`.
     """
     wanted = preferences(prefer or ())
-    request, wait_s = request_of(submission, x_serinus_variant), preferred_wait(wanted, MAX_WAIT_S)
+    request = request_of(submission, x_serinus_variant, traceparent)
+    wait_s = preferred_wait(wanted, MAX_WAIT_S)
     submitted = await services.jobs.submit(request, caller, idempotency_key, wait_s)
     headers = {"Idempotent-Replayed": "true"} if submitted.replayed else {}
     if wait_s is None:

@@ -1,4 +1,4 @@
-"""How a job ends: what is written, told and traced when its analysis is done, or has failed.
+"""How a job ends: what is written and told when its analysis is done, or has failed.
 
 What is written is repeated while the ledger is away, for as long as the token stands: an analysis that is done is not
 done again because a database was restarted.
@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -48,8 +47,6 @@ from serve_apps.settings import SourceSettings
 logger = logging.getLogger("serinus.jobs")
 FIRST_PAUSE_S: Final = 0.25
 LONGEST_PAUSE_S: Final = 5.0
-MOST_TRACES_WAITING: Final = 1000
-TRACE_AFTER_S: Final = 0.02  # so long the answer has the interpreter for itself
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -116,12 +113,6 @@ class JobEndings(Protocol):
     ) -> None: ...
 
 
-class JobTracer(Protocol):
-    """Exports what was done with a study; takes its time and never raises."""
-
-    def record(self, trace: StudyTrace) -> str | None: ...
-
-
 class AfterJob(Protocol):
     """What follows a job elsewhere. No method blocks or raises: what is not told is found in the ledger."""
 
@@ -140,19 +131,16 @@ class AfterJob(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EndingContext:
-    """What the end of a job needs. `ledger` and `background` are executors; traces are recorded in the latter."""
+    """What the end of a job needs. `ledger` is an executor."""
 
     endings: JobEndings
     policy: RetryPolicy
     keys: Pseudonymiser
     sources: Callable[[str], SourceSettings]
     traces: StudyTraces
-    tracer: JobTracer
     after: AfterJob
     ledger: Executor
-    background: Executor
     failure_report: MakeFailureReport = no_failure_report
-    trace_after_s: float = TRACE_AFTER_S
     clock: Callable[[], datetime] = now
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -162,7 +150,6 @@ class JobEnding:
 
     def __init__(self, context: EndingContext) -> None:
         self._c = context
-        self._traces_waiting = 0
 
     async def completed(self, claimed: ClaimedJob, analysis: Analysis, clock: StageClock) -> JobOutcome:
         """The analysis is done: its result, reports, decisions and pending shadows are written in one transaction."""
@@ -188,8 +175,6 @@ class JobEnding:
         logger.info("jobs.completed", extra={"job": job.id, "version": analysis.outcome.variant.version})
         if shadows:
             self._c.after.to_shadow(job.id, analysis.study)
-        with_writing = partial(self._c.traces.completed, job, analysis, clock.timings)
-        self._trace(recorded(with_writing))
         return self._done(job.id, deliveries, result)
 
     async def completed_as(self, claimed: ClaimedJob, same: SameReading, clock: StageClock) -> JobOutcome:
@@ -228,7 +213,7 @@ class JobEnding:
         """The analysis has failed: the job is tried again by the class of the failure, or ends with it."""
         job, at = claimed.job, self._c.clock()
         decision = after_failure(error.failure, job.behind, at, self._c.policy)
-        record = recorded(partial(self._c.traces.failed, job, error, clock.timings, progress))
+        record = recorded(partial(self._c.traces.failed, job, error, clock.timings, progress, clock.now_ns()))
         if decision.at is None:
             await self._given_up(claimed, error, progress, record)
         else:
@@ -246,7 +231,6 @@ class JobEnding:
             )
         again = decision.at is not None
         logger.info("jobs.failed", extra={"job": job.id, "code": error.code, "retry": again})
-        self._trace(record)
         return JobOutcome(
             job.id,
             JobState.QUEUED if again else JobState.FAILED,
@@ -304,29 +288,6 @@ class JobEnding:
                 logger.warning("jobs.ledger_away", extra={"pause_s": pause_s})
                 await self._c.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-
-    def _trace(self, trace: StudyTrace | None) -> None:
-        """Have the trace exported, a little later: making its spans takes the interpreter as long as the answer does.
-
-        Nobody waits for it, and a registry that hangs does not fill the memory with traces.
-        """
-        if trace is None:
-            return
-        if self._traces_waiting >= MOST_TRACES_WAITING:
-            logger.warning("jobs.trace_dropped")
-            return
-        self._traces_waiting += 1
-        asyncio.get_running_loop().call_later(self._c.trace_after_s, self._hand_over, trace)
-
-    def _hand_over(self, trace: StudyTrace) -> None:
-        with suppress(RuntimeError):  # the threads are shut down: the worker has ended
-            self._c.background.submit(self._export, trace)
-
-    def _export(self, trace: StudyTrace) -> None:
-        try:
-            self._c.tracer.record(trace)
-        finally:
-            self._traces_waiting -= 1
 
 
 def recorded(make: Callable[[], StudyTrace]) -> StudyTrace | None:

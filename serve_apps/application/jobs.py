@@ -39,6 +39,7 @@ from ledger import (
     Priority,
     Submitted,
 )
+from observability.traces.caller import trusted_traceparent
 from serve_apps.application.callback_hosts import is_allowed
 from serve_apps.application.callers import Caller, Scope
 from serve_apps.application.executors import run_in
@@ -158,7 +159,9 @@ class JobService:
         if request.tester_variant is not None:
             caller.require(Scope.VARIANTS_CHOOSE)
         ranked = priority_of(request.priority, request.context, self._priority_rules)
-        request = replace(request, waits_s=waiter_s, ranked=ranked)
+        trusted = self._settings.trusted_trace_callers
+        caller_span = trusted_traceparent(request.traceparent, caller.name, trusted)
+        request = replace(request, waits_s=waiter_s, ranked=ranked, traceparent=caller_span)
         try:
             self._check(request)
             await self._open_jobs.require_room()

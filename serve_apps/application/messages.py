@@ -89,8 +89,8 @@ class Inference:
     """What one version says of one study, and how long each of its stages took.
 
     `work_ms` is what the version itself worked at it (`application.work_time`), None where that is not known;
-    `replica` names who made it, for the books of costs. `studies` shared its forward, itself among them. `gpu` is how
-    busy its GPU was then, None without one, or where nobody looked.
+    `replica` names who made it, for the books of costs; its forward pass read `batch_size` studies. `gpu` is how busy
+    its GPU was then, None without one, or where nobody looked.
     """
 
     prediction: Prediction
@@ -98,7 +98,7 @@ class Inference:
     device: str
     work_ms: float | None = None
     replica: str = ""
-    studies: int = 1
+    batch_size: int = 1
     gpu: GpuLoad | None = None
 
 

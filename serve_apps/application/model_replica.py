@@ -181,9 +181,8 @@ class ModelReplica:
             prediction, interpret_ms = await _in(
                 self._threads.cpu, lambda: timed(lambda: self._interpret(outputs, volume, seen))
             )
-        together = forwarded.studies
-        took_ms = work_ms(seen.prepare_ms, forwarded.forward_ms, interpret_ms, studies=together)
-        return Inference(prediction, clock.timings, self._model.device, took_ms, studies=together)
+        took_ms = work_ms(seen.prepare_ms, forwarded.forward_ms, interpret_ms, studies=forwarded.studies)
+        return Inference(prediction, clock.timings, self._model.device, took_ms, batch_size=forwarded.studies)
 
     async def _forwarded(self, seen: _Seen, order: QueueOrder, clock: StageClock) -> _Forwarded:
         """The study's forward. One that outlasts its time is told as long as it was waited for; a study that is sent

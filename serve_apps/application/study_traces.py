@@ -44,24 +44,32 @@ class StudyTraces:
             records=(*self._failures(job, analysis.routed, failed), answered),
             job_id=job.id,
             site=self._site,
+            traceparent=job.traceparent,
         )
 
     def failed(
-        self, job: Job, error: SerinusError, own: Sequence[StageTiming], progress: Progress
+        self,
+        job: Job,
+        error: SerinusError,
+        own: Sequence[StageTiming],
+        progress: Progress,
+        ended_ns: int | None = None,
     ) -> StudyTrace:
-        """How far the study came, and who failed at it."""
+        """How far the study came, who failed at it, and when, in nanoseconds since the Unix epoch."""
         everything = (*own, *(progress.study.stages if progress.study is not None else ()))
         routed = progress.routed
         return StudyTrace(
             study_key=self._keys.study(job.study.study_uid),
             start_ns=_start(everything),
-            end_ns=_end(everything),
+            end_ns=max(_end(everything), ended_ns or 0),
             outcome=Outcome.REFUSED if isinstance(error, REFUSALS) else Outcome.FAILED,
             stages=everything,
             records=() if routed is None else self._failures(job, routed, progress.failures),
             error_code=error.code,
             job_id=job.id,
             site=self._site,
+            traceparent=job.traceparent,
+            failed_at=progress.stage,
         )
 
     def shadow(
@@ -171,10 +179,11 @@ def _saying(record: InferenceRecord, inference: Inference) -> InferenceRecord:
     return replace(
         record,
         scores=tuple((finding.concept.value, finding.probability) for finding in prediction.findings),
+        finding_names=tuple(finding.concept.meaning for finding in prediction.findings),
         priority_score=prediction.priority_score,
         input_check=prediction.input_check.verdict.value,
         input_distance=prediction.input_check.distance,
-        forward_studies=inference.studies,
+        batch_size=inference.batch_size,
         gpu_busy=None if gpu is None else gpu.busy,
         gpu_memory=None if gpu is None else gpu.memory,
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 
@@ -59,3 +60,21 @@ def while_leading(leads: Callable[[], bool], work: Callable[[], None]) -> Callab
             work()
 
     return led
+
+
+def beside_the_load(
+    is_busy: Callable[[], bool],
+    work: Callable[[], None],
+    longest_s: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Callable[[], None]:
+    """`work`, put off while `is_busy`, but not for longer than `longest_s`: the site may never be idle."""
+    done_at = clock()
+
+    def put_off() -> None:
+        nonlocal done_at
+        if clock() - done_at >= longest_s or not is_busy():
+            work()
+            done_at = clock()
+
+    return put_off

@@ -10,13 +10,13 @@ from ledger import Ledger
 from registry.client import RegistryClient
 from registry.runs import Runs
 from registry.webhook_subscription import name_of_site
-from serve_apps.adapters.tracing import pseudonymiser
+from serve_apps.adapters.tracing import pseudonymiser, trace_exports
 from serve_apps.application.purge import SitePurge
 from serve_apps.application.replay import Replays
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 from serve_apps.application.truth_set_runs import TruthSetRunner
 from serve_apps.control.backlog_replays import BacklogReplays
-from serve_apps.control.chore import Chore, while_leading
+from serve_apps.control.chore import Chore, beside_the_load, while_leading
 from serve_apps.control.recalls import Recalls
 from serve_apps.control.rollout_board import RolloutBoard
 from serve_apps.control.rollout_runs import RolloutRuns
@@ -26,6 +26,10 @@ LOOK_S: Final = 5.0  # between two looks
 TRUTH_SETS_S: Final = 60.0
 ROLLOUT_RUNS_S: Final = 2.0
 FOLDS_S: Final = 2.0
+TRACES_S: Final = 5.0
+TRACES_LATEST_S: Final = (
+    15.0  # MLflow works longer at a trace than anybody else, on the same cores as the studies
+)
 
 
 def chores_of(
@@ -61,6 +65,8 @@ def chores_of(
         while ledger.drift.fold():
             pass
 
+    exports = trace_exports(settings, ledger.traces)
+
     purge_s = settings.purge_interval_s
     return (
         Chore("purge", purge_what_is_old, purge_s, first_after_s=purge_s),
@@ -70,4 +76,12 @@ def chores_of(
         Chore("rollout-runs", runs.write, ROLLOUT_RUNS_S),
         Chore("metrics", while_leading(leads, add_to_metrics), FOLDS_S),
         Chore("drift", while_leading(leads, count_for_drift), FOLDS_S),
+        *(
+            Chore(
+                f"traces-{sink}",
+                while_leading(leads, beside_the_load(ledger.jobs.any_running, export.look, TRACES_LATEST_S)),
+                TRACES_S,
+            )
+            for sink, export in exports.items()
+        ),
     )

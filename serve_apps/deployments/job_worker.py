@@ -29,7 +29,7 @@ from serve_apps.adapters.job_deployments import JobBroadcast, ServeJobWorkers
 from serve_apps.adapters.living_workers import living_workers, own_worker_name
 from serve_apps.adapters.serve_inference import ServeInference, ServeReader
 from serve_apps.adapters.shared_objects import GiveBackByHandle, pack
-from serve_apps.adapters.tracing import LazyRecorder, pseudonymiser
+from serve_apps.adapters.tracing import pseudonymiser
 from serve_apps.application.analyse_study import SiteRules, Workplace
 from serve_apps.application.end_job import EndingContext, JobEnding
 from serve_apps.application.executors import run_in
@@ -88,7 +88,6 @@ class JobWorker(RoutingReplica):
         self._keeper.start()
         self._watched = WatchedJobs(JobBroadcast(("Ingress",), "job_ended"))
         self._archives = Archives(settings)
-        self._tracer = LazyRecorder(settings)
         self._after = ServeAfterJob(self._watched, outbox, shadow_worker, borrower.drop)
         self._name = own_worker_name()
         self._rules = site_rules(settings)
@@ -138,7 +137,6 @@ class JobWorker(RoutingReplica):
         self._routing.close()
         self._fetcher.close()
         self._apart.close()
-        await self._tracer.aclose()
         await self._archives.aclose()
         self._pools.close()
         self._ledger.close()
@@ -162,10 +160,8 @@ class JobWorker(RoutingReplica):
                 keys=self._rules.keys,
                 sources=self._archives.source,
                 traces=StudyTraces(self._rules.keys, settings.site, self._name),
-                tracer=self._tracer,
                 after=self._after,
                 ledger=self._pools.ledger,
-                background=self._pools.background,
                 failure_report=FailureReporter(
                     lambda: self._routing.snapshot,
                     self._former_reports,
@@ -210,10 +206,9 @@ class Pools:
         self.recovery = ThreadPoolExecutor(1, "recovery")
         self.cpu = ThreadPoolExecutor(2, "reports")
         self.handles = ThreadPoolExecutor(2, "handles")
-        self.background = ThreadPoolExecutor(1, "traces")
 
     def close(self) -> None:
-        for pool in (self.ledger, self.recovery, self.cpu, self.handles, self.background):
+        for pool in (self.ledger, self.recovery, self.cpu, self.handles):
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from observability.names import STAGE_SPANS, STUDY_SPAN, Stage
 from serve_apps.embedded.ray_head import ray_directory
 from tests.orthanc import Orthanc
 from tests.stack import LiveStack, eventually
@@ -61,13 +62,12 @@ def test_a_trace_per_study_reaches_mlflow_without_the_patient(stack: LiveStack, 
     def spans() -> list[tuple[str, ...]] | None:
         with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
             rows = connection.execute("select name, content from spans").fetchall()
-        return rows if any(name == "serinus.study" for name, _ in rows) else None
+        return rows if any(name == STUDY_SPAN for name, _ in rows) else None
 
     rows = eventually(spans, 30, "a trace")
     names = {name for name, _ in rows}
-    assert {
-        f"serinus.{stage}" for stage in ("queue", "fetch", "decode", "forward", "report", "store")
-    } <= names
+    stages = (Stage.QUEUE, Stage.FETCH, Stage.DECODE, Stage.FORWARD, Stage.REPORT, Stage.STORE)
+    assert {STAGE_SPANS[stage] for stage in stages} <= names
     for _, content in rows:
         assert not any(secret in content.encode() for secret in secrets)
 

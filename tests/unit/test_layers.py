@@ -16,8 +16,8 @@ ADAPTERS = {
     "imaging.dicomweb.client",
     "imaging.object_store",
     "imaging.folder",
-    "observability.telemetry",
-    "observability.recorder",
+    "observability.traces.sinks",
+    "observability.traces.mlflow_experiment",
 }
 MAY_IMPORT = {
     "core": set(),

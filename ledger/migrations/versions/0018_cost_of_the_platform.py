@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0018"
-down_revision = "0014"  # 0015 to 0017 are to come before it
+down_revision = "0017"
 
 
 def upgrade() -> None:

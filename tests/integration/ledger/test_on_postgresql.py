@@ -35,6 +35,7 @@ from tests.unit.ledger.test_shadow_machine import ShadowMachine
 from tests.unit.ledger.test_shadows import *  # noqa: F403
 from tests.unit.ledger.test_study_marks import *  # noqa: F403
 from tests.unit.ledger.test_study_records import *  # noqa: F403
+from tests.unit.ledger.test_trace_feed import *  # noqa: F403
 from tests.unit.ledger.test_transitions import *  # noqa: F403
 from tests.unit.ledger.test_truth_sets import *  # noqa: F403
 from tests.unit.ledger.test_truths import *  # noqa: F403

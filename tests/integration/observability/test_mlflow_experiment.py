@@ -8,11 +8,8 @@ import httpx
 import pytest
 
 from core.errors import RegistryUnavailable
-from observability.recorder import Recorder
-from observability.telemetry import build_telemetry, mlflow_experiment_id, mlflow_telemetry
+from observability.traces.mlflow_experiment import mlflow_experiment_id
 from registry.server import EmbeddedServer
-
-from .test_otlp_export import a_study
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +30,6 @@ def test_a_deleted_experiment_is_restored(mlflow_url: str) -> None:
     assert mlflow_experiment_id(mlflow_url, "deleted", timeout_s=10) == experiment
     stage = httpx.get(f"{api}/get", params={"experiment_id": experiment}, timeout=10).json()["experiment"]
     assert stage["lifecycle_stage"] == "active"
-
-
-async def test_mlflow_takes_a_study_and_shows_it_finished(mlflow_url: str) -> None:
-    settings = mlflow_telemetry(mlflow_url, "ingested")
-    recorder = Recorder(build_telemetry(settings))
-    trace_id = recorder.record(a_study("st-jnzld2cdigvp3kwf"))
-    await recorder.aclose(timeout_s=20)
-    info = (
-        httpx.get(f"{mlflow_url}/api/3.0/mlflow/traces/tr-{trace_id}", timeout=10).raise_for_status().json()
-    )
-    assert info["trace"]["trace_info"]["state"] == "OK"
-    assert info["trace"]["trace_info"]["execution_duration"] == "0.100s"
 
 
 def test_a_server_that_is_away_is_said_so_quickly() -> None:

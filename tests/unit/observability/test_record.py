@@ -1,13 +1,11 @@
-"""Records hold only what can be true, and sampling never loses a failure."""
+"""Records hold only what can be true."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from observability.names import Stage
-from observability.record import Outcome, StageTiming, is_sampled, stage_durations_ms
+from observability.record import Outcome, StageTiming, stage_durations_ms
 from observability.stage_clock import StageClock
 
 from .traces import T0, reading, study, timing
@@ -31,26 +29,6 @@ def test_durations_come_in_the_order_of_the_stages_and_leave_shadows_out() -> No
     durations = stage_durations_ms(study(records=(shadow, reading())))
     assert list(durations) == [Stage.QUEUE, Stage.FETCH, Stage.DECODE, Stage.PREPARE, Stage.FORWARD]
     assert durations[Stage.FORWARD] == 30.0
-
-
-@given(key=st.text(), ratio=st.floats(0, 1))
-def test_a_failure_of_any_variant_is_always_sampled(key: str, ratio: float) -> None:
-    failed = reading(outcome=Outcome.FAILED, error_code="model-error", delivered=False)
-    assert is_sampled(study(study_key=key, records=(reading(), failed)), ratio)
-    assert is_sampled(study(study_key=key, outcome=Outcome.LATE), ratio)
-
-
-@given(key=st.text(), low=st.floats(0, 1), high=st.floats(0, 1))
-def test_a_higher_ratio_keeps_what_a_lower_one_kept(key: str, low: float, high: float) -> None:
-    low, high = min(low, high), max(low, high)
-    assert is_sampled(study(study_key=key), low) <= is_sampled(study(study_key=key), high)
-
-
-def test_the_sampled_share_is_the_ratio() -> None:
-    kept = sum(is_sampled(study(study_key=f"st-{i}"), 0.05) for i in range(20_000))
-    assert abs(kept - 1000) < 3 * (20_000 * 0.05 * 0.95) ** 0.5
-    assert not is_sampled(study(), 0.0)
-    assert is_sampled(study(), 1.0)
 
 
 def test_a_clock_step_cannot_bend_a_stage() -> None:

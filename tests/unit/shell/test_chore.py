@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import LedgerUnavailable
 from serve_apps.control import chore
-from serve_apps.control.chore import Chore, while_leading
+from serve_apps.control.chore import Chore, beside_the_load, while_leading
 from tests.unit.shell.inline import Here
 
 FAILURES = [LedgerUnavailable("away"), ValueError("damaged")]
@@ -61,3 +61,32 @@ def test_only_whoever_leads_works() -> None:
 
 def _says(leads: bool) -> Callable[[], bool]:
     return lambda: leads
+
+
+def test_what_goes_beside_the_load_waits_for_it_but_not_for_ever() -> None:
+    done: list[float] = []
+    now_s, is_busy = [0.0], [True]
+    look = beside_the_load(lambda: is_busy[0], lambda: done.append(now_s[0]), 15.0, lambda: now_s[0])
+    for at_s in range(0, 40, 5):
+        now_s[0] = at_s
+        look()
+    assert done == [15.0, 30.0]
+    is_busy[0] = False
+    look()
+    assert done == [15.0, 30.0, 35.0]
+
+
+def test_what_fails_beside_the_load_is_tried_at_the_next_look() -> None:
+    tried: list[None] = []
+
+    def away() -> None:
+        tried.append(None)
+        raise LedgerUnavailable("away")
+
+    now_s = [0.0]
+    look = beside_the_load(lambda: True, away, 15.0, lambda: now_s[0])
+    now_s[0] = 15.0
+    for _ in range(2):
+        with pytest.raises(LedgerUnavailable):
+            look()
+    assert len(tried) == 2

@@ -108,7 +108,7 @@ async def test_an_unreadable_study_fails_at_once_and_whoever_waits_is_told() -> 
     assert delivery.destination == "https://ris/done"
     assert delivery.payload["state"] == "failed"
     assert delivery.payload["error"]["code"] == "no-eligible-series"
-    assert shop.notes.traced == ["no-eligible-series"]
+    assert shop.recorded == ["no-eligible-series"]
     assert ("ended", job.id) in shop.notes.told
 
 

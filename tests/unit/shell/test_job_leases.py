@@ -41,7 +41,7 @@ async def test_a_job_that_went_to_another_worker_is_left_to_it() -> None:
     outcome = await running
     assert outcome.state is JobState.QUEUED
     assert shop.ledger.written == []
-    assert shop.notes.traced == []
+    assert shop.recorded == []
 
 
 async def test_a_job_that_comes_back_to_its_own_worker_keeps_a_lease_of_its_own() -> None:
@@ -74,7 +74,7 @@ async def test_a_renewal_that_comes_after_the_end_was_written_takes_nothing_from
     outcome = await shop.runner.run(JOB.id, JOB.place)
     assert outcome.state is JobState.COMPLETED
     assert shop.notes.told == [("ended", JOB.id)]
-    assert shop.notes.traced == ["completed"]
+    assert shop.recorded == ["completed"]
 
 
 async def test_a_job_that_was_cancelled_stops() -> None:

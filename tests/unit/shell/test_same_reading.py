@@ -53,7 +53,7 @@ async def test_nothing_is_counted_stored_shadowed_or_traced_for_it() -> None:
     assert written["deliveries_to_make"] == ()
     assert "decisions" not in written
     assert "shadows" not in written
-    assert shop.notes.traced == ["completed"]
+    assert shop.recorded == ["completed"]
     assert shop.notes.told == [("ended", "j1"), ("ended", "j2")]
 
 

@@ -22,17 +22,6 @@ JOB = a_job()
 QUEUE, FETCH = StageTiming(Stage.QUEUE, 100, 200), StageTiming(Stage.FETCH, 200, 300)
 
 
-class Recorder:
-    """Keeps the traces it is given."""
-
-    def __init__(self) -> None:
-        self.traces: list[StudyTrace] = []
-
-    def record(self, trace: StudyTrace) -> str | None:
-        self.traces.append(trace)
-        return None
-
-
 def failed(error: SerinusError, progress: Progress) -> StudyTrace:
     return TRACES.failed(JOB, error, (QUEUE,), progress)
 
@@ -84,10 +73,22 @@ def test_the_trace_of_a_study_has_one_id_and_its_shadows_have_others() -> None:
 
 def test_a_record_says_who_shared_the_forward_and_how_busy_the_gpu_was() -> None:
     forward = (StageTiming(Stage.FORWARD, 100, 200),)
-    inference = Inference(a_prediction(), forward, "cuda:0", studies=4, gpu=GpuLoad(0.5, None))
+    inference = Inference(a_prediction(), forward, "cuda:0", batch_size=4, gpu=GpuLoad(0.5, None))
     (record,) = TRACES.shadow(a_claim(), (100, 300), a_study(), inference).records
-    assert (record.forward_studies, record.gpu_busy, record.gpu_memory) == (4, 0.5, None)
+    assert (record.batch_size, record.gpu_busy, record.gpu_memory) == (4, 0.5, None)
     (record,) = TRACES.shadow(
-        a_claim(), (100, 300), a_study(), replace(inference, studies=1, gpu=None)
+        a_claim(), (100, 300), a_study(), replace(inference, batch_size=1, gpu=None)
     ).records
-    assert (record.forward_studies, record.gpu_busy, record.gpu_memory) == (1, None, None)
+    assert (record.batch_size, record.gpu_busy, record.gpu_memory) == (1, None, None)
+
+
+def test_a_failure_says_at_which_stage_and_lasts_until_it_was_noted() -> None:
+    progress = Progress()
+    progress.stage = Stage.FETCH
+    trace = TRACES.failed(JOB, ModelFailed("NaN"), (QUEUE,), progress, ended_ns=900)
+    assert (trace.failed_at, trace.end_ns) == (Stage.FETCH, 900)
+
+
+def test_a_record_names_the_span_of_the_jobs_caller() -> None:
+    called = replace(JOB, traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    assert TRACES.failed(called, ModelFailed("NaN"), (QUEUE,), Progress()).traceparent == called.traceparent

@@ -251,15 +251,10 @@ class Deployments:
 
 
 class Notes:
-    """Tracer and AfterJob: notes what it is told."""
+    """AfterJob: notes what it is told."""
 
     def __init__(self) -> None:
-        self.traced: list[str] = []
         self.told: list[tuple[str, str]] = []
-
-    def record(self, trace: StudyTrace) -> str | None:
-        self.traced.append(trace.error_code or "completed")
-        return None
 
     def to_deliver(self, job_id: str) -> None:
         self.told.append(("deliver", job_id))
@@ -295,14 +290,12 @@ class Workshop:
         stage_shown_after_s: float = 60.0,
         ledger: Any = None,
         failure_sr: bool = False,
-        tracer: Any = None,
     ) -> None:
         self.former = FormerReports()
         self.failure_sr = failure_sr
         self.ledger = ledger or MemoryLedger(*jobs)
         self.deployments = Deployments()
         self.notes = Notes()
-        self.tracer = tracer or self.notes
         self.snapshot = snapshot or a_snapshot(a_version())
         self.now = NOW
         self.slept: list[float] = []
@@ -321,6 +314,11 @@ class Workshop:
                 stage_shown_after_s=stage_shown_after_s,
             )
         )
+
+    @property
+    def recorded(self) -> list[str]:
+        """How each recorded attempt ended: its error code, or `completed`."""
+        return [one.error_code or "completed" for one in self.ledger.records if one is not None]
 
     def _place(self) -> Workplace:
         return Workplace(
@@ -341,17 +339,14 @@ class Workshop:
                 keys=RULES.keys,
                 sources=lambda source: FolderSourceSettings(id="pacs", kind="folder", root="/nowhere"),
                 traces=StudyTraces(RULES.keys, "site"),
-                tracer=self.tracer,
                 after=self.notes,
                 ledger=Here(),
-                background=Here(),
                 failure_report=FailureReporter(
                     lambda: self.snapshot,
                     lambda *asked: self.former_reports(*asked),
                     Here(),
                     by_default=self.failure_sr,
                 ).report,
-                trace_after_s=0.0,
                 clock=lambda: self.now,
                 sleep=self._sleep,
             )

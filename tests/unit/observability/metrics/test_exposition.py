@@ -125,7 +125,7 @@ def test_the_case_mix_is_of_studies_that_were_read_and_names_no_free_text() -> N
 
 
 def test_studies_that_share_a_forward_are_busy_once_together() -> None:
-    shared = replace(READ, device="cuda:0", forward_studies=4, gpu_busy=0.75, gpu_memory=0.2)
+    shared = replace(READ, device="cuda:0", batch_size=4, gpu_busy=0.75, gpu_memory=0.2)
     found = scraped(*[replace(LIVE, records=(shared,))] * 4)
     assert found["serinus_busy_seconds_total", ("ich-triage", "2", "cuda")] == 1
     assert found["serinus_forward_studies_bucket", ("ich-triage", "2", "2.0")] == 0
