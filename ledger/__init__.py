@@ -13,7 +13,9 @@ from ledger.cost_records import CostSums
 from ledger.costs import Costs
 from ledger.database import Clock, Database
 from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
-from ledger.drift import DriftCounts, NewReference
+from ledger.drift import DriftCounts
+from ledger.drift_references import DriftReferences, NewReference
+from ledger.drift_verdicts import DriftSeen, DriftVerdicts, SignalSeen, StoredVerdict
 from ledger.escalations import EscalationEvent, Escalations
 from ledger.failures import Failures
 from ledger.jobs import Jobs
@@ -133,7 +135,9 @@ class Ledger:
         self.study_records = StudyRecords(database)
         self.metrics = MetricSeries(database, self.study_records)
         self.costs = Costs(database, self.study_records)
-        self.drift = DriftCounts(database, self.study_records, self.audit)
+        self.drift = DriftCounts(database, self.study_records)
+        self.drift_references = DriftReferences(database, self.study_records, self.audit)
+        self.drift_verdicts = DriftVerdicts(database, self.audit)
 
     @classmethod
     def open(cls, url: str, policy: RetryPolicy = DEFAULT_POLICY, clock: Clock | None = None) -> "Ledger":
@@ -174,6 +178,7 @@ __all__ = [
     "CostSums",
     "DeadLetter",
     "Delivery",
+    "DriftSeen",
     "DueJob",
     "EscalationEvent",
     "Exposure",
@@ -208,6 +213,7 @@ __all__ = [
     "SentDocument",
     "ShadowResult",
     "ShadowTask",
+    "SignalSeen",
     "StampedDigest",
     "StoredDecision",
     "StoredRecord",
@@ -216,6 +222,7 @@ __all__ = [
     "StoredRun",
     "StoredSet",
     "StoredTruth",
+    "StoredVerdict",
     "StudyUse",
     "Submitted",
     "TakenTurn",

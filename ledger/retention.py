@@ -26,6 +26,7 @@ from ledger.tables import (
     decisions,
     deliveries,
     documents,
+    drift_answers,
     escalations,
     exposures,
     idempotency,
@@ -181,7 +182,16 @@ def _jobs(before: datetime) -> tuple[_Rows, ...]:
 
 
 def _evidence(before: datetime) -> tuple[_Rows, ...]:
-    tables = (decisions, exposures, shadow_outcomes, escalations, replays, study_records, *OF_EVIDENCE)
+    tables = (
+        decisions,
+        exposures,
+        shadow_outcomes,
+        escalations,
+        replays,
+        study_records,
+        drift_answers,
+        *OF_EVIDENCE,
+    )
     keys = {table: tuple(table.primary_key.columns) for table in tables}
     by_time = (
         _Rows("evidence", key, sa.select(*key).where(table.c.at < before)) for table, key in keys.items()

@@ -73,6 +73,19 @@ class StudyRecords:
                 values = {"name": fold, "seq": rows[-1].seq}
                 connection.execute(self._db.insert_over(folds, ("name",)), values)
 
+    def sampled(self, start: datetime, end: datetime, most: int) -> Iterator[StoredRecord]:
+        """Records of the time from `start` to before `end` in their order, every so-manieth where there are more than
+        `most`."""
+        within = (study_records.c.at >= start) & (study_records.c.at < end)
+        with self._db.read() as connection:
+            number = connection.execute(
+                sa.select(sa.func.count()).select_from(study_records).where(within)
+            ).scalar_one()
+            step = max(1, -(-number // most))
+            chosen = sa.select(study_records).where(within & (study_records.c.seq % step == 0))
+            rows = connection.execute(chosen.order_by(study_records.c.seq)).all()
+        return (record for row in rows if (record := _record_of(row)) is not None)
+
     def _next(self, connection: Connection, fold: str, limit: int) -> Sequence[sa.Row[Any]]:
         cursor = sa.select(folds.c.seq).where(folds.c.name == fold)
         after = connection.execute(cursor).scalar_one_or_none() or 0

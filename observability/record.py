@@ -54,6 +54,9 @@ class InputFacts:
     manufacturer: str = ""
     scanner: str = ""  # ManufacturerModelName, never a serial number or station name
     kernel: str = ""
+    age: str = ""  # a decade, as `0-9` and `80+`
+    sex: str = ""
+    signals: tuple[tuple[str, float], ...] = ()  # of exposure and pixels, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ class InferenceRecord:
     `scores` are (concept code, probability in [0, 1]); `attempt` counts from 1; `device`: `cpu`, `cuda:0`, ….
     `input_distance` counts in limits of the version's input check. `role` is what the version was asked for:
     `answered`, `failed` (it was to answer and did not), or a reading that nobody waits for (`shadow`, `replay`, …).
-    `replica` names the process that read.
+    `replica` names the process that read. `present` are the codes of what the version called present; None in records
+    of an older release.
     """
 
     study_key: str
@@ -86,6 +90,7 @@ class InferenceRecord:
     input_distance: float | None = None
     replica: str = ""
     role: str = "answered"
+    present: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.attempt < 1 or self.bytes_in < 0:

@@ -16,7 +16,16 @@ from ledger.tables.base import (
 from ledger.tables.costs import cost_bills, cost_events, cost_hours, cost_postings
 from ledger.tables.decisions import decisions, exposures, routing_tables
 from ledger.tables.jobs import ENDED, deliveries, documents, idempotency, jobs, readings
-from ledger.tables.observed import drift_counts, drift_references, folds, metric_series, study_records
+from ledger.tables.observed import (
+    drift_answers,
+    drift_counts,
+    drift_references,
+    drift_verdicts,
+    drift_words,
+    folds,
+    metric_series,
+    study_records,
+)
 from ledger.tables.rollouts import (
     recall_items,
     recall_notes,
@@ -58,8 +67,11 @@ __all__ = [
     "decisions",
     "deliveries",
     "documents",
+    "drift_answers",
     "drift_counts",
     "drift_references",
+    "drift_verdicts",
+    "drift_words",
     "escalations",
     "exposures",
     "folds",

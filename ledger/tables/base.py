@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
 metadata = sa.MetaData()
-REVISION = "0014"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
+REVISION = "0017"  # the newest in ledger/migrations/versions, which makes the tables as they stand here
 SCHEMA_VERSION = 7  # stays: it keeps away a Serinus that reads `schema_version` and knows of no revisions
 RESULT_VERSION = 1  # of the JSON that `jobs.result` holds
 

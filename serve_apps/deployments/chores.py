@@ -11,6 +11,7 @@ from registry.client import RegistryClient
 from registry.runs import Runs
 from registry.webhook_subscription import name_of_site
 from serve_apps.adapters.tracing import pseudonymiser
+from serve_apps.application.drift_watch import DriftWatch
 from serve_apps.application.purge import SitePurge
 from serve_apps.application.replay import Replays
 from serve_apps.application.routing_snapshot import RoutingSnapshot
@@ -26,6 +27,7 @@ LOOK_S: Final = 5.0  # between two looks
 TRUTH_SETS_S: Final = 60.0
 ROLLOUT_RUNS_S: Final = 2.0
 FOLDS_S: Final = 2.0
+DRIFT_LOOK_S: Final = 600.0  # a version is judged once a day; between, a look costs two queries
 
 
 def chores_of(
@@ -74,5 +76,6 @@ def chores_of(
         Chore("rollout-runs", runs.write, ROLLOUT_RUNS_S),
         Chore("metrics", while_leading(leads, add_to_metrics), FOLDS_S),
         Chore("drift", while_leading(leads, count_for_drift), FOLDS_S),
+        Chore("drift-watch", led(DriftWatch(ledger).look_at), DRIFT_LOOK_S, first_after_s=TRUTH_SETS_S),
         *([Chore("costs", while_leading(leads, add_to_costs), FOLDS_S)] if settings.price_book else []),
     )

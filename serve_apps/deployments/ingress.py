@@ -141,7 +141,7 @@ class Ingress(RoutingReplica):
                 ledger, pools.packs, site=settings.site, signer=pack_signer(settings)
             ),
             costs=CostService(ledger.costs, settings.price_book, pools.packs),
-            drift=DriftService(ledger.drift, self._snapshot, pools.packs),
+            drift=DriftService(ledger, self._snapshot, pools.packs),
             metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, pools.ledger),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )

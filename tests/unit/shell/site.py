@@ -187,7 +187,7 @@ class Site:
             recalls=RecallService(ledger, lambda: self.snapshot, threads),
             evidence_packs=EvidencePacks(ledger, threads, site=self.settings.site, signer=self.signer),
             costs=CostService(ledger.costs, self.settings.price_book, threads),
-            drift=DriftService(ledger.drift, lambda: self.snapshot, threads),
+            drift=DriftService(ledger, lambda: self.snapshot, threads),
             metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, threads),
             webhooks=WebhookReceiver("secret", self.announce),
         )

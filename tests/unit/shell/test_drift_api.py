@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from core.clock import now
-from ledger.drift import SLICE_S
+from ledger.drift_readings import SLICE_S
 from observability.drift.counters import slice_of
 from serve_apps.application.drift import DriftService
 from serve_apps.application.executors import run_in
@@ -24,9 +24,7 @@ READ_BY_CHAMPION = replace(LIVE, records=tuple(replace(one, version="1") for one
 def tomorrow(site: Site) -> None:
     """The day on which the studies of today are over."""
     drift = site.services.drift
-    later = DriftService(
-        site.ledger.drift, lambda: site.snapshot, site.threads, lambda: now() + timedelta(days=1)
-    )
+    later = DriftService(site.ledger, lambda: site.snapshot, site.threads, lambda: now() + timedelta(days=1))
     site.services = replace(site.services, drift=later)
     assert drift is not later
 
@@ -85,4 +83,4 @@ async def test_yesterday_is_the_last_day_that_is_judged(site: Site, tomorrow: No
     await site.services.drift.accept("ich-triage", "1", 1, actor="admin/ada")
     report = await site.services.drift.report("ich-triage", None)
     assert report.until == slice_of(int(now().timestamp()), SLICE_S)
-    assert await run_in(site.threads, site.ledger.drift.reference, "ich-triage", "1") is not None
+    assert await run_in(site.threads, site.ledger.drift_references.newest, "ich-triage", "1") is not None
