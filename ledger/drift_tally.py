@@ -23,14 +23,18 @@ def tally_of(
     """Words fall into the categories of their signal. What has no signal here is left out."""
     named = {signal.name: signal for signal in signals}
     cells: Counter[Cell] = Counter()
-    for row in connection.execute(_between(drift_counts, model, version, first, last)):
-        if row.signal in named and row.signal not in WORDS and row.bin < named[row.signal].bins:
-            cells[Cell(tuple(json.loads(row.leaf)), row.signal, row.slice, row.bin)] += row.count
+    for row in connection.execute(_between(drift_counts, model, version, first, last)).mappings():
+        if row["signal"] in named and row["signal"] not in WORDS and row["bin"] < named[row["signal"]].bins:
+            cells[Cell(tuple(json.loads(row["leaf"])), row["signal"], row["slice"], row["bin"])] += row[
+                "count"
+            ]
     if any(name in named for name in WORDS):
-        for row in connection.execute(_between(drift_words, model, version, first, last)):
-            if row.signal in named:
-                place = named[row.signal].bin_of(row.word)
-                cells[Cell(tuple(json.loads(row.leaf)), row.signal, row.slice, place)] += row.count
+        for row in connection.execute(_between(drift_words, model, version, first, last)).mappings():
+            if row["signal"] in named:
+                place = named[row["signal"]].bin_of(row["word"])
+                cells[Cell(tuple(json.loads(row["leaf"])), row["signal"], row["slice"], place)] += row[
+                    "count"
+                ]
     return Tally(MappingProxyType(dict(cells)))
 
 
@@ -39,9 +43,9 @@ def words_of(
 ) -> dict[str, Counter[str]]:
     """By signal, how many studies of these days told each word."""
     found: dict[str, Counter[str]] = {name: Counter() for name in WORDS}
-    for row in connection.execute(_between(drift_words, model, version, first, last)):
-        if row.signal in found:
-            found[row.signal][row.word] += row.count
+    for row in connection.execute(_between(drift_words, model, version, first, last)).mappings():
+        if row["signal"] in found:
+            found[row["signal"]][row["word"]] += row["count"]
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Protocol, TypeAlias
 
-from ledger import StoredRollout
+from ledger import StoredRollout, StoredVerdict
 from observability.metrics import instruments as of
 from observability.metrics.exposition import Gauges, exposition_of
 from observability.metrics.series import Key, Series
@@ -29,6 +29,12 @@ class KeptRollouts(Protocol):
     def newest(self) -> Sequence[StoredRollout]: ...
 
 
+class KeptVerdicts(Protocol):
+    """`ledger.drift_verdicts`. Raises LedgerUnavailable."""
+
+    def all(self) -> Sequence[StoredVerdict]: ...
+
+
 class Overview(Protocol):
     """`application.overview.OverviewService`. Raises LedgerUnavailable."""
 
@@ -41,20 +47,46 @@ class MetricsService:
     """Every replica tells the same, since all of it stands in the ledger and the snapshot."""
 
     def __init__(
-        self, series: KeptSeries, rollouts: KeptRollouts, overview: Overview, executor: Executor
+        self,
+        series: KeptSeries,
+        rollouts: KeptRollouts,
+        overview: Overview,
+        executor: Executor,
+        drift: KeptVerdicts,
     ) -> None:
         self._series = series
         self._rollouts = rollouts
         self._overview = overview
         self._executor = executor
+        self._drift = drift
 
     async def exposition(self) -> str:
         """OpenMetrics text. Raises LedgerUnavailable: a scrape that fails is better than one that tells half."""
         series = await run_in(self._executor, self._series.all)
         rollouts = await run_in(self._executor, self._rollouts.newest)
         queue, alarms = await self._overview.queue(), await self._overview.alarms()
-        gauges = gauges_of(queue, self._overview.snapshot(), rollouts, len(alarms))
+        snapshot, verdicts = self._overview.snapshot(), await run_in(self._executor, self._drift.all)
+        gauges = (*gauges_of(queue, snapshot, rollouts, len(alarms)), *drift_gauges(verdicts, snapshot))
         return exposition_of(series, gauges, of.OF_RECORDS)
+
+
+def drift_gauges(verdicts: Sequence[StoredVerdict], snapshot: RoutingSnapshot) -> tuple[Gauges, ...]:
+    """What was found of versions in service; nothing of one at which nobody looked since a person did."""
+    in_service = {(one.model, one.version) for one in snapshot.variants}
+    found = [
+        ((one.model, one.version), one.seen)
+        for one in verdicts
+        if one.seen is not None and (one.model, one.version) in in_service
+    ]
+    signals = {(*version, signal.signal): signal for version, seen in found for signal in seen.signals}
+    armed = {labels: one.log10_m for labels, one in signals.items() if one.log10_m is not None}
+    return (
+        Gauges(of.DRIFT_STATE, {(*version, seen.state.value): 1 for version, seen in found}),
+        Gauges(of.DRIFT_ARMED, {labels: float(labels in armed) for labels in signals}),
+        Gauges(of.DRIFT_EVIDENCE, armed),
+        Gauges(of.DRIFT_LIMIT, {version: seen.log10_limit for version, seen in found}),
+        Gauges(of.DRIFT_PSI, {labels: one.psi for labels, one in signals.items()}),
+    )
 
 
 def gauges_of(

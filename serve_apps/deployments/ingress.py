@@ -142,7 +142,9 @@ class Ingress(RoutingReplica):
             ),
             costs=CostService(ledger.costs, settings.price_book, pools.packs),
             drift=DriftService(ledger, self._snapshot, pools.packs),
-            metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, pools.ledger),
+            metrics=MetricsService(
+                ledger.metrics, ledger.rollouts, overview, pools.ledger, ledger.drift_verdicts
+            ),
             webhooks=WebhookReceiver(settings.paths.webhook_key.read_text().strip(), controller.wake),
         )
 

@@ -188,7 +188,7 @@ class Site:
             evidence_packs=EvidencePacks(ledger, threads, site=self.settings.site, signer=self.signer),
             costs=CostService(ledger.costs, self.settings.price_book, threads),
             drift=DriftService(ledger, lambda: self.snapshot, threads),
-            metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, threads),
+            metrics=MetricsService(ledger.metrics, ledger.rollouts, overview, threads, ledger.drift_verdicts),
             webhooks=WebhookReceiver("secret", self.announce),
         )
 
