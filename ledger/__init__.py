@@ -15,6 +15,7 @@ from ledger.database import Clock, Database
 from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
 from ledger.drift import DriftCounts
 from ledger.drift_references import DriftReferences, NewReference
+from ledger.drift_truths import DriftTruths
 from ledger.drift_verdicts import DriftSeen, DriftVerdicts, SignalSeen, StoredVerdict
 from ledger.escalations import EscalationEvent, Escalations
 from ledger.failures import Failures
@@ -137,6 +138,7 @@ class Ledger:
         self.costs = Costs(database, self.study_records)
         self.drift = DriftCounts(database, self.study_records)
         self.drift_references = DriftReferences(database, self.study_records, self.audit)
+        self.drift_truths = DriftTruths(database)
         self.drift_verdicts = DriftVerdicts(database, self.audit)
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -15,6 +16,7 @@ from observability.drift.counters import slice_of
 from observability.drift.reference import Reference
 from observability.drift.report import DriftReport, report_of
 from observability.drift.verdict import DriftPlan
+from serve_apps.application.drift_truth import truth_report
 from serve_apps.application.executors import run_in
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
@@ -73,7 +75,16 @@ class DriftService:
         report = report_until(self._ledger, model, version, today_at(self._clock()) - 1)
         if report is None:
             raise NoDriftReference(f"nobody has accepted what is normal for version {version} of {model}")
-        return report
+        truth = truth_report(
+            self._ledger,
+            model,
+            version,
+            first=report.reference_from,
+            watched_from=report.verdict.first_slice,
+            until=report.until,
+            arl_slices=PLAN.arl_slices,
+        )
+        return replace(report, truth=truth)
 
     def _version(self, model: str, version: str | None) -> str:
         if version is not None:

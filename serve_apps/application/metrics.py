@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Protocol, TypeAlias
 
-from ledger import StoredRollout, StoredVerdict
+from ledger import SignalSeen, StoredRollout, StoredVerdict
 from observability.metrics import instruments as of
 from observability.metrics.exposition import Gauges, exposition_of
 from observability.metrics.series import Key, Series
@@ -78,8 +78,10 @@ def drift_gauges(verdicts: Sequence[StoredVerdict], snapshot: RoutingSnapshot) -
         for one in verdicts
         if one.seen is not None and (one.model, one.version) in in_service
     ]
-    signals = {(*version, signal.signal): signal for version, seen in found for signal in seen.signals}
-    armed = {labels: one.log10_m for labels, one in signals.items() if one.log10_m is not None}
+    signals: dict[tuple[str, ...], SignalSeen] = {
+        (*version, signal.signal): signal for version, seen in found for signal in seen.signals
+    }
+    armed: Values = {labels: one.log10_m for labels, one in signals.items() if one.log10_m is not None}
     return (
         Gauges(of.DRIFT_STATE, {(*version, seen.state.value): 1 for version, seen in found}),
         Gauges(of.DRIFT_ARMED, {labels: float(labels in armed) for labels in signals}),
