@@ -16,8 +16,8 @@ from core.codec import from_json
 from ledger.database import Database
 from ledger.drift_readings import (
     SIGNALS,
+    CountedReading,
     KnownWords,
-    Reading,
     Version,
     added_by,
     answers_of,
@@ -63,7 +63,7 @@ class DriftCounts:
         with self._db.read() as connection:
             return tally_of(connection, model, version, first, last, signals)
 
-    def _add(self, connection: Connection, readings: Sequence[Reading]) -> None:
+    def _add(self, connection: Connection, readings: Sequence[CountedReading]) -> None:
         versions = {one.day[:2] for one in readings}
         added = added_by(readings, _known(connection, readings), _rules(connection, versions))
         self._count(connection, drift_counts, _CELL, added.cells)
@@ -83,7 +83,7 @@ class DriftCounts:
         connection.execute(self._db.insert_adding(table, key, "count"), rows)
 
 
-def _known(connection: Connection, readings: Sequence[Reading]) -> KnownWords:
+def _known(connection: Connection, readings: Sequence[CountedReading]) -> KnownWords:
     days = {one.day for one in readings}
     key = sa.tuple_(drift_words.c.model, drift_words.c.version, drift_words.c.slice)
     columns = (drift_words.c[name] for name in _WORD)

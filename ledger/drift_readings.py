@@ -45,7 +45,7 @@ Day: TypeAlias = tuple[str, str, int]  # model, version, slice
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CountedReading:
     """What one reading is counted by."""
 
     record: InferenceRecord
@@ -75,17 +75,21 @@ class Added:
     words: Counter[tuple[Any, ...]]
 
 
-def readings_of(records: Iterable[StoredRecord]) -> Iterator[Reading]:
+def readings_of(records: Iterable[StoredRecord]) -> Iterator[CountedReading]:
     """The readings that are counted."""
     for stored in records:
         day = slice_of(int(stored.at.timestamp()), SLICE_S)
         for record in stored.trace.records:
             if record.role in ROLES:
                 leaf = tuple(part[:LONGEST_LEAF] for part in place_of(record))
-                yield Reading(record, (record.model, record.version, day), leaf, values_of(record), stored.at)
+                yield CountedReading(
+                    record, (record.model, record.version, day), leaf, values_of(record), stored.at
+                )
 
 
-def added_by(readings: Iterable[Reading], known: KnownWords, rules: Mapping[Version, OutlierRule]) -> Added:
+def added_by(
+    readings: Iterable[CountedReading], known: KnownWords, rules: Mapping[Version, OutlierRule]
+) -> Added:
     """`known` learns what comes."""
     cells: Counter[tuple[Any, ...]] = Counter()
     words: Counter[tuple[Any, ...]] = Counter()
@@ -104,7 +108,7 @@ def added_by(readings: Iterable[Reading], known: KnownWords, rules: Mapping[Vers
     return Added(cells, words)
 
 
-def answers_of(readings: Iterable[Reading]) -> Iterator[dict[str, Any]]:
+def answers_of(readings: Iterable[CountedReading]) -> Iterator[dict[str, Any]]:
     """A row for each finding that a reading told."""
     for one in readings:
         record = one.record
@@ -127,13 +131,13 @@ def leaf_text(leaf: Node) -> str:
     return json.dumps(leaf, ensure_ascii=False)
 
 
-def _kept_leaf(one: Reading, known: KnownWords) -> str:
+def _kept_leaf(one: CountedReading, known: KnownWords) -> str:
     text, leaves = leaf_text(one.leaf), known.leaves.get(one.day, set())
     if text in leaves or len(leaves) < MOST_LEAVES:
         return text
     return leaf_text((one.leaf[0], OTHER, OTHER))
 
 
-def _kept_word(one: Reading, known: KnownWords, leaf: str, name: str) -> str:
+def _kept_word(one: CountedReading, known: KnownWords, leaf: str, name: str) -> str:
     word, words = str(one.values.get(name) or ""), known.words.get((one.day, leaf, name), set())
     return word if word in words or len(words) < MOST_WORDS else OTHER

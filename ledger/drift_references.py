@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from core.codec import from_plain, to_json, to_plain
 from ledger.audit import Audit
 from ledger.database import Database
-from ledger.drift_readings import SIGNALS, SLICE_S, Reading, readings_of
+from ledger.drift_readings import SIGNALS, SLICE_S, CountedReading, readings_of
 from ledger.drift_tally import tally_of, words_of
 from ledger.study_records import StudyRecords
 from ledger.tables import drift_counts, drift_references, drift_verdicts
@@ -94,7 +94,7 @@ class DriftReferences:
         with self._db.read() as connection:
             return {(model, version): number for model, version, number in connection.execute(query)}
 
-    def _readings(self, new: NewReference) -> list[Reading]:
+    def _readings(self, new: NewReference) -> list[CountedReading]:
         start, end = (EPOCH.timestamp() + day * SLICE_S for day in (new.first, new.last + 1))
         stored = self._records.sampled(_utc(start), _utc(end), MOST_ROWS)
         return [one for one in readings_of(stored) if one.day[:2] == (new.model, new.version)]
@@ -137,7 +137,9 @@ class DriftReferences:
         connection.execute(sa.delete(drift_counts).where(stale & (table.slice >= new.watched_from)))
 
 
-def fitted_rule(signals: Sequence[SignalSpec], rows: Sequence[Reading]) -> tuple[OutlierRule | None, Tally]:
+def fitted_rule(
+    signals: Sequence[SignalSpec], rows: Sequence[CountedReading]
+) -> tuple[OutlierRule | None, Tally]:
     """The rule, and the flags of the studies that set its limit; none where they are too few to set one."""
     shown, held_out = rows[0::2], rows[1::2]
     if len(held_out) < 1.0 / OUTLIER_RATE:

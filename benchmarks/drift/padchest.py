@@ -183,8 +183,8 @@ def section(rows: list[Row], rng: np.random.Generator) -> tuple[str, bool]:
     """What the stream showed, as a part of the page, and whether the change was found in time."""
     quiet, streams = false_alarms(rows, QUIET_STREAMS, rng)
     lines, is_found = [], True
-    for habit in HABITS:
-        told = list(alarms(rows, habit))
+    of_habit = {habit: list(alarms(rows, habit)) for habit in HABITS}
+    for habit, told in of_habit.items():
         before = [one for one in told if one.week < CHANGE]
         named = [one for one in told if CHANGED in one.signals]
         found = next((one for one in named if one.week >= CHANGE), None)
@@ -200,7 +200,7 @@ def section(rows: list[Row], rng: np.random.Generator) -> tuple[str, bool]:
         lines.append(
             f"| {habit.name} | {delay} | {early} | {len(before)} ({len(before) / years:.1f} a year) | {len(told)} |"
         )
-    signals = Counter(name for one in alarms(rows, HABITS[1]) if one.week < CHANGE for name in one.signals)
+    signals = Counter(name for one in of_habit[HABITS[1]] if one.week < CHANGE for name in one.signals)
     named_before = ", ".join(f"{name} {number}" for name, number in signals.most_common())
     return SECTION.format(
         films=len([day for day, _ in rows if day >= MONDAY]),

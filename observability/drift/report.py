@@ -78,9 +78,15 @@ class DriftReport:
 
 
 def report_of(
-    reference: Reference, tally: Tally, until: Slice, plan: DriftPlan, restarted_at: Slice | None = None
+    reference: Reference,
+    tally: Tally,
+    until: Slice,
+    plan: DriftPlan,
+    restarted_at: Slice | None = None,
+    *,
+    with_blind_spots: bool = True,
 ) -> DriftReport:
-    """The report at the end of slice `until`, as `judge` takes it."""
+    """The report at the end of slice `until`, as `judge` takes it. Blind spots cost far more than all the rest."""
     verdict = judge(reference, tally, until, plan, restarted_at)
     slices = range(verdict.first_slice, until + 1)
     then = reference.tally.tables((ROOT,), reference.signals, reference.tally.slices)
@@ -94,7 +100,7 @@ def report_of(
         until,
         verdict,
         tuple(_signal(one, then, now, silent) for one in reference.signals),
-        _blind_spots(reference, now, plan),
+        _blind_spots(reference, now, plan) if with_blind_spots else (),
         reference_from=min(reference.tally.slices, default=reference.watched_from),
     )
 

@@ -95,7 +95,9 @@ class DriftService:
         return table.champion.version
 
 
-def report_until(ledger: Ledger, model: str, version: str, last: int) -> DriftReport | None:
+def report_until(
+    ledger: Ledger, model: str, version: str, last: int, *, with_blind_spots: bool = True
+) -> DriftReport | None:
     """All days from where watching began to `last`; None where nobody accepted a reference. Blocks."""
     reference = ledger.drift_references.newest(model, version)
     if reference is None:
@@ -103,7 +105,7 @@ def report_until(ledger: Ledger, model: str, version: str, last: int) -> DriftRe
     tally = ledger.drift.tally(model, version, reference.watched_from, last, reference.signals)
     kept = ledger.drift_verdicts.of(model, version)
     restarted = kept.restarted_at if kept is not None and kept.reference == reference.version else None
-    return report_of(reference, tally, last, PLAN, restarted)
+    return report_of(reference, tally, last, PLAN, restarted, with_blind_spots=with_blind_spots)
 
 
 def today_at(at: datetime) -> int:

@@ -48,7 +48,7 @@ class DriftWatch:
 
     def _judge(self, model: str, version: str, yesterday: int) -> None:
         before = self._ledger.drift_verdicts.of(model, version)
-        report = report_until(self._ledger, model, version, yesterday)
+        report = report_until(self._ledger, model, version, yesterday, with_blind_spots=False)
         if report is None:
             return
         restarted = None
