@@ -57,8 +57,8 @@ def page_of(report: DriftReport) -> str:
         "<h2>Then and now</h2><p class='note'>Shares of studies: outlined the reference, filled what came. "
         "What moved most stands first.</p>",
         _outliers(report),
-        *map(_then_and_now, sorted(_told(report.signals), key=lambda one: -one.effect.psi)),
-        _untold(report.signals),
+        *map(_then_and_now, sorted(_varied(report.signals), key=lambda one: -one.effect.psi)),
+        _plain(report.signals),
         _blind_spots(report.blind_spots),
         _not_armed(verdict),
     ]
@@ -139,10 +139,19 @@ def shares_plot(labels: Sequence[str], then: Sequence[int], now: Sequence[int]) 
     size = max(6, int(wide / 6.2))
     names = [
         f'<text class="tick" x="{(index + 0.5) * wide:.1f}" y="{base + 15}" text-anchor="middle">'
-        f"{escape(label if len(label) <= size else label[: size - 1] + '…')}<title>{escape(label)}</title></text>"
+        f"{escape(_short(label, size))}<title>{escape(label)}</title></text>"
         for index, label in enumerate(labels)
     ]
     return svg(134, "Shares of studies by bin", *bars, *names)
+
+
+def _short(label: str, size: int) -> str:
+    """A bin's label as it fits: `4.1–5.1` for `4.1 to 5.1 mm`, else its beginning."""
+    if len(label) <= size:
+        return label
+    low, is_range, rest = label.partition(" to ")
+    short = f"{low}–{rest.split(' ')[0]}" if is_range and rest[:1].strip("-").isdigit() else label
+    return short if len(short) <= size else f"{short[: size - 1]}…"
 
 
 def _span(report: DriftReport) -> str:
@@ -175,7 +184,7 @@ def _findings(verdict: DriftVerdict, slice_s: int) -> str:
 def _then_and_now(one: SignalThenAndNow) -> str:
     signal, effect = one.signal, one.effect
     said = f"PSI {effect.psi:.2f} over {effect.studies} studies"
-    if effect.shift is not None:
+    if effect.shift:
         said += f", mean moved by {effect.shift:+.3g} {signal.unit}".rstrip()
     if one.reason_not_armed:
         said += f"; not armed: {one.reason_not_armed}"
@@ -183,21 +192,32 @@ def _then_and_now(one: SignalThenAndNow) -> str:
     return f'<h3>{escape(signal.name)}</h3><p class="note">{escape(said)}</p>{plot}'
 
 
-def _told(signals: Iterable[SignalThenAndNow]) -> list[SignalThenAndNow]:
-    """Those that some study tells."""
-    return [one for one in signals if sum(one.reference[:-1]) + sum(one.now[:-1])]
+def _varied(signals: Iterable[SignalThenAndNow]) -> list[SignalThenAndNow]:
+    """Those with studies in two bins or more: of others a drawing tells nothing."""
+    return [one for one in signals if len(_used(one)) > 1]
 
 
-def _untold(signals: Sequence[SignalThenAndNow]) -> str:
-    told = {one.signal.name for one in _told(signals)}
-    names = [one.signal.name for one in signals if one.signal.name not in told]
-    return f'<p class="note">No study tells {escape(", ".join(names))}.</p>' if names else ""
+def _used(one: SignalThenAndNow) -> set[int]:
+    """The bins in which there ever was a study."""
+    return {place for row in (one.reference, one.now) for place, count in enumerate(row) if count}
+
+
+def _plain(signals: Iterable[SignalThenAndNow]) -> str:
+    """The others, in a sentence: of what no study tells, and of what is the same in all."""
+    single = [(one.signal, *_used(one)) for one in signals if len(_used(one)) == 1]
+    silent = [signal.name for signal, place in single if place == signal.bins - 1]
+    same = [f"{signal.name} ({signal.labels[place]})" for signal, place in single if place < signal.bins - 1]
+    said = [f"The same in all studies: {', '.join(same)}."] if same else []
+    said += [f"No study tells {', '.join(silent)}."] if silent else []
+    return "".join(f'<p class="note">{escape(one)}</p>' for one in said)
 
 
 def _outliers(report: DriftReport) -> str:
     found = report.outliers
     if found is None:
         return '<p class="note">No rule for a single study: too few records of the reference are kept.</p>'
+    if not found.studies:
+        return '<p class="note">No study since then was compared with the rule for a single study.</p>'
     said = f"{found.flagged} of {found.studies} studies are unlike those of the reference"
     share = "" if found.share is None else f" ({100 * found.share:.1f} %; 1 % were to be expected)"
     return f'<p class="note">{said}{share}.</p>'

@@ -39,8 +39,9 @@ def lacks_of(one: FindingAgainstTruth) -> tuple[str, ...]:
     if one.performance is not None:
         said.append(one.performance.caution)
     if one.expected.expected.ppv is not None and not one.expected.honesty.is_trusted:
+        periods = one.expected.honesty.periods
         said.append(
-            f"What scores let expect was checked in {one.expected.honesty.periods} periods of four weeks, "
+            f"What scores let expect was checked in {periods} period{'s' * (periods != 1)} of four weeks, "
             "and is not trusted: it may ask for truth and stands for nothing."
         )
     return tuple(sentence for sentence in said if sentence)
@@ -69,8 +70,9 @@ def _finding(one: FindingAgainstTruth) -> str:
         ("PPV, expected from scores alone", percent(hoped.ppv)),
     ]
     notes = "".join(map(_note, lacks_of(one)))
+    told = [row for row in rows if row[1] != "–"]
     state = " <strong class='harm'>changed</strong>" if watch.is_alarm or one.calibration.is_broken else ""
-    return f"<h3>{escape(one.finding)}{state}</h3>{table(('', ''), rows)}{notes}"
+    return f"<h3>{escape(one.finding)}{state}</h3>{table(('what', 'how much'), told)}{notes}"
 
 
 def _scoreboard(runs: tuple[SetRun, ...]) -> str:
@@ -85,7 +87,7 @@ def _scoreboard(runs: tuple[SetRun, ...]) -> str:
             _share(one.specificity),
             "–" if one.auc is None else f"{one.auc.value:.3f} ({one.auc.low:.3f} to {one.auc.high:.3f})",
             f"{one.failed}, {one.unread}",
-            one.change or "as before",
+            one.change,
         )
         for one in runs
     ]

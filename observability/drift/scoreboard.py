@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -35,7 +35,10 @@ class Auc:
 
 @dataclass(frozen=True, slots=True)
 class SetRun:
-    """One finding of one run of a set: `at_s` since the Unix epoch; `failed` studies count as wrong."""
+    """One finding of one run of a set: `at_s` since the Unix epoch; `failed` studies count as wrong.
+
+    `change`: what it told otherwise than the run before, or `first`, `as before`, or `incomplete`.
+    """
 
     name: str
     set_version: int
@@ -46,7 +49,7 @@ class SetRun:
     failed: int
     unread: int
     auc: Auc | None = None
-    change: str = ""
+    change: str = "first"
 
 
 def with_changes(runs: Sequence[SetRun]) -> tuple[SetRun, ...]:
@@ -63,7 +66,9 @@ def with_changes(runs: Sequence[SetRun]) -> tuple[SetRun, ...]:
 
 
 def _changed(now: SetRun, before: SetRun | None) -> SetRun:
-    if before is None or now.unread:
+    if now.unread:
+        return replace(now, change="incomplete")
+    if before is None:
         return now
     pairs = (
         ("sensitivity", before.sensitivity, now.sensitivity),
@@ -74,18 +79,7 @@ def _changed(now: SetRun, before: SetRun | None) -> SetRun:
         for name, old, new in pairs
         if old.right != new.right
     ]
-    return SetRun(
-        now.name,
-        now.set_version,
-        now.finding,
-        now.at_s,
-        now.sensitivity,
-        now.specificity,
-        now.failed,
-        now.unread,
-        now.auc,
-        ", ".join(said),
-    )
+    return replace(now, change=", ".join(said) or "as before")
 
 
 def auc_of(positive: Sequence[float], negative: Sequence[float]) -> Auc | None:

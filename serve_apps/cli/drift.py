@@ -148,7 +148,7 @@ def _show_truth(found: Mapping[str, Any]) -> None:
             _with_interval(one["sensitivity"]),
             _with_interval(one["specificity"]),
             _with_interval(one["auc"]),
-            one["changed"] or "as before",
+            one["changed"],
         )
         for one in found["scoreboard"]
     ]
