@@ -204,7 +204,7 @@ def _used(one: SignalThenAndNow) -> set[int]:
 
 def _plain(signals: Iterable[SignalThenAndNow]) -> str:
     """The others, in a sentence: of what no study tells, and of what is the same in all."""
-    single = [(one.signal, *_used(one)) for one in signals if len(_used(one)) == 1]
+    single = [(one.signal, min(_used(one))) for one in signals if len(_used(one)) == 1]
     silent = [signal.name for signal, place in single if place == signal.bins - 1]
     same = [f"{signal.name} ({signal.labels[place]})" for signal, place in single if place < signal.bins - 1]
     said = [f"The same in all studies: {', '.join(same)}."] if same else []
