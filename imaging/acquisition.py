@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -45,3 +46,18 @@ def view_of(image: Dataset) -> str:
     if stated or "ViewCodeSequence" not in image or not len(image.ViewCodeSequence):
         return stated
     return _VIEW_BY_CODE.get(text(image.ViewCodeSequence[0], "CodeValue"), _OTHER_VIEW)
+
+
+def exposure_of(image: Dataset) -> tuple[tuple[str, float], ...]:
+    """Tube voltage in kV and exposure in mAs (PS3.3 C.8.7.2), each where the header tells it as a number."""
+    told = (("kvp", "KVP"), ("exposure_mas", "Exposure"))
+    found = ((name, _first_number(image, keyword)) for name, keyword in told)
+    return tuple((name, value) for name, value in found if value is not None)
+
+
+def _first_number(image: Dataset, keyword: str) -> float | None:
+    try:
+        values = floats(image, keyword)
+    except (TypeError, ValueError):
+        return None
+    return values[0] if values and math.isfinite(values[0]) else None

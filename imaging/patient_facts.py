@@ -11,7 +11,8 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from core.errors import StudyError
-from imaging.acquisition import has_contrast, view_of
+from imaging.acquisition import exposure_of, has_contrast, view_of
+from imaging.elements import text
 from imaging.source_texts import source_text
 from imaging.told_as import told_as
 from imaging.volume import Volume
@@ -29,7 +30,7 @@ class PatientFacts:
     """Patient data: never logged, never in a span. `age_years` is None where the study does not tell it.
 
     `view` is that of a projection (PA, AP, LL, …), blank where the study does not tell it. `has_contrast`: a contrast
-    agent is named.
+    agent is named. `exposure` names the numbers of it that the header tells: `kvp`, `exposure_mas`.
     """
 
     patient_id: str = field(repr=False)
@@ -40,6 +41,10 @@ class PatientFacts:
     scanner: str
     view: str = ""
     has_contrast: bool = False
+    sex: str = field(default="", repr=False)
+    manufacturer: str = ""
+    kernel: str = ""
+    exposure: tuple[tuple[str, float], ...] = ()
 
 
 def patient_facts(images: Sequence[Dataset], volume: Volume) -> PatientFacts:
@@ -55,6 +60,10 @@ def patient_facts(images: Sequence[Dataset], volume: Volume) -> PatientFacts:
             scanner=f"{source_text(dataset, 'Manufacturer')} {source_text(dataset, 'ManufacturerModelName')}".strip(),
             view=view_of(dataset),
             has_contrast=has_contrast(images),
+            sex=source_text(dataset, "PatientSex"),
+            manufacturer=source_text(dataset, "Manufacturer"),
+            kernel=text(dataset, "ConvolutionKernel"),
+            exposure=exposure_of(dataset),
         )
 
 

@@ -15,7 +15,10 @@ from ledger.cost_spending import CostSpending, HourOfCosts, Spent, SpentOn
 from ledger.costs import Costs
 from ledger.database import Clock, Database
 from ledger.decisions import AssignedGroup, Decisions, Exposure, StoredDecision
-from ledger.drift import DriftCounts, NewReference
+from ledger.drift import DriftCounts
+from ledger.drift_references import DriftReferences, NewReference
+from ledger.drift_truths import DriftTruths
+from ledger.drift_verdicts import DriftSeen, DriftVerdicts, SignalSeen, StoredVerdict
 from ledger.escalations import EscalationEvent, Escalations
 from ledger.failures import Failures
 from ledger.jobs import Jobs
@@ -145,7 +148,10 @@ class Ledger:
         self.study_marks = StudyMarks(database)
         self.metrics = MetricSeries(database, self.study_records, self.study_marks)
         self.traces = TraceFeed(database, self.study_records)
-        self.drift = DriftCounts(database, self.study_records, self.audit)
+        self.drift = DriftCounts(database, self.study_records)
+        self.drift_references = DriftReferences(database, self.study_records, self.audit)
+        self.drift_truths = DriftTruths(database)
+        self.drift_verdicts = DriftVerdicts(database, self.audit)
         self.waiting = WaitingStudies(database)
 
     @classmethod
@@ -187,6 +193,7 @@ __all__ = [
     "CostSums",
     "DeadLetter",
     "Delivery",
+    "DriftSeen",
     "DueJob",
     "EscalationEvent",
     "Exposure",
@@ -222,6 +229,7 @@ __all__ = [
     "SentDocument",
     "ShadowResult",
     "ShadowTask",
+    "SignalSeen",
     "Spent",
     "SpentOn",
     "StampedDigest",
@@ -232,6 +240,7 @@ __all__ = [
     "StoredRun",
     "StoredSet",
     "StoredTruth",
+    "StoredVerdict",
     "StudyUse",
     "Submitted",
     "TakenTurn",

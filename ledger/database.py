@@ -142,6 +142,12 @@ class Database:
         """An insert that replaces what lies under the same `key` (columns of a unique index)."""
         return self._made_once(("over", table.name, *key), lambda: self._insert_over(table, key))
 
+    def insert_adding(self, table: sa.Table, key: Sequence[str], count: str) -> sa.Insert:
+        """An insert that adds its `count` to that of what lies under the same `key`."""
+        return self._made_once(
+            ("adding", table.name, count, *key), lambda: self._insert_adding(table, key, count)
+        )
+
     def close(self) -> None:
         if self._changes is not None:
             self._changes.close()
@@ -160,6 +166,11 @@ class Database:
         insert = self._insert(table)
         new = {column.name: insert.excluded[column.name] for column in table.c if column.name not in key}
         return insert.on_conflict_do_update(index_elements=key, set_=new)
+
+    def _insert_adding(self, table: sa.Table, key: Sequence[str], count: str) -> sa.Insert:
+        insert = self._insert(table)
+        added = {count: table.c[count] + insert.excluded[count]}
+        return insert.on_conflict_do_update(index_elements=key, set_=added)
 
     def _insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)

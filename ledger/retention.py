@@ -29,6 +29,7 @@ from ledger.tables import (
     decisions,
     deliveries,
     documents,
+    drift_answers,
     escalations,
     exposures,
     idempotency,
@@ -194,6 +195,7 @@ def _evidence(before: datetime) -> tuple[_Rows, ...]:
         replays,
         study_records,
         study_marks,
+        drift_answers,
         *OF_EVIDENCE,
     )
     keys = {table: tuple(table.primary_key.columns) for table in tables}

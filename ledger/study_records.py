@@ -85,6 +85,18 @@ class StudyRecords:
             if rows:
                 note_taken(self._db, connection, fold, rows[-1].seq)
 
+    def sampled(self, start: datetime, end: datetime, most: int) -> Iterator[StoredRecord]:
+        """Records from `start` to before `end` in their order; evenly chosen ones of more than `most`."""
+        within = (study_records.c.at >= start) & (study_records.c.at < end)
+        with self._db.read() as connection:
+            number = connection.execute(
+                sa.select(sa.func.count()).select_from(study_records).where(within)
+            ).scalar_one()
+            step = max(1, -(-number // most))
+            chosen = sa.select(study_records).where(within & (study_records.c.seq % step == 0))
+            rows = connection.execute(chosen.order_by(study_records.c.seq)).all()
+        return (record for row in rows if (record := record_of(row)) is not None)
+
     @property
     def newest(self) -> int:
         """The number of the newest record; 0 before the first."""
@@ -104,7 +116,7 @@ def rows_are_new(database: Database, table: sa.Table, fold: str) -> bool:
 def rows_to_fold(
     database: Database, connection: Connection, table: sa.Table, fold: str, limit: int
 ) -> Sequence[sa.Row[Any]]:
-    """The oldest rows of a table with `seq` and `at` that a fold has not taken and that none can still come before."""
+    """The oldest rows of a table with `seq` and `at` that a fold has not taken; none can still come before them."""
     after = last_taken(connection, fold) or 0
     query = sa.select(table).where(table.c.seq > after)
     rows = connection.execute(query.order_by(table.c.seq).limit(limit)).all()

@@ -89,6 +89,23 @@ class TruthSetRuns:
             rows = connection.execute(query).mappings().all()
         return {numbers[row["job_id"]]: _told(row) for row in rows if row["job_id"] in numbers}
 
+    def scores(self, run: StoredRun) -> Mapping[int, Mapping[str, float]]:
+        """The probability that the version gave to each finding, by the number of the study."""
+        numbers = {reading_id(run.id, number): number for number in range(run.studies)}
+        columns = (shadow_outcomes.c.job_id, shadow_outcomes.c.outcome)
+        query = sa.select(*columns).where(shadow_outcomes.c.batch == run.id)
+        with self._db.read() as connection:
+            rows = connection.execute(query).all()
+        return {
+            numbers[row.job_id]: {
+                str(one["code"]): float(one["probability"])
+                for one in (row.outcome or {}).get("findings", ())
+                if one.get("probability") is not None
+            }
+            for row in rows
+            if row.job_id in numbers
+        }
+
     def of_set(self, name: str, limit: int) -> tuple[StoredRun, ...]:
         """The runs of all versions of a set, newest first."""
         with self._db.read() as connection:

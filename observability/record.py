@@ -61,6 +61,9 @@ class InputFacts:
     manufacturer: str = ""
     scanner: str = ""  # ManufacturerModelName, never a serial number or station name
     kernel: str = ""
+    age: str = ""  # a decade, as `0-9` and `80+`
+    sex: str = ""
+    signals: tuple[tuple[str, float], ...] = ()  # of exposure and pixels, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class InferenceRecord:
     `replica` names the process that read. `finding_names` say in words what the codes of `scores` mean, in their
     order. `batch_size` studies were read in its forward pass: those of one replica that began it at the same time.
     `gpu_busy` and `gpu_memory` are shares of the GPU's time and memory that were in use just then, None where nobody
-    looked.
+    looked. `present` are the codes of what the version called present; None in records of an older release.
     """
 
     study_key: str
@@ -100,6 +103,7 @@ class InferenceRecord:
     batch_size: int = 1
     gpu_busy: float | None = None
     gpu_memory: float | None = None
+    present: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.attempt < 1 or self.bytes_in < 0 or self.batch_size < 1:

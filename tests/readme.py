@@ -105,6 +105,7 @@ SHOWN: Mapping[str, str] = MappingProxyType(
         "serinus truth answer": "tests/unit/shell/test_truth_command.py",
         "serinus drift report": "tests/unit/shell/test_drift_command.py",
         "serinus drift accept": "tests/unit/shell/test_drift_command.py",
+        "serinus drift acknowledge": "tests/unit/shell/test_drift_command.py",
         "serinus cost report": "tests/unit/shell/test_cost_command.py",
         "serinus ab start": "tests/e2e/test_rollout_story.py",
         "serinus ab show": "tests/e2e/test_rollout_story.py",

@@ -12,12 +12,17 @@ import csv
 import gzip
 import importlib.util
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, TextIO, TypeVar
 
-from observability.drift.counters import Observed, counted
+import numpy as np
+
+from observability.drift.counters import Cell, Observed, Tally, counted
 from observability.drift.reference import Reference
 from observability.drift.signals import (
     SignalGroup,
@@ -26,21 +31,27 @@ from observability.drift.signals import (
     frequent_categories,
     quantile_edges,
 )
-from observability.drift.verdict import DriftPlan, judge
+from observability.drift.verdict import DriftPlan, DriftState, judge
 
 WORDS: Final = ("Manufacturer_DICOM", "Modality_DICOM", "BitsStored_DICOM", "PatientSex_DICOM", "Projection")
 NUMBERS: Final = ("age", "WindowCenter_DICOM", "Rows_DICOM", "XRayTubeCurrent_DICOM", "Exposure_DICOM")
 FRONTAL: Final = ("PA", "AP", "AP_horizontal")
 MONDAY: Final = date(2009, 1, 5)
 WATCHED: Final = date(2012, 1, 2)
-ARL_WEEKS: Final = 520.0
+CHANGE: Final = date(2016, 1, 11)
+FIRST_DX: Final = date(2016, 1, 11)
+CHANGED: Final = "Modality_DICOM"
+MOST_DAYS: Final = 14
+PLAN: Final = DriftPlan(arl_slices=520.0)
+QUIET_WEEKS, BLOCK_WEEKS, QUIET_STREAMS = 104, 4, 40
+HEADING: Final = "## A real stream"
 ABSENT: Final = 2
 T = TypeVar("T")
 Row = tuple[date, Mapping[str, Value]]
 
 
-def run() -> int:
-    """Print each week in which an alarm begins. After each the reference stays and watching begins anew."""
+def run(seed: int, page: Path | None) -> int:
+    """Print the section of the page, and write it there."""
     path = tables()
     if path is None:
         print(
@@ -50,9 +61,22 @@ def run() -> int:
         )
         return ABSENT
     with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as file:
-        for line in alarms(read(file)):
-            print(line, flush=True)
-    return 0
+        rows = read(file)
+    text, is_found = section(rows, np.random.default_rng(seed))
+    print(text)
+    if page is not None:
+        page.write_text(with_section(page.read_text(), text))
+    return 0 if is_found else 1
+
+
+def with_section(page: str, section: str) -> str:
+    """The page with its section on the real stream, which is its last, in the place of the one before."""
+    return f"{page.partition(HEADING)[0].rstrip()}\n\n{section}"
+
+
+def section_of(page: str) -> str:
+    """The section as it stands on the page, or nothing."""
+    return "".join(page.partition(HEADING)[1:])
 
 
 def tables() -> Path | None:
@@ -69,18 +93,142 @@ def read(file: TextIO) -> list[Row]:
     return sorted(_rows(csv.DictReader(file)), key=lambda row: row[0])
 
 
-def alarms(rows: Iterable[Row]) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """The week (its Monday) after which it was told, the signals that are named, and the sentence."""
+
+    week: date
+    signals: tuple[str, ...]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """What a person does with an alarm: keeps the reference, or accepts the last `weeks` after `settling` weeks in
+    which nothing is watched.
+    """
+
+    name: str
+    weeks: int | None = None
+    settling: int = 0
+
+
+HABITS: Final = (
+    Habit("looks and keeps the reference of 2009 to 2011"),
+    Habit("accepts the last 52 weeks at once", 52),
+    Habit("accepts the last 52 weeks a quarter later", 52, 13),
+)
+
+
+def alarms(rows: Iterable[Row], habit: Habit = HABITS[0]) -> Iterator[Alarm]:
+    """Each week at whose end an alarm is told, under what a person makes of alarms."""
     known = [row for row in rows if row[0] >= MONDAY]
-    signals = _signals([values for day, values in known if day < WATCHED])
-    tally = counted(signals, (Observed(("padchest",), _week(day), values) for day, values in known))
-    first, last = _week(WATCHED), max(tally.slices)
-    past = tally.within(0, first - 1)
-    reference = Reference("chest-film", 1, "benchmark", 0, 7 * 86_400, first, signals, past)
-    plan, restarted = DriftPlan(arl_slices=ARL_WEEKS), first
-    while (week := judge(reference, tally, last, plan, restarted).reached_at) is not None:
-        verdict = judge(reference, tally, week, plan, restarted)
-        yield f"{MONDAY + timedelta(weeks=week)}  {verdict.state.value:6s} {verdict.sentence}"
+    end = max(_week(day) for day, _ in known)
+    reference, tally, first = _reference(known, 0, _week(WATCHED) - 1, 1)
+    restarted = first
+    while (week := judge(reference, tally, end, PLAN, restarted).reached_at) is not None:
+        verdict = judge(reference, tally, week, PLAN, restarted)
+        if verdict.state is DriftState.ALARM:
+            named = tuple(sorted({one.signal for one in verdict.findings}))
+            yield Alarm(MONDAY + timedelta(weeks=week), named, verdict.sentence)
         restarted = week + 1
+        if habit.weeks is not None:
+            last = week + habit.settling
+            if last >= end:
+                return
+            reference, tally, restarted = _reference(
+                known, last + 1 - habit.weeks, last, reference.version + 1
+            )
+
+
+def false_alarms(rows: Iterable[Row], streams: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Of so many streams of two years of real films without drift, how many alarm: weeks of the reference itself in
+    blocks of four, in a new order."""
+    known = [row for row in rows if row[0] >= MONDAY]
+    reference, _, first = _reference(known, 0, _week(WATCHED) - 1, 1)
+    weeks = reference.tally.slices
+    by_week: dict[int, dict[Cell, int]] = {week: {} for week in weeks}
+    for cell, count in reference.tally.cells.items():
+        by_week[cell.slice][cell] = count
+    found = 0
+    for _ in range(streams):
+        starts = rng.integers(0, len(weeks) - BLOCK_WEEKS, QUIET_WEEKS // BLOCK_WEEKS)
+        drawn = [weeks[start + step] for start in starts for step in range(BLOCK_WEEKS)]
+        cells = {
+            replace(cell, slice=first + place): count
+            for place, week in enumerate(drawn)
+            for cell, count in by_week[week].items()
+        }
+        verdict = judge(reference, Tally(MappingProxyType(cells)), first + QUIET_WEEKS - 1, PLAN)
+        found += verdict.state is DriftState.ALARM
+    return found, streams
+
+
+def _reference(known: list[Row], first: int, last: int, number: int) -> tuple[Reference, Tally, int]:
+    """Weeks `first` to `last` as the reference, what comes after in its bins, and the first week that is watched."""
+    signals = _signals([values for day, values in known if first <= _week(day) <= last])
+    counts = counted(
+        signals,
+        (Observed(("padchest",), _week(day), values) for day, values in known if _week(day) >= first),
+    )
+    past = counts.within(first, last)
+    return (
+        Reference("chest-film", number, "benchmark", 0, 7 * 86_400, last + 1, signals, past),
+        counts,
+        last + 1,
+    )
+
+
+def section(rows: list[Row], rng: np.random.Generator) -> tuple[str, bool]:
+    """What the stream showed, as a part of the page, and whether the change was found in time."""
+    quiet, streams = false_alarms(rows, QUIET_STREAMS, rng)
+    lines, is_found = [], True
+    of_habit = {habit: list(alarms(rows, habit)) for habit in HABITS}
+    for habit, told in of_habit.items():
+        before = [one for one in told if one.week < CHANGE]
+        named = [one for one in told if CHANGED in one.signals]
+        found = next((one for one in named if one.week >= CHANGE), None)
+        early = sum(one.week < CHANGE for one in named)
+        if found is None:
+            delay = "not found"
+        else:
+            days = (found.week + timedelta(days=7) - FIRST_DX).days
+            delay = f"{days} days after the first DX"
+            is_found &= days <= MOST_DAYS
+        is_found &= found is not None
+        years = (CHANGE - WATCHED).days / 365.25
+        lines.append(
+            f"| {habit.name} | {delay} | {early} | {len(before)} ({len(before) / years:.1f} a year) | {len(told)} |"
+        )
+    signals = Counter(name for one in of_habit[HABITS[1]] if one.week < CHANGE for name in one.signals)
+    named_before = ", ".join(f"{name} {number}" for name, number in signals.most_common())
+    return SECTION.format(
+        films=len([day for day, _ in rows if day >= MONDAY]),
+        quiet=quiet,
+        streams=streams,
+        table="\n".join(lines),
+        named=named_before,
+    ), is_found
+
+
+SECTION = """## A real stream
+`python -m benchmarks.drift --padchest --write` writes this section: the dated metadata of PadChest, {films} frontal
+films of adults from 2009 to 2017, by week; the reference is 2009 to 2011, one false alarm in ten years is accepted.
+The site changed from CR to DX in January 2016: the first DX film is of 2016-01-11.
+
+- Without drift: {quiet} of {streams} streams alarm within two years. They are made of the reference's own weeks, in
+  blocks of four.
+- With all that really happened, by what a person does with each alarm:
+
+| who gets an alarm | CR → DX found | alarms on it before | all alarms before | all alarms to the end |
+|---|---|---|---|---|
+{table}
+
+Alarms before the change where the last 52 weeks are accepted, by the signal that is named: {named}.
+They are no chance alone: window, detector size and exposure settings change with each device that comes and goes,
+and one vendor is away from 2014-12-09 to 2015-04-10. Who accepts what came is told less often than who keeps a
+reference of 2011. During the quarter in which a new normal settles nothing is watched.
+"""
 
 
 def _rows(table: Iterable[Mapping[str, str]]) -> Iterator[Row]:

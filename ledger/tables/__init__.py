@@ -17,8 +17,11 @@ from ledger.tables.costs import cost_bills, cost_events, cost_hours, cost_postin
 from ledger.tables.decisions import decisions, exposures, routing_tables
 from ledger.tables.jobs import ENDED, deliveries, documents, idempotency, jobs, readings
 from ledger.tables.observed import (
+    drift_answers,
     drift_counts,
     drift_references,
+    drift_verdicts,
+    drift_words,
     folds,
     metric_series,
     slow_limits,
@@ -66,8 +69,11 @@ __all__ = [
     "decisions",
     "deliveries",
     "documents",
+    "drift_answers",
     "drift_counts",
     "drift_references",
+    "drift_verdicts",
+    "drift_words",
     "escalations",
     "exposures",
     "folds",

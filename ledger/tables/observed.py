@@ -79,6 +79,43 @@ drift_references = sa.Table(  # what a person said is normal
     sa.Column("watched_from", sa.Integer, nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("document", sa.Text, nullable=False),  # its counts
+    sa.Column("signals", sa.Text),  # its bins; of older rows not kept
+    sa.Column("outlier_rule", sa.Text),
+)
+
+drift_words = sa.Table(  # as drift_counts, of what has no bins before somebody accepts a reference
+    "drift_words",
+    metadata,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("version", sa.String(64), primary_key=True),
+    sa.Column("slice", sa.Integer, primary_key=True),
+    sa.Column("leaf", sa.String(512), primary_key=True),
+    sa.Column("signal", sa.String(64), primary_key=True),
+    sa.Column("word", sa.String(32), primary_key=True),  # empty: not told
+    sa.Column("count", sa.Integer, nullable=False),
+)
+
+drift_verdicts = sa.Table(  # the last look at a version, and whether a person has looked since
+    "drift_verdicts",
+    metadata,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("version", sa.String(64), primary_key=True),
+    sa.Column("reference", sa.Integer, nullable=False),
+    sa.Column("until", sa.Integer),  # the last day that was judged; NULL: nothing since a person looked
+    sa.Column("restarted_at", sa.Integer),  # the first day that is watched after a person looked
+    sa.Column("document", sa.Text),  # what was found
+)
+
+drift_answers = sa.Table(  # what a version said of a study, for the day on which the truth is told
+    "drift_answers",
+    metadata,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("version", sa.String(64), primary_key=True),
+    sa.Column("finding", sa.String(64), primary_key=True),  # its code
+    sa.Column("study_key", sa.String(128), primary_key=True),
+    sa.Column("at", UtcTime, nullable=False, index=True),
+    sa.Column("score", sa.Float, nullable=False),
+    sa.Column("says_positive", sa.Boolean, nullable=False),
 )
 
 slow_limits = sa.Table(  # above how many seconds a study of a day is slow, by its modality

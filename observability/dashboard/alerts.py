@@ -125,6 +125,23 @@ ALERTS: Final = (
         "What studies cost and what was paid differ by more than a thousandth.",
         "serinus cost report --by line; trust no cost until both agree.",
     ),
+    Alert(
+        "SerinusDriftAlarm",
+        'serinus_drift_state{state="alarm"} > 0',
+        "5m",
+        Severity.TICKET,
+        "What a version reads is no longer what a person called normal.",
+        "serinus drift report MODEL says where and since when; review what comes from there, then "
+        "serinus drift acknowledge, or accept what came.",
+    ),
+    Alert(
+        "SerinusDriftNotArmed",
+        'serinus_drift_state{state="not-armed"} > 0',
+        "7d",
+        Severity.TICKET,
+        "A version has a reference for drift and no signal of it is watched.",
+        "serinus drift report MODEL says what the reference lacks; accept a longer one.",
+    ),
 )
 
 

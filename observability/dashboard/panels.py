@@ -372,5 +372,38 @@ COSTS: Final = Section(
     ),
 )
 
-SECTIONS: Final = (STUDIES, CASE_MIX, VERSIONS, PLATFORM, COSTS)
+DRIFT: Final = Section(
+    "Drift",
+    (
+        Panel(
+            "Evidence of drift",
+            "log10 of M by signal. Above the limit of about 3.6 a version's evidence is no chance; normal is below.",
+            Unit.NUMBER,
+            (
+                Query("serinus_drift_log_evidence", "{{model}} {{version}} {{signal}}"),
+                Query("serinus_drift_log_limit", "limit {{model}} {{version}}"),
+            ),
+        ),
+        Panel(
+            "Size of drift",
+            "Population stability index by signal since watching began. Below 0.02 is too little to act on.",
+            Unit.NUMBER,
+            (Query("serinus_drift_psi", "{{model}} {{version}} {{signal}}"),),
+        ),
+        Panel(
+            "Drift of versions",
+            "1 for each version by its state. Normal is quiet; not-armed says nothing, an alarm waits for a person.",
+            Unit.NUMBER,
+            (Query("serinus_drift_state", "{{model}} {{version}} {{state}}"),),
+        ),
+        Panel(
+            "Signals that are watched",
+            "How many signals of a version have enough reference to be watched.",
+            Unit.NUMBER,
+            (Query("sum by (model, version) (serinus_drift_armed)", "{{model}} {{version}}"),),
+        ),
+    ),
+)
+
+SECTIONS: Final = (STUDIES, CASE_MIX, VERSIONS, PLATFORM, COSTS, DRIFT)
 PANELS: Final = tuple(panel for section in SECTIONS for panel in section.panels)

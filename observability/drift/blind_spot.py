@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from observability.drift.detector import SignalNull, watched
-from observability.drift.dispersion import Floats
+from observability.drift.detector import SignalNull, after, begun
 
 WEEKS: Final = (1, 4, 12)
 SHARES: Final = tuple(float(share) for share in np.geomspace(0.005, 1.0, 24))
@@ -44,31 +42,54 @@ def blind_spots(
 
     Computed with the counts that are to be expected, so about half of such drifts are found sooner and half later.
     """
-    slices = max(weeks) * slices_per_week
-    common = _found_after(null, int(np.argmax(null.shares)), studies_per_slice, slices, log_limit)
-    rare = _found_after(null, int(np.argmin(null.shares)), studies_per_slice, slices, log_limit)
+    places = (int(np.argmax(null.shares)), int(np.argmin(null.shares)))
+    common, rare = (_Search(null, place, studies_per_slice, log_limit) for place in places)
     return tuple(
         BlindSpot(
             signal,
             count,
             round(studies_per_slice * slices_per_week * count),
-            _least(common, count * slices_per_week),
-            _least(rare, count * slices_per_week),
+            common.least(count * slices_per_week),
+            rare.least(count * slices_per_week),
         )
         for count in weeks
     )
 
 
-def _found_after(null: SignalNull, place: int, per_slice: float, slices: int, log_limit: float) -> Floats:
-    """After how many slices each of `SHARES` is found; infinite: not within `slices`."""
-    shares = np.asarray(SHARES)[:, None]
-    moved = (1.0 - shares) * null.shares + shares * np.eye(len(null.shares))[place]
-    counts = np.broadcast_to(per_slice * moved[:, None, :], (len(SHARES), slices, len(null.shares)))
-    is_found = watched(null, counts).log_m >= log_limit
-    result: Floats = np.where(is_found.any(1), is_found.argmax(1) + 1.0, math.inf)
-    return result
+class _Search:
+    """The least of `SHARES` that is found in time when it moves into one bin: a larger one is found sooner."""
 
+    def __init__(self, null: SignalNull, place: int, per_slice: float, log_limit: float) -> None:
+        self._null = null
+        self._place = place
+        self._per_slice = per_slice
+        self._log_limit = log_limit
+        self._known: dict[
+            int, tuple[int, bool]
+        ] = {}  # by share: after so many slices, and whether it was found
 
-def _least(found_after: Floats, slices: int) -> float | None:
-    seen = np.flatnonzero(found_after <= slices)
-    return SHARES[int(seen[0])] if len(seen) else None
+    def least(self, slices: int) -> float | None:
+        low, high = 0, len(SHARES)
+        while low < high:
+            middle = (low + high) // 2
+            if self._is_found(middle, slices):
+                high = middle
+            else:
+                low = middle + 1
+        return SHARES[low] if low < len(SHARES) else None
+
+    def _is_found(self, share: int, slices: int) -> bool:
+        looked, found = self._known.get(share, (0, False))
+        if not found and looked < slices:
+            looked, found = self._known[share] = self._look(SHARES[share], slices)
+        return found and looked <= slices
+
+    def _look(self, share: float, slices: int) -> tuple[int, bool]:
+        moved = share * np.eye(len(self._null.shares))[self._place]
+        counts = self._per_slice * ((1.0 - share) * self._null.shares + moved)
+        progress = begun(self._null)
+        for now in range(1, slices + 1):
+            progress = after(self._null, progress, counts)
+            if progress.log_m >= self._log_limit:
+                return now, True
+        return slices, False

@@ -11,11 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from observability.drift.counters import Node
-from observability.drift.signals import SignalGroup, SignalSpec, Value
+from observability.drift.signals import SignalGroup, SignalSpec, Value, word_of
 from observability.record import InferenceRecord, Outcome
 
 _TENTHS: Final = tuple(round(0.1 * step, 1) for step in range(1, 10))
 SCANNER, KERNEL, MANUFACTURER = "scanner", "kernel", "manufacturer"
+
+WORDS: Final = (MANUFACTURER, SCANNER, KERNEL)
+SEXES: Final = ("F", "M", "O")
+DECADES: Final = (*(f"{age}-{age + 9}" for age in range(0, 80, 10)), "80+")
 
 ACQUISITION: Final = (
     SignalSpec("slices", SignalGroup.ACQUISITION, edges=(2.0, 20.0, 40.0, 80.0, 160.0, 320.0)),
@@ -32,10 +36,57 @@ ACQUISITION: Final = (
     ),
 )
 POPULATION: Final = (
+    SignalSpec("age", SignalGroup.POPULATION, categories=DECADES),
+    SignalSpec("sex", SignalGroup.POPULATION, categories=SEXES),
+)
+EXPOSURE: Final = (
     SignalSpec(
-        "age", SignalGroup.POPULATION, edges=tuple(float(age) for age in range(10, 100, 10)), unit="years"
+        "kvp", SignalGroup.ACQUISITION, edges=(50.0, 75.0, 85.0, 95.0, 105.0, 115.0, 125.0), unit="kV"
     ),
-    SignalSpec("sex", SignalGroup.POPULATION, categories=("F", "M", "O")),
+    SignalSpec(
+        "exposure_mas",
+        SignalGroup.ACQUISITION,
+        edges=(1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 200.0, 400.0),
+        unit="mAs",
+    ),
+)
+_SHARES: Final = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+PIXELS: Final = (
+    SignalSpec(
+        "hu_mean",
+        SignalGroup.PIXELS,
+        edges=(-900.0, -800.0, -700.0, -600.0, -500.0, -400.0, -300.0, -200.0, 0.0),
+        unit="HU",
+    ),
+    SignalSpec(
+        "hu_p50",
+        SignalGroup.PIXELS,
+        edges=(-990.0, -950.0, -800.0, -500.0, -100.0, 0.0, 30.0, 50.0),
+        unit="HU",
+    ),
+    SignalSpec(
+        "hu_p99",
+        SignalGroup.PIXELS,
+        edges=(100.0, 200.0, 300.0, 500.0, 700.0, 900.0, 1200.0, 1600.0),
+        unit="HU",
+    ),
+    SignalSpec(
+        "noise_hu",
+        SignalGroup.PIXELS,
+        edges=(1.0, 2.0, 3.0, 4.5, 6.5, 10.0, 15.0, 22.0, 33.0, 50.0),
+        unit="HU",
+    ),
+    SignalSpec("air_share", SignalGroup.PIXELS, edges=_SHARES),
+    SignalSpec("soft_share", SignalGroup.PIXELS, edges=_SHARES),
+    SignalSpec("bone_share", SignalGroup.PIXELS, edges=(0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2)),
+    SignalSpec("relative_mean", SignalGroup.PIXELS, edges=_TENTHS),
+    SignalSpec("relative_median", SignalGroup.PIXELS, edges=_TENTHS),
+    SignalSpec(
+        "relative_noise",
+        SignalGroup.PIXELS,
+        edges=(0.0005, 0.001, 0.002, 0.003, 0.005, 0.008, 0.012, 0.02, 0.04),
+    ),
+    SignalSpec("sharpness", SignalGroup.PIXELS, edges=(0.002, 0.004, 0.006, 0.01, 0.015, 0.02, 0.03, 0.05)),
 )
 SCORES: Final = (
     SignalSpec("top_score", SignalGroup.SCORES, edges=_TENTHS),
@@ -60,8 +111,8 @@ def words_of_the_site(
 
 
 def values_of(record: InferenceRecord, measured: Mapping[str, Value] | None = None) -> Mapping[str, Value]:
-    """What a record tells of a study. `measured` adds what it does not hold: age, sex, pixel statistics, the
-    coordinates of an embedding; its values win. A signal that nobody tells is missing."""
+    """What a record tells of a study. `measured` adds what it does not hold, as the coordinates of an embedding; its
+    values win. A signal that nobody tells is missing."""
     facts = record.facts
     told: dict[str, Value] = {"outcome": record.outcome.value, "input_distance": record.input_distance}
     if facts is not None:
@@ -73,10 +124,13 @@ def values_of(record: InferenceRecord, measured: Mapping[str, Value] | None = No
             "slice_thickness": facts.slice_thickness_mm,
             "slice_spacing": None if spacing is None else spacing[0],
             "pixel_spacing": None if spacing is None else spacing[1],
-            MANUFACTURER: facts.manufacturer,
-            SCANNER: facts.scanner,
-            KERNEL: facts.kernel,
+            MANUFACTURER: word_of(facts.manufacturer),
+            SCANNER: word_of(facts.scanner),
+            KERNEL: word_of(facts.kernel),
+            "age": facts.age,
+            "sex": facts.sex,
         }
+        told |= dict(facts.signals)
     told |= _scores([score for _, score in record.scores])
     return told | dict(measured or {})
 
@@ -85,9 +139,20 @@ def place_of(record: InferenceRecord) -> Node:
     """Site, scanner and protocol: the leaf at which the study is counted. The protocol is body part and kernel, the
     part of it that a record holds; a protocol's free name may carry a patient's."""
     facts = record.facts
-    scanner = facts.scanner if facts is not None else ""
-    protocol = " ".join(part for part in (facts.body_part, facts.kernel) if part) if facts is not None else ""
+    scanner = word_of(facts.scanner) if facts is not None else ""
+    protocol = word_of(f"{facts.body_part} {facts.kernel}") if facts is not None else ""
     return (record.site or "unnamed", scanner or "unknown", protocol or "unknown")
+
+
+def decade_of(age_years: float | None) -> str:
+    """The decade of an age, `0-9` to `80+`; empty where it is not told.
+
+    >>> decade_of(67.4), decade_of(93.0), decade_of(None)
+    ('60-69', '80+', '')
+    """
+    if age_years is None or not 0.0 <= age_years < math.inf:
+        return ""
+    return DECADES[min(int(age_years // 10), len(DECADES) - 1)]
 
 
 def _scores(scores: Sequence[float]) -> Mapping[str, Value]:

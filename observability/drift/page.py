@@ -9,10 +9,12 @@ from itertools import groupby
 from typing import Final
 
 from observability.drift.blind_spot import BlindSpot
+from observability.drift.page_parts import WIDTH, day_of, svg, table
+from observability.drift.page_truth import truth_section
 from observability.drift.report import DriftReport, SignalThenAndNow
-from observability.drift.verdict import DriftVerdict
+from observability.drift.verdict import DriftVerdict, SignalEvidence
 
-WIDTH: Final = 720
+MOST_NAMED: Final = 4
 _CSS: Final = """
 :root { --ink: #17212b; --soft: #5b6873; --rule: #d9dfe4; --wash: #f5f7f9; --harm: #b3261e; --now: #1c5d99;
   --good: #1e7a46; --hold: #8a5a00; }
@@ -35,6 +37,7 @@ td { border-bottom: 1px solid var(--rule); padding: 5px 12px 5px 0; vertical-ali
 svg { display: block; width: 100%; height: auto; } svg text { font-size: 11.5px; fill: var(--ink); }
 svg .tick { fill: var(--soft); } svg .axis { stroke: #8b98a3; }
 svg .limit { stroke: var(--harm); stroke-dasharray: 6 4; }
+svg .part { fill: none; stroke: #7f95a8; stroke-width: 1; } .harm { color: var(--harm); }
 svg .curve { fill: none; stroke: var(--now); stroke-width: 1.7; } svg .now { fill: var(--now); opacity: .75; }
 svg .then { fill: none; stroke: var(--ink); }
 """
@@ -48,10 +51,14 @@ def page_of(report: DriftReport) -> str:
         f'<p class="eyebrow">{escape(_span(report))}</p><h1>{escape(title)}</h1>',
         f'<p class="stamp {state}"><strong>{state}</strong> {escape(verdict.sentence)}</p>',
         _acceptance(report),
-        f"<h2>Evidence</h2>{trajectory_plot(verdict)}" if verdict.trajectory else "",
-        _findings(verdict),
-        "<h2>Then and now</h2><p class='note'>Shares of studies: outlined the reference, filled what came.</p>",
-        *(_then_and_now(one) for one in report.signals),
+        f"<h2>Evidence</h2>{trajectory_plot(verdict, report.slice_s)}" if verdict.trajectory else "",
+        _findings(verdict, report.slice_s),
+        truth_section(report.truth),
+        "<h2>Then and now</h2><p class='note'>Shares of studies: outlined the reference, filled what came. "
+        "What moved most stands first.</p>",
+        _outliers(report),
+        *map(_then_and_now, sorted(_varied(report.signals), key=lambda one: -one.effect.psi)),
+        _plain(report.signals),
         _blind_spots(report.blind_spots),
         _not_armed(verdict),
     ]
@@ -59,29 +66,63 @@ def page_of(report: DriftReport) -> str:
     return f"{head}<style>{_CSS}</style></head><body><main>{''.join(parts)}</main></body></html>\n"
 
 
-def trajectory_plot(verdict: DriftVerdict) -> str:
-    """log10 of M after each slice, beside the limit at which it is evidence. What lies below 0 is drawn there."""
-    values, height, left, bottom = verdict.trajectory, 200, 46, 170
+def trajectory_plot(verdict: DriftVerdict, slice_s: int = 86_400) -> str:
+    """log10 of M after each slice, beside the limit at which it is evidence; thin, the signals that add most to it.
+
+    What lies below 0 is drawn there.
+    """
+    values, height, left, bottom = verdict.trajectory, 220, 46, 186
     top = max(verdict.log10_limit, *values, 1.0) * 1.1
-    step = (WIDTH - left - 90) / max(1, len(values) - 1)
+    right = WIDTH - 150
+    step = (right - left) / max(1, len(values) - 1)
 
     def y(value: float) -> float:
-        return bottom - (bottom - 12) * min(top, max(0.0, value)) / top
+        return bottom - (bottom - 16) * min(top, max(0.0, value)) / top
 
-    points = " ".join(f"{left + step * at:.1f},{y(value):.1f}" for at, value in enumerate(values))
-    right, limit = WIDTH - 90, y(verdict.log10_limit)
-    return _svg(
+    def points(row: Sequence[float]) -> str:
+        return " ".join(f"{left + step * at:.1f},{y(value):.1f}" for at, value in enumerate(row))
+
+    limit, last = y(verdict.log10_limit), verdict.first_slice + len(values) - 1
+    named = _largest(verdict)
+    places = _apart([y(one.trajectory[-1]) for one in named], 12.0, bottom, taken=limit)
+    lines = [
+        f'<polyline class="part" points="{points(one.trajectory)}"/>'
+        f'<text class="tick" x="{right + 6}" y="{place + 4:.1f}">{escape(one.signal)}</text>'
+        for one, place in zip(named, places, strict=True)
+    ]
+    return svg(
         height,
         "Evidence of drift over time",
         f'<line class="axis" x1="{left}" y1="{bottom}" x2="{right}" y2="{bottom}"/>',
+        f'<line class="axis" x1="{left}" y1="{bottom}" x2="{left}" y2="16"/>',
         f'<line class="limit" x1="{left}" y1="{limit:.1f}" x2="{right}" y2="{limit:.1f}"/>',
-        f'<polyline class="curve" points="{points}"/>',
+        *lines,
+        f'<polyline class="curve" points="{points(values)}"/>',
         f'<text x="{right + 6}" y="{limit + 4:.1f}">limit {verdict.log10_limit:.1f}</text>',
-        f'<text class="tick" x="{left}" y="{bottom + 17}">slice {verdict.first_slice}</text>',
-        f'<text class="tick" x="{right}" y="{bottom + 17}" text-anchor="end">'
-        f"{verdict.first_slice + len(values) - 1}</text>",
-        '<text class="tick" x="2" y="12">log10 M</text>',
+        f'<text class="tick" x="{left}" y="{bottom + 17}">{day_of(verdict.first_slice, slice_s)}</text>',
+        f'<text class="tick" x="{right}" y="{bottom + 17}" text-anchor="end">{day_of(last, slice_s)}</text>',
+        f'<text class="tick" x="{left - 6}" y="{bottom + 4}" text-anchor="end">0</text>',
+        f'<text class="tick" x="{left - 6}" y="20" text-anchor="end">{top:.0f}</text>',
+        f'<text class="tick" x="{left + 6}" y="12">log10 M</text>',
     )
+
+
+def _largest(verdict: DriftVerdict) -> list[SignalEvidence]:
+    """The signals that add most to M at its end, where they are seen at all."""
+    seen = [one for one in verdict.by_signal if one.trajectory and max(one.trajectory) > 0.0]
+    return sorted(seen, key=lambda one: -one.trajectory[-1])[:MOST_NAMED]
+
+
+def _apart(places: Sequence[float], least: float, bottom: float, taken: float) -> list[float]:
+    """Heights of labels, moved until none covers another, nor what stands at `taken`."""
+    found: list[float] = []
+    for place in sorted(places):
+        at = max(place, found[-1] + least) if found else place
+        while abs(at - taken) < least:
+            at += 1.0
+        found.append(at)
+    over = max(0.0, found[-1] - bottom) if found else 0.0
+    return [at - over for at in found]
 
 
 def shares_plot(labels: Sequence[str], then: Sequence[int], now: Sequence[int]) -> str:
@@ -98,15 +139,19 @@ def shares_plot(labels: Sequence[str], then: Sequence[int], now: Sequence[int]) 
     size = max(6, int(wide / 6.2))
     names = [
         f'<text class="tick" x="{(index + 0.5) * wide:.1f}" y="{base + 15}" text-anchor="middle">'
-        f"{escape(label if len(label) <= size else label[: size - 1] + '…')}<title>{escape(label)}</title></text>"
+        f"{escape(_short(label, size))}<title>{escape(label)}</title></text>"
         for index, label in enumerate(labels)
     ]
-    return _svg(134, "Shares of studies by bin", *bars, *names)
+    return svg(134, "Shares of studies by bin", *bars, *names)
 
 
-def _svg(height: int, title: str, *parts: str) -> str:
-    inner = f"<title>{escape(title)}</title>{''.join(parts)}"
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg">{inner}</svg>'
+def _short(label: str, size: int) -> str:
+    """A bin's label as it fits: `4.1–5.1` for `4.1 to 5.1 mm`, else its beginning."""
+    if len(label) <= size:
+        return label
+    low, is_range, rest = label.partition(" to ")
+    short = f"{low}–{rest.split(' ')[0]}" if is_range and rest[:1].strip("-").isdigit() else label
+    return short if len(short) <= size else f"{short[: size - 1]}…"
 
 
 def _span(report: DriftReport) -> str:
@@ -120,31 +165,62 @@ def _acceptance(report: DriftReport) -> str:
     return f'<p class="note">{escape(said)}: <code>{escape(report.verdict.reference_digest)}</code></p>'
 
 
-def _findings(verdict: DriftVerdict) -> str:
+def _findings(verdict: DriftVerdict, slice_s: int) -> str:
     rows = [
         (
             " / ".join(one.node) or "all sites",
             f"{one.signal} ({one.group.value})",
             f"{one.log10_m:.1f}",
-            str(one.since),
+            day_of(one.since, slice_s),
             f"{one.effect.psi:.2f}",
             ", ".join(f"{b.label}: {b.studies} for {b.expected:.1f}" for b in one.effect.bins),
         )
         for one in verdict.findings
     ]
-    head = ("where", "signal", "log10 M", "since slice", "PSI", "bins: studies for expected")
-    return f"<h2>What drifted</h2>{_table(head, rows, numbers=(2, 3, 4))}" if rows else ""
+    head = ("where", "signal", "log10 M", "since", "PSI", "bins: studies for expected")
+    return f"<h2>What drifted</h2>{table(head, rows, numbers=(2, 3, 4))}" if rows else ""
 
 
 def _then_and_now(one: SignalThenAndNow) -> str:
     signal, effect = one.signal, one.effect
     said = f"PSI {effect.psi:.2f} over {effect.studies} studies"
-    if effect.shift is not None:
+    if effect.shift:
         said += f", mean moved by {effect.shift:+.3g} {signal.unit}".rstrip()
     if one.reason_not_armed:
         said += f"; not armed: {one.reason_not_armed}"
     plot = shares_plot(signal.labels, one.reference, one.now)
     return f'<h3>{escape(signal.name)}</h3><p class="note">{escape(said)}</p>{plot}'
+
+
+def _varied(signals: Iterable[SignalThenAndNow]) -> list[SignalThenAndNow]:
+    """Those with studies in two bins or more: of others a drawing tells nothing."""
+    return [one for one in signals if len(_used(one)) > 1]
+
+
+def _used(one: SignalThenAndNow) -> set[int]:
+    """The bins in which there ever was a study."""
+    return {place for row in (one.reference, one.now) for place, count in enumerate(row) if count}
+
+
+def _plain(signals: Iterable[SignalThenAndNow]) -> str:
+    """The others, in a sentence: of what no study tells, and of what is the same in all."""
+    single = [(one.signal, min(_used(one))) for one in signals if len(_used(one)) == 1]
+    silent = [signal.name for signal, place in single if place == signal.bins - 1]
+    same = [f"{signal.name} ({signal.labels[place]})" for signal, place in single if place < signal.bins - 1]
+    said = [f"The same in all studies: {', '.join(same)}."] if same else []
+    said += [f"No study tells {', '.join(silent)}."] if silent else []
+    return "".join(f'<p class="note">{escape(one)}</p>' for one in said)
+
+
+def _outliers(report: DriftReport) -> str:
+    found = report.outliers
+    if found is None:
+        return '<p class="note">No rule for a single study: too few records of the reference are kept.</p>'
+    if not found.studies:
+        return '<p class="note">No study since then was compared with the rule for a single study.</p>'
+    said = f"{found.flagged} of {found.studies} studies are unlike those of the reference"
+    share = "" if found.share is None else f" ({100 * found.share:.1f} %; 1 % were to be expected)"
+    return f'<p class="note">{said}{share}.</p>'
 
 
 def _blind_spots(spots: Sequence[BlindSpot]) -> str:
@@ -160,7 +236,7 @@ def _blind_spots(spots: Sequence[BlindSpot]) -> str:
     said = (
         "The least share of studies that must move to be found: into the rarest bin, and into the commonest."
     )
-    return f"<h2>What could not be seen</h2><p class='note'>{said}</p>{_table(('signal', *weeks), rows)}"
+    return f"<h2>What could not be seen</h2><p class='note'>{said}</p>{table(('signal', *weeks), rows)}"
 
 
 def _share(share: float | None) -> str:
@@ -169,18 +245,4 @@ def _share(share: float | None) -> str:
 
 def _not_armed(verdict: DriftVerdict) -> str:
     rows = [(" / ".join(one.node) or "all sites", one.signal, one.reason) for one in verdict.not_armed]
-    return f"<h2>Not armed</h2>{_table(('where', 'signal', 'why'), rows)}" if rows else ""
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    names = "".join(f"<th>{escape(name)}</th>" for name in head)
-    lines = "".join(
-        "<tr>"
-        + "".join(
-            f'<td class="n">{escape(cell)}</td>' if index in numbers else f"<td>{escape(cell)}</td>"
-            for index, cell in enumerate(row)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{names}</tr>{lines}</table>"
+    return f"<h2>Not armed</h2>{table(('where', 'signal', 'why'), rows)}" if rows else ""

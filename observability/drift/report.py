@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from observability.drift.against_truth import FindingAgainstTruth
 from observability.drift.blind_spot import BlindSpot, blind_spots
 from observability.drift.counters import Ints, Slice, Tally
 from observability.drift.effect import Effect, effect_of
+from observability.drift.outlier import OUTLIER
 from observability.drift.reference import ROOT, Reference
+from observability.drift.scoreboard import SetRun
 from observability.drift.signals import SignalSpec
 from observability.drift.tree import node_weights
 from observability.drift.verdict import DriftPlan, DriftVerdict, judge
@@ -30,6 +33,26 @@ class SignalThenAndNow:
 
 
 @dataclass(frozen=True, slots=True)
+class Outliers:
+    """Studies unlike all others, of those to which the rule was put."""
+
+    flagged: int
+    studies: int
+
+    @property
+    def share(self) -> float | None:
+        return self.flagged / self.studies if self.studies else None
+
+
+@dataclass(frozen=True, slots=True)
+class TruthReport:
+    """What the version says beside what was really there, and what became of the ground-truth sets that it read."""
+
+    findings: tuple[FindingAgainstTruth, ...]
+    scoreboard: tuple[SetRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DriftReport:
     """All that the page tells. The same counters make the same report."""
 
@@ -41,12 +64,29 @@ class DriftReport:
     verdict: DriftVerdict
     signals: tuple[SignalThenAndNow, ...]
     blind_spots: tuple[BlindSpot, ...]
+    truth: TruthReport | None = None
+    reference_from: Slice = 0
+
+    @property
+    def outliers(self) -> Outliers | None:
+        """How many studies were flagged since watching began; None where no reference has a rule for that."""
+        found = next((one.now for one in self.signals if one.signal.name == OUTLIER.name), None)
+        if found is None:
+            return None
+        flagged = found[OUTLIER.bin_of("yes")]
+        return Outliers(flagged, flagged + found[OUTLIER.bin_of("no")])
 
 
 def report_of(
-    reference: Reference, tally: Tally, until: Slice, plan: DriftPlan, restarted_at: Slice | None = None
+    reference: Reference,
+    tally: Tally,
+    until: Slice,
+    plan: DriftPlan,
+    restarted_at: Slice | None = None,
+    *,
+    with_blind_spots: bool = True,
 ) -> DriftReport:
-    """The report at the end of slice `until`, as `judge` takes it."""
+    """The report at the end of slice `until`, as `judge` takes it. Blind spots cost far more than all the rest."""
     verdict = judge(reference, tally, until, plan, restarted_at)
     slices = range(verdict.first_slice, until + 1)
     then = reference.tally.tables((ROOT,), reference.signals, reference.tally.slices)
@@ -60,7 +100,8 @@ def report_of(
         until,
         verdict,
         tuple(_signal(one, then, now, silent) for one in reference.signals),
-        _blind_spots(reference, now, plan),
+        _blind_spots(reference, now, plan) if with_blind_spots else (),
+        reference_from=min(reference.tally.slices, default=reference.watched_from),
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -15,7 +16,9 @@ import numpy as np
 MISSING: Final = "missing"
 OTHER: Final = "other"
 QUANTILES: Final = (0.01, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99)
+LONGEST_WORD: Final = 32
 Value = float | str | None
+_NO_WORD: Final = re.compile(r"[^A-Z0-9]+")
 
 
 class SignalGroup(StrEnum):
@@ -100,5 +103,19 @@ def quantile_edges(values: Iterable[float], quantiles: Sequence[float] = QUANTIL
 
 def frequent_categories(values: Sequence[str], most: int = 9) -> tuple[str, ...]:
     """The `most` frequent words of the reference, by their name where they are as frequent."""
-    counted = {word: values.count(word) for word in set(values) - {"", MISSING, OTHER}}
-    return tuple(sorted(counted, key=lambda word: (-counted[word], word))[:most])
+    return most_counted({word: values.count(word) for word in set(values)}, most)
+
+
+def most_counted(counts: Mapping[str, int], most: int = 9, least: int = 1) -> tuple[str, ...]:
+    """The `most` frequent words that `least` studies or more told."""
+    told = {w: n for w, n in counts.items() if n >= least and w not in ("", MISSING, OTHER)}
+    return tuple(sorted(told, key=lambda word: (-told[word], word))[:most])
+
+
+def word_of(text: str) -> str:
+    """A header's text as a word that can be counted: capitals and digits, 32 at most.
+
+    >>> word_of(" Somatom Definition_AS+ "), word_of("H31s\\\\3")
+    ('SOMATOM DEFINITION AS', 'H31S 3')
+    """
+    return _NO_WORD.sub(" ", text.upper()).strip()[:LONGEST_WORD].strip()

@@ -79,6 +79,14 @@ class NotArmed:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalEvidence:
+    """A signal's part of M over all its places, as log10 after each slice: the parts add up to M."""
+
+    signal: str
+    trajectory: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DriftVerdict:
     """`trajectory`: log10 of M over all after each slice from `first_slice`; `log10_limit` is what it takes.
 
@@ -97,6 +105,7 @@ class DriftVerdict:
     findings: tuple[SignalFinding, ...] = ()
     consequence: Consequence = field(default_factory=Consequence)
     not_armed: tuple[NotArmed, ...] = ()
+    by_signal: tuple[SignalEvidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,15 @@ class _Look:
         result: Floats = np.logaddexp.reduce(np.asarray(rows), axis=0)
         return result
 
+    def by_signal(self) -> tuple[SignalEvidence, ...]:
+        rows: dict[str, Floats] = {}
+        for (node, name), seen in self.evidence.items():
+            part = math.log(self.weights[node, name]) + seen.log_m
+            rows[name] = np.logaddexp(rows[name], part) if name in rows else part
+        return tuple(
+            SignalEvidence(name, tuple((row / _LN_10).tolist())) for name, row in sorted(rows.items())
+        )
+
 
 def judge(
     reference: Reference, tally: Tally, until: Slice, plan: DriftPlan, restarted_at: Slice | None = None
@@ -137,7 +155,11 @@ def judge(
         at_root = Counter(one.reason for one in verdict.not_armed if one.node == ROOT)
         return replace(verdict, sentence=f"No signal is armed: {at_root.most_common(1)[0][0]}.")
     total = look.total()
-    verdict = replace(verdict, trajectory=tuple(float(value) / _LN_10 for value in total))
+    verdict = replace(
+        verdict,
+        trajectory=tuple(float(value) / _LN_10 for value in total),
+        by_signal=look.by_signal(),
+    )
     reached = np.flatnonzero(total >= math.log(plan.arl_slices))
     if not len(reached):
         return _without_evidence(look, verdict)

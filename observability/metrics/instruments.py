@@ -249,6 +249,27 @@ COST_TODAY: Final = _gauge(
 BILL_TODAY: Final = _gauge(
     "serinus_bill_today", "The same, made of what was paid alone: both sums agree.", "item"
 )
+DRIFT_STATE: Final = _gauge(
+    "serinus_drift_state", "1 for each version that was judged, by its state.", "model", "version", "state"
+)
+DRIFT_ARMED: Final = _gauge(
+    "serinus_drift_armed", "1 for a signal that is watched somewhere, else 0.", "model", "version", "signal"
+)
+DRIFT_EVIDENCE: Final = _gauge(
+    "serinus_drift_log_evidence",
+    "A signal's part of M, as log10, over all its places.",
+    "model",
+    "version",
+    "signal",
+)
+DRIFT_LIMIT: Final = _gauge(
+    "serinus_drift_log_limit", "log10 of M over all signals at which it is evidence.", "model", "version"
+)
+DRIFT_PSI: Final = _gauge(
+    "serinus_drift_psi", "Population stability index since watching began.", "model", "version", "signal"
+)
+OF_DRIFT: Final = (DRIFT_STATE, DRIFT_ARMED, DRIFT_EVIDENCE, DRIFT_LIMIT, DRIFT_PSI)
+"""What the last look at each version in service found."""
 OF_NOW: Final = (
     JOBS,
     QUEUED,
@@ -263,5 +284,6 @@ OF_NOW: Final = (
     REPLICAS_WANTED,
     COST_TODAY,
     BILL_TODAY,
+    *OF_DRIFT,
 )
 """What is asked when somebody scrapes."""

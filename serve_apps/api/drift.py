@@ -3,23 +3,20 @@
 FastAPI reads the annotations of the routes at run time, so they are not postponed here.
 """
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from observability.drift.page import page_of
-from observability.drift.reference import Reference
-from observability.drift.report import DriftReport, SignalThenAndNow
-from observability.drift.verdict import SignalFinding
 from serve_apps.api.dependencies import MUST_READ, Actor, ModelName, Site
+from serve_apps.api.drift_mapping import reference_out, report_out
 from serve_apps.api.drift_schemas import (
-    DriftFindingOut,
+    DriftAcknowledgedOut,
+    DriftAcknowledgeIn,
     DriftReferenceIn,
     DriftReferenceOut,
     DriftReportOut,
-    DriftSignalOut,
 )
 from serve_apps.api.problems import problems
 from serve_apps.api.rollout_evidence import HEADERS, PAGE, wants_page
@@ -64,53 +61,17 @@ async def accept_reference(
     return reference_out(await services.drift.accept(model, said.version, said.days, actor=actor))
 
 
-def reference_out(reference: Reference) -> DriftReferenceOut:
-    tally, signal = reference.tally, reference.signals[0].name
-    return DriftReferenceOut(
-        model=reference.model,
-        number=reference.version,
-        accepted_by=reference.accepted_by,
-        accepted_at=datetime.fromtimestamp(reference.accepted_at_s, UTC),
-        days=len(tally.slices),
-        studies=sum(count for cell, count in tally.cells.items() if cell.signal == signal),
-        digest=reference.digest,
-    )
-
-
-def report_out(report: DriftReport) -> DriftReportOut:
-    verdict = report.verdict
-    return DriftReportOut(
-        model=report.model,
-        reference=report.reference_version,
-        accepted_by=report.accepted_by,
-        until_day=report.until,
-        state=verdict.state,
-        sentence=verdict.sentence,
-        log10_m=verdict.trajectory[-1] if verdict.trajectory else None,
-        log10_limit=verdict.log10_limit,
-        findings=tuple(map(_finding, verdict.findings)),
-        signals=tuple(map(_signal, report.signals)),
-    )
-
-
-def _finding(found: SignalFinding) -> DriftFindingOut:
-    return DriftFindingOut(
-        place=found.node,
-        signal=found.signal,
-        group=found.group,
-        log10_m=found.log10_m,
-        psi=found.effect.psi,
-        studies=found.effect.studies,
-        since_day=found.since,
-    )
-
-
-def _signal(one: SignalThenAndNow) -> DriftSignalOut:
-    return DriftSignalOut(
-        signal=one.signal.name,
-        bins=one.signal.labels,
-        reference=one.reference,
-        now=one.now,
-        psi=one.effect.psi,
-        not_armed=one.reason_not_armed,
+@router.post("/{model}/acknowledge")
+async def acknowledge_drift(
+    services: Site, actor: Actor, model: ModelName, said: DriftAcknowledgeIn
+) -> DriftAcknowledgedOut:
+    """Say that a person has looked and keeps the reference; audited with who. Watching begins anew today."""
+    seen = await services.drift.acknowledge(model, said.version, actor=actor)
+    found = seen.seen
+    return DriftAcknowledgedOut(
+        model=seen.model,
+        version=seen.version,
+        reference=seen.reference,
+        state=None if found is None else found.state,
+        sentence="" if found is None else found.sentence,
     )

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from core.clock import now
 from core.errors import InvalidField, NoDriftReference, UnknownModel
-from ledger import NewReference
-from ledger.drift import SLICE_S
-from observability.drift.counters import Tally, slice_of
+from ledger import Ledger, NewReference, StoredVerdict
+from ledger.drift_readings import SLICE_S
+from observability.drift.counters import slice_of
 from observability.drift.reference import Reference
 from observability.drift.report import DriftReport, report_of
 from observability.drift.verdict import DriftPlan
+from serve_apps.application.drift_truth import truth_report
 from serve_apps.application.executors import run_in
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
@@ -23,25 +25,17 @@ TEN_YEARS: Final = 3652.0
 PLAN: Final = DriftPlan(arl_slices=TEN_YEARS)
 
 
-class DriftRows(Protocol):
-    """`ledger.drift`. Raises LedgerUnavailable."""
-
-    def reference(self, model: str, version: str) -> Reference | None: ...
-    def tally(self, model: str, version: str, first: int, last: int) -> Tally: ...
-    def accept(self, new: NewReference, *, actor: str) -> Reference | None: ...
-
-
 class DriftService:
     """A version that is not named is the model's champion."""
 
     def __init__(
         self,
-        rows: DriftRows,
+        ledger: Ledger,
         snapshot: Callable[[], RoutingSnapshot],
         executor: Executor,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        self._rows = rows
+        self._ledger = ledger
         self._snapshot = snapshot
         self._executor = executor
         self._clock = clock
@@ -54,20 +48,43 @@ class DriftService:
         """The last `days` days that are over are normal; watching begins today. Raises InvalidField for days on
         which the version read nothing.
         """
-        today, of = self._today(), self._version(model, version)
+        today, of = today_at(self._clock()), self._version(model, version)
         new = NewReference(model, of, today - days, today - 1, today)
-        reference = await run_in(self._executor, lambda: self._rows.accept(new, actor=actor))
+        reference = await run_in(
+            self._executor, lambda: self._ledger.drift_references.accept(new, actor=actor)
+        )
         if reference is None:
             raise InvalidField(f"version {of} read nothing on these days", pointer="/days")
         return reference
 
+    async def acknowledge(self, model: str, version: str | None, *, actor: str) -> StoredVerdict:
+        """A person has looked and keeps the reference: watching begins anew today. Returns what was looked at.
+
+        Raises NoDriftReference for a version at which nobody looked yet.
+        """
+        of, today = self._version(model, version), today_at(self._clock())
+        seen = await run_in(
+            self._executor,
+            lambda: self._ledger.drift_verdicts.acknowledge(model, of, today, actor=actor),
+        )
+        if seen is None:
+            raise NoDriftReference(f"no look at version {of} of {model} was ever made")
+        return seen
+
     def _report(self, model: str, version: str) -> DriftReport:
-        reference = self._rows.reference(model, version)
-        if reference is None:
+        report = report_until(self._ledger, model, version, today_at(self._clock()) - 1)
+        if report is None:
             raise NoDriftReference(f"nobody has accepted what is normal for version {version} of {model}")
-        last = self._today() - 1
-        tally = self._rows.tally(model, version, reference.watched_from, last)
-        return report_of(reference, tally, last, PLAN)
+        truth = truth_report(
+            self._ledger,
+            model,
+            version,
+            first=report.reference_from,
+            watched_from=report.verdict.first_slice,
+            until=report.until,
+            arl_slices=PLAN.arl_slices,
+        )
+        return replace(report, truth=truth)
 
     def _version(self, model: str, version: str | None) -> str:
         if version is not None:
@@ -77,5 +94,19 @@ class DriftService:
             raise UnknownModel("no version of that model is in service: name one")
         return table.champion.version
 
-    def _today(self) -> int:
-        return slice_of(int(self._clock().timestamp()), SLICE_S)
+
+def report_until(
+    ledger: Ledger, model: str, version: str, last: int, *, with_blind_spots: bool = True
+) -> DriftReport | None:
+    """All days from where watching began to `last`; None where nobody accepted a reference. Blocks."""
+    reference = ledger.drift_references.newest(model, version)
+    if reference is None:
+        return None
+    tally = ledger.drift.tally(model, version, reference.watched_from, last, reference.signals)
+    kept = ledger.drift_verdicts.of(model, version)
+    restarted = kept.restarted_at if kept is not None and kept.reference == reference.version else None
+    return report_of(reference, tally, last, PLAN, restarted, with_blind_spots=with_blind_spots)
+
+
+def today_at(at: datetime) -> int:
+    return slice_of(int(at.timestamp()), SLICE_S)

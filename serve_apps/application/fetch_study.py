@@ -22,6 +22,7 @@ from imaging.assemble import declared_bytes, to_volume
 from imaging.content_digest import content_digest
 from imaging.patient_facts import patient_facts
 from imaging.pixel_limits import PixelLimits
+from imaging.pixel_statistics import pixel_statistics
 from imaging.report_sr import ReportContext
 from imaging.series import SeriesChoice, SeriesHeader, choose_series
 from imaging.summary import readable_images, summarize_study
@@ -122,6 +123,7 @@ class StudyFetcher:
                 volume = await _in(self._decoding, decode)
                 storing = asyncio.get_running_loop().run_in_executor(self._storing, self._store, volume)
                 facts, digest = patient_facts(images, volume), content_digest(images, volume)  # meanwhile
+                signals = await _in(self._decoding, partial(pixel_statistics, volume))
                 reference = await storing
         return FetchedStudy(
             model=chosen.model,
@@ -134,6 +136,8 @@ class StudyFetcher:
             bytes_received=instances.bytes_received,
             stages=clock.timings,
             content_digest=digest,
+            signals=signals,
+            grid=(int(volume.voxels.shape[1]), int(volume.voxels.shape[2])),
         )
 
     async def _within_deadline(self, request: FetchRequest) -> StudyInstances:

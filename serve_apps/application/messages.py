@@ -53,7 +53,8 @@ class FetchedStudy:
     `Borrowed` where somebody works with it (`application.loans`).
 
     `rule` chose the series; whoever fetches the study again for a comparison reads the same series by it.
-    `content_digest` names all that a version and a report take of the study (`imaging.content_digest`).
+    `content_digest` names all that a version and a report take of the study (`imaging.content_digest`). `signals` are
+    its pixel statistics, by name; `grid` its rows and columns.
     """
 
     model: str
@@ -66,6 +67,8 @@ class FetchedStudy:
     bytes_received: int
     stages: tuple[StageTiming, ...]
     content_digest: str = ""
+    signals: tuple[tuple[str, float], ...] = ()
+    grid: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from core.priority import Priority
-from ledger import Ledger, StoredRollout, WaitingJobs
+from ledger import Ledger, SignalSeen, StoredRollout, StoredVerdict, WaitingJobs
 from observability.metrics import instruments as of
 from observability.metrics.exposition import Gauges, exposition_of
 from observability.metrics.series import Key, Series
@@ -33,6 +33,12 @@ class MetricsNow:
 
     series: Mapping[Key, Series]
     gauges: tuple[Gauges, ...]
+
+
+class KeptVerdicts(Protocol):
+    """`ledger.drift_verdicts`. Raises LedgerUnavailable."""
+
+    def all(self) -> Sequence[StoredVerdict]: ...
 
 
 class Overview(Protocol):
@@ -74,8 +80,9 @@ class MetricsService:
         snapshot, replicas = self._overview.snapshot(), await self._replicas()
         gauges = gauges_of(queue, snapshot, rollouts, len(alarms))
         costs = await run_in(self._executor, self._costs)
+        drift = drift_gauges(await run_in(self._executor, self._ledger.drift_verdicts.all), snapshot)
         living = gauge_of_replicas(snapshot, replicas)
-        return MetricsNow(series, (*gauges, *gauges_of_waiting(waiting), living, *costs))
+        return MetricsNow(series, (*gauges, *gauges_of_waiting(waiting), living, *costs, *drift))
 
 
 def gauges_of_waiting(waiting: Mapping[Priority, WaitingJobs]) -> tuple[Gauges, ...]:
@@ -92,6 +99,27 @@ def gauge_of_replicas(snapshot: RoutingSnapshot, replicas: Mapping[str, int]) ->
     """The replicas that live, by version; `replicas` by application. Of one that is not named nothing is told."""
     versions = {app: (one.model, one.version) for app, one in snapshot.endpoints.items()}
     return Gauges(of.REPLICAS, {versions[app]: number for app, number in replicas.items() if app in versions})
+
+
+def drift_gauges(verdicts: Sequence[StoredVerdict], snapshot: RoutingSnapshot) -> tuple[Gauges, ...]:
+    """What was found of versions in service; nothing of one at which nobody looked since a person did."""
+    in_service = {(one.model, one.version) for one in snapshot.variants}
+    found = [
+        ((one.model, one.version), one.seen)
+        for one in verdicts
+        if one.seen is not None and (one.model, one.version) in in_service
+    ]
+    signals: dict[tuple[str, ...], SignalSeen] = {
+        (*version, signal.signal): signal for version, seen in found for signal in seen.signals
+    }
+    armed: Values = {labels: one.log10_m for labels, one in signals.items() if one.log10_m is not None}
+    return (
+        Gauges(of.DRIFT_STATE, {(*version, seen.state.value): 1 for version, seen in found}),
+        Gauges(of.DRIFT_ARMED, {labels: float(labels in armed) for labels in signals}),
+        Gauges(of.DRIFT_EVIDENCE, armed),
+        Gauges(of.DRIFT_LIMIT, {version: seen.log10_limit for version, seen in found}),
+        Gauges(of.DRIFT_PSI, {labels: one.psi for labels, one in signals.items()}),
+    )
 
 
 def gauges_of(

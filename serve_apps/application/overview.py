@@ -11,6 +11,7 @@ from typing import Protocol
 from core.errors import LedgerUnavailable, NotReady, PoisonStudy
 from ledger import DeadLetter, Freeze, Ledger
 from serve_apps.application.backlog import POISON_SHOWN, backlog_alarms, recall_alarms
+from serve_apps.application.drift_watch import drift_alarms
 from serve_apps.application.executors import run_in
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
@@ -99,12 +100,14 @@ class OverviewService:
         try:
             state = await self.queue()
             recalls = await run_in(self._executor, self._ledger.recalls.open_lists)
+            drift = await run_in(self._executor, self._ledger.drift_verdicts.all)
         except LedgerUnavailable as error:
             return {LEDGER: error.detail}
         waiting = backlog_alarms(
             state.oldest_shadow, len(state.dead_letters), self.shadow_alarm_s, state.poison_studies
         )
-        return {**waiting, **recall_alarms(recalls)}
+        in_service = {(one.model, one.version) for one in self._snapshot().variants}
+        return {**waiting, **recall_alarms(recalls), **drift_alarms(drift, in_service)}
 
     async def require_ready(self) -> None:
         """Raise NotReady until every champion can answer, and LedgerUnavailable while no job can be accepted."""

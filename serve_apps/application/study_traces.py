@@ -6,7 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from core.errors import InputOutOfDistribution, OutsideIntendedUse, SerinusError, StudyError
+from imaging.finding import Presence
 from ledger import ClaimedShadow, Job
+from observability.drift.catalogue import SEXES, decade_of
+from observability.drift.signals import word_of
 from observability.names import Stage
 from observability.record import InferenceRecord, InputFacts, Outcome, StageTiming, StudyTrace
 from observability.redaction import Pseudonymiser
@@ -186,17 +189,27 @@ def _saying(record: InferenceRecord, inference: Inference) -> InferenceRecord:
         batch_size=inference.batch_size,
         gpu_busy=None if gpu is None else gpu.busy,
         gpu_memory=None if gpu is None else gpu.memory,
+        present=tuple(one.concept.value for one in prediction.findings if one.presence is Presence.PRESENT),
     )
 
 
 def _facts(study: FetchedStudy) -> InputFacts:
+    """Of a person no more than a decade and a sex; words of a header in a form that holds no sentence."""
+    facts, (rows, columns) = study.facts, study.grid
     return InputFacts(
-        modality=study.facts.modality,
-        body_part=study.facts.body_part,
+        modality=facts.modality,
+        body_part=facts.body_part,
         slices=len(study.context.instance_uids),
+        rows=rows,
+        columns=columns,
         spacing_mm=study.geometry.spacing_mm,
         slice_thickness_mm=study.geometry.slice_thickness_mm,
-        scanner=study.facts.scanner,
+        manufacturer=word_of(facts.manufacturer),
+        scanner=facts.scanner,
+        kernel=word_of(facts.kernel),
+        age=decade_of(facts.age_years),
+        sex=facts.sex if facts.sex in SEXES else "",
+        signals=(*facts.exposure, *study.signals),
     )
 
 

@@ -11,6 +11,7 @@ from registry.client import RegistryClient
 from registry.runs import Runs
 from registry.webhook_subscription import name_of_site
 from serve_apps.adapters.tracing import pseudonymiser, trace_exports
+from serve_apps.application.drift_watch import DriftWatch
 from serve_apps.application.purge import SitePurge
 from serve_apps.application.replay import Replays
 from serve_apps.application.routing_snapshot import RoutingSnapshot
@@ -30,6 +31,7 @@ TRACES_S: Final = 5.0
 TRACES_LATEST_S: Final = (
     15.0  # MLflow works longer at a trace than anybody else, on the same cores as the studies
 )
+DRIFT_LOOK_S: Final = 600.0  # a version is judged once a day; between, a look costs two queries
 
 
 def chores_of(
@@ -84,4 +86,5 @@ def chores_of(
             )
             for sink, export in exports.items()
         ),
+        Chore("drift-watch", led(DriftWatch(ledger).look_at), DRIFT_LOOK_S, first_after_s=TRUTH_SETS_S),
     )

@@ -146,7 +146,7 @@ class Ingress(RoutingReplica):
                 ledger, pools.packs, site=settings.site, signer=pack_signer(settings)
             ),
             costs=CostService(ledger.costs, settings.price_book, pools.packs, waiting=ledger.waiting_work),
-            drift=DriftService(ledger.drift, self._snapshot, pools.packs),
+            drift=DriftService(ledger, self._snapshot, pools.packs),
             metrics=MetricsService(
                 ledger,
                 overview,

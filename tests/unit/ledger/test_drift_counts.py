@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from ledger import Ledger, NewReference
-from ledger.drift import SIGNALS, SLICE_S
+from ledger.drift_readings import SIGNALS, SLICE_S
 from observability.drift.counters import slice_of
 from observability.record import StudyTrace
 from tests.unit.ledger.conftest import NOON, set_time
@@ -59,19 +59,23 @@ def test_days_are_apart(ledger: Ledger) -> None:
 def test_a_person_accepts_days_as_normal_and_it_stands_in_the_audit(ledger: Ledger) -> None:
     told(ledger, LIVE, LIVE)
     new = NewReference(MODEL, READ.version, DAY, DAY, DAY + 1)
-    first = ledger.drift.accept(new, actor="admin/ada")
+    first = ledger.drift_references.accept(new, actor="admin/ada")
     assert first is not None
     assert (first.version, first.accepted_by, first.watched_from) == (1, "admin/ada", DAY + 1)
-    kept = ledger.drift.reference(MODEL, READ.version)
+    kept = ledger.drift_references.newest(MODEL, READ.version)
     assert kept is not None
     assert kept.digest == first.digest
     told(ledger, LIVE, days=1)
-    second = ledger.drift.accept(replace(new, last=DAY + 1, watched_from=DAY + 2), actor="admin/ada")
+    second = ledger.drift_references.accept(
+        replace(new, last=DAY + 1, watched_from=DAY + 2), actor="admin/ada"
+    )
     assert second is not None
     assert second.version == 2
     assert [row.detail["reference"] for row in ledger.audit.rows(subject=MODEL)] == [2, 1]
 
 
 def test_what_nobody_read_cannot_be_normal(ledger: Ledger) -> None:
-    assert ledger.drift.accept(NewReference(MODEL, "9", DAY, DAY, DAY + 1), actor="admin/ada") is None
-    assert ledger.drift.reference(MODEL, "9") is None
+    assert (
+        ledger.drift_references.accept(NewReference(MODEL, "9", DAY, DAY, DAY + 1), actor="admin/ada") is None
+    )
+    assert ledger.drift_references.newest(MODEL, "9") is None

@@ -188,7 +188,7 @@ class Site:
             recalls=RecallService(ledger, lambda: self.snapshot, threads),
             evidence_packs=EvidencePacks(ledger, threads, site=self.settings.site, signer=self.signer),
             costs=CostService(ledger.costs, self.settings.price_book, threads, waiting=ledger.waiting_work),
-            drift=DriftService(ledger.drift, lambda: self.snapshot, threads),
+            drift=DriftService(ledger, lambda: self.snapshot, threads),
             metrics=MetricsService(ledger, overview, threads, self.count_replicas),
             webhooks=WebhookReceiver("secret", self.announce),
             results=ResultTally(pseudonyms.study),

@@ -13,6 +13,8 @@ from serve_apps.api.examples import BY_SCHEMA
 from serve_apps.cli import drift as command
 from serve_apps.cli.main import app
 
+ANSWERS = {"GET": "DriftReportOut", "PUT": "DriftReferenceOut", "POST": "DriftAcknowledgedOut"}
+
 
 class Api:
     """Answers as the API's description shows."""
@@ -23,7 +25,7 @@ class Api:
 
     def ask(self, method: str, path: str, as_json: bool, body: Any = None) -> dict[str, Any]:
         self.asked.append((method, path, body))
-        name = "DriftReportOut" if method == "GET" else "DriftReferenceOut"
+        name = ANSWERS[method]
         return {**BY_SCHEMA[name]} | ({"state": self.state} if method == "GET" else {})
 
     def ask_page(self, path: str, as_json: bool) -> bytes:
@@ -64,3 +66,27 @@ def test_days_are_accepted_and_told(api: Api) -> None:
     assert api.asked == [("PUT", "/v1/drift/ich-triage/reference", {"days": 14})]
     assert "11200 studies of 28 days" in told
     assert json.loads(run("accept", "ich-triage", "--json"))["number"] == 1
+
+
+def test_who_acknowledges_is_told_what_it_was(api: Api) -> None:
+    told = run("acknowledge", "ich-triage", "--version", "2")
+    assert api.asked == [("POST", "/v1/drift/ich-triage/acknowledge", {"version": "2"})]
+    assert "looked at version 2 of ich-triage: top_score at north" in told
+
+
+def test_a_report_tells_what_could_not_be_seen_and_what_stands_against_the_truth(api: Api) -> None:
+    told = run("report", "ich-triage")
+    assert "smallest shift visible in 4 weeks" in told
+    assert "5 of 410 studies unlike the reference (1.2 %)" in told
+    assert "against the truth" in told
+    assert "ground-truth sets" in told
+
+
+def test_a_report_without_any_truth_says_so(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = {"against_truth": [], "scoreboard": [], "blind_spots": [], "outliers": None}
+    monkeypatch.setattr(
+        command, "ask", lambda *asked: {**BY_SCHEMA["DriftReportOut"], "state": "quiet", **nothing}
+    )
+    told = " ".join(run("report", "ich-triage").split())
+    assert "No answer of this version is kept to compare with the truth." in told
+    assert "has read no ground-truth set" in told

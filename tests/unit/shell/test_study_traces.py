@@ -7,10 +7,10 @@ from dataclasses import replace
 from core.codec import from_json, to_json
 from core.errors import ModelFailed, SerinusError, UnsupportedSeries
 from observability.names import Stage
-from observability.record import Outcome, StageTiming, StudyTrace
+from observability.record import InputFacts, Outcome, StageTiming, StudyTrace
 from observability.redaction import Pseudonymiser
 from serve_apps.application.analyse_study import Progress
-from serve_apps.application.messages import GpuLoad, Inference
+from serve_apps.application.messages import FetchedStudy, GpuLoad, Inference
 from serve_apps.application.study_traces import StudyTraces
 from tests.unit.shell.builders import a_prediction
 from tests.unit.shell.shadows import a_claim
@@ -92,3 +92,29 @@ def test_a_failure_says_at_which_stage_and_lasts_until_it_was_noted() -> None:
 def test_a_record_names_the_span_of_the_jobs_caller() -> None:
     called = replace(JOB, traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
     assert TRACES.failed(called, ModelFailed("NaN"), (QUEUE,), Progress()).traceparent == called.traceparent
+
+
+def test_of_a_header_words_and_a_decade_are_kept_and_no_sentence() -> None:
+    study = replace(
+        a_study(
+            age_years=67.4,
+            sex="F",
+            manufacturer="Müller^Anna *1950-01-01*" * 9,
+            kernel="H31s\\3",
+            exposure=(("kvp", 120.0),),
+        ),
+        signals=(("noise_hu", 4.2),),
+        grid=(512, 512),
+    )
+    facts = facts_of(study)
+    assert (facts.age, facts.sex, facts.kernel, facts.rows) == ("60-69", "F", "H31S 3", 512)
+    assert facts.signals == (("kvp", 120.0), ("noise_hu", 4.2))
+    assert len(facts.manufacturer) <= 32
+    assert facts_of(a_study(age_years=95.2)).age == "80+"
+    assert facts_of(a_study(sex="Anna")).sex == ""
+
+
+def facts_of(study: FetchedStudy) -> InputFacts:
+    facts = TRACES.shadow(a_claim(), (1, 2), study).records[0].facts
+    assert facts is not None
+    return facts
