@@ -27,7 +27,7 @@ FOLD: Final = "metrics"
 OF_MARKS: Final = "metrics of marks"
 BATCH_SIZE: Final = 200
 KEPT: Final = timedelta(days=30)
-MOST_LINES: Final = 1700
+MOST_LINES: Final = 1640
 
 
 class MetricSeries:

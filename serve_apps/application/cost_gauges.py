@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -12,10 +12,12 @@ from core.clock import now
 from core.errors import NoPriceBook
 from observability.metrics import instruments as of
 from observability.metrics.exposition import Gauges
+from observability.metrics.series import OTHER
 from serve_apps.application.budgets import SpendingBooks
 from serve_apps.application.costs import EPOCH, HOUR, site_cost_rules
 
 NANO: Final = 10**9
+MOST_SUMS: Final = 40
 ANEW_AFTER: Final = timedelta(
     minutes=1
 )  # the running hour is counted from its events, whoever scrapes how often
@@ -53,8 +55,17 @@ class CostGauges:
                 for item, nano in one.bill.items():
                     bill[(item,)] += nano
             self._known = tuple(
-                Gauges(instrument, {labels: nano / NANO for labels, nano in sums.items()})
+                Gauges(instrument, {labels: nano / NANO for labels, nano in _largest(sums).items()})
                 for instrument, sums in ((of.COST_TODAY, spent), (of.BILL_TODAY, bill))
             )
         self._until = at + ANEW_AFTER
         return self._known
+
+
+def _largest(sums: Counter[tuple[str, ...]]) -> Mapping[tuple[str, ...], int]:
+    """The largest sums; the others together under labels `other`, so that all still sum to the same."""
+    kept = Counter(dict(sums.most_common(MOST_SUMS)))
+    rest = sums - kept
+    if rest:
+        kept[(OTHER,) * len(next(iter(rest)))] = sum(rest.values())
+    return kept

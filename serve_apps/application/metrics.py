@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from core.priority import Priority
 from ledger import Ledger, SignalSeen, StoredRollout, StoredVerdict, WaitingJobs
@@ -17,6 +18,7 @@ from serve_apps.application.overview import QueueState
 from serve_apps.application.routing_snapshot import RoutingSnapshot
 
 Values: TypeAlias = dict[tuple[str, ...], float]
+MOST_SIGNALS: Final = 24
 
 
 CountReplicas: TypeAlias = Callable[[], Awaitable[Mapping[str, int]]]
@@ -102,16 +104,21 @@ def gauge_of_replicas(snapshot: RoutingSnapshot, replicas: Mapping[str, int]) ->
 
 
 def drift_gauges(verdicts: Sequence[StoredVerdict], snapshot: RoutingSnapshot) -> tuple[Gauges, ...]:
-    """What was found of versions in service; nothing of one at which nobody looked since a person did."""
+    """What was found of versions in service; nothing of one at which nobody looked since a person did.
+
+    Of all signals of the site those with most evidence are told, so that what is scraped stays small.
+    """
     in_service = {(one.model, one.version) for one in snapshot.variants}
     found = [
         ((one.model, one.version), one.seen)
         for one in verdicts
         if one.seen is not None and (one.model, one.version) in in_service
     ]
-    signals: dict[tuple[str, ...], SignalSeen] = {
+    every: dict[tuple[str, ...], SignalSeen] = {
         (*version, signal.signal): signal for version, seen in found for signal in seen.signals
     }
+    strongest = sorted(every, key=lambda labels: _strength(every[labels]), reverse=True)[:MOST_SIGNALS]
+    signals = {labels: every[labels] for labels in strongest}
     armed: Values = {labels: one.log10_m for labels, one in signals.items() if one.log10_m is not None}
     return (
         Gauges(of.DRIFT_STATE, {(*version, seen.state.value): 1 for version, seen in found}),
@@ -120,6 +127,10 @@ def drift_gauges(verdicts: Sequence[StoredVerdict], snapshot: RoutingSnapshot) -
         Gauges(of.DRIFT_LIMIT, {version: seen.log10_limit for version, seen in found}),
         Gauges(of.DRIFT_PSI, {labels: one.psi for labels, one in signals.items()}),
     )
+
+
+def _strength(seen: SignalSeen) -> tuple[float, float]:
+    return (-math.inf if seen.log10_m is None else seen.log10_m, seen.psi)
 
 
 def gauges_of(

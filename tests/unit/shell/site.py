@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from core.clock import now
 from core.errors import LedgerUnavailable
 from core.priority import QueueOrder
 from ledger import AuditAnchor, JobState, Ledger, NewKey, ShadowTask
+from observability.metrics.exposition import Gauges
 from observability.redaction import Pseudonymiser
 from registry.pack_signature import PackSigner
 from serve_apps.api.app import create_app
@@ -145,6 +146,7 @@ class Site:
         self.key = self.new_key("ris", Scope.ADMIN)
         self.reader_key = self.new_key("reader", Scope.RESULTS_READ, tenant="ris")
         self.threads = ThreadPoolExecutor(4, "ledger")
+        self.cost_gauges: Callable[[], tuple[Gauges, ...]] = tuple
         self.controller, self.evidence = Controller(self.ledger), FakeEvidence(None)
         self.signer: PackSigner | None = None
         self.services = self._services(folder)
@@ -189,7 +191,9 @@ class Site:
             evidence_packs=EvidencePacks(ledger, threads, site=self.settings.site, signer=self.signer),
             costs=CostService(ledger.costs, self.settings.price_book, threads, waiting=ledger.waiting_work),
             drift=DriftService(ledger, lambda: self.snapshot, threads),
-            metrics=MetricsService(ledger, overview, threads, self.count_replicas),
+            metrics=MetricsService(
+                ledger, overview, threads, self.count_replicas, lambda: self.cost_gauges()
+            ),
             webhooks=WebhookReceiver("secret", self.announce),
             results=ResultTally(pseudonyms.study),
             errors=ErrorTally(),

@@ -107,13 +107,13 @@ async def test_what_was_seen_is_what_is_billed_before_and_after_it_is_posted(hos
 
 async def test_what_scaling_adds_is_marginal_and_is_billed_until_it_goes(hospital: Hospital) -> None:
     """One replica is there whatever comes; a second one is for a minute, and reads for ten seconds of it."""
-    await hospital.look(0)
+    hospital.look(0)
     hospital.names = [NAME, f"{NAME}-second"]
-    await hospital.look(60)
+    hospital.look(60)
     hospital.read("st-1", 70, 80, replica=f"{NAME}-second")
     hospital.names = [NAME]
-    await hospital.look(120)
-    await hospital.look(180)
+    hospital.look(120)
+    hospital.look(180)
     found = await hospital.report()
     assert core_seconds(found) == {"primary": 10.0, "idle": 180.0, "drain": 50.0}
     marginal = {row.key[0]: row.marginal / 1000 for row in found.report.rows}

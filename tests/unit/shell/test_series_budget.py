@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -11,13 +11,16 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from core.priority import Priority
-from ledger import Ledger
+from ledger import DriftSeen, HourOfCosts, Ledger, SignalSeen, SpentOn, StoredVerdict
+from observability.cost.price_book import PriceBook
+from observability.drift.verdict import DriftState
 from observability.metrics.funnel import Step, StudyMark
 from observability.metrics.instruments import API_ERRORS, OF_NOW, OF_RECORDS, Kind
 from observability.metrics.series import OTHER, Observation
 from observability.names import Stage
 from observability.record import InferenceRecord, InputFacts, Outcome, StageTiming, StudyTrace
 from serve_apps.api.problems import STATUS_BY_CODE
+from serve_apps.application.cost_gauges import CostGauges
 from tests.unit.shell.builders import a_snapshot, a_version
 from tests.unit.shell.site import Site
 
@@ -77,6 +80,34 @@ def add(ledger: Ledger, traces: list[StudyTrace]) -> None:
         pass
 
 
+def stand(site: Site, models: Iterable[str], folder: Path) -> None:
+    """Each model has a champion whose drift is judged, and costs of every line."""
+    snapshot = a_snapshot(*(a_version("1", model) for model in models))
+    site.snapshot = replace(
+        snapshot, variants=tuple(replace(v, replicas_wanted=1) for v in snapshot.variants)
+    )
+    signals = tuple(SignalSeen(f"signal-{number}", number / 10, 0.1) for number in range(25))
+    seen = DriftSeen(DriftState.WATCH, "It moved.", 3.6, 20_000, signals)
+    for model in models:
+        site.ledger.drift_verdicts.keep(StoredVerdict(model, "1", 1, 20_001, None, seen), actor="controller")
+    book = folder / "prices.yaml"
+    book.write_text("currency: USD\nprices:\n  - {item: cpu-core, price: 1, per: hour, since: 2020-01-01}\n")
+    site.cost_gauges = CostGauges(Books(tuple(models)), book)
+
+
+class Books:
+    """Each hour had costs of every line of each model."""
+
+    def __init__(self, models: Sequence[str]) -> None:
+        lines = ("primary", "canary", "retry", "failed", "shadow", "review", "egress", "storage", "idle")
+        self.spent = {SpentOn(model, line, line): 10**6 for model in models for line in lines}
+
+    def by_hour(self, first: int, end: int, book: PriceBook) -> Mapping[int, HourOfCosts]:
+        return dict.fromkeys(
+            range(first, end), HourOfCosts(self.spent, {"cpu-core": sum(self.spent.values())})
+        )
+
+
 async def scraped(site: Site) -> list[tuple[str, dict[str, str]]]:
     async with site.client() as http:
         answer = await http.get("/metrics")
@@ -87,7 +118,9 @@ async def scraped(site: Site) -> list[tuple[str, dict[str, str]]]:
     ]
 
 
-async def test_three_models_each_with_a_rollout_on_gpus_lose_nothing_to_other(site: Site) -> None:
+async def test_three_models_each_with_a_rollout_on_gpus_lose_nothing_to_other(
+    site: Site, tmp_path: Path
+) -> None:
     models = {"ich-triage": ("CT",), "mr-lesions": ("MR",), "chest": ("CR", "DX")}
     read = [
         a_reading(
@@ -108,7 +141,7 @@ async def test_three_models_each_with_a_rollout_on_gpus_lose_nothing_to_other(si
     add(site.ledger, [*read, *failed])
     codes = list(STATUS_BY_CODE.items())[:30]
     site.ledger.metrics.add([Observation(API_ERRORS, (code, str(status)), 1) for code, status in codes])
-    site.snapshot = a_snapshot(*(a_version("1", model) for model in models))
+    stand(site, models, tmp_path)
     found = await scraped(site)
     told = {name for name, _ in found}
     assert told >= {one.name for one in OF_RECORDS}, "everything is on"
@@ -117,7 +150,7 @@ async def test_three_models_each_with_a_rollout_on_gpus_lose_nothing_to_other(si
     assert not [labels for _, labels in found if OTHER in labels.values()]
 
 
-async def test_whatever_comes_a_site_stays_below_its_budget(site: Site) -> None:
+async def test_whatever_comes_a_site_stays_below_its_budget(site: Site, tmp_path: Path) -> None:
     read = [
         a_reading(
             f"model-{n % 20}",
@@ -133,7 +166,7 @@ async def test_whatever_comes_a_site_stays_below_its_budget(site: Site) -> None:
     ]
     add(site.ledger, [*read, *failed])
     site.ledger.metrics.add([Observation(API_ERRORS, (f"code-{n}", "500"), 1) for n in range(400)])
-    site.snapshot = a_snapshot(*(a_version("1", f"model-{n}") for n in range(20)))
+    stand(site, [f"model-{n}" for n in range(20)], tmp_path)
     found = await scraped(site)
     assert 1000 < len(found) < BUDGET
     series = site.ledger.metrics.all()
