@@ -23,13 +23,14 @@ def evidence(reference: Ints, counts: Ints, per_slice: int, wavers: bool) -> Flo
     streams, _, signals, bins = counts.shape
     slices = counts.reshape(streams, -1, per_slice, signals, bins).sum(2)
     known = reference.reshape(-1, per_slice, signals, bins).sum(1)
-    nulls = [
-        believed(null_of(known[:, index], is_ordered=index >= WORDS), known[:, index])
-        for index in range(signals)
-    ]
-    if not wavers:
-        nulls = [SignalNull(known[:, i].sum(0) + 0.5, NO_DISPERSION, i >= WORDS) for i in range(signals)]
+    nulls = [_null(known[:, index], index >= WORDS, wavers) for index in range(signals)]
     return mean_of([watched(null, slices[:, :, index]).log_m for index, null in enumerate(nulls)])
+
+
+def _null(known: Ints, is_ordered: bool, wavers: bool) -> SignalNull:
+    if not wavers:
+        return SignalNull(known.sum(0) + 0.5, NO_DISPERSION, is_ordered)
+    return believed(null_of(known, is_ordered=is_ordered), known)
 
 
 def serinus(log_m: Floats, arl_studies: float, per_slice: int) -> Floats:
