@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -25,7 +25,7 @@ from ledger.tables.base import EPOCH
 from observability.drift.catalogue import ACQUISITION, OUTCOME, SCORES, WORDS, words_of_the_site
 from observability.drift.counters import Cell, Observed, Tally, counted
 from observability.drift.outlier import OUTLIER, OutlierRule, outlier_rule
-from observability.drift.reference import Reference
+from observability.drift.reference import ArmingRule, Reference
 from observability.drift.signals import SignalSpec, most_counted
 
 LEAST_OF_A_WORD: Final = 20  # studies: what fewer tell is no word of the site
@@ -57,27 +57,16 @@ class DriftReferences:
         """Keep the counts of these days as the version's next reference; None where nothing was counted. Audited.
 
         Words that the site often told become bins. Of the studies whose records are still kept, half say which bins
-        are rare together, the other half how odd one study in a hundred is.
+        are rare together, the other half how odd one study in a hundred is. Each signal keeps how far it is believed.
         """
-        rows = self._readings(new)
+        proposed, rule = self._proposed(new, actor)
+        if proposed is None:
+            return None
         with self._db.write() as connection:
             self._db.serialise(connection, f"drift-reference {new.model} {new.version}")
-            signals = _signals(connection, new)
-            tally = tally_of(connection, new.model, new.version, new.first, new.last, signals)
-            if not tally.cells:
-                return None
-            rule, flags = fitted_rule(signals, rows)
             at, last = self._db.now(connection), _newest(connection, new.model, new.version)
-            reference = Reference(
-                model=new.model,
-                version=1 if last is None else last["number"] + 1,
-                accepted_by=actor,
-                accepted_at_s=int(at.timestamp()),
-                slice_s=SLICE_S,
-                watched_from=new.watched_from,
-                signals=signals if rule is None else (*signals, OUTLIER),
-                tally=tally + flags,
-            )
+            number = 1 if last is None else last["number"] + 1
+            reference = replace(proposed, version=number, accepted_at_s=int(at.timestamp()))
             self._keep(connection, new, reference, rule, at)
             return reference
 
@@ -93,6 +82,27 @@ class DriftReferences:
         query = sa.select(*key, sa.func.max(drift_references.c.number)).group_by(*key)
         with self._db.read() as connection:
             return {(model, version): number for model, version, number in connection.execute(query)}
+
+    def _proposed(self, new: NewReference, actor: str) -> tuple[Reference | None, OutlierRule | None]:
+        """What is to be kept, but for its number and time. Its beliefs take seconds to find: nothing is locked."""
+        rows = self._readings(new)
+        with self._db.read() as connection:
+            signals = _signals(connection, new)
+            tally = tally_of(connection, new.model, new.version, new.first, new.last, signals)
+        if not tally.cells:
+            return None, None
+        rule, flags = fitted_rule(signals, rows)
+        reference = Reference(
+            model=new.model,
+            version=1,
+            accepted_by=actor,
+            accepted_at_s=0,
+            slice_s=SLICE_S,
+            watched_from=new.watched_from,
+            signals=signals if rule is None else (*signals, OUTLIER),
+            tally=tally + flags,
+        )
+        return reference.calibrated(ArmingRule()), rule
 
     def _readings(self, new: NewReference) -> list[CountedReading]:
         start, end = (EPOCH.timestamp() + day * SLICE_S for day in (new.first, new.last + 1))

@@ -172,11 +172,8 @@ def _reference(known: list[Row], first: int, last: int, number: int) -> tuple[Re
         (Observed(("padchest",), _week(day), values) for day, values in known if _week(day) >= first),
     )
     past = counts.within(first, last)
-    return (
-        Reference("chest-film", number, "benchmark", 0, 7 * 86_400, last + 1, signals, past),
-        counts,
-        last + 1,
-    )
+    reference = Reference("chest-film", number, "benchmark", 0, 7 * 86_400, last + 1, signals, past)
+    return reference.calibrated(PLAN.arming), counts, last + 1
 
 
 def section(rows: list[Row], rng: np.random.Generator) -> tuple[str, bool]:

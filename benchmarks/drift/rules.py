@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from benchmarks.drift.worlds import WORDS, Floats, Ints
+from observability.drift.belief import believed
 from observability.drift.detector import SignalNull, mean_of, null_of, watched
 from observability.drift.dispersion import NO_DISPERSION
 
@@ -18,14 +19,18 @@ LEAST_EXPECTED: Final = 5.0
 
 def evidence(reference: Ints, counts: Ints, per_slice: int, wavers: bool) -> Floats:
     """log M of the product's own detector after each slice of `per_slice` blocks, the mean over the signals;
-    `wavers`: with the concentration that is fitted to the reference."""
+    `wavers`: with the concentration and the belief that are fitted to the reference."""
     streams, _, signals, bins = counts.shape
     slices = counts.reshape(streams, -1, per_slice, signals, bins).sum(2)
     known = reference.reshape(-1, per_slice, signals, bins).sum(1)
-    nulls = [null_of(known[:, index], is_ordered=index >= WORDS) for index in range(signals)]
-    if not wavers:
-        nulls = [SignalNull(known[:, i].sum(0) + 0.5, NO_DISPERSION, i >= WORDS) for i in range(signals)]
+    nulls = [_null(known[:, index], index >= WORDS, wavers) for index in range(signals)]
     return mean_of([watched(null, slices[:, :, index]).log_m for index, null in enumerate(nulls)])
+
+
+def _null(known: Ints, is_ordered: bool, wavers: bool) -> SignalNull:
+    if not wavers:
+        return SignalNull(known.sum(0) + 0.5, NO_DISPERSION, is_ordered)
+    return believed(null_of(known, is_ordered=is_ordered), known)
 
 
 def serinus(log_m: Floats, arl_studies: float, per_slice: int) -> Floats:

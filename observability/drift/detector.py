@@ -46,12 +46,14 @@ OLDEST_DOUBLINGS: Final = 8
 class SignalNull:
     """What the reference says of a signal: pseudo-counts of its shares (bins,), and how they waver by slice.
 
-    `is_ordered`: the bins but the last, `missing`, are those of a number.
+    `is_ordered`: the bins but the last, `missing`, are those of a number. `belief`: the power to which each slice's
+    likelihood ratio is raised (`belief.py`).
     """
 
     posterior: Floats
     c0: float
     is_ordered: bool = False
+    belief: float = 1.0
 
     @property
     def shares(self) -> Floats:
@@ -105,11 +107,13 @@ class Progress:
         return result
 
 
-def null_of(reference: npt.NDArray[np.integer], *, is_ordered: bool = False) -> SignalNull:
+def null_of(
+    reference: npt.NDArray[np.integer], *, is_ordered: bool = False, belief: float = 1.0
+) -> SignalNull:
     """From the reference's counts (slices, bins)."""
     c0 = fitted_concentration(reference)
     told = discount(reference.sum(1, keepdims=True), c0) * reference
-    return SignalNull(PRIOR + told.sum(0), c0, is_ordered)
+    return SignalNull(PRIOR + told.sum(0), c0, is_ordered, belief)
 
 
 def watched(null: SignalNull, counts: Counts) -> Evidence:
@@ -140,8 +144,9 @@ def after(null: SignalNull, before: Progress, seen: Counts) -> Progress:
     kept = [index for index, start in enumerate(before.starts) if _is_kept(start, before.slices)]
     learned = _with_new(before.learned[..., kept, :])
     log_null = log_probability(seen, predictive(before.posterior, null.c0))
-    learning = _log_learning(null, learned, seen) - log_null[..., None, None]
-    moving = log_probability(seen[..., None, :], null.c0 * _moves(null)) - log_null[..., None]
+    learning = null.belief * (_log_learning(null, learned, seen) - log_null[..., None, None])
+    moved = log_probability(seen[..., None, :], null.c0 * _moves(null))
+    moving = null.belief * (moved - log_null[..., None])
     told = discount(seen.sum(-1, keepdims=True), null.c0) * seen
     return Progress(
         before.slices + 1,

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from core.hash_chain import digest_of
+from observability.drift.belief import believed
 from observability.drift.counters import Ints, Node, Slice, Tally
 from observability.drift.detector import SignalNull, null_of
 from observability.drift.signals import SignalSpec
@@ -82,8 +83,22 @@ class Reference:
     def armed(self, rule: ArmingRule) -> Mapping[tuple[Node, str], Armed]:
         """What the reference says of each signal at each node, where it says enough."""
         tables = self.tally.tables(self.nodes or (ROOT,), self.signals, self.tally.slices)
-        ordered = {signal.name: signal.is_numeric for signal in self.signals}
-        return {key: _armed(counts, rule, ordered[key[1]]) for key, counts in tables.items()}
+        return {key: _armed(counts, rule, self.signal(key[1])) for key, counts in tables.items()}
+
+    def calibrated(self, rule: ArmingRule) -> Reference:
+        """With the belief of each signal that its own slices allow at the root; for once, when it is accepted.
+
+        A signal that is not armed there is believed as before. Takes a fraction of a second for each signal.
+        """
+        armed = replace(self, signals=tuple(replace(one, belief=1.0) for one in self.signals)).armed(rule)
+        return replace(self, signals=tuple(self._calibrated(one, armed) for one in self.signals))
+
+    def _calibrated(self, signal: SignalSpec, armed: Mapping[tuple[Node, str], Armed]) -> SignalSpec:
+        null = armed[ROOT, signal.name].null
+        if null is None:
+            return signal
+        counts = self.tally.table(ROOT, signal, self.tally.slices)
+        return replace(signal, belief=believed(null, counts).belief)
 
     def followed_by(
         self, tally: Tally, *, accepted_by: str, accepted_at_s: int, watched_from: Slice
@@ -107,7 +122,8 @@ class Reference:
             "slice_s": self.slice_s,
             "watched_from": self.watched_from,
             "signals": [
-                [s.name, s.group.value, list(s.edges), list(s.categories), s.unit] for s in self.signals
+                [s.name, s.group.value, list(s.edges), list(s.categories), s.unit, *_told_belief(s)]
+                for s in self.signals
             ],
             "counts": [
                 [list(cell.leaf), cell.signal, cell.slice, cell.bin, count]
@@ -116,7 +132,12 @@ class Reference:
         }
 
 
-def _armed(counts: Ints, rule: ArmingRule, is_ordered: bool) -> Armed:
+def _told_belief(signal: SignalSpec) -> list[float]:
+    """Nothing where it is whole, so that the digest of a reference from before there were beliefs stays."""
+    return [] if signal.belief == 1.0 else [signal.belief]
+
+
+def _armed(counts: Ints, rule: ArmingRule, signal: SignalSpec) -> Armed:
     studies, slices = int(counts.sum()), int((counts.sum(1) > 0).sum())
     if studies < rule.least_studies:
         return Armed(None, f"{studies} of {rule.least_studies} reference studies")
@@ -124,4 +145,4 @@ def _armed(counts: Ints, rule: ArmingRule, is_ordered: bool) -> Armed:
         return Armed(None, f"{slices} of {rule.least_slices} reference slices")
     if not counts[:, :-1].any():
         return Armed(None, "no reference study tells it")
-    return Armed(null_of(counts, is_ordered=is_ordered))
+    return Armed(null_of(counts, is_ordered=signal.is_numeric, belief=signal.belief))

@@ -37,7 +37,7 @@ class SignalSpec:
 
     A number falls between two edges, its lower one included, or beyond the outer ones. A word that no category names
     is `other`; what a study does not tell is `missing`, which is a signal, too. `missing` is the last bin. Bins are
-    part of a reference: other edges make another signal.
+    part of a reference: other edges make another signal. So is `belief`, how far evidence of one slice counts.
 
     >>> age = SignalSpec("age", SignalGroup.POPULATION, edges=(40.0, 60.0), unit="years")
     >>> age.labels
@@ -51,10 +51,13 @@ class SignalSpec:
     edges: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
     unit: str = ""
+    belief: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("a signal has a name")
+        if not 0.0 < self.belief <= 1.0:
+            raise ValueError(f"the belief of {self.name} lies in (0, 1]")
         if bool(self.edges) == bool(self.categories):
             raise ValueError(f"{self.name} has either edges or categories")
         if not all(map(math.isfinite, self.edges)) or list(self.edges) != sorted(set(self.edges)):

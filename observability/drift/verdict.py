@@ -202,7 +202,7 @@ def _is_silent_without(look: _Look, node: Node, below: tuple[Node, ...], keys: t
         others = known.table(node, signal, known.slices)
         if others.sum() < look.plan.arming.least_studies:
             continue
-        null = null_of(others, is_ordered=signal.is_numeric)
+        null = null_of(others, is_ordered=signal.is_numeric, belief=signal.belief)
         if watched(null, rest.table(node, signal, look.slices)).now >= math.log(look.plan.arl_slices):
             return False
     return True
