@@ -67,6 +67,8 @@ def main() -> None:
     total = median(sum(turn.values()) for turn in turns)
     in_study = median(turn["make"] + turn["write"] for turn in turns)
     print(f"| all | | {total:.0f} (goal {GOAL_US:.0f}) |")
+    free = median(sum(turn.values()) - turn["costs"] for turn in turns)
+    print(f"| all, of a site without a price book | | {free:.0f} (goal {GOAL_US:.0f}) |")
     print(f"\nof these in the study's process: {in_study:.0f} us")
     if not asked.no_mlflow:
         print_mlflow(asked.studies)
@@ -108,7 +110,7 @@ def ended(number: int, at_ns: int) -> Ended:
     study = replace(a_study(), stages=timings(OF_STUDY), bytes_received=20 << 20)
     of_version = timings(OF_VERSION)
     inference = SimpleNamespace(
-        stages=of_version, prediction=a_prediction(), device="cpu", replica="mv-1#a", batch_size=1
+        stages=of_version, prediction=a_prediction(), device="cpu", replica="mv-1#a", batch_size=1, gpu=None
     )
     outcome = SimpleNamespace(version=version, inference=inference, variant=a_variant(version), failures=())
     stages = (*study.stages, *of_version, *timings((Stage.REPORT,)))

@@ -66,17 +66,20 @@ class Costs:
     def keep_within(self, connection: Connection, events: Iterable[CostEvent]) -> int:
         """`add`, within a transaction. What touches an hour that is sealed comes too late, and is not kept."""
         at, sealed_ns = self._db.now(connection), _sealed_ns(connection)
-        insert = self._db.insert_once(cost_events, ("id",)).returning(cost_events.c.id)
-        new: list[CostEvent] = []
+        told: dict[str, CostEvent] = {}
         for event in events:
             if span_of(event)[0] < sealed_ns:
                 logger.warning("costs.too_late", extra={"kind": _KIND_OF[type(event)]})
-                continue
-            row = _row(event) | {"at": at}
+            else:
+                told.setdefault(event.event, event)
+        if not told:
+            return 0
+        rows = [_row(event, at) for event in told.values()]
+        for row in rows:
             require_fits(cost_events, row)
-            if connection.execute(insert, row).first() is not None:
-                new.append(event)
-        self._open(connection, new)
+        insert = self._db.insert_once(cost_events, ("id",)).returning(cost_events.c.id)
+        new = connection.execute(insert, rows).scalars().all()
+        self._open(connection, [told[event] for event in new])
         return len(new)
 
     def due(self, book: PriceBook, before: int) -> tuple[int, ...]:
@@ -180,11 +183,17 @@ def _sealed_ns(connection: Connection) -> int:
     return 0 if last is None else (last + 1) * HOUR_NS
 
 
-def _row(event: CostEvent) -> dict[str, Any]:
+def _row(event: CostEvent, at: datetime) -> dict[str, Any]:
     start_ns, end_ns = span_of(event)
     kind = type(event)
-    about = {"id": event.event, "kind": _KIND_OF[kind], "start_ns": start_ns, "end_ns": end_ns}
-    return about | {"document": to_json(kind, event)}
+    return {
+        "id": event.event,
+        "kind": _KIND_OF[kind],
+        "start_ns": start_ns,
+        "end_ns": end_ns,
+        "at": at,
+        "document": to_json(kind, event),
+    }
 
 
 def _hours(event: CostEvent) -> range:

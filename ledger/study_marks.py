@@ -7,7 +7,7 @@ reading is what confirms it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -91,8 +91,7 @@ def _counted(connection: Connection, rows: Sequence[sa.Row[Any]]) -> list[Stored
 
     Of a reading and a truth of the same study the later one confirms. A delivery leads to the trace of the reading.
     """
-    keys = {(row.study_key, row.model) for row in rows}
-    of_them = sa.tuple_(study_marks.c.study_key, study_marks.c.model).in_(sorted(keys))
+    of_them = study_marks.c.study_key.in_(sorted({row.study_key for row in rows}))
     pairs = connection.execute(
         sa.select(study_marks).where(of_them & study_marks.c.step.in_(sorted(PAIR)))
     ).all()
@@ -102,10 +101,9 @@ def _counted(connection: Connection, rows: Sequence[sa.Row[Any]]) -> list[Stored
         processed, confirmed = (
             by_key.get((row.study_key, row.model, step.value)) for step in (Step.PROCESSED, Step.CONFIRMED)
         )
-        mark = _mark(row)
-        if mark.step is not Step.CONFIRMED:
+        if row.step != Step.CONFIRMED:
             trace_id = processed.trace_id if processed is not None else None
-            told.append(StoredMark(row.seq, row.at, replace(mark, trace_id=trace_id)))
+            told.append(StoredMark(row.seq, row.at, _mark(row, trace_id)))
         if processed is None or confirmed is None or row.seq != max(processed.seq, confirmed.seq):
             continue
         told.append(StoredMark(row.seq, row.at, StudyMark(row.study_key, row.model, Step.CONFIRMED)))
@@ -129,5 +127,5 @@ def _row(mark: StudyMark, at: datetime) -> dict[str, Any]:
     }
 
 
-def _mark(row: sa.Row[Any]) -> StudyMark:
-    return StudyMark(row.study_key, row.model, Step(row.step), row.priority or "", row.seconds, row.trace_id)
+def _mark(row: sa.Row[Any], trace_id: str | None) -> StudyMark:
+    return StudyMark(row.study_key, row.model, Step(row.step), row.priority or "", row.seconds, trace_id)
