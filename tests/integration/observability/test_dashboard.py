@@ -22,7 +22,7 @@ from observability.metrics.funnel import Step, StudyMark, observations_of_mark
 from observability.metrics.of_records import observations_of
 from observability.metrics.series import Observation, folded
 from observability.record import Outcome, StudyTrace
-from tests.orthanc import free_port
+from tests.prometheus import Prometheus
 from tests.unit.observability.metrics.test_exposition import KEY, LIVE, SECOND, SHADOW
 
 RULES = Path(__file__).parents[3] / "deploy" / "prometheus"
@@ -43,6 +43,12 @@ NOW = [
     Gauges(of.ALARMS, {(): 0}),
     Gauges(of.COST_TODAY, {("primary", "ich-triage", "champion"): 0.3, ("idle", "ich-triage", ""): 0.7}),
     Gauges(of.BILL_TODAY, {("cpu-core",): 1.0}),
+    Gauges(of.REPLICAS_WANTED, {("ich-triage", "2"): 2}),
+    Gauges(of.DRIFT_STATE, {("ich-triage", "2", "quiet"): 1}),
+    Gauges(of.DRIFT_ARMED, {("ich-triage", "2", "noise_hu"): 1}),
+    Gauges(of.DRIFT_EVIDENCE, {("ich-triage", "2", "noise_hu"): -0.4}),
+    Gauges(of.DRIFT_LIMIT, {("ich-triage", "2"): 3.6}),
+    Gauges(of.DRIFT_PSI, {("ich-triage", "2", "noise_hu"): 0.01}),
 ]
 
 
@@ -84,40 +90,9 @@ def site() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def prometheus(site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """Has scraped the site three times."""
-    folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
-    config = folder / "prometheus.yml"
-    config.write_text(
-        "global: {scrape_interval: 1s}\n"
-        f"scrape_configs: [{{job_name: serinus, static_configs: [{{targets: ['{site}']}}]}}]\n"
-    )
-    command = (
-        "prometheus",
-        f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--enable-feature=exemplar-storage",
-    )
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5.0) as http:
-            wait_for_scrapes(http, 3)
-            yield http
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def wait_for_scrapes(http: httpx.Client, number: int, within_s: float = 60.0) -> None:
-    end = time.monotonic() + within_s
-    while time.monotonic() < end:
-        try:
-            answer = http.get("/api/v1/query", params={"query": "count_over_time(up[5m])"}).json()
-            if any(float(one["value"][1]) >= number for one in answer["data"]["result"]):
-                return
-        except httpx.HTTPError:
-            pass  # it starts
-        time.sleep(0.2)
-    raise AssertionError(f"no {number} scrapes within {within_s:g} s")
+    with Prometheus(tmp_path_factory.mktemp("prometheus"), site) as prometheus:
+        prometheus.wait_for_scrapes(3)
+        yield prometheus.http
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.title)
