@@ -37,12 +37,6 @@ class MetricsNow:
     gauges: tuple[Gauges, ...]
 
 
-class KeptVerdicts(Protocol):
-    """`ledger.drift_verdicts`. Raises LedgerUnavailable."""
-
-    def all(self) -> Sequence[StoredVerdict]: ...
-
-
 class Overview(Protocol):
     """`application.overview.OverviewService`. Raises LedgerUnavailable."""
 

@@ -11,7 +11,7 @@ from observability.cost.events import CostEvent, Holding, Phase
 from observability.cost.items import Item
 from observability.cost.observed import LivingReplica, Observed, observed
 from serve_apps.application.messages import RESERVED_PREFIX, ServedVersion
-from serve_apps.control.elastic import with_elastic
+from serve_apps.control.elastic import app_of, with_elastic
 
 _REPLICA: Final = re.compile(r".*SERVE_REPLICA::(?P<app>[^#]+)#(?P<deployment>[^#]+)#[^#]+")
 MIB: Final = 1 << 20
@@ -108,8 +108,7 @@ def living_replicas(
     """
     found: dict[str, LivingReplica] = {}
     for name in names:
-        replica = _REPLICA.fullmatch(name)
-        version = versions.get(replica["app"]) if replica else None
+        version = versions.get(app_of(name))
         if version is None:
             continue
         found[name] = LivingReplica(
